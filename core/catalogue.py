@@ -1,0 +1,80 @@
+"""
+Model names as data: the catalogue files that come with the providers, and the operator's own file over them.
+
+A catalogue file is TOML:
+
+    [[model]]
+    provider = "volcengine"
+    name = "doubao-seedream-4-5-251128"   # what callers send
+    family = "seedream-4"                 # shape of its params and requests; a provider's families are fixed by code
+    upstream = "ep-20260101-abcde"        # the vendor's name, where it differs
+    timeout_s = 600                       # where the family's default does not fit
+    deprecated = 2026-10-23               # the day on which the vendor shuts it down
+    description = "…"
+"""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from core.errors import ConfigurationError
+
+
+class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    One model name.
+
+    Attributes:
+        provider: Which provider serves it.
+        name: What callers send as `model`.
+        family: Which of the provider's families it belongs to.
+        upstream: The vendor's name for it, or None where it is `name`.
+        timeout_s: From submit to outcome, in seconds, or None for the family's default.
+        deprecated: The vendor shut it down, or will, on this day.
+        description: One line for people who choose a model.
+    """
+
+    provider: str
+    name: str
+    family: str
+    upstream: str | None = None
+    timeout_s: float | None = None
+    deprecated: date | None = None
+    description: str = ""
+
+    @property
+    def upstream_name(self) -> str:
+        """What is sent to the vendor."""
+        return self.upstream or self.name
+
+
+class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    model: list[Entry]
+
+
+def read_catalogue(path: Path) -> tuple[Entry, ...]:
+    """
+    The entries of one catalogue file.
+
+    Raises:
+        ConfigurationError: It cannot be read, is not TOML or has an unknown or malformed field.
+    """
+    try:
+        return tuple(msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).model)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigurationError(f"the model catalogue {path} cannot be used: {error}") from error
+
+
+def merged(built_in: Iterable[Entry], own: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The built-in entries; one of the operator's replaces that of the same provider and name, others are added."""
+    return tuple({(entry.provider, entry.name): entry for entry in (*built_in, *own)}.values())
+
+
+def of_families(entries: Iterable[Entry], provider: str, families: Iterable[str]) -> Sequence[Entry]:
+    """The entries of a provider that belong to the given families."""
+    wanted = frozenset(families)
+    return [entry for entry in entries if entry.provider == provider and entry.family in wanted]

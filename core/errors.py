@@ -1,0 +1,115 @@
+"""
+What can go wrong inside the server. The API renders each class with its code and HTTP status.
+
+    PolyrelayError
+    ├── ConfigurationError      stops the start
+    ├── InvalidRequest          the caller's input; carries a detail for each field
+    ├── UnknownProvider, UnknownModel, ProviderUnavailable
+    ├── TaskNotFound
+    ├── Stale                   another writer was first
+    └── StoreUnavailable, QueueUnavailable
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+
+class PolyrelayError(Exception):
+    """
+    Base of the server's own errors; the text is for people and holds no secrets.
+
+    Attributes:
+        code: A constant for programs, in snake_case.
+    """
+
+    code = "internal_error"
+
+
+class ConfigurationError(PolyrelayError):
+    """A setting, a file or a credential that stops the start."""
+
+    code = "configuration_error"
+
+
+class FieldProblem(Struct, frozen=True, kw_only=True):
+    """
+    What is wrong with one field.
+
+    Attributes:
+        field: Path of the field, such as "size" or "image_urls[1]".
+        message: What is allowed.
+        value: What came, cut to a readable length.
+    """
+
+    field: str
+    message: str
+    value: Any = None
+
+
+class InvalidRequest(PolyrelayError):
+    """The caller's input is wrong; `details` names each field."""
+
+    code = "invalid_request"
+
+    def __init__(self, details: Sequence[FieldProblem]) -> None:
+        super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in details))
+        self.details = tuple(details)
+
+
+class UnknownProvider(InvalidRequest):
+    """No provider of that name is registered."""
+
+    code = "unknown_provider"
+
+
+class UnknownModel(InvalidRequest):
+    """The provider does not serve that model, or not for this type of task."""
+
+    code = "unknown_model"
+
+
+class ProviderUnavailable(PolyrelayError):
+    """The provider is registered and cannot take tasks; the text says why."""
+
+    code = "provider_unavailable"
+
+
+class TaskNotFound(PolyrelayError):
+    """There is no task of that id."""
+
+    code = "task_not_found"
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"there is no task {task_id!r}")
+
+
+class FileNotFound(PolyrelayError):
+    """There is no stored file of that name."""
+
+    code = "file_not_found"
+
+
+class DuplicateTask(PolyrelayError):
+    """A task of that id is stored already."""
+
+    code = "duplicate_task"
+
+
+class Stale(PolyrelayError):
+    """Somebody else wrote first; read again and decide again."""
+
+    code = "conflict"
+
+
+class StoreUnavailable(PolyrelayError):
+    """MongoDB or the result store cannot be reached."""
+
+    code = "store_unavailable"
+
+
+class QueueUnavailable(PolyrelayError):
+    """Redis cannot be reached."""
+
+    code = "queue_unavailable"
