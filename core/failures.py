@@ -1,0 +1,74 @@
+"""Provider errors as they are kept on record: our codes, which programs may rely on."""
+
+from typing import Final
+
+from core.tasks import Failure
+from polyrelay import (
+    GenerationFailed,
+    NotAccepted,
+    OutcomeUnknown,
+    Overloaded,
+    ProtocolError,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    RejectReason,
+    Unavailable,
+)
+
+CODES: Final[dict[str, str]] = {
+    "provider_unavailable": "The vendor could not be reached, or does not take requests.",
+    "rate_limited": "The vendor's rate limit, until the tries or the time ran out.",
+    "overloaded": "The vendor's limit on open generations, until the tries or the time ran out.",
+    "invalid_input": "The vendor refused the input.",
+    "content_blocked": "The vendor's moderation refused the input.",
+    "vendor_auth": "The vendor refused the server's credentials, or its account lacks the capability.",
+    "vendor_quota": "The vendor's quota or balance is used up.",
+    "vendor_not_found": "The vendor does not know the model or the endpoint.",
+    "generation_failed": "The vendor accepted the request and failed to generate.",
+    "outcome_unknown": "The vendor may have accepted and billed the request; it is not repeated by itself.",
+    "protocol_error": "The vendor's answer did not decode.",
+    "deadline_exceeded": "The task did not end by its deadline.",
+    "model_not_served": "The provider or model is no longer served here.",
+    "result_lost": "The result could not be stored and the vendor's link is gone.",
+    "provider_defect": "The provider plugin raised something that is not a ProviderError.",
+}
+
+_REJECTED: Final[dict[RejectReason, str]] = {
+    "invalid_input": "invalid_input",
+    "content_blocked": "content_blocked",
+    "auth": "vendor_auth",
+    "quota": "vendor_quota",
+    "not_found": "vendor_not_found",
+}
+
+
+def failure_of(error: ProviderError) -> Failure:
+    """What is kept on record of a provider's error."""
+    return Failure(
+        code=_code_of(error),
+        message=error.message,
+        vendor_code=error.code,
+        http_status=error.http_status,
+        request_id=error.request_id,
+    )
+
+
+def _code_of(error: ProviderError) -> str:
+    match error:
+        case RateLimited():
+            return "rate_limited"
+        case Overloaded():
+            return "overloaded"
+        case Unavailable() | NotAccepted():
+            return "provider_unavailable"
+        case Rejected():
+            return _REJECTED[error.reason]
+        case GenerationFailed():
+            return "generation_failed"
+        case OutcomeUnknown():
+            return "outcome_unknown"
+        case ProtocolError():
+            return "protocol_error"
+        case _:
+            return "generation_failed"

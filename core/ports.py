@@ -1,0 +1,149 @@
+"""What the server needs from the outside world; `repositories/` has the adapters."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from core.tasks import Status, Task, TaskInput, TaskSummary
+from polyrelay import TaskType
+
+Clock: TypeAlias = Callable[[], datetime]
+"""Now, aware UTC, in whole milliseconds."""
+
+Dice: TypeAlias = Callable[[], float]
+"""A random number from 0.0 up to 1.0."""
+
+
+class TaskQuery(Struct, frozen=True, kw_only=True):
+    """
+    Which tasks to list, newest first. A field that is None does not filter.
+
+    Attributes:
+        limit: At most so many, 1 to 100.
+        offset: Skip so many.
+        after: Only tasks older than the one of this id.
+    """
+
+    user_id: str | None = None
+    type: TaskType | None = None
+    status: Status | None = None
+    provider: str | None = None
+    limit: int = 20
+    offset: int = 0
+    after: str | None = None
+
+
+class TaskPage(Struct, frozen=True, kw_only=True):
+    """
+    One page of a list.
+
+    Attributes:
+        tasks: Newest first.
+        total: How many match without `limit`, `offset` and `after`.
+    """
+
+    tasks: tuple[TaskSummary, ...]
+    total: int
+
+
+class TaskRepository(Protocol):
+    """
+    The tasks on record: the truth. Every method raises `StoreUnavailable` where the database cannot be reached.
+    """
+
+    async def add(self, task: Task, task_input: TaskInput) -> None:
+        """
+        Store a new task with its input, durably.
+
+        Raises:
+            DuplicateTask: That id is stored already.
+        """
+
+    async def get(self, task_id: str) -> Task:
+        """
+        The task of that id.
+
+        Raises:
+            TaskNotFound: There is none.
+        """
+
+    async def get_input(self, task_id: str) -> TaskInput:
+        """
+        The input of a task.
+
+        Raises:
+            TaskNotFound: There is no such task.
+        """
+
+    async def save(self, task: Task) -> None:
+        """
+        Replace the stored task whose version is `task.version - 1`, atomically.
+
+        Raises:
+            Stale: Somebody else wrote first; read again and decide again.
+        """
+
+    async def delete(self, task: Task) -> None:
+        """
+        Remove a task and its input, if its stored version is `task.version`.
+
+        Raises:
+            Stale: Somebody else wrote first.
+        """
+
+    async def page(self, query: TaskQuery) -> TaskPage:
+        """One page of a list."""
+
+    async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[str]:
+        """Ids of open tasks that somebody should have looked at before that moment, in order of id, above `after`."""
+
+    async def ping(self) -> None:
+        """Answer if the database does."""
+
+
+class WakeQueue(Protocol):
+    """Tells workers to look at a task. It may lose or repeat a wake; the record decides what is done."""
+
+    async def wake(self, task_id: str, *, at: datetime) -> None:
+        """
+        Have a worker look at the task at that moment, or at once where it is past.
+
+        Raises:
+            QueueUnavailable: Redis cannot be reached.
+        """
+
+    async def ping(self) -> None:
+        """Answer if Redis does. Raises `QueueUnavailable`."""
+
+
+class StoredFile(Struct, frozen=True, kw_only=True):
+    """A file of the result store that is being read: its size and its bytes in pieces."""
+
+    size_bytes: int
+    chunks: AsyncIterator[bytes]
+
+
+class ResultStore(Protocol):
+    """Files of results. Names are like "task_…/1/0.png". Every method raises `StoreUnavailable`."""
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Store a whole file; an existing one of that name is replaced."""
+
+    async def put_stream(self, name: str, chunks: AsyncIterator[bytes]) -> int:
+        """Store a file piece by piece and answer its size in bytes; nothing is kept if the pieces fail."""
+
+    async def open(self, name: str) -> StoredFile:
+        """
+        Read a file.
+
+        Raises:
+            FileNotFound: There is none of that name.
+        """
+
+    async def delete_all(self, prefix: str) -> None:
+        """Remove every file whose name starts with `prefix` and a slash."""
+
+    async def ping(self) -> None:
+        """Answer if the store can be read."""

@@ -1,0 +1,76 @@
+"""When to try again: pure functions of the error, the count, the clock and the dice."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from core.ports import Dice
+from polyrelay import (
+    GenerationFailed,
+    NotAccepted,
+    OutcomeUnknown,
+    ProtocolError,
+    ProviderError,
+    Rejected,
+)
+
+FIRST_DELAY_S: Final = 1.0
+LONGEST_DELAY_S: Final = 60.0
+LONGEST_RETRY_AFTER_S: Final = 120.0
+MAX_ATTEMPTS: Final = 25
+MAX_GENERATIONS: Final = 3
+MAX_DAMAGED_POLLS: Final = 10
+
+
+def retry_at(
+    error: ProviderError, *, attempts: int, accepted: int, now: datetime, deadline: datetime, dice: Dice
+) -> datetime | None:
+    """
+    When to submit again after a failed attempt, or None where that is not safe, not useful or too late.
+
+    Args:
+        error: What the provider raised.
+        attempts: Attempts so far, this one included.
+        accepted: How many of them the vendor accepted, this one included: each may have been billed.
+        now: The clock.
+        deadline: When the task ends at the latest.
+        dice: For the jitter.
+    """
+    match error:
+        case NotAccepted() if attempts < MAX_ATTEMPTS:
+            return _before(deadline, now + _delay(attempts, error.retry_after_s, dice))
+        case GenerationFailed(retryable=True) if accepted < MAX_GENERATIONS:
+            return _before(deadline, now + _delay(accepted, None, dice))
+        case _:
+            return None
+
+
+def poll_again_at(error: ProviderError, *, failures: int, now: datetime, dice: Dice) -> datetime | None:
+    """
+    When to poll again after a poll without an answer, or None where the error is the operation's own end.
+
+    A paid generation is at stake, so whatever may pass is waited out until the deadline: an unreachable vendor, a rate
+    limit, refused credentials. A damaged answer is asked for again `MAX_DAMAGED_POLLS` times.
+
+    Args:
+        failures: Polls without an answer since the last good one, this one included.
+    """
+    match error:
+        case NotAccepted():
+            return now + _delay(failures, error.retry_after_s, dice)
+        case OutcomeUnknown() | Rejected(reason="auth" | "quota"):
+            return now + _delay(failures, None, dice)
+        case ProtocolError() if failures < MAX_DAMAGED_POLLS:
+            return now + _delay(failures, None, dice)
+        case _:
+            return None
+
+
+def _delay(failures: int, retry_after_s: float | None, dice: Dice) -> timedelta:
+    """Full jitter over an exponential ceiling; never less than what the vendor asks for, up to a cap."""
+    ceiling = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 16))
+    asked = min(max(retry_after_s or 0.0, 0.0), LONGEST_RETRY_AFTER_S)
+    return timedelta(seconds=asked + dice() * ceiling)
+
+
+def _before(deadline: datetime, moment: datetime) -> datetime | None:
+    return moment if moment < deadline else None

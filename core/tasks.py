@@ -1,0 +1,253 @@
+"""
+The task record and its table of moves.
+
+A task is an immutable value; a change is a new value whose `version` is one higher, which a repository accepts only
+while the stored version is the old one.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct, structs
+
+from polyrelay import TaskType, Usage
+
+TaskInput: TypeAlias = dict[str, Any]
+"""A model's params as JSON values, as the caller gave them and the model accepted them."""
+
+
+class Status(StrEnum):
+    """What callers see."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class State(StrEnum):
+    """Where a task stands: a status, or a phase of `processing`."""
+
+    PENDING = "pending"
+    SUBMITTING = "submitting"
+    WAITING = "waiting"
+    STORING = "storing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def status(self) -> Status:
+        """The status that callers see."""
+        return Status.PROCESSING if self in PHASES else Status(self.value)
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing happens any more, short of an explicit retry."""
+        return self in FINAL
+
+
+PHASES: Final = frozenset({State.SUBMITTING, State.WAITING, State.STORING})
+FINAL: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+OPEN: Final = frozenset(State) - FINAL
+
+MOVES: Final[Mapping[State, frozenset[State]]] = {
+    State.PENDING: frozenset({State.SUBMITTING, State.FAILED, State.CANCELLED}),
+    State.SUBMITTING: frozenset(
+        {State.WAITING, State.STORING, State.COMPLETED, State.FAILED, State.PENDING, State.CANCELLED}
+    ),
+    State.WAITING: frozenset(
+        {State.WAITING, State.STORING, State.COMPLETED, State.FAILED, State.PENDING, State.CANCELLED}
+    ),
+    State.STORING: frozenset({State.STORING, State.COMPLETED, State.FAILED}),
+    State.FAILED: frozenset({State.PENDING}),
+    State.COMPLETED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+class IllegalMove(Exception):
+    """The table of moves has no such arrow: a defect of the server."""
+
+
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    Why an attempt or a task failed.
+
+    Attributes:
+        code: Ours, a constant for programs: see `core.failures`.
+        message: One sentence for people.
+        vendor_code: The vendor's own code.
+        http_status: HTTP status of the vendor's answer.
+        request_id: The vendor's id of the request, for its support.
+    """
+
+    code: str
+    message: str
+    vendor_code: str | None = None
+    http_status: int | None = None
+    request_id: str | None = None
+
+
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    One submission to a vendor.
+
+    Attributes:
+        number: 1 for the first.
+        provider: Who was asked.
+        model: For which model.
+        started: Stored before the vendor is called.
+        accepted: When the vendor gave an operation.
+        ended: When its outcome was known, or known to be unknown.
+        operation: The vendor's handle.
+        poll_failures: Polls without an answer since the last good one.
+        failure: Why it failed.
+    """
+
+    number: int
+    provider: str
+    model: str
+    started: datetime
+    accepted: datetime | None = None
+    ended: datetime | None = None
+    operation: str | None = None
+    poll_failures: int = 0
+    failure: Failure | None = None
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """Who works on a task, and until when nobody else may."""
+
+    owner: str
+    until: datetime
+
+
+class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    One output of a completed task.
+
+    Attributes:
+        type: image, video or text.
+        text: The text itself.
+        finish_reason: The vendor's word for why a text ended.
+        file: Name in the result store, where it was copied there.
+        url: The vendor's link, where there is one.
+        url_expires: Until when the vendor serves `url`, where it says so.
+        media_type: Such as "image/png".
+        size_bytes: Of the stored file.
+    """
+
+    type: TaskType
+    text: str | None = None
+    finish_reason: str | None = None
+    file: str | None = None
+    url: str | None = None
+    url_expires: datetime | None = None
+    media_type: str | None = None
+    size_bytes: int | None = None
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """
+    What a caller created, without its input, which is stored beside it and never changes.
+
+    Attributes:
+        id: Sorts by time of creation.
+        version: One higher with each stored change.
+        type: What is made.
+        state: Where it stands.
+        provider: Whom the caller asked for.
+        model: Which model the caller asked for.
+        user_id: The caller's word for whose task it is.
+        prompt: The prompt's first 500 characters, for lists.
+        metadata: The caller's own, handed back as it came.
+        created: When it was accepted.
+        updated: When this version was made.
+        deadline: When it ends at the latest.
+        wake_at: When somebody must look at it next; None when final.
+        lease: Who works on it just now.
+        attempts: All submissions, oldest first.
+        results: Once completed; while storing, the vendor's links.
+        usage: What the vendor counted.
+        progress: 0.0 to 1.0, where the vendor says.
+        failure: Why it failed.
+    """
+
+    id: str
+    version: int = 1
+    type: TaskType
+    state: State = State.PENDING
+    provider: str
+    model: str
+    user_id: str
+    prompt: str | None = None
+    metadata: dict[str, Any] = {}
+    created: datetime
+    updated: datetime
+    deadline: datetime
+    wake_at: datetime | None = None
+    lease: Lease | None = None
+    attempts: tuple[Attempt, ...] = ()
+    results: tuple[Result, ...] = ()
+    usage: Usage | None = None
+    progress: float | None = None
+    failure: Failure | None = None
+
+    @property
+    def status(self) -> Status:
+        """What callers see."""
+        return self.state.status
+
+    @property
+    def attempt(self) -> Attempt:
+        """
+        The latest attempt.
+
+        Raises:
+            IndexError: Nothing was submitted yet.
+        """
+        return self.attempts[-1]
+
+    def to(self, state: State, *, now: datetime, **changes: Any) -> "Task":
+        """
+        The next version, in that state; a final state drops the lease and the wake.
+
+        Raises:
+            IllegalMove: The table has no such arrow.
+        """
+        if state not in MOVES[self.state]:
+            raise IllegalMove(f"task {self.id}: {self.state} to {state}")
+        if state.final:
+            changes = {**changes, "lease": None, "wake_at": None}
+        return structs.replace(self, version=self.version + 1, state=state, updated=now, **changes)
+
+    def with_attempt(self, **changes: Any) -> tuple[Attempt, ...]:
+        """All attempts, with the latest one changed."""
+        return (*self.attempts[:-1], structs.replace(self.attempt, **changes))
+
+
+class TaskSummary(Struct, frozen=True, kw_only=True):
+    """A task as lists show it: no attempts, and no texts in its results. The fields are those of `Task`."""
+
+    id: str
+    type: TaskType
+    state: State
+    provider: str
+    model: str
+    user_id: str
+    prompt: str | None = None
+    created: datetime
+    updated: datetime
+    results: tuple[Result, ...] = ()
+    progress: float | None = None
+    failure: Failure | None = None
+
+
+def new_task_id(now: datetime) -> str:
+    """An id that sorts by time and cannot be guessed: the millisecond, then 80 random bits."""
+    return f"task_{int(now.timestamp() * 1000):012x}{secrets.token_hex(10)}"
