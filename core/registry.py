@@ -1,0 +1,164 @@
+"""
+The providers of this process: found through entry points, each plugin on its own.
+
+A plugin that cannot be loaded is reported and left out; the others are served.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+import structlog
+from msgspec import Struct
+
+from core.errors import FieldProblem, ProviderUnavailable, UnknownModel, UnknownProvider
+from polyrelay import Disabled, Env, Model, Provider, Service, TaskType, hooks
+
+log = structlog.get_logger("polyrelay.registry")
+
+
+class PluginReport(Struct, frozen=True, kw_only=True):
+    """
+    What became of one plugin.
+
+    Attributes:
+        name: Of its entry point.
+        package: Its distribution, or None where unknown.
+        version: Of that distribution.
+        providers: Names that it registered.
+        error: Why it was left out, in one sentence, or None.
+    """
+
+    name: str
+    package: str | None = None
+    version: str | None = None
+    providers: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """Where a request for a model goes."""
+
+    provider: Provider
+    model: Model
+    service: Service
+
+    @property
+    def unavailable(self) -> str | None:
+        """Why no task can be taken for it, or None."""
+        return self.service.reason if isinstance(self.service, Disabled) else None
+
+
+class Registry:
+    """
+    The providers by name.
+
+    Args:
+        providers: Registered in this order; names are unique.
+        reports: One for each plugin that was looked at.
+    """
+
+    def __init__(self, providers: Iterable[Provider], reports: Iterable[PluginReport] = ()) -> None:
+        self.providers: Mapping[str, Provider] = {provider.name: provider for provider in providers}
+        self.reports = tuple(reports)
+
+    def route(self, provider: str, model: str) -> Route:
+        """
+        Where that model of that provider is served, available or not.
+
+        Raises:
+            UnknownProvider: No such provider; names those that there are.
+            UnknownModel: The provider does not serve it; names those that it serves.
+        """
+        found = self.providers.get(provider)
+        if found is None:
+            raise UnknownProvider([_unknown("provider", provider, self.providers)])
+        try:
+            served, service = found.route(model)
+        except KeyError:
+            raise UnknownModel([_unknown("model", model, [served.name for served in found.models])]) from None
+        return Route(provider=found, model=served, service=service)
+
+    def route_for(self, provider: str, model: str, task_type: TaskType) -> Route:
+        """
+        Where a new task of that type goes.
+
+        Raises:
+            UnknownProvider, UnknownModel: As `route`; also where the model makes something else.
+            ProviderUnavailable: It cannot take tasks; says why.
+        """
+        route = self.route(provider, model)
+        if route.model.type is not task_type:
+            of_type = [served.name for served in route.provider.models if served.type is task_type]
+            raise UnknownModel([_unknown("model", model, of_type, f"makes {route.model.type}, not {task_type}; ")])
+        if route.unavailable is not None:
+            raise ProviderUnavailable(f"{provider} cannot serve {model} here: {route.unavailable}")
+        return route
+
+    async def aclose(self) -> None:
+        """Close every provider."""
+        for provider in self.providers.values():
+            await provider.aclose()
+
+
+def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Registry:
+    """
+    The providers of all installed plugins.
+
+    Args:
+        env: Handed to each plugin.
+        found: Entry points to load; by default those of the group `polyrelay.providers`.
+    """
+    providers: dict[str, Provider] = {}
+    reports: list[PluginReport] = []
+    for entry_point in entry_points(group=hooks.ENTRY_POINTS) if found is None else found:
+        try:
+            new = _providers_of(entry_point, env)
+            _refuse_duplicates(new, providers)
+        except Exception as error:  # a plugin may raise anything; it must not stop the others
+            log.exception("plugin_left_out", plugin=entry_point.name, reason=str(error))
+            reports.append(_report(entry_point, error=f"{type(error).__name__}: {error}"))
+        else:
+            providers.update((provider.name, provider) for provider in new)
+            reports.append(_report(entry_point, providers=tuple(provider.name for provider in new)))
+    return Registry(providers.values(), reports)
+
+
+def _providers_of(entry_point: EntryPoint, env: Env) -> list[Provider]:
+    """A manager for each plugin, so that one plugin's mistakes are seen as its own."""
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
+    manager.register(entry_point.load(), name=entry_point.name)
+    manager.check_pending()
+    answers: list[Iterable[Provider]] = manager.hook.register_providers(env=env)
+    if not answers:
+        raise TypeError("no hook register_providers marked with polyrelay.hookimpl")
+    providers = [provider for answer in answers for provider in answer]
+    for provider in providers:
+        if not isinstance(provider, Provider):
+            raise TypeError(f"register_providers answered {provider!r}, which is not a polyrelay.Provider")
+    return providers
+
+
+def _refuse_duplicates(new: Iterable[Provider], known: Mapping[str, Provider]) -> None:
+    seen = set(known)
+    for provider in new:
+        if provider.name in seen:
+            raise ValueError(f"a provider named {provider.name!r} is registered already")
+        seen.add(provider.name)
+
+
+def _report(entry_point: EntryPoint, **outcome: Any) -> PluginReport:
+    package = entry_point.dist
+    return PluginReport(
+        name=entry_point.name,
+        package=package.name if package else None,
+        version=package.version if package else None,
+        **outcome,
+    )
+
+
+def _unknown(field: str, value: str, allowed: Iterable[str], why: str = "") -> FieldProblem:
+    names = ", ".join(sorted(allowed)) or "none"
+    return FieldProblem(field=field, message=f"{why}allowed: {names}", value=value)

@@ -1,0 +1,232 @@
+"""Settings: read once from the environment and `.env` into one frozen value."""
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Struct, structs
+
+from core.errors import ConfigurationError
+from core.units import seconds, size_bytes
+from polyrelay import Env, Secret
+
+__all__ = ["Settings", "read_settings", "seconds"]
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "console"]
+ResultCopies = Literal["copy", "link"]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """
+    What an operator sets. Each field's name in upper case is its name in the environment.
+
+    Attributes:
+        host: Address that the API listens on.
+        port: Port that the API listens on.
+        api_processes: API processes that share the port.
+        public_url: The API's address in links to results, or None for that of the request.
+        max_body_bytes: Longest request body, such as 20MiB.
+        mongo_url: MongoDB, with the database's name.
+        redis_url: Redis or Valkey.
+        results_url: Where files of results are kept: a folder, or s3://bucket/prefix.
+        results: `copy` keeps a copy of each result; `link` hands out the vendor's links, which expire.
+        worker_concurrency: Steps that one worker runs at once.
+        lease_s: How long a silent worker keeps a task, such as 30s.
+        reconcile_s: How often lost wakes are looked for.
+        shutdown_grace_s: How long a stopping process waits for what it is doing.
+        ai_timeout_s: Longest wait for one answer of a vendor (AI_TIMEOUT), such as 30s or 5m.
+        model_catalogue: File with further model names.
+        ark_api_key: Volcengine Ark (Doubao).
+        ark_base_url: Volcengine Ark.
+        volcengine_access_key: Volcengine visual (Jimeng).
+        volcengine_secret_key: Volcengine visual (Jimeng).
+        volcengine_visual_url: Volcengine visual (Jimeng).
+        openai_api_key: OpenAI.
+        openai_base_url: OpenAI.
+        log_level: Lowest level that is logged.
+        log_format: `auto` is readable on a terminal and JSON elsewhere.
+        log_dir: Folder for a log file beside the standard error stream, or None.
+        log_keep_days: Days that log files are kept.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    api_processes: int = 1
+    public_url: str | None = None
+    max_body_bytes: int = 20 * 2**20
+    mongo_url: Secret = Secret("mongodb://127.0.0.1:27017/polyrelay")
+    redis_url: Secret = Secret("redis://127.0.0.1:6379/0")
+    results_url: str = ".polyrelay/results"
+    results: ResultCopies = "copy"
+    worker_concurrency: int = 10
+    lease_s: float = 30.0
+    reconcile_s: float = 10.0
+    shutdown_grace_s: float = 30.0
+    ai_timeout_s: float = 300.0
+    model_catalogue: Path | None = None
+    ark_api_key: Secret | None = None
+    ark_base_url: str = "https://ark.cn-beijing.volces.com/api/v3"
+    volcengine_access_key: Secret | None = None
+    volcengine_secret_key: Secret | None = None
+    volcengine_visual_url: str = "https://visual.volcengineapi.com"
+    openai_api_key: Secret | None = None
+    openai_base_url: str = "https://api.openai.com/v1"
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
+    log_dir: Path | None = None
+    log_keep_days: int = 7
+    env: Env = Env({})
+
+
+NAMES: Final[Mapping[str, str]] = {
+    {"ai_timeout_s": "AI_TIMEOUT"}.get(field, field.upper()): field
+    for field in Settings.__struct_fields__
+    if field != "env"
+}
+"""Environment name to field."""
+
+
+def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Settings:
+    """
+    The settings, from the environment over the `.env` file. An empty value counts as unset.
+
+    Args:
+        environment: Names and values; by default the process's own.
+        dotenv: The file; by default `.env` in the working directory, if there is one.
+
+    Raises:
+        ConfigurationError: Names every setting that is wrong, what came, and what is allowed.
+    """
+    from_file = _read_dotenv(dotenv)
+    from_environment = os.environ if environment is None else environment
+    values = {name: value for name, value in {**from_file, **from_environment}.items() if value.strip()}
+    problems = _misspelt(from_file)
+    fields: dict[str, Any] = {}
+    for name, field in NAMES.items():
+        if name in values:
+            try:
+                fields[field] = _PARSERS[field](values[name].strip())
+            except ValueError as error:
+                shown = "***" if field in _SECRETS else repr(values[name])
+                problems.append(f"{name}={shown}: allowed is {error}")
+    if problems:
+        raise ConfigurationError("wrong settings:\n  " + "\n  ".join(problems))
+    return Settings(**fields, env=Env(values))
+
+
+def _read_dotenv(path: Path | None) -> dict[str, str]:
+    if path is not None and not path.is_file():
+        raise ConfigurationError(f"the settings file {path} does not exist")
+    return {name: value or "" for name, value in dotenv_values(path or Path(".env")).items()}
+
+
+def _misspelt(from_file: Mapping[str, str]) -> list[str]:
+    """Names in `.env` that are nearly one of ours. Other names may belong to a plugin and are left alone."""
+    return [
+        f"{name}: there is no such setting; did you mean {close[0]}?"
+        for name in from_file
+        if name not in NAMES and (close := difflib.get_close_matches(name, NAMES, n=1, cutoff=0.87))
+    ]
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.netloc:
+            raise ValueError(" or ".join(f"{scheme}://host…" for scheme in schemes))
+        return text.rstrip("/")
+
+    return parse
+
+
+def _secret_url(*schemes: str) -> Callable[[str], Secret]:
+    parse = _url(*schemes)
+    return lambda text: Secret(parse(text))
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _duration(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = seconds(text)
+        if not low <= value <= high:
+            raise ValueError(f"a duration from {low:g}s to {high:g}s")
+        return value
+
+    return parse
+
+
+def _word(kind: Any) -> Callable[[str], str]:
+    words: tuple[str, ...] = kind.__args__
+
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(" or ".join(words))
+        return text.lower()
+
+    return parse
+
+
+def _body_size(text: str) -> int:
+    value = size_bytes(text)
+    if not 1024 <= value <= 2**30:
+        raise ValueError("a size from 1KiB to 1GiB")
+    return value
+
+
+_http_url = _url("http", "https")
+
+_PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "host": str,
+    "port": _number(1, 65535),
+    "api_processes": _number(1, 64),
+    "public_url": _http_url,
+    "max_body_bytes": _body_size,
+    "mongo_url": _secret_url("mongodb", "mongodb+srv"),
+    "redis_url": _secret_url("redis", "rediss"),
+    "results_url": str,
+    "results": _word(ResultCopies),
+    "worker_concurrency": _number(1, 1000),
+    "lease_s": _duration(1, 3600),
+    "reconcile_s": _duration(0.2, 3600),
+    "shutdown_grace_s": _duration(0, 3600),
+    "ai_timeout_s": _duration(1, 3600),
+    "model_catalogue": Path,
+    "ark_api_key": Secret,
+    "ark_base_url": _http_url,
+    "volcengine_access_key": Secret,
+    "volcengine_secret_key": Secret,
+    "volcengine_visual_url": _http_url,
+    "openai_api_key": Secret,
+    "openai_base_url": _http_url,
+    "log_level": _word(LogLevel),
+    "log_format": _word(LogFormat),
+    "log_dir": Path,
+    "log_keep_days": _number(1, 3650),
+}
+
+_SECRETS: Final = frozenset(
+    field.name for field in structs.fields(Settings) if "Secret" in str(field.type) and field.name != "env"
+)
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values for people, secrets left out."""
+    return {
+        name: msgspec.to_builtins(value, enc_hook=str)
+        for name, field in NAMES.items()
+        if (value := getattr(settings, field)) is not None
+    }
