@@ -1,0 +1,175 @@
+"""
+Failures that the vendor's answers mean.
+
+Source: the vendor's error tables docs/6369/68677 (gateway) and docs/6444/69728 (visual), and the tables of the Jimeng
+pages, in copies read on 2026-11-22. The HTTP status alone is not enough; the code decides.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from polyrelay import (
+    Answer,
+    GenerationFailed,
+    OutcomeUnknown,
+    Overloaded,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    RejectReason,
+    Secret,
+)
+from polyrelay.http import ReadFault
+
+SUCCESS: Final = 10000
+
+_LONGEST_MESSAGE: Final = 500
+_RATE_LIMITED: Final = 50429
+_OVERLOADED: Final = 50430
+_INTERNAL: Final = frozenset({50500, 50501})
+_REJECTED: Final[Mapping[int, RejectReason]] = {
+    50400: "auth",
+    50402: "not_found",
+    **dict.fromkeys((50411, 50412, 50413, 50512, 50518), "content_blocked"),
+    **dict.fromkeys((*range(50200, 50216), 60102), "invalid_input"),
+}
+_FAILED_RETRYABLE: Final = frozenset({50511, 50516, 50517, 50519})
+_FAILED: Final = frozenset({50520, 50521, 50522})
+_GATEWAY: Final[Mapping[str, RejectReason]] = {
+    **dict.fromkeys(
+        (
+            "MissingAuthenticationToken",
+            "MissingSignature",
+            "InvalidTimestamp",
+            "InvalidAccessKey",
+            "SignatureDoesNotMatch",
+            "LackPolicy",
+            "AccessDenied",
+            "InvalidAuthorization",
+            "InvalidCredential",
+            "InvalidSecretToken",
+        ),
+        "auth",
+    ),
+    **dict.fromkeys(("ServiceNotFound", "InvalidActionOrVersion"), "not_found"),
+    **dict.fromkeys(("MissingParameter", "MissingRequestInfo"), "invalid_input"),
+}
+_GATEWAY_INTERNAL: Final = frozenset({"InternalError", "FailToConnect", "InternalServiceTimeout"})
+
+
+class Said(Struct, frozen=True, kw_only=True):
+    """What an answer says about a failure, from either of the two envelopes."""
+
+    text: str
+    code: str
+    status: int
+    request_id: str | None
+    retry_after_s: float | None
+
+
+class _Envelope(Struct, frozen=True):
+    code: Any = None
+    message: Any = None
+    request_id: Any = None
+    metadata: Any = msgspec.field(name="ResponseMetadata", default=None)
+
+
+def faults(*secrets: Secret | None) -> ReadFault:
+    """A reader of failures that masks these secrets where the vendor repeats them in a message."""
+    return partial(read_fault, secrets=tuple(secret for secret in secrets if secret is not None))
+
+
+def read_fault(answer: Answer, secrets: tuple[Secret, ...] = ()) -> ProviderError | None:
+    """The failure that an answer means, or None where it is none or does not say."""
+    try:
+        envelope = msgspec.json.decode(answer.body, type=_Envelope)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if isinstance(envelope.metadata, dict) and isinstance(envelope.metadata.get("Error"), dict):
+        return _of_gateway(answer, envelope.metadata, secrets)
+    code = envelope.code
+    if isinstance(code, bool) or not isinstance(code, int) or code == SUCCESS:
+        return None
+    return _of_service(code, _said(answer, str(code), envelope.message, envelope.request_id, secrets))
+
+
+def text_or_none(value: object) -> str | None:
+    """A vendor's id as text, whether it came as text or as a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value).strip() or None
+
+
+def _of_service(code: int, said: Said) -> ProviderError:
+    if code == _RATE_LIMITED:
+        return _held_back(RateLimited, said)
+    if code == _OVERLOADED:
+        return _held_back(Overloaded, said)
+    if code in _INTERNAL:
+        return _failure(OutcomeUnknown, said)
+    if code in _FAILED_RETRYABLE or code in _FAILED:
+        return _failure(partial(GenerationFailed, retryable=code in _FAILED_RETRYABLE), said)
+    reason = _REJECTED.get(code)
+    return _rejected(reason, said) if reason else _by_status(said)
+
+
+def _of_gateway(answer: Answer, metadata: Mapping[str, Any], secrets: tuple[Secret, ...]) -> ProviderError:
+    error = metadata["Error"]
+    code = text_or_none(error.get("Code")) or text_or_none(error.get("CodeN")) or "unknown"
+    said = _said(answer, code, error.get("Message"), metadata.get("RequestId"), secrets)
+    if code in _GATEWAY_INTERNAL:
+        return _failure(OutcomeUnknown, said)
+    reason = _GATEWAY.get(code)
+    return _rejected(reason, said) if reason else _by_status(said)
+
+
+def _by_status(said: Said) -> ProviderError:
+    """The failure of a code that no table has."""
+    match said.status:
+        case 429:
+            return _held_back(RateLimited, said)
+        case 401 | 403:
+            return _rejected("auth", said)
+        case 404:
+            return _rejected("not_found", said)
+        case status if status >= 500 or status == 408:
+            return _failure(OutcomeUnknown, said)
+        case status if status < 400:
+            return _failure(partial(GenerationFailed, retryable=False), said)
+        case _:
+            return _rejected("invalid_input", said)
+
+
+def _said(answer: Answer, code: str, message: object, request_id: object, secrets: tuple[Secret, ...]) -> Said:
+    words = message if isinstance(message, str) and message.strip() else f"HTTP {answer.status}"
+    found = text_or_none(request_id)
+    where = f"code {code}, request {found}" if found else f"code {code}"
+    return Said(
+        text=f"volcengine: {_masked(words, secrets)[:_LONGEST_MESSAGE]} ({where})",
+        code=code,
+        status=answer.status,
+        request_id=found,
+        retry_after_s=answer.retry_after_s,
+    )
+
+
+def _masked(text: str, secrets: tuple[Secret, ...]) -> str:
+    for secret in secrets:
+        text = text.replace(secret.reveal(), "***")
+    return text
+
+
+def _held_back(kind: type[RateLimited] | type[Overloaded], said: Said) -> ProviderError:
+    return _failure(partial(kind, retry_after_s=said.retry_after_s), said)
+
+
+def _rejected(reason: RejectReason, said: Said) -> ProviderError:
+    return _failure(partial(Rejected, reason=reason), said)
+
+
+def _failure(kind: Callable[..., ProviderError], said: Said) -> ProviderError:
+    return kind(said.text, code=said.code, http_status=said.status, request_id=said.request_id)
