@@ -93,6 +93,9 @@ class TaskRepository(Protocol):
             Stale: Somebody else wrote first.
         """
 
+    async def renew(self, *, owner: str, until: datetime) -> None:
+        """Prolong every lease that `owner` holds: one write, which changes no version. Moves `wake_at` along."""
+
     async def page(self, query: TaskQuery) -> TaskPage:
         """One page of a list."""
 

@@ -19,10 +19,18 @@ LONGEST_RETRY_AFTER_S: Final = 120.0
 MAX_ATTEMPTS: Final = 25
 MAX_GENERATIONS: Final = 3
 MAX_DAMAGED_POLLS: Final = 10
+MAX_COPIES: Final = 6
 
 
 def retry_at(
-    error: ProviderError, *, attempts: int, accepted: int, now: datetime, deadline: datetime, dice: Dice
+    error: ProviderError,
+    *,
+    attempts: int,
+    accepted: int,
+    idempotent: bool,
+    now: datetime,
+    deadline: datetime,
+    dice: Dice,
 ) -> datetime | None:
     """
     When to submit again after a failed attempt, or None where that is not safe, not useful or too late.
@@ -31,6 +39,7 @@ def retry_at(
         error: What the provider raised.
         attempts: Attempts so far, this one included.
         accepted: How many of them the vendor accepted, this one included: each may have been billed.
+        idempotent: The vendor guarantees that a repeated submit does nothing.
         now: The clock.
         deadline: When the task ends at the latest.
         dice: For the jitter.
@@ -38,6 +47,8 @@ def retry_at(
     match error:
         case NotAccepted() if attempts < MAX_ATTEMPTS:
             return _before(deadline, now + _delay(attempts, error.retry_after_s, dice))
+        case OutcomeUnknown() | ProtocolError() if idempotent and attempts < MAX_ATTEMPTS:
+            return _before(deadline, now + _delay(attempts, None, dice))
         case GenerationFailed(retryable=True) if accepted < MAX_GENERATIONS:
             return _before(deadline, now + _delay(accepted, None, dice))
         case _:
@@ -74,3 +85,8 @@ def _delay(failures: int, retry_after_s: float | None, dice: Dice) -> timedelta:
 
 def _before(deadline: datetime, moment: datetime) -> datetime | None:
     return moment if moment < deadline else None
+
+
+def copy_again_at(*, failures: int, now: datetime, dice: Dice) -> datetime | None:
+    """When to try again to copy a result after `failures` tries, or None where the vendor's link must do."""
+    return now + _delay(failures, None, dice) if failures < MAX_COPIES else None

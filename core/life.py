@@ -1,0 +1,110 @@
+"""
+The steps of a task's life as pure functions: the record before and what happened give the record after.
+
+    pending ─begun→ submitting ─accepted→ waiting ─finished→ storing ─stored→ completed
+
+`ended_unhappily` leads from every open state to `failed`, or back to `pending` where another attempt is safe.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.tasks import Attempt, Failure, Lease, Result, State, Task
+from polyrelay import Pending, Usage
+
+
+def begun(task: Task, *, provider: str, model: str, owner: str, lease_s: float, now: datetime) -> Task:
+    """An attempt begins. This is stored before the vendor is called."""
+    attempt = Attempt(number=len(task.attempts) + 1, provider=provider, model=model, started=now)
+    return task.to(
+        State.SUBMITTING, now=now, attempts=(*task.attempts, attempt), progress=None, **leased(owner, lease_s, now)
+    )
+
+
+def accepted(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) -> Task:
+    """The vendor took the attempt and gave an operation."""
+    return task.to(
+        State.WAITING,
+        now=now,
+        attempts=task.with_attempt(accepted=now, operation=pending.operation),
+        progress=pending.progress,
+        lease=None,
+        wake_at=poll_at,
+    )
+
+
+def polled(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) -> Task:
+    """The vendor still works on it. A vendor may change its handle; progress never goes back."""
+    known = [progress for progress in (task.progress, pending.progress) if progress is not None]
+    return task.to(
+        State.WAITING,
+        now=now,
+        attempts=task.with_attempt(operation=pending.operation, poll_failures=0),
+        progress=max(known, default=None),
+        wake_at=poll_at,
+    )
+
+
+def poll_missed(task: Task, failure: Failure, *, poll_at: datetime, now: datetime) -> Task:
+    """A poll brought no answer; the vendor still works on it as far as is known."""
+    attempts = task.with_attempt(poll_failures=task.attempt.poll_failures + 1, failure=failure)
+    return task.to(State.WAITING, now=now, attempts=attempts, wake_at=poll_at)
+
+
+def finished(task: Task, results: tuple[Result, ...], usage: Usage | None, *, now: datetime) -> Task:
+    """The vendor succeeded, and its results are where they will stay."""
+    return task.to(State.COMPLETED, now=now, **_success(task, results, usage, now))
+
+
+def storing_begun(
+    task: Task, results: tuple[Result, ...], usage: Usage | None, *, owner: str, lease_s: float, now: datetime
+) -> Task:
+    """The vendor succeeded; its links are on record and are now copied by `owner`."""
+    return task.to(State.STORING, now=now, **_success(task, results, usage, now), **leased(owner, lease_s, now))
+
+
+def storing_taken(task: Task, *, owner: str, lease_s: float, now: datetime) -> Task:
+    """Somebody takes over, or takes up again, the copying of the results."""
+    return task.to(State.STORING, now=now, **leased(owner, lease_s, now))
+
+
+def storing_postponed(task: Task, *, again_at: datetime, now: datetime) -> Task:
+    """Copying failed for now."""
+    attempts = task.with_attempt(copy_failures=task.attempt.copy_failures + 1)
+    return task.to(State.STORING, now=now, attempts=attempts, lease=None, wake_at=again_at)
+
+
+def stored(task: Task, results: tuple[Result, ...], *, now: datetime) -> Task:
+    """All is where it will stay."""
+    return task.to(State.COMPLETED, now=now, results=results)
+
+
+def ended_unhappily(task: Task, failure: Failure, *, again_at: datetime | None, now: datetime) -> Task:
+    """The attempt, if one is open, failed: back to pending for another one at `again_at`, or failed for good."""
+    attempts = task.attempts
+    if attempts and attempts[-1].ended is None:
+        attempts = task.with_attempt(ended=now, failure=failure)
+    if again_at is None:
+        return task.to(State.FAILED, now=now, attempts=attempts, failure=failure)
+    return task.to(State.PENDING, now=now, attempts=attempts, lease=None, wake_at=again_at, progress=None)
+
+
+def _success(task: Task, results: tuple[Result, ...], usage: Usage | None, now: datetime) -> dict[str, Any]:
+    attempts = task.with_attempt(accepted=task.attempt.accepted or now, ended=now, failure=None)
+    return {"attempts": attempts, "results": results, "usage": usage, "progress": 1.0}
+
+
+def lease_ran_out(task: Task, now: datetime) -> bool:
+    """Whether nobody holds the task any more."""
+    return task.lease is None or task.lease.until <= now
+
+
+def leased(owner: str, lease_s: float, now: datetime) -> dict[str, Any]:
+    """The fields of a task that somebody works on: its lease, and a look at it when that runs out."""
+    until = now + timedelta(seconds=lease_s)
+    return {"lease": Lease(owner=owner, until=until), "wake_at": until}
+
+
+def accepted_count(task: Task) -> int:
+    """How many attempts the vendor took: each may have been billed."""
+    return sum(attempt.accepted is not None for attempt in task.attempts)

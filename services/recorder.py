@@ -1,0 +1,69 @@
+"""Puts on record what happened to a task, and sets its next wake."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import structlog
+
+from core.errors import QueueUnavailable, Stale, StoreUnavailable
+from core.ports import TaskRepository, WakeQueue
+from core.tasks import State, Task
+
+T = TypeVar("T")
+
+_FIRST_DELAY_S: Final = 0.1
+_LONGEST_DELAY_S: Final = 2.0
+
+log = structlog.get_logger("polyrelay.advance")
+
+
+class Recorder:
+    """Saves the next version of a task and queues its wake."""
+
+    def __init__(self, tasks: TaskRepository, queue: WakeQueue) -> None:
+        self._tasks = tasks
+        self._queue = queue
+
+    async def record(self, task: Task) -> None:
+        """
+        Save, however long the database is away, then set the next wake; a wake that is lost here is sent again later.
+
+        Raises:
+            Stale: Somebody else wrote first. What was to be recorded is in the log.
+        """
+        try:
+            await persistently(lambda: self._tasks.save(task))
+        except Stale:
+            operation = task.attempt.operation if task.attempts else None
+            log.warning("step_lost_to_another", state=task.state, operation=operation)
+            raise
+        _log_step(task)
+        if task.wake_at is None or task.lease is not None:
+            return
+        try:
+            await self._queue.wake(task.id, at=task.wake_at)
+        except QueueUnavailable as error:
+            log.warning("wake_not_queued", reason=str(error))
+
+
+async def persistently(act: Callable[[], Awaitable[T]]) -> T:
+    """Repeat while the database or the result store is away: what a vendor did must not be forgotten."""
+    delay_s = _FIRST_DELAY_S
+    while True:
+        try:
+            return await act()
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", reason=str(error), again_after_s=delay_s)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
+
+
+def _log_step(task: Task) -> None:
+    if task.state is State.FAILED and task.failure is not None:
+        log.warning("task_failed", code=task.failure.code, reason=task.failure.message, attempts=len(task.attempts))
+    elif task.state is State.COMPLETED:
+        duration_s = (task.updated - task.created).total_seconds()
+        log.info("task_completed", attempts=len(task.attempts), duration_s=round(duration_s, 3))
+    else:
+        log.debug("task_moved", state=task.state, wake_at=task.wake_at)
