@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC
@@ -66,8 +67,12 @@ def connect_mongo(
         client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
             text, **{name: value for name, value in defaults.items() if name.lower() not in given}
         )
-    except (errors.ConfigurationError, errors.InvalidURI, ValueError) as error:
-        raise ConfigurationError(f"MONGO_URL is not a usable MongoDB URL: {str(error).replace(text, '…')}") from None
+    except (errors.ConfigurationError, errors.InvalidURI, ValueError):
+        # The driver's text may quote a part of the password.
+        raise ConfigurationError(
+            "MONGO_URL is not a MongoDB URL; expected mongodb://[user:password@]host:port/database, "
+            "user and password percent-encoded"
+        ) from None
     return client.get_default_database(
         DEFAULT_DATABASE,
         codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
@@ -153,4 +158,4 @@ async def _move(client: "AsyncIOMotorClient[Document]", address: str) -> None:
 
 
 def _reason(error: errors.PyMongoError) -> str:
-    return str(error).split(", Timeout:")[0].split(", full error:")[0]
+    return re.split(r",? \(configured timeouts|, Timeout:|, full error:", str(error))[0]

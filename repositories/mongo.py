@@ -1,0 +1,189 @@
+"""Tasks in MongoDB, on motor."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from bson import ObjectId
+from gridfs.errors import NoFile
+from motor.motor_asyncio import AsyncIOMotorGridFSBucket
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import DuplicateKeyError
+
+from core.errors import DuplicateTask, Stale, TaskNotFound
+from core.ports import TaskPage, TaskQuery
+from core.tasks import Task, TaskInput
+from repositories.mongo_client import Database, Document, connect_mongo, initiate_replica_set, server_of, store_errors
+from repositories.task_documents import (
+    SUMMARY,
+    WITHOUT_INPUT,
+    decode_input,
+    document_of,
+    encode_input,
+    filter_of,
+    summary_of,
+    task_of,
+    update_of,
+)
+
+__all__ = ["MongoTaskRepository", "connect_mongo", "initiate_replica_set"]
+
+INLINE_LIMIT_BYTES: Final = 256 * 1024
+"""Inputs of this size and above go to GridFS: a document ends at 16 MiB, a request's body at 20 MiB."""
+
+_CHUNK_BYTES: Final = 4 * 1024 * 1024
+
+# Equal fields first, then the id, which gives the order; what follows lets the other filters be checked in the index.
+INDEXES: Final = (
+    IndexModel(
+        [
+            ("user_id", ASCENDING),
+            ("_id", DESCENDING),
+            ("type", ASCENDING),
+            ("state", ASCENDING),
+            ("provider", ASCENDING),
+        ],
+        name="tasks_of_user",
+    ),
+    IndexModel(
+        [("state", ASCENDING), ("_id", DESCENDING), ("type", ASCENDING), ("provider", ASCENDING)],
+        name="tasks_in_state",
+    ),
+    IndexModel([("provider", ASCENDING), ("_id", DESCENDING), ("type", ASCENDING)], name="tasks_of_provider"),
+    IndexModel([("type", ASCENDING), ("_id", DESCENDING)], name="tasks_of_type"),
+    # By id first: a page goes on where the last one ended, however many tasks are overdue. Open tasks only.
+    IndexModel(
+        [("_id", ASCENDING), ("wake_at", ASCENDING)],
+        name="open_tasks",
+        partialFilterExpression={"wake_at": {"$exists": True}},
+    ),
+)
+
+
+class MongoTaskRepository:
+    """
+    The tasks on record, in the collection `tasks` and the GridFS bucket `inputs`.
+
+    Writes are journaled by a majority before they return. A write that ends in `StoreUnavailable` may have been done
+    all the same: read before you decide. The driver repeats a write once by itself, and the server does it once.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._tasks = database.get_collection("tasks")
+        self._inputs = AsyncIOMotorGridFSBucket(database, bucket_name="inputs", chunk_size_bytes=_CHUNK_BYTES)
+
+    async def prepare(self) -> None:
+        """
+        Create what is missing of the indexes. Any number of processes may do so at once, and again.
+
+        Raises:
+            StoreUnavailable: The database cannot be reached.
+        """
+        with self._errors():
+            await self._tasks.create_indexes(list(INDEXES))
+
+    async def add(self, task: Task, task_input: TaskInput) -> None:
+        """As `TaskRepository.add`."""
+        data = encode_input(task_input)
+        document = document_of(task)
+        with self._errors():
+            if len(data) < INLINE_LIMIT_BYTES:
+                await self._insert({**document, "input": data})
+                return
+            file_id = await self._inputs.upload_from_stream(task.id, data)
+            try:
+                await self._insert({**document, "input_file": file_id})
+            except DuplicateTask:
+                await self._remove_input(file_id)
+                raise
+
+    async def get(self, task_id: str) -> Task:
+        """As `TaskRepository.get`."""
+        return task_of(await self._find(task_id, WITHOUT_INPUT))
+
+    async def get_input(self, task_id: str) -> TaskInput:
+        """As `TaskRepository.get_input`."""
+        document = await self._find(task_id, {"input": 1, "input_file": 1})
+        if "input" in document:
+            return decode_input(document["input"])
+        try:
+            with self._errors():
+                stream = await self._inputs.open_download_stream(document["input_file"])
+                return decode_input(await stream.read())
+        except NoFile as error:
+            raise TaskNotFound(task_id) from error
+
+    async def save(self, task: Task) -> None:
+        """As `TaskRepository.save`; a task that was removed is stale, too."""
+        with self._errors():
+            done = await self._tasks.update_one({"_id": task.id, "version": task.version - 1}, update_of(task))
+        if not done.matched_count:
+            raise Stale(f"task {task.id} is no longer at version {task.version - 1}")
+
+    async def delete(self, task: Task) -> None:
+        """As `TaskRepository.delete`; a task that was removed is stale, too."""
+        with self._errors():
+            document = await self._tasks.find_one_and_delete(
+                {"_id": task.id, "version": task.version}, projection={"input_file": 1}
+            )
+            if document is None:
+                raise Stale(f"task {task.id} is no longer at version {task.version}")
+            if "input_file" in document:
+                await self._remove_input(document["input_file"])
+
+    async def page(self, query: TaskQuery) -> TaskPage:
+        """As `TaskRepository.page`."""
+        conditions = filter_of(query)
+        with self._errors():
+            documents, total = await asyncio.gather(self._page(conditions, query), self._count(conditions))
+        return TaskPage(tasks=tuple(map(summary_of, documents)), total=total)
+
+    async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[str]:
+        """As `TaskRepository.overdue`."""
+        conditions = {"_id": {"$gt": after}, "wake_at": {"$lt": before}}
+        with self._errors():
+            cursor = self._tasks.find(conditions, {"_id": 1}).sort("_id", ASCENDING).hint("open_tasks").limit(limit)
+            return [document["_id"] async for document in cursor]
+
+    async def ping(self) -> None:
+        """As `TaskRepository.ping`."""
+        with self._errors():
+            await self._database.command("ping")
+
+    async def aclose(self) -> None:
+        """Close the connections of the database's client."""
+        self._database.client.close()
+
+    async def _insert(self, document: Document) -> None:
+        try:
+            await self._tasks.insert_one(document)
+        except DuplicateKeyError as error:
+            raise DuplicateTask(f"task {document['_id']} is stored already") from error
+
+    async def _find(self, task_id: str, projection: Document) -> Document:
+        with self._errors():
+            document = await self._tasks.find_one({"_id": task_id}, projection)
+        if document is None:
+            raise TaskNotFound(task_id)
+        return document
+
+    async def _page(self, conditions: Document, query: TaskQuery) -> list[Document]:
+        older = {} if query.after is None else {"_id": {"$lt": query.after}}
+        cursor = self._tasks.find({**conditions, **older}, SUMMARY).sort("_id", DESCENDING)
+        return await cursor.skip(query.offset).limit(query.limit).to_list(None)
+
+    async def _count(self, conditions: Document) -> int:
+        if not conditions:
+            return int(await self._tasks.estimated_document_count())
+        return int(await self._tasks.count_documents(conditions))
+
+    async def _remove_input(self, file_id: ObjectId) -> None:
+        try:
+            await self._inputs.delete(file_id)
+        except NoFile:
+            return
+
+    def _errors(self) -> Any:
+        return store_errors(server_of(self._database))

@@ -1,0 +1,92 @@
+"""
+How a task looks in MongoDB.
+
+The document has the fields of `Task` under their names, with `_id` for `id`, times as dates, and nothing where a
+field is None or empty. Two fields are JSON texts instead, because BSON cannot hold every JSON value (big integers,
+`$ref`, NUL in a key): `metadata`, and `input`, which is not part of `Task`. A large input lies in GridFS, and
+`input_file` names it.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import structs
+
+from core.ports import TaskQuery
+from core.tasks import PHASES, Result, Status, Task, TaskInput, TaskSummary
+from repositories.mongo_client import Document
+
+# A field that was renamed or dropped stays in old documents, and a newer server's field in ours: both are let be.
+_FIELDS: Final = tuple(field.name for field in structs.fields(Task) if field.name != "id")
+
+WITHOUT_INPUT: Final = {"input": 0, "input_file": 0}
+"""Projection of what `task_of` needs."""
+
+SUMMARY: Final = {
+    **{field.name: 1 for field in structs.fields(TaskSummary) if field.name not in {"id", "results"}},
+    **{f"results.{field.name}": 1 for field in structs.fields(Result) if field.name != "text"},
+}
+"""Projection of what `summary_of` needs: small fields only."""
+
+
+def document_of(task: Task) -> Document:
+    """The task's document, without its input."""
+    document: Document = {"_id": task.id}
+    for name, value in _builtins(task).items():
+        if name in _FIELDS and value is not None and value != [] and value != {}:
+            document[name] = value
+    if task.metadata:
+        document["metadata"] = msgspec.json.encode(task.metadata).decode()
+    return document
+
+
+def update_of(task: Task) -> Document:
+    """The update that turns the stored document into the task's, and leaves its input alone."""
+    document = document_of(task)
+    del document["_id"]
+    absent = {name: "" for name in _FIELDS if name not in document}
+    return {"$set": document, "$unset": absent} if absent else {"$set": document}
+
+
+def task_of(document: Document) -> Task:
+    """The task of a document."""
+    fields = {**document, "id": document["_id"]}
+    if "metadata" in document:
+        fields["metadata"] = msgspec.json.decode(document["metadata"])
+    return msgspec.convert(fields, Task)
+
+
+def summary_of(document: Document) -> TaskSummary:
+    """The summary of a document that was read with the projection `SUMMARY`."""
+    return msgspec.convert({**document, "id": document["_id"]}, TaskSummary)
+
+
+def encode_input(task_input: TaskInput) -> bytes:
+    """The input as JSON."""
+    return msgspec.json.encode(task_input)
+
+
+def decode_input(data: bytes) -> TaskInput:
+    """The input of its JSON."""
+    return msgspec.json.decode(data, type=TaskInput)
+
+
+def filter_of(query: TaskQuery) -> Document:
+    """The filter of all tasks that a query means, wherever its page begins."""
+    wanted = {"user_id": query.user_id, "type": query.type, "provider": query.provider}
+    conditions: Document = {name: value for name, value in wanted.items() if value is not None}
+    if query.status is not None:
+        conditions["state"] = _states(query.status)
+    return conditions
+
+
+def _states(status: Status) -> Any:
+    if status is Status.PROCESSING:
+        return {"$in": sorted(PHASES)}
+    return status.value
+
+
+def _builtins(task: Task) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(task, builtin_types=(datetime,))
+    return values
