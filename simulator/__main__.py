@@ -1,0 +1,85 @@
+"""Runs a simulator as a process: `python -m simulator --port 0` prints its URL when it is ready."""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import stat
+from collections.abc import Sequence
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from simulator.app import create_app
+from simulator.connections import descriptors
+from simulator.settings import Credentials, Latencies, Settings
+
+READY_TIMEOUT_S = 10.0
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line; every option has a default."""
+    keys, waits = Credentials(), Latencies()
+    parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    for name in ("image", "video", "text", "call"):
+        default = getattr(waits, f"{name}_s")
+        parser.add_argument(f"--latency-{name}", type=float, default=default, metavar="SECONDS", dest=f"{name}_s")
+    for name in Credentials.__struct_fields__:
+        parser.add_argument(f"--{name.replace('_', '-')}", default=getattr(keys, name))
+    return parser.parse_args(arguments)
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings that a command line asks for."""
+    keys = {name: getattr(options, name) for name in Credentials.__struct_fields__}
+    waits = {name: getattr(options, name) for name in ("image_s", "video_s", "text_s", "call_s")}
+    return Settings(credentials=Credentials(**keys), latencies=Latencies(**waits))
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    app = create_app(settings_of(options))
+    server = Server(app, options.host, options.port, interface=Interfaces.ASGI, log_enabled=False, websockets=False)
+    serving = asyncio.create_task(server.serve())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    port = await _listening_port(serving)
+    print(f"http://{options.host}:{port}", flush=True)
+    await serving
+
+
+async def _listening_port(serving: "asyncio.Task[None]") -> int:
+    """The port the server took, read from its own listening socket."""
+    deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
+    while asyncio.get_running_loop().time() < deadline:
+        if serving.done():
+            serving.result()
+            break
+        if ports := [port for port in map(_port_of, descriptors()) if port]:
+            return ports[0]
+        await asyncio.sleep(0.01)
+    raise SystemExit("the simulator could not start to listen")
+
+
+def _port_of(descriptor: int) -> int | None:
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return None
+        with socket.socket(fileno=os.dup(descriptor)) as twin:
+            listens = twin.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            return int(twin.getsockname()[1]) if listens and twin.family == socket.AF_INET else None
+    except OSError:
+        return None
+
+
+def main() -> None:
+    """The entry point."""
+    asyncio.run(serve(parse()))
+
+
+if __name__ == "__main__":
+    main()

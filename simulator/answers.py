@@ -1,0 +1,48 @@
+"""What a call answers with, before it goes on the wire."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from litestar import Response
+from litestar.response import Stream
+
+from simulator.errors import VendorError
+
+EVENT_STREAM = "text/event-stream"
+Reply = Response[Any] | Stream
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP answer; a streamed body comes in chunks that belong together, such as one server-sent event each."""
+
+    body: bytes | AsyncIterator[bytes]
+    media_type: str = "application/json"
+    status: int = 200
+    headers: dict[str, str] = {}
+
+    def reply(self) -> Reply:
+        """As litestar sends it."""
+        if isinstance(self.body, bytes):
+            return Response(self.body, media_type=self.media_type, status_code=self.status, headers=self.headers)
+        return Stream(self.body, media_type=self.media_type, status_code=self.status, headers=self.headers)
+
+
+def json_answer(value: object, status: int = 200) -> Answer:
+    """A JSON document."""
+    return Answer(body=msgspec.json.encode(value), status=status)
+
+
+def error_answer(error: VendorError) -> Answer:
+    """An error in its vendor's envelope, with `Retry-After` where it says when to come back."""
+    headers = {} if error.retry_after_s is None else {"Retry-After": f"{error.retry_after_s:g}"}
+    return Answer(body=msgspec.json.encode(error.envelope()), status=error.status, headers=headers)
+
+
+def event(value: object, name: str | None = None) -> bytes:
+    """One server-sent event."""
+    head = b"" if name is None else b"event: " + name.encode() + b"\n"
+    return head + b"data: " + msgspec.json.encode(value) + b"\n\n"
+
+
+LAST_EVENT = b"data: [DONE]\n\n"

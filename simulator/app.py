@@ -1,0 +1,79 @@
+"""The app: the three vendors, the result files and the control calls on one address."""
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Litestar, Response
+from litestar.datastructures import State
+from litestar.types import ControllerRouterHandler
+
+from simulator import ark_images, ark_videos, chat, openai_images, openai_videos
+from simulator.answers import Reply, error_answer
+from simulator.connections import ConnectionClosed, HttpRequest
+from simulator.control import control
+from simulator.downloads import download
+from simulator.errors import VendorError
+from simulator.settings import Settings
+from simulator.upstream import Upstream, upstream_of
+from simulator.visual import visual
+
+HANDLERS: list[ControllerRouterHandler] = [
+    visual,
+    ark_images.create_images,
+    ark_videos.create_video,
+    ark_videos.get_video,
+    ark_videos.list_videos,
+    ark_videos.delete_video,
+    chat.ark_chat,
+    chat.openai_chat,
+    openai_images.create_images,
+    openai_videos.create_video,
+    openai_videos.get_video,
+    openai_videos.get_content,
+    openai_videos.delete_video,
+    openai_videos.list_videos,
+    download,
+    control,
+]
+
+
+def create_app(settings: Settings | None = None, clock: Callable[[], float] = time.time) -> Litestar:
+    """
+    A simulator with a state of its own.
+
+    Args:
+        clock: Unix time in seconds; tests hand in their own.
+    """
+    upstream = Upstream(settings or Settings(), clock)
+
+    async def close() -> None:
+        upstream.studio.close()
+
+    return Litestar(
+        route_handlers=HANDLERS,
+        state=State({"upstream": upstream}),
+        exception_handlers={VendorError: render_error, ConnectionClosed: render_nothing},
+        after_request=add_request_id,
+        on_shutdown=[close],
+        openapi_config=None,
+        request_max_body_size=64 * 1024 * 1024,
+    )
+
+
+def render_error(request: HttpRequest, error: VendorError) -> Reply:
+    """A vendor's error in its envelope, counted."""
+    upstream_of(request).ledger.refuse(error.vendor, str(getattr(error, "code", None) or error.status))
+    return error_answer(error).reply()
+
+
+def render_nothing(_request: HttpRequest, _error: ConnectionClosed) -> Reply:
+    """Nobody is there to read it."""
+    return Response(b"", status_code=503)
+
+
+async def add_request_id(response: Response[Any]) -> Response[Any]:
+    """Every answer carries a request id, as the vendors' do."""
+    response.headers.setdefault("x-request-id", uuid.uuid4().hex)
+    return response

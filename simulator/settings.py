@@ -1,0 +1,62 @@
+"""What a simulator accepts and how long it takes."""
+
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import msgspec
+
+Media = Literal["image", "video", "text"]
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The keys that are let in; any other is refused as the vendor refuses it.
+
+    Attributes:
+        session_token: When set, signed requests must carry it in `X-Security-Token` (temporary credentials).
+    """
+
+    access_key: str = "AKLTsimulator"
+    secret_key: str = "simulator-secret"  # noqa: S105 - opens nothing but the simulator
+    session_token: str | None = None
+    ark_key: str = "ark-simulator"
+    openai_key: str = "sk-simulator"
+
+
+class Latencies(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Seconds from an accepted request to its result.
+
+    Attributes:
+        call_s: Time that every accepted call takes to be answered, on top of the generation itself.
+        overrides: Generation time by call kind or pattern; the first match wins,
+            as in `{"visual.process": 2.0, "ark.*": 0.5}`.
+    """
+
+    image_s: float = 0.3
+    video_s: float = 1.5
+    text_s: float = 0.1
+    call_s: float = 0.0
+    overrides: dict[str, float] = {}
+
+    def of(self, kind: str, media: Media) -> float:
+        """The generation time of one call, in seconds."""
+        for pattern, seconds in self.overrides.items():
+            if fnmatchcase(kind, pattern):
+                return seconds
+        return {"image": self.image_s, "video": self.video_s, "text": self.text_s}[media]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How one simulator is set up.
+
+    Attributes:
+        clock_skew_s: How far a signed request's `X-Date` may be from now, in seconds.
+        drawing_threads: Threads that draw pictures and encode videos.
+    """
+
+    credentials: Credentials = Credentials()
+    latencies: Latencies = Latencies()
+    clock_skew_s: float = 900.0
+    drawing_threads: int = 2
