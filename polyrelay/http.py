@@ -6,7 +6,7 @@ The same failure means different things in the two: see `polyrelay.errors`.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
@@ -160,7 +160,7 @@ class VendorHttp:
                 error.message, code=error.code, http_status=error.http_status, request_id=error.request_id
             ) from error
 
-    async def events(self, path: str, *, json: object, query: Query = ()) -> AsyncIterator[bytes]:
+    async def events(self, path: str, *, json: object, query: Query = ()) -> AsyncGenerator[bytes, None]:
         """
         POST a request that starts something and yield the `data` of each server-sent event, without `[DONE]`.
 
@@ -170,11 +170,13 @@ class VendorHttp:
             async with self._open("POST", path, query, _content(json)) as response:
                 if response.status_code >= 300:
                     self._judge(await self._whole(response))
-                async for line in response.aiter_lines():
-                    if line.startswith("data:") and (data := line[5:].strip()) != "[DONE]":
-                        yield data.encode()
+                async for line in self._lines(response):
+                    if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]":
+                        yield data
         except httpx.TransportError as error:
             self._raise_for_submit(error)
+        except httpx.DecodingError as error:
+            raise ProtocolError(f"{self._vendor}'s answer does not decompress") from error
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -211,6 +213,21 @@ class VendorHttp:
                 status=response.status_code,
                 duration_s=round(time.monotonic() - started, 3),
             )
+
+    async def _lines(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        """
+        The lines of a body, ended by LF or CR LF.
+
+        Not `aiter_lines`: it also splits at U+2028 and the like, which JSON may hold unescaped.
+        """
+        rest = b""
+        async for chunk in response.aiter_bytes():
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > self._max_answer_bytes:
+                raise ProtocolError(f"{self._vendor}'s answer has a line of more than {self._max_answer_bytes} bytes")
+            for line in lines:
+                yield line.rstrip(b"\r")
+        yield rest
 
     async def _whole(self, response: httpx.Response) -> Answer:
         body = bytearray()

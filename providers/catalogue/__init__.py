@@ -1,0 +1,52 @@
+"""The model names that come with the providers, as TOML files beside this module, and the operator's own over them."""
+
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from core.catalogue import Entry, merged, of_families, read_catalogue
+from core.errors import ConfigurationError
+from polyrelay import Env
+
+PROVIDERS: Final = ("openai", "volcengine")
+SETTING: Final = "MODEL_CATALOGUE"
+
+
+def built_in() -> tuple[Entry, ...]:
+    """The entries of all files that come with the providers."""
+    with resources.as_file(resources.files(__name__)) as folder:
+        return tuple(entry for path in sorted(folder.glob("*.toml")) for entry in read_catalogue(path))
+
+
+def entries_of(env: Env, provider: str, families: Iterable[str]) -> Sequence[Entry]:
+    """
+    What a provider serves: its built-in entries, with the file that `MODEL_CATALOGUE` names over them.
+
+    Args:
+        env: Where the setting is read.
+        provider: "openai" or "volcengine".
+        families: All of the provider's families.
+
+    Raises:
+        ConfigurationError: The file cannot be used, or an entry's provider or family is not known.
+    """
+    path = env.get(SETTING)
+    own = read_catalogue(Path(path)) if path is not None else ()
+    known = sorted(families)
+    for entry in own:
+        _check(entry, provider, known)
+    return of_families(merged(built_in(), own), provider, known)
+
+
+def _check(entry: Entry, provider: str, families: Sequence[str]) -> None:
+    if entry.provider not in PROVIDERS:
+        raise ConfigurationError(
+            f"{SETTING}: the provider {entry.provider!r} of the model {entry.name!r} is not known; "
+            f"allowed are {', '.join(PROVIDERS)}; families of {provider}: {', '.join(families)}"
+        )
+    if entry.provider == provider and entry.family not in families:
+        raise ConfigurationError(
+            f"{SETTING}: the family {entry.family!r} of the model {entry.name!r} is not known; "
+            f"families of {provider}: {', '.join(families)}"
+        )

@@ -1,0 +1,150 @@
+"""
+The error envelope of OpenAI, which Ark copies: `{"error": {"code", "message", "type", "param"}}`.
+
+What a code means differs by vendor: each gives `fault_reader` its own table.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from polyrelay import (
+    Answer,
+    GenerationFailed,
+    OutcomeUnknown,
+    Overloaded,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    RejectReason,
+    Secret,
+)
+from polyrelay.http import ReadFault
+
+MAX_MESSAGE_CHARS: Final = 1000
+
+Verdict: TypeAlias = Literal["rate_limited", "overloaded", "failed", "unknown"] | RejectReason
+
+
+class VendorError(Struct, frozen=True, kw_only=True):
+    """
+    What a vendor says went wrong.
+
+    Attributes:
+        code: Such as "RateLimitExceeded.EndpointRPMExceeded", or None.
+        kind: Its `type`, such as "insufficient_quota", or None.
+        message: In the vendor's words; may be empty.
+    """
+
+    code: str | None = None
+    kind: str | None = None
+    message: str = ""
+
+    @property
+    def text(self) -> str:
+        """Code and message in one line, cut to a readable length."""
+        said = self.message or "no reason given"
+        return (f"{self.code}: {said}" if self.code else said)[:MAX_MESSAGE_CHARS]
+
+
+Judge: TypeAlias = Callable[[VendorError], Verdict | None]
+
+
+class _Envelope(Struct, frozen=True):
+    error: Any = None
+
+
+def error_of(value: object) -> VendorError | None:
+    """The error that a decoded `error` field holds, whatever its fields look like, or None where it is empty."""
+    if isinstance(value, dict):
+        return VendorError(
+            code=_text(value.get("code")), kind=_text(value.get("type")), message=_text(value.get("message")) or ""
+        )
+    return VendorError(message=str(value)) if value else None
+
+
+def read_error(body: bytes) -> VendorError | None:
+    """The error in a body, or None where it holds none or is not JSON."""
+    try:
+        return error_of(msgspec.json.decode(body, type=_Envelope).error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def fault_reader(vendor: str, judge: Judge, *, hide: Secret) -> ReadFault:
+    """
+    The function that tells `VendorHttp` what an answer of that vendor means.
+
+    Args:
+        vendor: Named in messages.
+        judge: From the vendor's error to its meaning, or None for "by the HTTP status".
+        hide: The key; a message that repeats it is shown without it. The message of a 401 is not shown at all,
+            as vendors repeat the key there with a part of it masked.
+    """
+
+    def fault(answer: Answer) -> ProviderError | None:
+        if answer.status < 400:
+            return None
+        error = read_error(answer.body)
+        verdict = _verdict(answer.status, error, judge)
+        return _failure(verdict, _sentence(vendor, answer.status, error, hide), answer, error)
+
+    return fault
+
+
+def _verdict(status: int, error: VendorError | None, judge: Judge) -> Verdict:
+    """A 5xx always stays unknown: what the vendor did before it failed is not in the answer."""
+    if status >= 500 or status == 408:
+        return "unknown"
+    judged = judge(error) if error is not None else None
+    if judged is not None:
+        return judged
+    match status:
+        case 429:
+            return "rate_limited"
+        case 401 | 403:
+            return "auth"
+        case 404:
+            return "not_found"
+        case _:
+            return "invalid_input"
+
+
+def _sentence(vendor: str, status: int, error: VendorError | None, hide: Secret) -> str:
+    if status == 401:
+        code = f" ({error.code})" if error is not None and error.code else ""
+        return f"{vendor} refused the credentials{code}"
+    if error is None:
+        return f"{vendor} answered HTTP {status}"
+    return f"{vendor} answered {error.text.replace(hide.reveal(), '***')}"
+
+
+def _failure(verdict: Verdict, text: str, answer: Answer, error: VendorError | None) -> ProviderError:
+    facts: dict[str, Any] = {
+        "code": error.code if error is not None else None,
+        "http_status": answer.status,
+        "request_id": answer.headers.get("x-request-id"),
+    }
+    match verdict:
+        case "rate_limited":
+            return RateLimited(text, retry_after_s=retry_after_s(answer), **facts)
+        case "overloaded":
+            return Overloaded(text, retry_after_s=retry_after_s(answer), **facts)
+        case "failed":
+            return GenerationFailed(text, **facts)
+        case "unknown":
+            return OutcomeUnknown(text, **facts)
+        case reason:
+            return Rejected(text, reason=reason, **facts)
+
+
+def retry_after_s(answer: Answer) -> float | None:
+    """The vendor's wish for the next try in seconds: `retry-after-ms` first, as OpenAI's own client reads it."""
+    milliseconds = answer.headers.get("retry-after-ms", "")
+    return int(milliseconds) / 1000 if milliseconds.isdecimal() else answer.retry_after_s
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

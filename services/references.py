@@ -1,0 +1,38 @@
+"""Pictures that a caller hands in: links, or the picture itself as a data URI."""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+MAX_REFERENCE_CHARS: Final = 14_000_000
+"""10 MB as base64: the largest picture that Ark takes."""
+
+_DATA_URI: Final = re.compile(r"data:(image/[a-z0-9.+-]+);base64,(.+)", re.DOTALL)
+
+ImageReference = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https?://\S+|data:image/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=]+)$",
+        max_length=MAX_REFERENCE_CHARS,
+        description="A link that the vendor can read, or data:image/png;base64,… with the format in lower case",
+    ),
+]
+
+
+def embedded(reference: str) -> tuple[str, bytes] | None:
+    """
+    Media type and bytes of a data URI, or None for a link.
+
+    Raises:
+        ValueError: The data is not base64.
+    """
+    match = _DATA_URI.fullmatch(reference)
+    if match is None:
+        return None
+    try:
+        return match[1], base64.b64decode(match[2], validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"the picture given as {match[1]} is not base64: {error}") from error
