@@ -14,10 +14,11 @@ from pymongo.errors import DuplicateKeyError
 from core.errors import DuplicateTask, Stale, TaskNotFound
 from core.ports import TaskPage, TaskQuery
 from core.tasks import Task, TaskInput
-from repositories.mongo_client import Database, Document, connect_mongo, initiate_replica_set, server_of, store_errors
+from repositories.mongo_client import Database, connect_mongo, initiate_replica_set, server_of, store_errors
 from repositories.task_documents import (
     SUMMARY,
     WITHOUT_INPUT,
+    Document,
     decode_input,
     document_of,
     encode_input,

@@ -17,9 +17,7 @@ from pymongo.write_concern import WriteConcern
 
 from core.errors import ConfigurationError, StoreUnavailable
 from polyrelay import Secret
-
-Document: TypeAlias = dict[str, Any]
-"""A MongoDB document."""
+from repositories.task_documents import Document
 
 Database: TypeAlias = "AsyncIOMotorDatabase[Document]"
 

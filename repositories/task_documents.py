@@ -8,14 +8,16 @@ field is None or empty. Two fields are JSON texts instead, because BSON cannot h
 """
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import structs
 
 from core.ports import TaskQuery
 from core.tasks import PHASES, Result, Status, Task, TaskInput, TaskSummary
-from repositories.mongo_client import Document
+
+Document: TypeAlias = dict[str, Any]
+"""A MongoDB document."""
 
 # A field that was renamed or dropped stays in old documents, and a newer server's field in ours: both are let be.
 _FIELDS: Final = tuple(field.name for field in structs.fields(Task) if field.name != "id")

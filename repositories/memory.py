@@ -1,0 +1,234 @@
+"""Twins of the adapters that live in this process's memory: for tests, and for nothing else."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TypeVar
+
+from msgspec import Struct, structs
+
+from core.clock import to_milliseconds, utc_now
+from core.errors import DuplicateTask, FileNotFound, QueueUnavailable, Stale, StoreUnavailable, TaskNotFound
+from core.ports import Clock, StoredFile, TaskPage, TaskQuery
+from core.tasks import Result, Task, TaskInput, TaskSummary
+from repositories.result_names import checked
+from repositories.task_documents import Document, decode_input, document_of, encode_input, task_of
+
+_T = TypeVar("_T")
+
+
+class MemoryTaskRepository:
+    """
+    Tasks in a dictionary, as documents, so that nobody shares a mutable value with it.
+
+    Attributes:
+        reachable: Set it to False, and every call raises `StoreUnavailable`.
+    """
+
+    def __init__(self) -> None:
+        self.reachable = True
+        self._documents: dict[str, Document] = {}
+        self._inputs: dict[str, bytes] = {}
+
+    async def prepare(self) -> None:
+        """As `MongoTaskRepository.prepare`; there is nothing to do."""
+        self._check()
+
+    async def add(self, task: Task, task_input: TaskInput) -> None:
+        """As `TaskRepository.add`."""
+        self._check()
+        if task.id in self._documents:
+            raise DuplicateTask(f"task {task.id} is stored already")
+        self._documents[task.id] = document_of(task)
+        self._inputs[task.id] = encode_input(task_input)
+
+    async def get(self, task_id: str) -> Task:
+        """As `TaskRepository.get`."""
+        self._check()
+        return task_of(_found(self._documents, task_id))
+
+    async def get_input(self, task_id: str) -> TaskInput:
+        """As `TaskRepository.get_input`."""
+        self._check()
+        return decode_input(_found(self._inputs, task_id))
+
+    async def save(self, task: Task) -> None:
+        """As `TaskRepository.save`."""
+        self._check()
+        self._check_version(task, task.version - 1)
+        self._documents[task.id] = document_of(task)
+
+    async def delete(self, task: Task) -> None:
+        """As `TaskRepository.delete`."""
+        self._check()
+        self._check_version(task, task.version)
+        del self._documents[task.id]
+        del self._inputs[task.id]
+
+    async def page(self, query: TaskQuery) -> TaskPage:
+        """As `TaskRepository.page`."""
+        self._check()
+        wanted = [task for task in self._newest_first() if _matches(task, query)]
+        older = (task for task in wanted if query.after is None or task.id < query.after)
+        shown = islice(older, query.offset, query.offset + query.limit)
+        return TaskPage(tasks=tuple(map(_summary_of, shown)), total=len(wanted))
+
+    async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[str]:
+        """As `TaskRepository.overdue`."""
+        self._check()
+        late = (
+            task_id
+            for task_id, document in sorted(self._documents.items())
+            if task_id > after and "wake_at" in document and document["wake_at"] < before
+        )
+        return list(islice(late, limit))
+
+    async def ping(self) -> None:
+        """As `TaskRepository.ping`."""
+        self._check()
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def _newest_first(self) -> list[Task]:
+        return [task_of(document) for _, document in sorted(self._documents.items(), reverse=True)]
+
+    def _check(self) -> None:
+        if not self.reachable:
+            raise StoreUnavailable("the memory cannot be reached, as the test wanted it")
+
+    def _check_version(self, task: Task, version: int) -> None:
+        stored = self._documents.get(task.id)
+        if stored is None or stored["version"] != version:
+            raise Stale(f"task {task.id} is no longer at version {version}")
+
+
+class Wake(Struct, frozen=True, kw_only=True):
+    """One wake: look at that task at that moment."""
+
+    task_id: str
+    at: datetime
+
+
+class MemoryWakeQueue:
+    """
+    Wakes in a list.
+
+    Attributes:
+        wakes: Those not handed out yet, in the order in which they were asked for.
+        history: All that were ever asked for, with the time as it was given.
+        reachable: Set it to False, and every call raises `QueueUnavailable`.
+    """
+
+    def __init__(self, *, clock: Clock = utc_now) -> None:
+        self.reachable = True
+        self.wakes: list[Wake] = []
+        self.history: list[Wake] = []
+        self._clock = clock
+
+    async def wake(self, task_id: str, *, at: datetime) -> None:
+        """As `WakeQueue.wake`."""
+        self._check()
+        self.history.append(Wake(task_id=task_id, at=at))
+        wake = Wake(task_id=task_id, at=to_milliseconds(max(at, self._clock())).astimezone(UTC))
+        if wake not in self.wakes:
+            self.wakes.append(wake)
+
+    async def ping(self) -> None:
+        """As `WakeQueue.ping`."""
+        self._check()
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def take_due(self, now: datetime) -> Sequence[str]:
+        """Hand out, and forget, what is due at that moment: the ids of tasks, earliest first."""
+        due = sorted((wake for wake in self.wakes if wake.at <= now), key=lambda wake: wake.at)
+        self.wakes = [wake for wake in self.wakes if wake.at > now]
+        return [wake.task_id for wake in due]
+
+    def next_at(self) -> datetime | None:
+        """When the earliest wake is due, or None where there is none."""
+        return min((wake.at for wake in self.wakes), default=None)
+
+    def _check(self) -> None:
+        if not self.reachable:
+            raise QueueUnavailable("the memory cannot be reached, as the test wanted it")
+
+
+class MemoryResultStore:
+    """
+    Files in a dictionary.
+
+    Attributes:
+        files: Their bytes by name.
+        reachable: Set it to False, and every call raises `StoreUnavailable`.
+    """
+
+    def __init__(self) -> None:
+        self.reachable = True
+        self.files: dict[str, bytes] = {}
+
+    async def put(self, name: str, data: bytes) -> None:
+        """As `ResultStore.put`."""
+        self._check()
+        self.files[checked(name)] = bytes(data)
+
+    async def put_stream(self, name: str, chunks: AsyncIterator[bytes]) -> int:
+        """As `ResultStore.put_stream`."""
+        checked(name)
+        data = b"".join([chunk async for chunk in chunks])
+        await self.put(name, data)
+        return len(data)
+
+    async def open(self, name: str) -> StoredFile:
+        """As `ResultStore.open`."""
+        self._check()
+        if name not in self.files:
+            raise FileNotFound(f"there is no file {name!r}")
+        data = self.files[name]
+        return StoredFile(size_bytes=len(data), chunks=_pieces(data))
+
+    async def delete_all(self, prefix: str) -> None:
+        """As `ResultStore.delete_all`."""
+        self._check()
+        inside = f"{checked(prefix)}/"
+        self.files = {name: data for name, data in self.files.items() if not name.startswith(inside)}
+
+    async def ping(self) -> None:
+        """As `ResultStore.ping`."""
+        self._check()
+
+    def _check(self) -> None:
+        if not self.reachable:
+            raise StoreUnavailable("the memory cannot be reached, as the test wanted it")
+
+
+def _found(stored: dict[str, _T], task_id: str) -> _T:
+    try:
+        return stored[task_id]
+    except KeyError as error:
+        raise TaskNotFound(task_id) from error
+
+
+def _matches(task: Task, query: TaskQuery) -> bool:
+    return (
+        query.user_id in {None, task.user_id}
+        and query.type in {None, task.type}
+        and query.status in {None, task.status}
+        and query.provider in {None, task.provider}
+    )
+
+
+def _summary_of(task: Task) -> TaskSummary:
+    fields = {field.name: getattr(task, field.name) for field in structs.fields(TaskSummary)}
+    return TaskSummary(**{**fields, "results": tuple(map(_without_text, task.results))})
+
+
+def _without_text(result: Result) -> Result:
+    return structs.replace(result, text=None)
+
+
+async def _pieces(data: bytes, size_bytes: int = 64 * 1024) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size_bytes):
+        yield data[start : start + size_bytes]
