@@ -1,0 +1,29 @@
+"""Real servers for tests that stop and start their own; most tests use the shared ones of `tests/integration`."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+from cli.embedded.servers import EmbeddedServer
+
+_S = TypeVar("_S", bound=EmbeddedServer)
+
+
+@contextlib.contextmanager
+def started(server: _S) -> Iterator[_S]:
+    """The server, running; it is stopped at the end. For fixtures that outlive a test's event loop."""
+    _run(server.start())
+    try:
+        yield server
+    finally:
+        _run(server.stop())
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    # Not asyncio.run: that one takes the thread's loop away from pytest-asyncio.
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        loop.close()
