@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from msgspec import inspect as types
 
+_ANY_TEXT: Final = r"\S"
+
 _PLAIN: Final[Mapping[type[types.Type], str]] = {
     types.AnyType: "any JSON value",
     types.BoolType: "true or false",
@@ -73,7 +75,11 @@ def _range(info: Any) -> str:
     high = _bound(info.le, info.lt, "less than ")
     multiple = f", a multiple of {info.multiple_of}" if info.multiple_of is not None else ""
     if info.ge is not None and info.le is not None:
-        return f" from {info.ge:g} to {info.le:g}{multiple}" if abs(info.le) < 10**6 else f" from {info.ge} to {info.le}{multiple}"
+        return (
+            f" from {info.ge:g} to {info.le:g}{multiple}"
+            if abs(info.le) < 10**6
+            else f" from {info.ge} to {info.le}{multiple}"
+        )
     if low and high:
         return f", {low} and {high}{multiple}"
     return f", {low or high}{multiple}" if low or high else multiple
@@ -89,7 +95,7 @@ def _bound(inclusive: Any, exclusive: Any, word: str) -> str:
 
 def _text(info: Any) -> str:
     words = "a text" + _length(info, "character")
-    return words if info.pattern in (None, r"\S") else f"{words} that matches {info.pattern}"
+    return words if info.pattern in (None, _ANY_TEXT) else f"{words} that matches {info.pattern}"
 
 
 def _length(info: Any, unit: str) -> str:
@@ -123,7 +129,7 @@ def _bytes(_: Any) -> str:
 
 
 def _has_pattern(info: types.Type) -> bool:
-    return isinstance(info, types.StrType) and info.pattern is not None
+    return isinstance(info, types.StrType) and info.pattern not in (None, _ANY_TEXT)
 
 
 _DESCRIBED: Final[tuple[tuple[type[types.Type], Callable[[Any], str]], ...]] = (

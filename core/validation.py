@@ -9,6 +9,7 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -20,6 +21,8 @@ from core.errors import FieldProblem, InvalidRequest
 S = TypeVar("S", bound=Struct)
 
 LONGEST_VALUE: Final = 200
+MOST_PROBLEMS: Final = 50
+_LONGEST_RULE: Final = 500
 _BASE64: Final = re.compile(r"(?:data:[\w/+.-]+;base64,)?[A-Za-z0-9+/_-]{64,}={0,2}")
 _PATH: Final = re.compile(r" - at `\$(.*)`$")
 
@@ -40,7 +43,7 @@ def checked(raw: Mapping[str, Any], kind: type[S], *, strict: bool = True) -> S:
     try:
         return _whole(given, kind, strict)
     except ValidationError as error:
-        found = list(_wrong_fields(given, kind, "", strict)) or [_across_fields(error, given)]
+        found = list(islice(_wrong_fields(given, kind, "", strict), MOST_PROBLEMS)) or [_across_fields(error, given)]
         raise InvalidRequest(found) from error
 
 
@@ -112,8 +115,7 @@ def _inner_problems(value: Any, kind: Any, path: str, strict: bool) -> Iterator[
                 yield from _problems(inner, item, f"{path}[{index}]", strict)
             return
         if isinstance(value, dict) and _is_struct(option) and option.__struct_config__.tag is None:
-            found = list(_wrong_fields(value, option, f"{path}.", strict))
-            yield from found
+            yield from _wrong_fields(value, option, f"{path}.", strict)
             return
 
 
@@ -124,7 +126,9 @@ def _problem(error: Exception, value: Any, kind: Any, path: str) -> FieldProblem
     inner = _PATH.search(text)
     words = allowed_words(kind)
     if inner is not None and inner[1]:
-        return FieldProblem(field=path + inner[1], message=f"{_PATH.sub('', text)}. Allowed: {words}.", value=shown(value))
+        return FieldProblem(
+            field=path + inner[1], message=f"{_PATH.sub('', text)}. Allowed: {words}.", value=shown(value)
+        )
     return FieldProblem(field=path, message=f"Allowed: {words}.", value=shown(value))
 
 
@@ -173,7 +177,7 @@ def _is_struct(kind: Any) -> bool:
 
 
 def _shown_text(text: str) -> str:
-    if len(text) > 80 and (match := _BASE64.match(text)) and match.end() >= min(len(text), 80):
+    if len(text) > 80 and (match := _BASE64.match(text, 0, 4096)) and match.end() >= min(len(text), 4096):
         return f"{text[:32]}… ({len(text)} characters of base64)"
     return _cut(text)
 
@@ -191,5 +195,5 @@ def _as_json(value: Any) -> str:
 
 
 def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
+    text = text[:_LONGEST_RULE]
     return text if text.endswith((".", "!", "?")) else f"{text}."

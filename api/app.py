@@ -1,0 +1,148 @@
+"""Composition root of the API: `create_app` for processes, `build_app` for parts of any kind."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
+
+import structlog
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.types import LifeSpanReceive, LifeSpanSend, Receive, Scope, Send
+from litestar.types.asgi_types import LifeSpanScope
+
+from api.catalogue import Catalogue
+from api.docs import Docs
+from api.files import Files
+from api.health import health, metrics_text, ready
+from api.metrics import Metrics
+from api.observe import Observed
+from api.openapi import document
+from api.parts import Parts, Tools
+from api.problems import HANDLERS
+from api.tasks import Tasks
+from core.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
+from core.logs import set_up_logs
+from core.registry import load_registry
+from core.settings import Settings, read_settings
+from repositories.mongo import MongoTaskRepository
+from repositories.mongo_client import connect_mongo
+from repositories.queue import ArqWakeQueue, connect_queue
+from repositories.results import connect_results
+from services.accept import Accept
+from services.remove import Remove
+
+log = structlog.get_logger("polyrelay.api")
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+class Api(Litestar):
+    """The application; a start that fails for a known reason says it in one sentence, without a trace."""
+
+    async def __call__(
+        self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
+    ) -> None:
+        """Handle one connection, or the process's life."""
+        await super().__call__(scope, receive, _without_trace(send) if scope["type"] == "lifespan" else send)
+
+
+def create_app(settings: Settings | None = None) -> Litestar:
+    """
+    The application on the real adapters. Connections are made when the server starts it.
+
+    Args:
+        settings: By default read from the environment and `.env`.
+
+    Raises:
+        ConfigurationError: A given setting cannot be used.
+        SystemExit: A setting that was read here cannot be used; its text says which.
+    """
+    if settings is not None:
+        return _create(settings)
+    try:
+        return _create(read_settings())
+    except ConfigurationError as error:
+        raise SystemExit(f"polyrelay api: {error}") from None
+
+
+def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
+    """The application on those parts."""
+    metrics = Metrics()
+    tools = Tools(
+        parts=parts,
+        accept=Accept(parts.tasks, parts.queue, parts.registry, parts.clock),
+        remove=Remove(parts.tasks, parts.results, parts.clock),
+        metrics=metrics,
+        public_url=settings.public_url,
+    )
+    state = {"tools": tools, "max_body_bytes": settings.max_body_bytes, "openapi": document(parts.registry)}
+    app = Api(
+        [Tasks, Files, Catalogue, Docs, health, ready, metrics_text],
+        exception_handlers=HANDLERS,
+        request_max_body_size=settings.max_body_bytes,
+        lifespan=list(lifespan),
+        state=State(state),
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    app.asgi_handler = Observed(app.asgi_handler, metrics)
+    return app
+
+
+def _create(settings: Settings) -> Litestar:
+    set_up_logs(settings, process="api")
+    tasks = MongoTaskRepository(connect_mongo(settings.mongo_url))
+    redis = connect_queue(settings.redis_url)
+    parts = Parts(
+        tasks=tasks,
+        queue=ArqWakeQueue(redis),
+        results=connect_results(settings.results_url),
+        registry=load_registry(settings.env),
+    )
+
+    @asynccontextmanager
+    async def connected(_: Litestar) -> AsyncIterator[None]:
+        await _prepare(tasks)
+        await _look_at_queue(parts)
+        try:
+            yield
+        finally:
+            await parts.registry.aclose()
+            await redis.aclose()
+            await tasks.aclose()
+
+    return build_app(parts, settings, lifespan=[connected])
+
+
+async def _prepare(tasks: MongoTaskRepository) -> None:
+    try:
+        await tasks.prepare()
+    except StoreUnavailable as error:
+        raise SystemExit(
+            _fatal(f"{error}. Start MongoDB or correct MONGO_URL; `polyrelay dev` brings its own.")
+        ) from None
+
+
+async def _look_at_queue(parts: Parts) -> None:
+    """Without the queue tasks are still accepted; workers find them once it is back."""
+    try:
+        await parts.queue.ping()
+    except QueueUnavailable as error:
+        log.warning("queue_unavailable", setting="REDIS_URL", reason=str(error))
+
+
+def _fatal(sentence: str) -> int:
+    log.critical("start_failed", reason=sentence)
+    return 1
+
+
+def _without_trace(send: Any) -> LifeSpanSend:
+    """The framework reports a failed start with its trace; ours has been said already."""
+
+    async def send_short(message: Any) -> None:
+        if message["type"] == "lifespan.startup.failed" and "SystemExit" in message.get("message", ""):
+            message = {**message, "message": ""}
+        await send(message)
+
+    return cast(LifeSpanSend, send_short)

@@ -1,0 +1,47 @@
+"""What is counted, for Prometheus. Each process counts for itself."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from core.tasks import Task
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The counters of one application."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "polyrelay_http_requests",
+            "Answered requests, by route and status.",
+            ["method", "route", "status"],
+            registry=self._registry,
+        )
+        self._durations = Histogram(
+            "polyrelay_http_request_duration_seconds",
+            "From the request's head to the end of its answer.",
+            ["method", "route"],
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._created = Counter(
+            "polyrelay_tasks_created", "Accepted tasks.", ["provider", "model", "type"], registry=self._registry
+        )
+
+    def request(self, *, method: str, route: str, status: int, duration_s: float) -> None:
+        """Count an answered request. `route` is the template, never the path: paths are without number."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._durations.labels(method, route).observe(duration_s)
+
+    def created(self, task: Task) -> None:
+        """Count an accepted task."""
+        self._created.labels(task.provider, task.model, task.type.value).inc()
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,287 @@
+"""
+The API's description in OpenAPI 3.1, made once at the start from the shapes of `api.views` and the models' own params.
+
+Written here and not derived from the handlers, because a create body's shape depends on the model; a test holds it
+against the routes.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from api.catalogue import ModelList, ProviderList
+from api.examples import EXAMPLES
+from api.health import Health, Readiness
+from api.problems import ProblemAnswer
+from api.requests import TASK_ID, CatalogueQuery, ListQuery
+from api.views import Answer, CreatedTask, RemovedTask, TaskList, TaskView
+from core.registry import Registry
+from polyrelay import Model, Provider, TaskType
+from services.accept import CommonFields
+
+Json: TypeAlias = dict[str, Any]
+
+_REFERENCE: Final = "#/components/schemas/{name}"
+_TASK: Final = {
+    "name": "task_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": TASK_ID},
+}
+_INDEX: Final = {
+    "name": "index",
+    "in": "path",
+    "required": True,
+    "description": "Position in the task's `results`.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_PROBLEMS: Final = {
+    400: "The body is not valid JSON (`malformed_json`).",
+    404: "There is no such task or file (`task_not_found`, `file_not_found`).",
+    409: "Others kept changing the task; try again (`conflict`).",
+    413: "The body is larger than MAX_BODY_BYTES (`body_too_large`).",
+    415: "The body is not declared as `application/json` (`unsupported_media_type`).",
+    416: "The range lies outside of the file (`range_not_satisfiable`).",
+    422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`).",
+    500: "A defect of the server; the log has more under the `request_id` (`internal_error`).",
+    503: "The provider has no credentials here (`provider_unavailable`), or the store cannot be reached"
+    " (`store_unavailable`, with Retry-After).",
+}
+_ABOUT: Final = """\
+One request for every provider: post an image, video or text task, get its id at once, read its result later.
+
+Every answer has the envelope `{"success", "data", "message"}`; one that says what went wrong adds
+`"error": {"code", "message", "details", "request_id"}`. Send `X-Request-Id` to have your own id in the logs.
+"""
+
+
+def document(registry: Registry) -> bytes:
+    """The description as JSON, for the models of that registry."""
+    schemas = _Schemas()
+    paths = {
+        **{f"/api/v1/ai/{kind.value}/task": {"post": _create(kind, registry, schemas)} for kind in TaskType},
+        "/api/v1/ai/task/result/{task_id}": {"get": _result(schemas)},
+        "/api/v1/ai/task/result/{task_id}/files/{index}": {"get": _file(schemas)},
+        "/api/v1/ai/task/{task_id}": {"delete": _remove(schemas)},
+        "/api/v1/ai/tasks": {"get": _list(schemas)},
+        "/api/v1/ai/models": {"get": _models(schemas)},
+        "/api/v1/ai/providers": {"get": _providers(schemas)},
+        "/health": {"get": _health(schemas)},
+        "/ready": {"get": _ready(schemas)},
+        "/metrics": {"get": _metrics()},
+    }
+    info = {"title": "polyrelay", "version": _version(), "description": _ABOUT}
+    return msgspec.json.encode(
+        {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas.components}}
+    )
+
+
+class _Schemas:
+    """Collects the components that operations refer to."""
+
+    def __init__(self) -> None:
+        self.components: dict[str, Any] = {}
+
+    def of(self, kind: Any) -> Json:
+        """A reference to the schema of a type."""
+        (reference,), components = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+        self.components.update(components)
+        return reference
+
+    def fields(self, kind: type[Struct], *, prefix: str = "") -> tuple[Json, list[str], str]:
+        """A Struct's properties, the required ones and its description; schemas inside of it go by that prefix."""
+        template = f"#/components/schemas/{prefix}{{name}}"
+        try:
+            (reference,), components = msgspec.json.schema_components([kind], ref_template=template)
+        except TypeError:  # a plugin's params may use a type that has no JSON Schema
+            return {}, [], ""
+        schema = components.pop(reference["$ref"].rpartition("/")[2].removeprefix(prefix))
+        self.components.update((f"{prefix}{name}", inner) for name, inner in components.items())
+        return schema.get("properties", {}), schema.get("required", []), schema.get("description", "")
+
+    def body(self, provider: Provider, model: Model) -> Json:
+        """A reference to the schema of the flat body for one model."""
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", f"{provider.name}.{model.name}")
+        common, required, _ = self.fields(CommonFields)
+        own, own_required, about = self.fields(model.params, prefix=f"{name}.")
+        named = {"provider": {"const": provider.name}, "model": {"const": model.name}}
+        self.components[name] = {
+            "title": model.name,
+            "description": " ".join(filter(None, [model.description, about])),
+            "type": "object",
+            "properties": {**common, **named, **own},
+            "required": [*required, *own_required],
+            "additionalProperties": False,
+            "deprecated": model.deprecated is not None,
+        }
+        return {"$ref": _REFERENCE.format(name=name)}
+
+    def parameters(self, kind: type[Struct]) -> list[Json]:
+        """The fields of a Struct as query parameters."""
+        properties, _, _ = self.fields(kind)
+        return [
+            {"name": name, "in": "query", "required": False, "schema": schema, **_described(schema)}
+            for name, schema in properties.items()
+        ]
+
+
+def _create(kind: TaskType, registry: Registry, schemas: _Schemas) -> Json:
+    models = [
+        (provider, model) for provider in registry.providers.values() for model in provider.models if model.type is kind
+    ]
+    bodies = [schemas.body(provider, model) for provider, model in models] or [schemas.of(CommonFields)]
+    known = {(provider.name, model.name) for provider, model in models}
+    examples = {
+        example["model"]: {"value": example}
+        for example in EXAMPLES[kind]
+        if (example["provider"], example["model"]) in known
+    }
+    return {
+        "tags": ["tasks"],
+        "operationId": f"create_{kind.value}_task",
+        "summary": f"Create {'an' if kind is TaskType.IMAGE else 'a'} {kind.value} task",
+        "description": "One flat object: the fields of every task (`provider`, `model`, `user_id`, `deadline_s`,"
+        " `metadata`) beside the model's own. An unknown field is refused; an explicit null counts as unset.",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"oneOf": bodies}, "examples": examples}},
+        },
+        "responses": {
+            "201": {
+                **_json(schemas.of(Answer[CreatedTask]), "The task is stored and will be worked on."),
+                "headers": {"Location": {"description": "Where its result is.", "schema": {"type": "string"}}},
+            },
+            **_problems(schemas, 400, 413, 415, 422, 500, 503),
+        },
+    }
+
+
+def _result(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["tasks"],
+        "operationId": "get_task_result",
+        "summary": "Read a task and its result",
+        "parameters": [_TASK],
+        "responses": {
+            "200": _json(schemas.of(Answer[TaskView]), "The task, whatever its status."),
+            **_problems(schemas, 404, 500, 503),
+        },
+    }
+
+
+def _file(schemas: _Schemas) -> Json:
+    content: Json = {"image/*": {"schema": {}}, "video/*": {"schema": {}}}
+    return {
+        "tags": ["tasks"],
+        "operationId": "get_task_file",
+        "summary": "Download a stored file of a result",
+        "parameters": [_TASK, _INDEX],
+        "responses": {
+            "200": {"description": "The file.", "content": content},
+            "206": {"description": "The range that the header `Range` asked for.", "content": content},
+            "304": {"description": "The file has the ETag of `If-None-Match`."},
+            **_problems(schemas, 404, 416, 500, 503),
+        },
+    }
+
+
+def _remove(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["tasks"],
+        "operationId": "delete_task",
+        "summary": "Remove a task and its files",
+        "description": "An open task is cancelled first. What the vendor has begun may still be billed.",
+        "parameters": [_TASK],
+        "responses": {
+            "200": _json(schemas.of(Answer[RemovedTask]), "The task is gone."),
+            **_problems(schemas, 404, 409, 500, 503),
+        },
+    }
+
+
+def _list(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["tasks"],
+        "operationId": "list_tasks",
+        "summary": "List tasks, newest first",
+        "parameters": schemas.parameters(ListQuery),
+        "responses": {
+            "200": _json(schemas.of(Answer[TaskList]), "One page."),
+            **_problems(schemas, 422, 500, 503),
+        },
+    }
+
+
+def _models(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["catalogue"],
+        "operationId": "list_models",
+        "summary": "List models with the JSON Schema of their params",
+        "parameters": schemas.parameters(CatalogueQuery),
+        "responses": {"200": _json(schemas.of(Answer[ModelList]), "The models."), **_problems(schemas, 422, 500)},
+    }
+
+
+def _providers(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["catalogue"],
+        "operationId": "list_providers",
+        "summary": "List providers and the plugins that brought them",
+        "responses": {"200": _json(schemas.of(Answer[ProviderList]), "The providers."), **_problems(schemas, 500)},
+    }
+
+
+def _health(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["operations"],
+        "operationId": "health",
+        "summary": "Whether the process answers",
+        "responses": {"200": _json(schemas.of(Health), "It does.")},
+    }
+
+
+def _ready(schemas: _Schemas) -> Json:
+    readiness = schemas.of(Readiness)
+    return {
+        "tags": ["operations"],
+        "operationId": "ready",
+        "summary": "Whether MongoDB, the queue and the result store answer",
+        "responses": {"200": _json(readiness, "All answer."), "503": _json(readiness, "One does not.")},
+    }
+
+
+def _metrics() -> Json:
+    text = {"description": "Counters.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {
+        "tags": ["operations"],
+        "operationId": "metrics",
+        "summary": "Counters in Prometheus' text format",
+        "responses": {"200": text},
+    }
+
+
+def _problems(schemas: _Schemas, *statuses: int) -> Json:
+    schema = schemas.of(ProblemAnswer)
+    return {str(status): _json(schema, _PROBLEMS[status]) for status in statuses}
+
+
+def _json(schema: Mapping[str, Any], description: str) -> Json:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _described(schema: Mapping[str, Any]) -> Json:
+    """A query parameter's description, which an optional field has inside of its alternatives."""
+    options: Iterable[Mapping[str, Any]] = schema.get("anyOf", [schema])
+    texts = [option["description"] for option in options if "description" in option]
+    return {"description": texts[0]} if texts else {}
+
+
+def _version() -> str:
+    try:
+        return version("polyrelay")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "0"

@@ -1,0 +1,58 @@
+"""What the HTTP side is put together from."""
+
+from typing import Any, cast
+
+from litestar import Request
+from msgspec import Struct
+
+from api.metrics import Metrics
+from core.clock import utc_now
+from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
+from core.registry import Registry
+from services.accept import Accept
+from services.remove import Remove
+
+Call = Request[Any, Any, Any]
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """
+    The adapters that the API works with.
+
+    Attributes:
+        tasks: Where tasks are stored.
+        queue: Wakes workers.
+        results: Files of results.
+        registry: The providers.
+        clock: Time.
+    """
+
+    tasks: TaskRepository
+    queue: WakeQueue
+    results: ResultStore
+    registry: Registry
+    clock: Clock = utc_now
+
+
+class Tools(Struct, frozen=True, kw_only=True):
+    """
+    What controllers use, made once per application.
+
+    Attributes:
+        public_url: The API's address in links, or None for that of the request.
+    """
+
+    parts: Parts
+    accept: Accept
+    remove: Remove
+    metrics: Metrics
+    public_url: str | None
+
+    def base_url(self, call: Call) -> str:
+        """The API's address as this caller can reach it, without a slash at its end."""
+        return self.public_url or str(call.base_url).rstrip("/")
+
+
+def tools_of(call: Call) -> Tools:
+    """The tools of the application that handles the call."""
+    return cast(Tools, call.app.state.tools)

@@ -1,0 +1,170 @@
+"""Exceptions as answers: each class has its HTTP status, and every answer the envelope."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+from litestar import Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+from msgspec import Struct
+
+from api.parts import Call
+from core import errors
+from core.errors import FieldProblem, InvalidRequest, PolyrelayError
+
+log = structlog.get_logger("polyrelay.api")
+
+RETRY_AFTER_S: Final = 5
+
+
+class MalformedJson(PolyrelayError):
+    """The body does not decode."""
+
+    code = "malformed_json"
+
+
+class WrongContentType(PolyrelayError):
+    """The body is not declared as JSON."""
+
+    code = "unsupported_media_type"
+
+
+class ClientGone(PolyrelayError):
+    """The caller hung up before its request was complete."""
+
+    code = "client_disconnected"
+
+
+class RangeNotSatisfiable(PolyrelayError):
+    """The range of bytes lies outside of the file."""
+
+    code = "range_not_satisfiable"
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """
+    What went wrong.
+
+    Attributes:
+        code: A constant for programs.
+        message: For people.
+        details: One for each wrong field.
+        request_id: Also in the header X-Request-Id and in the server's logs.
+    """
+
+    code: str
+    message: str
+    details: Sequence[FieldProblem] = ()
+    request_id: str
+
+
+class ProblemAnswer(Struct, frozen=True, kw_only=True):
+    """The envelope of every answer that says what went wrong."""
+
+    success: bool = False
+    data: None = None
+    message: str
+    error: Problem
+
+
+STATUSES: Final[Mapping[type[PolyrelayError], int]] = {
+    MalformedJson: 400,
+    ClientGone: 400,
+    errors.TaskNotFound: 404,
+    errors.FileNotFound: 404,
+    errors.Stale: 409,
+    WrongContentType: 415,
+    RangeNotSatisfiable: 416,
+    errors.InvalidRequest: 422,
+    errors.UnknownProvider: 422,
+    errors.UnknownModel: 422,
+    errors.ProviderUnavailable: 503,
+    errors.StoreUnavailable: 503,
+    errors.QueueUnavailable: 503,
+}
+"""Every class that callers see; any other is a 500 without its text."""
+
+_HTTP: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("bad_request", ""),
+    404: ("route_not_found", "There is no {method} {path} here; /docs lists what there is."),
+    405: ("method_not_allowed", "{path} does not take {method}; /docs lists what there is."),
+    413: ("body_too_large", "The body is larger than {limit} bytes (MAX_BODY_BYTES)."),
+}
+_HIDDEN: Final[Mapping[type[PolyrelayError], str]] = {
+    errors.StoreUnavailable: "The store of tasks and results cannot be reached. Nothing was changed; try again.",
+    errors.QueueUnavailable: "The queue cannot be reached; try again.",
+}
+_LONGEST_PATH: Final = 200
+
+
+def answer(
+    call: Call,
+    *,
+    status: int,
+    code: str,
+    message: str,
+    details: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response[ProblemAnswer]:
+    """The answer that says what went wrong."""
+    problem = Problem(code=code, message=message, details=details, request_id=call.scope["state"].get("request_id", ""))
+    return Response(
+        ProblemAnswer(message=message, error=problem),
+        status_code=status,
+        headers=headers,
+        media_type="application/json",
+    )
+
+
+def on_own_error(call: Call, error: PolyrelayError) -> Response[ProblemAnswer]:
+    """One of our own errors."""
+    status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), None)
+    if status is None:
+        return on_unforeseen(call, error)
+    headers = {}
+    message = str(error)
+    if (hidden := _HIDDEN.get(type(error))) is not None:
+        log.error("dependency_unavailable", code=error.code, reason=str(error))
+        message, headers = hidden, {"Retry-After": str(RETRY_AFTER_S)}
+    details: Sequence[FieldProblem] = ()
+    if isinstance(error, InvalidRequest):
+        details = error.details
+        message = _in_short(details)
+    return answer(call, status=status, code=error.code, message=message, details=details, headers=headers)
+
+
+def on_http_error(call: Call, error: HTTPException) -> Response[ProblemAnswer]:
+    """One of the framework's errors."""
+    if error.status_code >= 500:
+        return on_unforeseen(call, error)
+    code, text = _HTTP.get(error.status_code, ("bad_request", ""))
+    limit = call.app.state.max_body_bytes
+    path = call.scope["path"][:_LONGEST_PATH]
+    message = text.format(method=call.scope["method"], path=path, limit=limit) if text else error.detail
+    return answer(call, status=error.status_code, code=code, message=message, headers=error.headers)
+
+
+def on_unforeseen(call: Call, error: Exception) -> Response[ProblemAnswer]:
+    """A defect of ours: logged with its trace, told without it."""
+    log.error("request_failed", path=call.scope["path"], exc_info=error)
+    message = "Something went wrong here. The log has more under this request_id."
+    return answer(call, status=500, code="internal_error", message=message)
+
+
+HANDLERS: Final[ExceptionHandlersMap] = {
+    PolyrelayError: on_own_error,
+    HTTPException: on_http_error,
+    Exception: on_unforeseen,
+}
+
+
+def _in_short(details: Sequence[FieldProblem]) -> str:
+    parts = [f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in details[:3]]
+    more = f" (and {len(details) - 3} more)" if len(details) > 3 else ""
+    return "; ".join(part.rstrip(".") for part in parts) + more
+
+
+def field_problem(field: str, message: str, value: Any = None) -> InvalidRequest:
+    """The error of one wrong field."""
+    return InvalidRequest([FieldProblem(field=field, message=message, value=value)])

@@ -1,0 +1,126 @@
+"""What callers send: JSON objects and query parameters."""
+
+import re
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from litestar.exceptions import InternalServerException
+from msgspec import Meta, Struct
+
+from api.parts import Call
+from api.problems import ClientGone, MalformedJson, WrongContentType, field_problem
+from core.errors import FieldProblem, InvalidRequest, TaskNotFound
+from core.ports import TaskQuery
+from core.tasks import Status
+from core.validation import checked, shown
+from polyrelay import TaskType
+
+S = TypeVar("S", bound=Struct)
+
+MOST_LISTED: Final = 100
+DEEPEST_OFFSET: Final = 10_000
+TASK_ID: Final = r"^task_[0-9a-f]{32}$"
+
+_TASK_ID: Final = re.compile(TASK_ID)
+_decode: Final = msgspec.json.Decoder(Any).decode
+
+UserId = Annotated[str, Meta(min_length=1, max_length=128, description="Only tasks of that user.")]
+Limit = Annotated[int, Meta(ge=1, le=MOST_LISTED, description="At most so many tasks.")]
+Offset = Annotated[
+    int, Meta(ge=0, le=DEEPEST_OFFSET, description="Skip so many of the newest tasks; to go deeper, use `after`.")
+]
+After = Annotated[
+    str, Meta(pattern=TASK_ID, description="Only tasks older than this one: the `next_after` of the page before")
+]
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class ListQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which tasks to list."""
+
+    user_id: UserId | None = None
+    type: TaskType | None = None
+    status: Status | None = None
+    provider: Name | None = None
+    limit: Limit = 20
+    offset: Offset = 0
+    after: After | None = None
+
+    def query(self) -> TaskQuery:
+        """The same for the repository."""
+        return TaskQuery(
+            user_id=self.user_id,
+            type=self.type,
+            status=self.status,
+            provider=self.provider,
+            limit=self.limit,
+            offset=self.offset,
+            after=self.after,
+        )
+
+
+class CatalogueQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which models to list."""
+
+    provider: Name | None = None
+    type: TaskType | None = None
+
+
+async def read_object(call: Call) -> dict[str, Any]:
+    """
+    The body as a JSON object.
+
+    Raises:
+        WrongContentType: It is declared as something else.
+        MalformedJson: It does not decode.
+        InvalidRequest: It is not an object.
+        ClientGone: The caller hung up.
+    """
+    _refuse_other_types(call.headers.get("content-type"))
+    try:
+        value = _decode(await call.body())
+    except InternalServerException as error:
+        raise ClientGone("the caller hung up before the body was complete") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedJson(f"The body is not valid JSON: {error}.") from error
+    except RecursionError as error:
+        raise MalformedJson("The body is nested too deeply.") from error
+    if not isinstance(value, dict):
+        raise field_problem("", "The body must be a JSON object.", shown(value))
+    return value
+
+
+def read_query(call: Call, kind: type[S]) -> S:
+    """
+    The query parameters.
+
+    Raises:
+        InvalidRequest: Names each that is wrong, unknown or given twice.
+    """
+    given = call.query_params.dict()
+    doubled = [
+        FieldProblem(field=shown(name), message="Allowed once.", value=shown(values))
+        for name, values in given.items()
+        if len(values) > 1
+    ]
+    if doubled:
+        raise InvalidRequest(doubled)
+    return checked({name: values[0] for name, values in given.items()}, kind, strict=False)
+
+
+def known_form(task_id: str) -> str:
+    """
+    The id itself, if it can be one: what cannot is not looked up.
+
+    Raises:
+        TaskNotFound: No task has such an id.
+    """
+    if _TASK_ID.match(task_id) is None:
+        raise TaskNotFound(shown(task_id))
+    return task_id
+
+
+def _refuse_other_types(content_type: str | None) -> None:
+    kind = (content_type or "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise WrongContentType(f"The body's Content-Type is {shown(kind)}. Allowed: application/json.")

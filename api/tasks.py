@@ -1,0 +1,94 @@
+"""Tasks: create, read, list, remove."""
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from litestar import Controller, Response, delete, get, post
+
+from api.parts import Call, Tools, tools_of
+from api.requests import ListQuery, known_form, read_object, read_query
+from api.views import (
+    MESSAGES,
+    Answer,
+    CreatedTask,
+    RemovedTask,
+    TaskList,
+    TaskView,
+    created_task,
+    summary_view,
+    task_view,
+)
+from polyrelay import TaskType
+
+RESULT_PATH: Final = "/api/v1/ai/task/result"
+
+
+class Tasks(Controller):
+    """The calls on tasks."""
+
+    path = "/api/v1/ai"
+
+    @post("/image/task")
+    async def create_image(self, request: Call) -> Response[Answer[CreatedTask]]:
+        """Take a new image task."""
+        return await _create(request, TaskType.IMAGE)
+
+    @post("/video/task")
+    async def create_video(self, request: Call) -> Response[Answer[CreatedTask]]:
+        """Take a new video task."""
+        return await _create(request, TaskType.VIDEO)
+
+    @post("/text/task")
+    async def create_text(self, request: Call) -> Response[Answer[CreatedTask]]:
+        """Take a new text task."""
+        return await _create(request, TaskType.TEXT)
+
+    @get("/task/result/{task_id:str}")
+    async def result(self, request: Call, task_id: str) -> Answer[TaskView]:
+        """A task with its results."""
+        tools = tools_of(request)
+        task = await tools.parts.tasks.get(known_form(task_id))
+        return Answer(data=task_view(task, file_urls(tools.base_url(request), task.id)), message=MESSAGES[task.status])
+
+    @get("/tasks")
+    async def listed(self, request: Call) -> Answer[TaskList]:
+        """One page of tasks, newest first."""
+        query = read_query(request, ListQuery)
+        tools = tools_of(request)
+        page = await tools.parts.tasks.page(query.query())
+        base = tools.base_url(request)
+        tasks = [summary_view(task, file_urls(base, task.id)) for task in page.tasks]
+        listed = TaskList(
+            tasks=tasks,
+            total=page.total,
+            limit=query.limit,
+            offset=query.offset,
+            next_after=tasks[-1].task_id if len(tasks) == query.limit else None,
+        )
+        return Answer(data=listed)
+
+    @delete("/task/{task_id:str}", status_code=200)
+    async def removed(self, request: Call, task_id: str) -> Answer[RemovedTask]:
+        """Remove a task and its files; an open one is cancelled first."""
+        structlog.contextvars.bind_contextvars(task_id=known_form(task_id))
+        task = await tools_of(request).remove(task_id)
+        removed = RemovedTask(task_id=task.id, status=task.status, cancelled=not task.state.final)
+        return Answer(data=removed, message="The task was removed.")
+
+
+def file_urls(base_url: str, task_id: str) -> Callable[[int], str]:
+    """The links to a task's stored files, by index."""
+    return lambda index: f"{base_url}{RESULT_PATH}/{task_id}/files/{index}"
+
+
+async def _create(request: Call, task_type: TaskType) -> Response[Answer[CreatedTask]]:
+    tools: Tools = tools_of(request)
+    task = await tools.accept(task_type, await read_object(request))
+    structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
+    tools.metrics.created(task)
+    return Response(
+        Answer(data=created_task(task), message="The task was accepted."),
+        status_code=201,
+        headers={"Location": f"{RESULT_PATH}/{task.id}"},
+    )

@@ -1,0 +1,280 @@
+"""What is answered: the shapes of the JSON, and how they are made of tasks."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from core.tasks import PHASES, Attempt, Failure, Result, State, Status, Task, TaskSummary
+from polyrelay import TaskType, Usage
+
+T = TypeVar("T")
+
+FileUrl: TypeAlias = Callable[[int], str]
+"""The link to the stored file of the result with that index."""
+
+MESSAGES: Final = {
+    Status.PENDING: "The task waits for a worker.",
+    Status.PROCESSING: "The provider works on it.",
+    Status.COMPLETED: "The task is completed.",
+    Status.FAILED: "The task failed.",
+    Status.CANCELLED: "The task was cancelled.",
+}
+
+
+class Answer(Struct, Generic[T], frozen=True, kw_only=True):
+    """The envelope of every good answer."""
+
+    success: bool = True
+    data: T
+    message: str = ""
+
+
+class CreatedTask(Struct, frozen=True, kw_only=True):
+    """A task that was accepted."""
+
+    task_id: str
+    type: TaskType
+    status: Status
+    provider: str
+    model: str
+
+
+class FailureView(Struct, frozen=True, kw_only=True):
+    """Why a task or an attempt failed: `code` is ours and constant, the rest is the vendor's where it says."""
+
+    code: str
+    message: str
+    vendor_code: str | None = None
+    http_status: int | None = None
+    request_id: str | None = None
+
+
+class ResultView(Struct, frozen=True, kw_only=True):
+    """One output. `url` works until `expires`, or as long as the task exists where that is null."""
+
+    type: TaskType
+    url: str | None = None
+    expires: datetime | None = None
+    media_type: str | None = None
+    size_bytes: int | None = None
+    source_url: str | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class UsageView(Struct, frozen=True, kw_only=True):
+    """What the vendor counted; null where it does not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    images: int | None = None
+    seconds: float | None = None
+
+
+class AttemptView(Struct, frozen=True, kw_only=True):
+    """One submission to the vendor."""
+
+    number: int
+    provider: str
+    model: str
+    started: datetime
+    accepted: datetime | None = None
+    ended: datetime | None = None
+    error: FailureView | None = None
+
+
+class TaskView(Struct, frozen=True, kw_only=True):
+    """A task with its results. Every field is always there; what is not known is null or empty."""
+
+    task_id: str
+    type: TaskType
+    status: Status
+    phase: str | None
+    provider: str
+    model: str
+    user_id: str
+    prompt: str | None
+    created: datetime
+    updated: datetime
+    deadline: datetime
+    progress: float | None
+    image_url: str | None
+    image_urls: list[str]
+    video_url: str | None
+    video_urls: list[str]
+    text_result: str | None
+    text_results: list[str]
+    results: list[ResultView]
+    usage: UsageView | None
+    error: FailureView | None
+    attempts: list[AttemptView]
+    metadata: dict[str, Any]
+
+
+class TaskSummaryView(Struct, frozen=True, kw_only=True):
+    """A task as lists show it: without texts, attempts and metadata."""
+
+    task_id: str
+    type: TaskType
+    status: Status
+    phase: str | None
+    provider: str
+    model: str
+    user_id: str
+    prompt: str | None
+    created: datetime
+    updated: datetime
+    progress: float | None
+    image_url: str | None
+    image_urls: list[str]
+    video_url: str | None
+    video_urls: list[str]
+    error: FailureView | None
+
+
+class TaskList(Struct, frozen=True, kw_only=True):
+    """One page, newest first. `next_after` is the `after` of the next page, or null at the end."""
+
+    tasks: list[TaskSummaryView]
+    total: int
+    limit: int
+    offset: int
+    next_after: str | None
+
+
+class RemovedTask(Struct, frozen=True, kw_only=True):
+    """A task that was removed; `status` is what it had before, `cancelled` says if it was still open."""
+
+    task_id: str
+    status: Status
+    cancelled: bool
+
+
+def created_task(task: Task) -> CreatedTask:
+    """What the caller of a create gets."""
+    return CreatedTask(task_id=task.id, type=task.type, status=task.status, provider=task.provider, model=task.model)
+
+
+def task_view(task: Task, file_url: FileUrl) -> TaskView:
+    """A whole task. Results are shown once it is completed; before that their links may still change."""
+    results = _result_views(task, file_url)
+    images, videos = _links(results, TaskType.IMAGE), _links(results, TaskType.VIDEO)
+    texts = [result.text for result in results if result.text is not None]
+    return TaskView(
+        task_id=task.id,
+        type=task.type,
+        status=task.status,
+        phase=_phase(task.state),
+        provider=task.provider,
+        model=task.model,
+        user_id=task.user_id,
+        prompt=task.prompt,
+        created=task.created,
+        updated=task.updated,
+        deadline=task.deadline,
+        progress=task.progress,
+        image_url=_first(images),
+        image_urls=images,
+        video_url=_first(videos),
+        video_urls=videos,
+        text_result=_first(texts),
+        text_results=texts,
+        results=results,
+        usage=None if task.usage is None else _usage_view(task.usage),
+        error=_failure_view(task.failure),
+        attempts=[_attempt_view(attempt) for attempt in task.attempts],
+        metadata=task.metadata,
+    )
+
+
+def summary_view(task: TaskSummary, file_url: FileUrl) -> TaskSummaryView:
+    """A task of a list."""
+    results = _result_views(task, file_url)
+    images, videos = _links(results, TaskType.IMAGE), _links(results, TaskType.VIDEO)
+    return TaskSummaryView(
+        task_id=task.id,
+        type=task.type,
+        status=task.state.status,
+        phase=_phase(task.state),
+        provider=task.provider,
+        model=task.model,
+        user_id=task.user_id,
+        prompt=task.prompt,
+        created=task.created,
+        updated=task.updated,
+        progress=task.progress,
+        image_url=_first(images),
+        image_urls=images,
+        video_url=_first(videos),
+        video_urls=videos,
+        error=_failure_view(task.failure),
+    )
+
+
+def _result_views(task: Task | TaskSummary, file_url: FileUrl) -> list[ResultView]:
+    if task.state is not State.COMPLETED:
+        return []
+    return [_result_view(result, file_url(index)) for index, result in enumerate(task.results)]
+
+
+def _result_view(result: Result, stored_url: str) -> ResultView:
+    stored = result.file is not None
+    return ResultView(
+        type=result.type,
+        url=stored_url if stored else result.url,
+        expires=None if stored else result.url_expires,
+        media_type=result.media_type,
+        size_bytes=result.size_bytes,
+        source_url=result.url,
+        text=result.text,
+        finish_reason=result.finish_reason,
+    )
+
+
+def _attempt_view(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        provider=attempt.provider,
+        model=attempt.model,
+        started=attempt.started,
+        accepted=attempt.accepted,
+        ended=attempt.ended,
+        error=_failure_view(attempt.failure),
+    )
+
+
+def _failure_view(failure: Failure | None) -> FailureView | None:
+    if failure is None:
+        return None
+    return FailureView(
+        code=failure.code,
+        message=failure.message,
+        vendor_code=failure.vendor_code,
+        http_status=failure.http_status,
+        request_id=failure.request_id,
+    )
+
+
+def _usage_view(usage: Usage) -> UsageView:
+    return UsageView(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+        images=usage.images,
+        seconds=usage.seconds,
+    )
+
+
+def _links(results: Iterable[ResultView], kind: TaskType) -> list[str]:
+    return [result.url for result in results if result.type is kind and result.url is not None]
+
+
+def _phase(state: State) -> str | None:
+    return state.value if state in PHASES else None
+
+
+def _first(items: Sequence[T]) -> T | None:
+    return items[0] if items else None
