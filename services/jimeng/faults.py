@@ -80,7 +80,7 @@ class _Envelope(Struct, frozen=True):
 
 def faults(*secrets: Secret | None) -> ReadFault:
     """A reader of failures that masks these secrets where the vendor repeats them in a message."""
-    return partial(read_fault, secrets=tuple(secret for secret in secrets if secret is not None))
+    return partial(read_fault, secrets=tuple(secret for secret in secrets if secret is not None and secret.reveal()))
 
 
 def read_fault(answer: Answer, secrets: tuple[Secret, ...] = ()) -> ProviderError | None:

@@ -8,6 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from volcengine.auth.SignerV4 import SignerV4
+from volcengine.base.Request import Request
+from volcengine.Credentials import Credentials as OfficialCredentials
 
 from polyrelay import Secret
 from services.jimeng.signing import Credentials, Unsigned, VolcengineAuth, canonical_request, signature_headers
@@ -104,6 +109,43 @@ async def test_the_wire_of_the_official_client_is_reproduced() -> None:
     assert headers["Authorization"].endswith(
         "Signature=3f4734924d430da567ef29c4cb2555eb3c426e4731cceedddb4401042a016760"
     )
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    method=st.sampled_from(["GET", "POST"]),
+    query=st.dictionaries(st.text("abAB01-_.~", min_size=1, max_size=5), st.text(max_size=8), max_size=4),
+    host=st.sampled_from(["visual.volcengineapi.com", "127.0.0.1:8080", "example.test:443", "example.test:80"]),
+    body=st.text(max_size=30),
+    token=st.none() | st.text("abc+/=", min_size=1),
+)
+def test_any_request_is_signed_as_by_the_official_signer(
+    method: str, query: dict[str, str], host: str, body: str, token: str | None
+) -> None:
+    """For any query, host, body and token the signature is the official signer's for the same moment."""
+    official = Request()
+    official.set_method(method)
+    official.set_path("/")
+    official.set_query(query)
+    official.set_headers({"Host": host, "Content-Type": "application/json"})
+    official.set_body(body)
+    SignerV4.sign(official, OfficialCredentials("AK", "SK", "cv", "cn-north-1", token or ""))
+
+    headers = signature_headers(
+        Unsigned(
+            method=method,
+            path="/",
+            query=list(query.items()),
+            headers={"Host": host, "Content-Type": "application/json"},
+            body=body.encode(),
+        ),
+        Credentials(
+            access_key=Secret("AK"), secret_key=Secret("SK"), session_token=Secret(token) if token is not None else None
+        ),
+        at=datetime.strptime(official.headers["X-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC),
+    )
+
+    assert headers["Authorization"] == official.headers["Authorization"]
 
 
 def test_a_moment_in_another_zone_is_signed_as_utc() -> None:
