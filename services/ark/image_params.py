@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from polyrelay import Params
 from services.ark.sizes import PixelRange, check_size
-from services.references import ImageReference
+from services.pictures import ImageReference
 
 MAX_PICTURES: Final = 15
 

@@ -5,8 +5,6 @@ Source: Ark's page of the image API (docs/82379/1541523), a copy of September 20
 5.0.54, read on 2026-11-22.
 """
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -32,9 +30,10 @@ from services.ark.image_params import (
     Seedream5Params,
     Seedream45Params,
 )
-from services.chat.completions import count
 from services.chat.envelope import VendorError, error_of
+from services.counts import count
 from services.families import AtOnce, Families, Family, given, models_of
+from services.pictures import read_picture
 
 PATH: Final = "/images/generations"
 URL_LIFETIME_S: Final = 24 * 3600.0
@@ -61,7 +60,7 @@ def read_images(answer: Answer) -> Done:
         ProtocolError: It does not decode, or holds neither a picture nor an error.
     """
     images = answer.read(_Images)
-    pictures = tuple(_picture(item) for item in images.data or () if item.url or item.b64_json)
+    pictures = tuple(filter(None, map(_picture, images.data or ())))
     if not pictures:
         errors = (error_of(images.error), *(error_of(item.error) for item in images.data or ()))
         raise _no_picture(next((error for error in errors if error is not None), None), answer)
@@ -81,14 +80,9 @@ class _Images(Struct, frozen=True):
     usage: Any = None
 
 
-def _picture(item: _Image) -> ImageOutput:
+def _picture(item: _Image) -> ImageOutput | None:
     media_type = f"image/{item.output_format}" if item.output_format else None
-    if item.url:
-        return ImageOutput(url=item.url, media_type=media_type, lifetime_s=URL_LIFETIME_S)
-    try:
-        return ImageOutput(data=base64.b64decode(item.b64_json or "", validate=True), media_type=media_type)
-    except (binascii.Error, ValueError) as error:
-        raise ProtocolError(f"a picture is not base64: {error}") from error
+    return read_picture(item.url, item.b64_json, media_type=media_type, url_lifetime_s=URL_LIFETIME_S)
 
 
 def _no_picture(error: VendorError | None, answer: Answer) -> GenerationFailed | ProtocolError:

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from polyrelay import Params
-from services.references import ImageReference
+from services.pictures import ImageReference
 
 Ratio = Literal["16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "adaptive"]
 FrameUrls = Annotated[

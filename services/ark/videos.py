@@ -35,8 +35,8 @@ from services.ark.video_params import (
     Seedance25Params,
     SeedanceParams,
 )
-from services.chat.completions import count
 from services.chat.envelope import error_of
+from services.counts import count, number
 from services.families import Families, Family, Requests, given, models_of
 
 PATH: Final = "/contents/generations/tasks"
@@ -160,11 +160,10 @@ def _video(task: _Task) -> VideoOutput:
 
 
 def _usage(task: _Task) -> Usage:
-    counted = task.usage if isinstance(task.usage, dict) else {}
     return Usage(
-        output_tokens=count(counted, "completion_tokens"),
-        total_tokens=count(counted, "total_tokens"),
-        seconds=float(task.duration) if type(task.duration) in (int, float) else None,
+        output_tokens=count(task.usage, "completion_tokens"),
+        total_tokens=count(task.usage, "total_tokens"),
+        seconds=number(task.duration),
     )
 
 

@@ -4,7 +4,7 @@ Chat completions: params, requests, answers and streams, as OpenAI defined them 
 Source: the packages `openai` 3.54.0 and `volcengine-ark-runtime` 5.0.54, read on 2026-11-22.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Final, Literal
 
@@ -26,8 +26,9 @@ from polyrelay import (
     VendorHttp,
 )
 from services.chat.envelope import error_of
+from services.counts import count
 from services.families import AtOnce, Families, given
-from services.references import ImageReference
+from services.pictures import ImageReference
 
 PATH: Final = "/chat/completions"
 TIMEOUT_S: Final = 600.0
@@ -151,19 +152,13 @@ def read_usage(usage: object) -> Usage | None:
     )
 
 
-def count(usage: Mapping[str, Any], name: str) -> int | None:
-    """A number that the vendor counted, or None where it is absent or not a whole number."""
-    value = usage.get(name)
-    return value if type(value) is int else None
-
-
 class Chat(AtOnce):
     """Texts, at once or piece by piece."""
 
     def __init__(self, entries: Sequence[Entry], http: VendorHttp, *, families: Families) -> None:
         super().__init__(entries, http, families=families, path=PATH, read=read_completion)
 
-    async def stream(self, job: Job[Any]) -> AsyncIterator[Delta]:
+    async def stream(self, job: Job[Any]) -> AsyncGenerator[Delta, None]:
         """Submit, then yield the text piece by piece; the last piece has the finish reason and the usage."""
         body = {**self._requests.body(job), "stream": True, "stream_options": {"include_usage": True}}
         end, written = Delta(), False

@@ -143,7 +143,7 @@ def _failure(verdict: Verdict, text: str, answer: Answer, error: VendorError | N
 def retry_after_s(answer: Answer) -> float | None:
     """The vendor's wish for the next try in seconds: `retry-after-ms` first, as OpenAI's own client reads it."""
     milliseconds = answer.headers.get("retry-after-ms", "")
-    return int(milliseconds) / 1000 if milliseconds.isdecimal() else answer.retry_after_s
+    return float(milliseconds) / 1000 if milliseconds.isdecimal() else answer.retry_after_s
 
 
 def _text(value: object) -> str | None:

@@ -1,7 +1,5 @@
 """OpenAI's picture models. Source: `openai` 3.54.0, `types/image_generate_params.py`, read on 2026-11-22."""
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
@@ -9,9 +7,10 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from core.catalogue import Entry
-from polyrelay import Answer, Done, ImageOutput, Model, Params, ProtocolError, TaskType, Usage, VendorHttp
-from services.chat.completions import count
+from polyrelay import Answer, Done, Model, Params, ProtocolError, TaskType, Usage, VendorHttp
+from services.counts import count
 from services.families import AtOnce, Families, Family, given, models_of
+from services.pictures import read_picture
 
 PATH: Final = "/images/generations"
 TIMEOUT_S: Final = 600.0
@@ -100,7 +99,11 @@ def read_images(answer: Answer) -> Done:
     """
     images = answer.read(_Images)
     media_type = _MEDIA_TYPES.get(images.output_format)
-    pictures = tuple(_picture(item, media_type) for item in images.data or () if item.url or item.b64_json)
+    found = (
+        read_picture(item.url, item.b64_json, media_type=media_type, url_lifetime_s=URL_LIFETIME_S)
+        for item in images.data or ()
+    )
+    pictures = tuple(picture for picture in found if picture is not None)
     if not pictures:
         raise ProtocolError("the answer holds no picture", request_id=answer.headers.get("x-request-id"))
     return Done(
@@ -119,22 +122,12 @@ class _Images(Struct, frozen=True):
     usage: Any = None
 
 
-def _picture(item: _Image, media_type: str | None) -> ImageOutput:
-    if item.url:
-        return ImageOutput(url=item.url, media_type=media_type, lifetime_s=URL_LIFETIME_S)
-    try:
-        return ImageOutput(data=base64.b64decode(item.b64_json or "", validate=True), media_type=media_type)
-    except (binascii.Error, ValueError) as error:
-        raise ProtocolError(f"a picture is not base64: {error}") from error
-
-
 def _usage(usage: object, images: int) -> Usage:
-    counted = usage if isinstance(usage, dict) else {}
     return Usage(
         images=images,
-        input_tokens=count(counted, "input_tokens"),
-        output_tokens=count(counted, "output_tokens"),
-        total_tokens=count(counted, "total_tokens"),
+        input_tokens=count(usage, "input_tokens"),
+        output_tokens=count(usage, "output_tokens"),
+        total_tokens=count(usage, "total_tokens"),
     )
 
 

@@ -28,8 +28,9 @@ from polyrelay import (
     VideoOutput,
 )
 from services.chat.envelope import error_of
+from services.counts import number
 from services.families import Families, Family, Requests, models_of
-from services.references import ImageReference, embedded
+from services.pictures import ImageReference, embedded
 
 PATH: Final = "/videos"
 POLL_S: Final = 5.0
@@ -146,7 +147,7 @@ def read_content(answer: Answer, content: Answer) -> Done:
         outputs=(
             VideoOutput(data=content.body, media_type=media_type if media_type.startswith("video/") else "video/mp4"),
         ),
-        usage=Usage(seconds=_seconds(answer.read(_Video).seconds)),
+        usage=Usage(seconds=number(answer.read(_Video).seconds)),
         request_id=answer.headers.get("x-request-id"),
     )
 
@@ -160,12 +161,8 @@ class _Video(Struct, frozen=True):
 
 
 def _progress(percent: object) -> float | None:
-    return min(max(percent / 100, 0.0), 1.0) if isinstance(percent, (int, float)) else None
-
-
-def _seconds(value: object) -> float | None:
-    """OpenAI sends a text, such as "8"."""
-    return float(str(value)) if str(value).isdecimal() else None
+    found = number(percent)
+    return None if found is None else min(found / 100, 1.0)
 
 
 def _failed(video: _Video, request_id: str | None) -> GenerationFailed:

@@ -1,4 +1,4 @@
-"""Pictures that a caller hands in: links, or the picture itself as a data URI."""
+"""Pictures in and out: what a caller hands in as a link or a data URI, and what Ark and OpenAI answer."""
 
 import base64
 import binascii
@@ -6,6 +6,8 @@ import re
 from typing import Annotated, Final
 
 from msgspec import Meta
+
+from polyrelay import ImageOutput, ProtocolError
 
 MAX_REFERENCE_CHARS: Final = 14_000_000
 """10 MB as base64: the largest picture that Ark takes."""
@@ -36,3 +38,22 @@ def embedded(reference: str) -> tuple[str, bytes] | None:
         return match[1], base64.b64decode(match[2], validate=True)
     except binascii.Error as error:
         raise ValueError(f"the picture given as {match[1]} is not base64: {error}") from error
+
+
+def read_picture(
+    url: str | None, b64_json: str | None, *, media_type: str | None, url_lifetime_s: float
+) -> ImageOutput | None:
+    """
+    A picture of an answer, or None where there is neither a link nor data.
+
+    Raises:
+        ProtocolError: The data is not base64.
+    """
+    if url:
+        return ImageOutput(url=url, media_type=media_type, lifetime_s=url_lifetime_s)
+    if not b64_json:
+        return None
+    try:
+        return ImageOutput(data=base64.b64decode(b64_json, validate=True), media_type=media_type)
+    except ValueError as error:
+        raise ProtocolError(f"a picture is not base64: {error}") from error

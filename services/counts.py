@@ -1,0 +1,24 @@
+"""Numbers that a vendor counted: kept where they are usable, None otherwise, since a result is not lost over a count."""
+
+import math
+from typing import Final
+
+MAX_COUNT: Final = 2**53
+"""Larger numbers are not exact in JSON and do not fit every store."""
+
+
+def count(usage: object, name: str) -> int | None:
+    """A whole number in an object of counts, or None where it is absent or not usable."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
+
+
+def number(value: object) -> float | None:
+    """A number, also one sent as a text such as "8", or None where it is not usable."""
+    if not isinstance(value, (int, float, str)) or isinstance(value, bool):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) and 0 <= found <= MAX_COUNT else None
