@@ -134,7 +134,7 @@ class _Pieces:
         return chunk
 
 
-async def _read(found: obstore.GetResult) -> AsyncIterator[bytes]:
+async def _read(found: "obstore.GetResult") -> AsyncIterator[bytes]:
     with _store_errors():
         async for chunk in found.stream(min_chunk_size=_READ_BYTES):
             yield bytes(chunk)
