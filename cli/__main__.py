@@ -1,0 +1,5 @@
+"""`python -m cli` is `polyrelay`."""
+
+from cli.main import main
+
+main()

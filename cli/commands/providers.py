@@ -1,0 +1,117 @@
+"""`polyrelay providers`."""
+
+import logging
+from typing import Any
+
+import rich_click as click
+import structlog
+
+from cli.output import FORMAT, print_json, print_table
+from cli.startup import settings_or_exit
+from core.registry import PluginReport, Registry, load_registry
+from polyrelay import Disabled, Provider, Service
+
+
+@click.group(name="providers")
+def command() -> None:
+    """Look at the providers that are installed here."""
+
+
+@command.command(name="list")
+@click.option("--models", "with_models", is_flag=True, help="Show each model too.")
+@FORMAT
+def list_providers(with_models: bool, output_format: str) -> None:
+    """
+    List the providers, and the plugins that could not be loaded.
+
+    Loads the plugins in this process, with the settings of the environment and `.env`: what a server started here has.
+    """
+    settings = settings_or_exit()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    registry = load_registry(settings.env)
+    if output_format == "json":
+        print_json(_document(registry))
+        return
+    _print_providers(registry)
+    if with_models:
+        click.echo()
+        _print_models(registry)
+    _print_failures(registry)
+
+
+def _print_providers(registry: Registry) -> None:
+    rows = []
+    for name, provider in registry.providers.items():
+        report = _report_of(name, registry)
+        package = f"{report.package} {report.version}" if report and report.package else "-"
+        rows.append((name, package, str(len(provider.models)), _availability(provider)))
+    print_table(("provider", "package", "models", "available"), rows)
+
+
+def _print_models(registry: Registry) -> None:
+    rows = [
+        (name, model["name"], model["type"], "yes" if model["available"] else "no", model["deprecated"] or "")
+        for name, provider in registry.providers.items()
+        for model in _models(provider)
+    ]
+    print_table(("provider", "model", "type", "available", "deprecated"), rows)
+
+
+def _print_failures(registry: Registry) -> None:
+    for report in registry.reports:
+        if report.error is not None:
+            package = f" ({report.package} {report.version})" if report.package else ""
+            click.echo(f"left out: plugin {report.name}{package}: {report.error}")
+
+
+def _availability(provider: Provider) -> str:
+    reasons = list(dict.fromkeys(s.reason for s in provider.services if isinstance(s, Disabled)))
+    if not reasons:
+        return "yes"
+    return f"{'no' if provider.unavailable else 'partly'}: {'; '.join(reasons)}"
+
+
+def _document(registry: Registry) -> dict[str, Any]:
+    providers = []
+    for name, provider in registry.providers.items():
+        report = _report_of(name, registry)
+        providers.append(
+            {
+                "name": name,
+                "plugin": report and report.name,
+                "package": report and report.package,
+                "version": report and report.version,
+                "available": provider.unavailable is None,
+                "reason": provider.unavailable,
+                "models": _models(provider),
+            }
+        )
+    failed = [
+        {"plugin": report.name, "package": report.package, "version": report.version, "error": report.error}
+        for report in registry.reports
+        if report.error is not None
+    ]
+    return {"providers": providers, "failed_plugins": failed}
+
+
+def _models(provider: Provider) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": model.name,
+            "type": model.type.value,
+            "available": not isinstance(service, Disabled),
+            "reason": _reason(service),
+            "deprecated": model.deprecated and model.deprecated.isoformat(),
+            "description": model.description,
+        }
+        for service in provider.services
+        for model in service.models
+    ]
+
+
+def _reason(service: Service) -> str | None:
+    return service.reason if isinstance(service, Disabled) else None
+
+
+def _report_of(provider: str, registry: Registry) -> PluginReport | None:
+    return next((report for report in registry.reports if provider in report.providers), None)

@@ -1,0 +1,25 @@
+"""`polyrelay worker`."""
+
+import rich_click as click
+
+from cli.output import Failed, Misused
+from cli.startup import settings_or_exit
+from core.errors import ConfigurationError, PolyrelayError
+
+
+@click.command(name="worker")
+def command() -> None:
+    """
+    Run one worker, which advances tasks.
+
+    Configured by the environment and `.env`. SIGTERM or Ctrl-C stops it: it finishes what it is doing first.
+    """
+    settings = settings_or_exit()
+    from worker.main import run
+
+    try:
+        run(settings)
+    except ConfigurationError as error:
+        raise Misused(str(error)) from error
+    except PolyrelayError as error:
+        raise Failed(str(error)) from error

@@ -1,0 +1,38 @@
+"""How a process shows that it works."""
+
+import re
+from typing import Final
+
+import httpx
+
+from cli.embedded.processes import ChildProcess, Ready
+
+_ANSWER_TIMEOUT_S: Final = 2.0
+
+
+def answers(url: str) -> Ready:
+    """It answers a GET of that URL with success."""
+
+    async def ready(_: ChildProcess) -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=_ANSWER_TIMEOUT_S, trust_env=False) as client:
+                return (await client.get(url)).is_success
+        except httpx.TransportError:
+            return False
+
+    return ready
+
+
+def prints(pattern: str) -> Ready:
+    """It printed something that matches."""
+    sought = re.compile(pattern)
+
+    async def ready(process: ChildProcess) -> bool:
+        return sought.search(process.output()) is not None
+
+    return ready
+
+
+async def runs(process: ChildProcess) -> bool:
+    """It runs; there is nothing to wait for."""
+    return process.running

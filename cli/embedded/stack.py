@@ -1,0 +1,205 @@
+"""The whole product on this machine: MongoDB, Valkey, simulator, API and workers, each a process of its own."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from cli.embedded.processes import ChildProcess, Process, Ready, own_environment, own_module
+from cli.embedded.readiness import answers, prints, runs
+from cli.embedded.servers import DataFolderInUse, MongoServer, ValkeyServer, free_port
+from cli.embedded.upstreams import VENDORS, Vendor, simulated
+
+_FOLDER_WAIT_S: Final = 10.0
+_FOLDER_PAUSE_S: Final = 0.1
+
+
+class Stack:
+    """
+    Starts everything, knows where it is, and stops everything. Ports are chosen once and stay over a restart.
+
+    Its processes die with this one. Start it from the main thread. It keeps no event loop: each call may come from
+    another one. `stack["worker-1"]` is one process, with `kill()`, `stop()` and `start()`.
+
+    Args:
+        folder: Keeps the databases, the results and `logs/`.
+        env: Settings for the API and the workers, over everything else.
+        base_env: What they inherit; by default this process's environment.
+        workers: How many: worker-1, worker-2, ….
+        host: Where the API listens.
+        port: Of the API; 0 for a free one.
+        mongo_url: A MongoDB that is there already, instead of our own.
+        redis_url: A Redis that is there already, instead of our own.
+        vendors: Those that the simulator plays; without any it is not started.
+        simulator_args: Further arguments of the simulator.
+        cwd: Working directory of the API and the workers, whose `.env` they read; by default `folder`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        base_env: Mapping[str, str] | None = None,
+        workers: int = 1,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        mongo_url: str | None = None,
+        redis_url: str | None = None,
+        vendors: Iterable[Vendor] = VENDORS,
+        simulator_args: Iterable[str] = (),
+        cwd: Path | None = None,
+    ) -> None:
+        self.folder = folder.resolve()
+        self.host = host
+        self.port = port or free_port()
+        self.workers = tuple(f"worker-{number}" for number in range(1, workers + 1))
+        self.processes: dict[str, Process] = {}
+        self._wanted: set[str] = set()
+        self._cwd = cwd or self.folder
+        self._base_env = own_environment(os.environ if base_env is None else base_env)
+        self._logs = self.folder / "logs"
+        self._vendors = tuple(vendors)
+        self.mongo_url = mongo_url or self._add_mongo()
+        self.redis_url = redis_url or self._add_valkey()
+        self.simulator_url = self._add_simulator(simulator_args) if self._vendors else None
+        self._own_env = self._own_environment(env or {})
+        self._add_own("api", "api", answers(f"{self.api_url}/ready"))
+        talks = self._own_env.get("LOG_LEVEL", "info").lower() in {"info", "debug"}
+        for name in self.workers:
+            self._add_own(name, "worker", prints("worker_started") if talks else runs)
+
+    @property
+    def api_url(self) -> str:
+        """Where apps call."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - only compared
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def __getitem__(self, name: str) -> Process:
+        return self.processes[name]
+
+    async def start(self) -> None:
+        """
+        Start what does not run yet. Whatever started is stopped again if something does not.
+
+        Raises:
+            ServerNotStarted: Something did not start; says what and why.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._cwd.mkdir(parents=True, exist_ok=True)
+        own = ("api", *self.workers)
+        try:
+            await self._start_all(*(name for name in self.processes if name not in own))
+            await self._start_all(*own)
+        except BaseException:
+            await self.stop(grace_s=2.0)
+            raise
+
+    async def stop(self, *, grace_s: float = 10.0) -> None:
+        """End everything in order: the API and the workers, then the simulator, then the servers."""
+        self._wanted.clear()
+        for names in (("api", *self.workers), ("simulator",), ("mongo", "valkey")):
+            found = [self.processes[name] for name in names if name in self.processes]
+            await asyncio.gather(*(process.stop(grace_s=grace_s) for process in found))
+
+    def kill_now(self) -> None:
+        """End everything at once; for people who press Ctrl-C twice."""
+        for process in self.processes.values():
+            if process.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    async def restart(self, *names: str, grace_s: float = 10.0) -> None:
+        """Stop those processes in order and start them again."""
+        self._wanted.difference_update(names)
+        await asyncio.gather(*(self[name].stop(grace_s=grace_s) for name in names))
+        await self._start_all(*names)
+
+    def dead(self) -> Process | None:
+        """A process that should run and does not, or None."""
+        return next((self[name] for name in sorted(self._wanted) if not self[name].running), None)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _start_all(self, *names: str) -> None:
+        """Concurrently; the first failure ends the others' start."""
+        try:
+            async with asyncio.TaskGroup() as starts:
+                for name in names:
+                    starts.create_task(_started(self[name]))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        self._wanted.update(names)
+
+    def _add_mongo(self) -> str:
+        server = MongoServer(self.folder / "mongo", port=free_port())
+        self.processes["mongo"] = server
+        return server.url
+
+    def _add_valkey(self) -> str:
+        server = ValkeyServer(self.folder / "valkey", port=free_port())
+        self.processes["valkey"] = server
+        return server.url
+
+    def _add_simulator(self, args: Iterable[str]) -> str:
+        port = free_port()
+        self.processes["simulator"] = ChildProcess(
+            "simulator",
+            own_module("simulator", "--host", "127.0.0.1", "--port", str(port), *args),
+            env=self._base_env,
+            log_file=self._logs / "simulator.log",
+            ready=prints(rf"http://127\.0\.0\.1:{port}"),
+            cwd=self._cwd,
+        )
+        return f"http://127.0.0.1:{port}"
+
+    def _add_own(self, name: str, command: str, ready: Ready) -> None:
+        self.processes[name] = ChildProcess(
+            name,
+            own_module("cli", command),
+            env=self._own_env,
+            log_file=self._logs / f"{name}.log",
+            ready=ready,
+            cwd=self._cwd,
+        )
+
+    def _own_environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        return {
+            **self._base_env,
+            **simulated(self._vendors, self.simulator_url or ""),
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "MONGO_URL": self.mongo_url,
+            "REDIS_URL": self.redis_url,
+            "RESULTS_URL": str(self.folder / "results"),
+            **env,
+        }
+
+
+async def _started(process: Process) -> None:
+    """
+    Start one process. A data folder is waited for a little: a server whose parent was killed is just closing it.
+
+    Raises:
+        ServerNotStarted: It did not start.
+    """
+    until = time.monotonic() + _FOLDER_WAIT_S
+    while True:
+        try:
+            return await process.start()
+        except DataFolderInUse:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(_FOLDER_PAUSE_S)

@@ -1,0 +1,52 @@
+"""The command `polyrelay`."""
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import rich_click as click
+
+from cli.output import Failed, InterruptedByUser, tell_failure
+
+_COMMANDS: Final = ("demo", "dev", "api", "worker", "tasks", "providers")
+
+
+def installed_version() -> str:
+    """Of the distribution, or "unknown" in a checkout that is not installed."""
+    try:
+        return version("polyrelay")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class Commands(click.RichGroup):
+    """Imports a command when it is asked for, so that `polyrelay --version` and `polyrelay tasks` start at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the help."""
+        del ctx
+        return list(_COMMANDS)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what ends it is told without a stack trace."""
+        try:
+            return super().invoke(ctx)
+        except Failed as failure:
+            tell_failure(failure)
+            ctx.exit(failure.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(InterruptedByUser.exit_code)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name: `command` of its module."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"cli.commands.{cmd_name}").command
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(installed_version(), prog_name="polyrelay", message="%(prog)s %(version)s")
+def main() -> None:
+    """One task API in front of many AI providers."""

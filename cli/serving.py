@@ -1,0 +1,101 @@
+"""The API on granian."""
+
+import math
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from cli.embedded.lifeline import die_with_parent
+from cli.output import Failed, Misused, errors
+from core.errors import ConfigurationError
+from core.logs import set_up_logs
+from core.settings import Settings, read_settings
+
+_LOGS: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+}
+"""Granian's warnings go the way of our logs; its reports of starts and stops are left out."""
+
+log = structlog.get_logger("polyrelay.api")
+
+
+def serve(settings: Settings) -> None:
+    """
+    Serve until SIGTERM or SIGINT.
+
+    Raises:
+        Failed: The address cannot be used, or a process of the API ended by itself.
+    """
+    address = address_of(settings.host)
+    check_address(settings.host, settings.port)
+    server = Granian(
+        "api.app:create_app",
+        address=address,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.api_processes,
+        workers_kill_timeout=max(1, math.ceil(settings.shutdown_grace_s)),
+        websockets=False,
+        log_level=LogLevels.warning,
+        log_dictconfig=_LOGS,
+    )
+    set_up_logs(settings, process="api")
+    log.info("api_listens", host=settings.host, port=settings.port, processes=settings.api_processes)
+    server.serve(target_loader=load_app, wrap_loader=False)
+    log.info("api_stopped")
+
+
+def load_app() -> Callable[..., Any]:
+    """The application, made in each process of the API; a wrong configuration ends the process with a clean message."""
+    die_with_parent()
+    from api.app import create_app
+
+    try:
+        app: Callable[..., Any] = create_app(read_settings())
+    except ConfigurationError as error:
+        errors().print(f"error: {error}", markup=False)
+        sys.exit(Misused.exit_code)
+    return app
+
+
+def address_of(host: str) -> str:
+    """
+    The IP address of a host name: granian takes no names.
+
+    Raises:
+        Misused: There is no such host.
+    """
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise Misused(f"HOST={host}: there is no such address: {error}") from error
+
+
+def check_address(host: str, port: int) -> None:
+    """
+    Fail where something listens there already: granian would share the port with it silently.
+
+    Raises:
+        Failed: With the way out.
+    """
+    address = address_of(host)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        socket.create_server((address, port), family=family).close()
+    except PermissionError as error:
+        raise Failed(f"port {port} needs more rights; set PORT to 1024 or higher") from error
+    except OSError as error:
+        raise Failed(
+            f"cannot listen on {host}:{port} ({error.strerror or error}); "
+            f"stop what uses it, or choose another port with PORT=… (`polyrelay dev --port …`)"
+        ) from error

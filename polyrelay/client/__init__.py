@@ -1,0 +1,44 @@
+"""
+The client of the task API, for apps.
+
+    from polyrelay.client import Client
+
+    with Client("http://127.0.0.1:8080") as relay:
+        task = relay.create("image", provider="volcengine", model="jimeng_t2i_v40", user_id="me", prompt="a red fox")
+        done = relay.wait(task.task_id, timeout_s=120)
+        relay.save(done, Path("results"))
+"""
+
+from polyrelay.client.answers import (
+    ApiError,
+    ClientError,
+    FailedPlugin,
+    ModelView,
+    NotReached,
+    ProviderList,
+    ProviderView,
+    TaskCreated,
+    TaskError,
+    TaskPage,
+    TaskView,
+    WaitTimeout,
+)
+from polyrelay.client.asynchronous import AsyncClient
+from polyrelay.client.synchronous import Client
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "FailedPlugin",
+    "ModelView",
+    "NotReached",
+    "ProviderList",
+    "ProviderView",
+    "TaskCreated",
+    "TaskError",
+    "TaskPage",
+    "TaskView",
+    "WaitTimeout",
+]

@@ -1,0 +1,179 @@
+"""The calls of the API as values: what the synchronous and the asynchronous client share."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Generic, NoReturn, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+from msgspec import Struct
+
+from polyrelay.client.answers import (
+    ApiError,
+    ClientError,
+    ModelView,
+    NotReached,
+    ProviderList,
+    TaskCreated,
+    TaskPage,
+    TaskView,
+)
+
+T = TypeVar("T")
+
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+_ROOT: Final = "/api/v1/ai"
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 3.0
+LONGEST_OUTAGE_S: Final = 60.0
+"""How long `wait` bears a server that was there and does not answer now."""
+_PASSING: Final = frozenset({429, 502, 503, 504})
+_NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_SUFFIXES: Final = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "video/mp4": ".mp4",
+    "video/webm": ".webm",
+    "text/plain": ".txt",
+}
+
+
+class Call(Struct, Generic[T], frozen=True, kw_only=True):
+    """
+    One call of the API.
+
+    Attributes:
+        answer: Type of the answer's `data`.
+        json: The body, or None for a call without one.
+    """
+
+    method: str
+    path: str
+    answer: type[T]
+    params: Mapping[str, str | int] = {}
+    json: Mapping[str, Any] | None = None
+
+
+class Models(Struct, frozen=True, kw_only=True):
+    """The catalogue of models."""
+
+    models: list[ModelView]
+
+
+def create(task_type: str, fields: Mapping[str, Any]) -> Call[TaskCreated]:
+    """Create a task; a field that is None is left out."""
+    body = {name: value for name, value in fields.items() if value is not None}
+    return Call(method="POST", path=f"{_ROOT}/{quote(task_type, safe='')}/task", answer=TaskCreated, json=body)
+
+
+def get(task_id: str) -> Call[TaskView]:
+    """Read a task."""
+    return Call(method="GET", path=f"{_ROOT}/task/result/{quote(task_id, safe='')}", answer=TaskView)
+
+
+def delete(task_id: str) -> Call[Any]:
+    """Remove a task."""
+    return Call(method="DELETE", path=f"{_ROOT}/task/{quote(task_id, safe='')}", answer=object)
+
+
+def page(filters: Mapping[str, str | int | None]) -> Call[TaskPage]:
+    """List tasks; a filter that is None does not filter."""
+    params = {name: value for name, value in filters.items() if value is not None}
+    return Call(method="GET", path=f"{_ROOT}/tasks", answer=TaskPage, params=params)
+
+
+def models() -> Call[Models]:
+    """Read the catalogue of models."""
+    return Call(method="GET", path=f"{_ROOT}/models", answer=Models)
+
+
+def providers() -> Call[ProviderList]:
+    """Read the catalogue of providers."""
+    return Call(method="GET", path=f"{_ROOT}/providers", answer=ProviderList)
+
+
+def request_of(call: Call[Any], client: httpx.Client | httpx.AsyncClient, base_url: str) -> httpx.Request:
+    """The call as an HTTP request."""
+    return client.build_request(call.method, f"{base_url}{call.path}", params=dict(call.params) or None, json=call.json)
+
+
+def headers_of(api_key: str | None) -> dict[str, str]:
+    """What is sent to the server with each call."""
+    key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    return {"User-Agent": "polyrelay-client", "Accept": "application/json", **key}
+
+
+def not_reached(base_url: str, error: httpx.TransportError) -> NoReturn:
+    """Raise the client's own error for one of httpx."""
+    reason = str(error) or type(error).__name__
+    raise NotReached(base_url, reason, sent=not isinstance(error, _NOT_SENT)) from error
+
+
+def may_pass(error: ClientError) -> bool:
+    """Whether the same read may succeed a little later."""
+    return isinstance(error, NotReached) or (isinstance(error, ApiError) and error.status in _PASSING)
+
+
+def uses_proxies(base_url: str) -> bool:
+    """Whether the proxies of the environment are used: not for a server on this machine."""
+    return urlsplit(base_url).hostname not in {"127.0.0.1", "localhost", "::1"}
+
+
+def pauses_s() -> Iterator[float]:
+    """How long to wait between looks at a task: quick first, then politely slower."""
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.4)
+
+
+def download_url(base_url: str, link: str) -> str:
+    """The whole URL of a link, which may be relative to the server."""
+    return str(httpx.URL(f"{base_url}/").join(link))
+
+
+def download_headers(base_url: str, url: str, api_key: str | None) -> dict[str, str]:
+    """The API key goes to our server only, never to a vendor's."""
+    own, other = urlsplit(base_url), urlsplit(url)
+    same = (own.scheme, own.netloc) == (other.scheme, other.netloc)
+    return headers_of(api_key if same else None) | {"Accept": "*/*"}
+
+
+def suffix_of(response: httpx.Response) -> str:
+    """The file name's ending for what is downloaded: by its media type, else as its URL ends."""
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return _SUFFIXES.get(media_type) or Path(response.url.path).suffix or ".bin"
+
+
+def write_text(text: str, path: Path) -> Path:
+    """Save a text result."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
+
+
+class PartialFile:
+    """A file that appears under its name only when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._file = self._part.open("wb")
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes."""
+        self._file.write(chunk)
+
+    def keep(self, path: Path | None = None) -> Path:
+        """Close it and give it its name, or another one."""
+        self._file.close()
+        return self._part.replace(path or self._path)
+
+    def drop(self) -> None:
+        """Remove what was written, unless it was kept."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)

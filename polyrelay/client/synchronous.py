@@ -1,0 +1,194 @@
+"""The synchronous client."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from polyrelay.client import calls
+from polyrelay.client.answers import (
+    ApiError,
+    ModelView,
+    NotReached,
+    ProviderList,
+    TaskCreated,
+    TaskPage,
+    TaskView,
+    WaitTimeout,
+    read_answer,
+    refusal,
+)
+
+T = TypeVar("T")
+
+
+class Client:
+    """
+    Calls the task API. Not a call is repeated by itself, except the reads of `wait`.
+
+    Args:
+        base_url: Where the server is.
+        api_key: Sent as `Authorization: Bearer …`, to that server only.
+        timeout_s: Longest silence while waiting for an answer, in seconds.
+        transport: Another httpx transport, for tests.
+
+    Raises: every method raises `ApiError` where the server refuses and `NotReached` where none answers.
+    """
+
+    def __init__(
+        self,
+        base_url: str = calls.DEFAULT_URL,
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        *,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._http = httpx.Client(
+            timeout=timeout_s,
+            transport=transport,
+            trust_env=calls.uses_proxies(self.base_url),
+        )
+
+    def create(self, task_type: str, **fields: Any) -> TaskCreated:
+        """
+        Create a task of that type: image, video or text. Needs `provider`, `model`, `user_id` and the model's params.
+
+        Where it raises `NotReached` with `sent`, the task may exist: look before you create it again.
+        """
+        return self._answer(calls.create(task_type, fields))
+
+    def get(self, task_id: str) -> TaskView:
+        """The task as it stands."""
+        return self._answer(calls.get(task_id))
+
+    def wait(
+        self, task_id: str, timeout_s: float | None = None, on_change: Callable[[TaskView], None] | None = None
+    ) -> TaskView:
+        """
+        The task when it has ended, whatever its outcome.
+
+        Args:
+            timeout_s: Longest wait, in seconds; None for no limit.
+            on_change: Called with the task at the first look and whenever it changed.
+
+        Raises:
+            WaitTimeout: It has not ended in that time; it goes on.
+        """
+        until = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
+        seen: TaskView | None = None
+        for pause_s in calls.pauses_s():
+            task = self._look(task_id, seen, until)
+            if on_change is not None and task != seen:
+                on_change(task)
+            if task.final:
+                return task
+            if time.monotonic() >= until:
+                raise WaitTimeout(task, timeout_s or 0.0)
+            seen = task
+            time.sleep(max(0.0, min(pause_s, until - time.monotonic())))
+        raise AssertionError("pauses do not end")
+
+    def list(
+        self,
+        *,
+        user_id: str | None = None,
+        type: str | None = None,  # noqa: A002 - the API's word
+        status: str | None = None,
+        provider: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        after: str | None = None,
+    ) -> TaskPage:
+        """One page of tasks, newest first. `after` continues behind the task of that id."""
+        return self._answer(
+            calls.page(
+                {
+                    "user_id": user_id,
+                    "type": type,
+                    "status": status,
+                    "provider": provider,
+                    "limit": limit,
+                    "offset": offset,
+                    "after": after,
+                }
+            )
+        )
+
+    def delete(self, task_id: str) -> None:
+        """Remove a task; an open one is cancelled first."""
+        self._answer(calls.delete(task_id))
+
+    def models(self) -> Sequence[ModelView]:
+        """The models that the server knows."""
+        return self._answer(calls.models()).models
+
+    def providers(self) -> ProviderList:
+        """The providers that the server knows, and the plugins that it left out."""
+        return self._answer(calls.providers())
+
+    def download(self, link: str, path: Path) -> Path:
+        """Save the file behind a link of a result; `path` gets an ending by its media type where it has none."""
+        with self._stream(link) as response:
+            part = calls.PartialFile(path)
+            try:
+                for chunk in response.iter_bytes():
+                    part.write(chunk)
+                return part.keep(path if path.suffix else path.with_name(path.name + calls.suffix_of(response)))
+            finally:
+                part.drop()
+
+    def save(self, task: TaskView, folder: Path) -> Sequence[Path]:
+        """Save every output of a completed task as `folder/<task id>-<n>.<ending>`."""
+        saved = [self.download(link, folder / f"{task.task_id}-{n}") for n, link in enumerate(task.urls, 1)]
+        for n, text in enumerate(task.texts, len(saved) + 1):
+            saved.append(calls.write_text(text, folder / f"{task.task_id}-{n}.txt"))
+        return saved
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def _answer(self, call: calls.Call[T]) -> T:
+        request = calls.request_of(call, self._http, self.base_url)
+        request.headers.update(calls.headers_of(self._api_key))
+        try:
+            return read_answer(self._http.send(request), call.answer)
+        except httpx.TransportError as error:
+            calls.not_reached(self.base_url, error)
+
+    def _look(self, task_id: str, seen: TaskView | None, until: float) -> TaskView:
+        """`get`; once the task was seen, a server that is away for a while only delays."""
+        until = min(until, time.monotonic() + calls.LONGEST_OUTAGE_S)
+        for pause_s in calls.pauses_s():
+            try:
+                return self.get(task_id)
+            except (NotReached, ApiError) as error:
+                if seen is None or not calls.may_pass(error) or time.monotonic() >= until:
+                    raise
+                time.sleep(max(0.0, min(pause_s, until - time.monotonic())))
+        raise AssertionError("pauses do not end")
+
+    @contextmanager
+    def _stream(self, link: str) -> Iterator[httpx.Response]:
+        url = calls.download_url(self.base_url, link)
+        headers = calls.download_headers(self.base_url, url, self._api_key)
+        try:
+            with self._http.stream("GET", url, headers=headers, follow_redirects=True) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refusal(response)
+                yield response
+        except httpx.TransportError as error:
+            calls.not_reached(url, error)
