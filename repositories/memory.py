@@ -65,6 +65,13 @@ class MemoryTaskRepository:
         del self._documents[task.id]
         del self._inputs[task.id]
 
+    async def renew(self, *, owner: str, until: datetime) -> None:
+        """As `TaskRepository.renew`."""
+        self._check()
+        for document in self._documents.values():
+            if document.get("lease", {}).get("owner") == owner:
+                document |= {"lease": {"owner": owner, "until": until}, "wake_at": until}
+
     async def page(self, query: TaskQuery) -> TaskPage:
         """As `TaskRepository.page`."""
         self._check()

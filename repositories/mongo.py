@@ -59,6 +59,7 @@ INDEXES: Final = (
         name="open_tasks",
         partialFilterExpression={"wake_at": {"$exists": True}},
     ),
+    IndexModel([("lease.owner", ASCENDING)], name="leases", sparse=True),
 )
 
 
@@ -133,6 +134,11 @@ class MongoTaskRepository:
                 raise Stale(f"task {task.id} is no longer at version {task.version}")
             if "input_file" in document:
                 await self._remove_input(document["input_file"])
+
+    async def renew(self, *, owner: str, until: datetime) -> None:
+        """As `TaskRepository.renew`."""
+        with self._errors():
+            await self._tasks.update_many({"lease.owner": owner}, {"$set": {"lease.until": until, "wake_at": until}})
 
     async def page(self, query: TaskQuery) -> TaskPage:
         """As `TaskRepository.page`."""

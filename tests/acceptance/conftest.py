@@ -1,0 +1,44 @@
+"""The whole product as real processes: MongoDB, Valkey, simulator, API and workers, once for all acceptance tests."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cli.embedded.stack import Stack
+from polyrelay.client import Client
+
+FAST = ("--latency-image", "0.1", "--latency-video", "0.4", "--latency-text", "0.05")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything running, with a worker that polls often."""
+    whole = Stack(tmp_path_factory.mktemp("stack"), env={"POLL_SCALE": "0.05"}, simulator_args=FAST)
+    asyncio.run(whole.start())
+    try:
+        yield whole
+    finally:
+        asyncio.run(whole.stop())
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[Client]:
+    """An app's client of the running API."""
+    with Client(stack.api_url) as made:
+        yield made
+
+
+@pytest.fixture
+def simulator(stack: Stack) -> Iterator[httpx.Client]:
+    """The simulator's control endpoint."""
+    with httpx.Client(base_url=stack.simulator_url or "") as control:
+        yield control
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where a test saves results."""
+    return tmp_path / "out"

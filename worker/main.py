@@ -1,0 +1,113 @@
+"""The worker process: composition root."""
+
+import asyncio
+import os
+import random
+import secrets
+import signal
+import socket
+from contextlib import AsyncExitStack, suppress
+
+import httpx
+import structlog
+
+from core.clock import utc_now
+from core.logs import set_up_logs
+from core.registry import load_registry
+from core.settings import Settings
+from repositories.mongo import MongoTaskRepository, connect_mongo
+from repositories.queue import ArqWakeQueue, connect_queue
+from repositories.results import connect_results
+from services.advance import Advance
+from services.leases import Leases
+from services.results import Results
+from services.upkeep import Upkeep
+from worker.engine import Engine
+from worker.periodic import every
+
+log = structlog.get_logger("polyrelay.worker")
+
+
+def run(settings: Settings) -> None:
+    """
+    Work until SIGTERM or SIGINT, then end what runs within the grace period.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
+        StoreUnavailable: MongoDB cannot be reached at the start.
+    """
+    set_up_logs(settings, process="worker")
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    structlog.contextvars.bind_contextvars(worker=owner)
+    async with AsyncExitStack() as closing:
+        engine, upkeep = await _composed(settings, owner, closing)
+        stop = _stop_signal()
+        background = [
+            asyncio.create_task(engine.run()),
+            asyncio.create_task(every(settings.lease_s / 3, upkeep.renew)),
+            asyncio.create_task(every(settings.reconcile_s, upkeep.reconcile)),
+        ]
+        log.info("worker_started", concurrency=settings.worker_concurrency)
+        await stop.wait()
+        log.info("worker_stopping", running=engine.running, grace_s=settings.shutdown_grace_s)
+        cut_off = await engine.drain(grace_s=settings.shutdown_grace_s)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        log.info("worker_stopped", cut_off=cut_off)
+
+
+async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> tuple[Engine, Upkeep]:
+    tasks = MongoTaskRepository(connect_mongo(settings.mongo_url))
+    closing.push_async_callback(tasks.aclose)
+    await tasks.prepare()
+    redis = connect_queue(settings.redis_url)
+    closing.push_async_callback(redis.aclose)
+    queue = ArqWakeQueue(redis)
+    registry = load_registry(settings.env)
+    closing.push_async_callback(registry.aclose)
+    http = await closing.enter_async_context(httpx.AsyncClient(follow_redirects=True, timeout=httpx.Timeout(60.0)))
+    results = Results(
+        store=connect_results(settings.results_url), clock=utc_now, copies=settings.results == "copy", http=http
+    )
+    leases = Leases(owner)
+    advance = Advance(
+        tasks=tasks,
+        queue=queue,
+        registry=registry,
+        results=results,
+        clock=utc_now,
+        dice=random.random,
+        leases=leases,
+        lease_s=settings.lease_s,
+    )
+    upkeep = Upkeep(
+        tasks=tasks,
+        queue=queue,
+        clock=utc_now,
+        leases=leases,
+        lease_s=settings.lease_s,
+        patience_s=settings.reconcile_s / 2,
+    )
+    return Engine(redis, advance, concurrency=settings.worker_concurrency), upkeep
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT; a second signal ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            with suppress(ValueError):
+                signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop
