@@ -63,7 +63,7 @@ def _code_of(error: ProviderError) -> str:
         case Unavailable() | NotAccepted():
             return "provider_unavailable"
         case Rejected():
-            return _REJECTED[error.reason]
+            return _REJECTED.get(error.reason, "invalid_input")  # a plugin's word is not checked
         case GenerationFailed():
             return "generation_failed"
         case OutcomeUnknown():

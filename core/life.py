@@ -39,7 +39,7 @@ def polled(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) ->
     return task.to(
         State.WAITING,
         now=now,
-        attempts=task.with_attempt(operation=pending.operation, poll_failures=0),
+        attempts=task.with_attempt(operation=pending.operation, poll_failures=0, failure=None),
         progress=max(known, default=None),
         wake_at=poll_at,
     )
@@ -106,5 +106,8 @@ def leased(owner: str, lease_s: float, now: datetime) -> dict[str, Any]:
 
 
 def accepted_count(task: Task) -> int:
-    """How many attempts the vendor took: each may have been billed."""
-    return sum(attempt.accepted is not None for attempt in task.attempts)
+    """How many attempts the vendor took, with or without an operation: each may have been billed."""
+    return sum(
+        attempt.accepted is not None or (attempt.failure is not None and attempt.failure.code == "generation_failed")
+        for attempt in task.attempts
+    )

@@ -79,7 +79,7 @@ def poll_again_at(error: ProviderError, *, failures: int, now: datetime, dice: D
 def _delay(failures: int, retry_after_s: float | None, dice: Dice) -> timedelta:
     """Full jitter over an exponential ceiling; never less than what the vendor asks for, up to a cap."""
     ceiling = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 16))
-    asked = min(max(retry_after_s or 0.0, 0.0), LONGEST_RETRY_AFTER_S)
+    asked = min(LONGEST_RETRY_AFTER_S, max(0.0, retry_after_s or 0.0))  # in this order a NaN counts as 0
     return timedelta(seconds=asked + dice() * ceiling)
 
 

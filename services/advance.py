@@ -9,14 +9,13 @@ What may die where:
 - before `submitting` is on record: nothing happened; the task is still pending.
 - after it, until the vendor's answer is on record: the lease runs out and the task fails with `outcome_unknown`. It is
   never submitted again by itself, except where the model says that a repeated submit does nothing.
+- while the database is away: the step asks it again until what the vendor did is on record.
 - while waiting or storing: somebody else polls or copies again, which costs nothing.
 """
 
-from collections.abc import Awaitable
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
-import msgspec
 import structlog
 
 from core import life
@@ -26,17 +25,29 @@ from core.ports import Clock, Dice, TaskRepository, WakeQueue
 from core.registry import Registry, Route
 from core.retries import copy_again_at, poll_again_at, retry_at
 from core.tasks import Failure, State, Task
-from polyrelay import Done, GenerationFailed, Job, OutcomeUnknown, Params, Pending, ProtocolError, ProviderError
+from polyrelay import (
+    Done,
+    GenerationFailed,
+    Outcome,
+    OutcomeUnknown,
+    Pending,
+    ProtocolError,
+    ProviderError,
+    Unavailable,
+)
+from services.asking import InputNotTaken, asked, job_of
+from services.leases import Leases
 from services.recorder import Recorder, persistently
 from services.results import CopyFailed, LinkGone, Results
-
-T = TypeVar("T")
 
 EARLY: Final = timedelta(seconds=0.5)
 """A wake may be that much early: the clocks of two machines differ."""
 
 FASTEST_POLL_S: Final = 0.05
 SLOWEST_POLL_S: Final = 300.0
+
+LAST_ANSWER_S: Final = 30.0
+"""A provider that still works on its answer at the deadline is given up on that much later."""
 
 log = structlog.get_logger("polyrelay.advance")
 
@@ -52,7 +63,7 @@ class Advance:
         results: Where outputs go.
         clock: Now.
         dice: For jitter.
-        owner: This worker's name in leases, unlike any other's.
+        leases: Those of this worker, which it renews while the step runs.
         lease_s: How long a lease lasts that is not renewed, in seconds.
     """
 
@@ -65,7 +76,7 @@ class Advance:
         results: Results,
         clock: Clock,
         dice: Dice,
-        owner: str,
+        leases: Leases,
         lease_s: float,
     ) -> None:
         self._tasks = tasks
@@ -74,7 +85,7 @@ class Advance:
         self._results = results
         self._clock = clock
         self._dice = dice
-        self._owner = owner
+        self._leases = leases
         self._lease_s = lease_s
 
     async def __call__(self, task_id: str) -> None:
@@ -82,7 +93,7 @@ class Advance:
         Do the task's next step, if one is due.
 
         Raises:
-            StoreUnavailable: Before anything was done; wake it again later.
+            StoreUnavailable: Before the provider was asked; wake it again later.
         """
         with structlog.contextvars.bound_contextvars(task_id=task_id):
             try:
@@ -124,27 +135,28 @@ class Advance:
 
     async def _submit(self, task: Task, route: Route) -> None:
         try:
-            job = _job(task, await self._tasks.get_input(task.id), route.model.params, len(task.attempts) + 1)
-        except msgspec.ValidationError as error:
-            failure = Failure(code="invalid_input", message=f"{task.model} no longer takes this input: {error}")
+            job = job_of(task, await self._tasks.get_input(task.id), route.model.params, len(task.attempts) + 1)
+        except InputNotTaken as error:
+            failure = Failure(code="invalid_input", message=str(error))
             await self._recorder.record(life.ended_unhappily(task, failure, again_at=None, now=self._clock()))
             return
-        task = life.begun(
-            task,
-            provider=task.provider,
-            model=task.model,
-            owner=self._owner,
-            lease_s=self._lease_s,
-            now=self._clock(),
-        )
-        await self._tasks.save(task)
-        log.info("submit_started", provider=task.provider, model=task.model, attempt=task.attempt.number)
-        try:
-            outcome = await _asked(route.service.submit(job))
-        except ProviderError as error:
-            await self._submit_failed(task, error, idempotent=route.model.idempotent_submit)
-        else:
-            await self._outcome(task, outcome)
+        with self._leases.held() as owner:
+            task = life.begun(
+                task,
+                provider=task.provider,
+                model=task.model,
+                owner=owner,
+                lease_s=self._lease_s,
+                now=self._clock(),
+            )
+            await self._recorder.claim(task)
+            log.info("submit_started", provider=task.provider, model=task.model, attempt=task.attempt.number)
+            try:
+                outcome = await asked(lambda: route.service.submit(job), within_s=self._patience_s(task))
+            except ProviderError as error:
+                await self._submit_failed(task, error, idempotent=route.model.idempotent_submit)
+            else:
+                await self._outcome(task, outcome)
 
     async def _submit_failed(self, task: Task, error: ProviderError, *, idempotent: bool) -> None:
         now = self._clock()
@@ -174,11 +186,11 @@ class Advance:
     async def _poll(self, task: Task, route: Route) -> None:
         operation = task.attempt.operation or ""
         try:
-            job = _job(task, await self._tasks.get_input(task.id), route.model.params, task.attempt.number)
-            outcome = await _asked(route.service.poll(job, operation))
-        except msgspec.ValidationError as error:
-            failure = Failure(code="invalid_input", message=f"{task.model} no longer takes this input: {error}")
-            await self._recorder.record(life.ended_unhappily(task, failure, again_at=None, now=self._clock()))
+            job = job_of(task, await self._tasks.get_input(task.id), route.model.params, task.attempt.number)
+            outcome = await asked(lambda: route.service.poll(job, operation), within_s=self._patience_s(task))
+        except InputNotTaken as error:
+            # A worker of another version may still poll it, and a paid generation is at stake.
+            await self._poll_failed(task, Unavailable(str(error)))
         except ProviderError as error:
             await self._poll_failed(task, error)
         else:
@@ -208,7 +220,7 @@ class Advance:
         )
         await self._recorder.record(life.ended_unhappily(task, failure, again_at=again_at, now=now))
 
-    async def _outcome(self, task: Task, outcome: Pending | Done) -> None:
+    async def _outcome(self, task: Task, outcome: Outcome) -> None:
         now = self._clock()
         match outcome:
             case Pending() if task.state is State.WAITING and now >= task.deadline:
@@ -219,6 +231,10 @@ class Advance:
                 await self._recorder.record(step(task, outcome, poll_at=poll_at, now=now))
             case Done():
                 await self._done(task, outcome)
+
+    def _patience_s(self, task: Task) -> float:
+        """How long the provider may take for one answer, so that the task ends on time, in seconds."""
+        return max((task.deadline - self._clock()).total_seconds(), 0.0) + LAST_ANSWER_S
 
     async def _out_of_time(self, task: Task) -> None:
         """The deadline passed; an operation was polled one last time."""
@@ -231,16 +247,18 @@ class Advance:
         if not self._results.to_copy(results):
             await self._recorder.record(life.finished(task, results, done.usage, now=now))
             return
-        task = life.storing_begun(task, results, done.usage, owner=self._owner, lease_s=self._lease_s, now=now)
-        await self._recorder.record(task)
-        await self._copy(task)
+        with self._leases.held() as owner:
+            task = life.storing_begun(task, results, done.usage, owner=owner, lease_s=self._lease_s, now=now)
+            await self._recorder.record(task)
+            await self._copy(task)
 
     async def _store(self, task: Task) -> None:
         if not life.lease_ran_out(task, self._clock()):
             return
-        task = life.storing_taken(task, owner=self._owner, lease_s=self._lease_s, now=self._clock())
-        await self._tasks.save(task)
-        await self._copy(task)
+        with self._leases.held() as owner:
+            task = life.storing_taken(task, owner=owner, lease_s=self._lease_s, now=self._clock())
+            await self._recorder.claim(task)
+            await self._copy(task)
 
     async def _copy(self, task: Task) -> None:
         try:
@@ -262,27 +280,6 @@ class Advance:
             await self._recorder.record(life.stored(task, task.results, now=now))
         else:
             await self._recorder.record(life.storing_postponed(task, again_at=again_at, now=now))
-
-
-async def _asked(answer: Awaitable[T]) -> T:
-    """What the provider answers; whatever else a plugin raises is a damaged answer."""
-    try:
-        return await answer
-    except ProviderError:
-        raise
-    except Exception as error:  # plugin code
-        log.exception("provider_defect")
-        raise ProtocolError(f"the provider plugin raised {type(error).__name__}") from error
-
-
-def _job(task: Task, task_input: dict[str, object], params: type[Params], attempt: int) -> Job[Params]:
-    return Job(
-        task_id=task.id,
-        attempt=attempt,
-        model=task.model,
-        params=msgspec.convert(task_input, params),
-        deadline=task.deadline,
-    )
 
 
 def _failure_of_submit(error: ProviderError) -> Failure:
@@ -307,7 +304,7 @@ def _deadline_failure(task: Task) -> Failure:
 
 
 def _poll_interval(pending: Pending) -> timedelta:
-    return timedelta(seconds=min(max(pending.poll_after_s, FASTEST_POLL_S), SLOWEST_POLL_S))
+    return timedelta(seconds=min(SLOWEST_POLL_S, max(FASTEST_POLL_S, pending.poll_after_s)))  # in this order for NaN
 
 
 def _until_deadline(moment: datetime, task: Task, now: datetime) -> datetime:

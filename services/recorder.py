@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from core.errors import QueueUnavailable, Stale, StoreUnavailable
+from core.errors import QueueUnavailable, Stale, StoreUnavailable, TaskNotFound
 from core.ports import TaskRepository, WakeQueue
 from core.tasks import State, Task
 
@@ -25,6 +25,21 @@ class Recorder:
         self._tasks = tasks
         self._queue = queue
 
+    async def claim(self, task: Task) -> None:
+        """
+        Save a task under a lease, before anything is done under it; its owner must be unlike any other.
+
+        Raises:
+            Stale: Somebody else wrote first.
+            StoreUnavailable: It is not on record; nothing may be done.
+        """
+        try:
+            await self._tasks.save(task)
+        except StoreUnavailable:
+            # The write may have been done and only its answer lost.
+            if not await persistently(lambda: self._on_record(task)):
+                raise
+
     async def record(self, task: Task) -> None:
         """
         Save, however long the database is away, then set the next wake; a wake that is lost here is sent again later.
@@ -35,8 +50,12 @@ class Recorder:
         try:
             await persistently(lambda: self._tasks.save(task))
         except Stale:
-            operation = task.attempt.operation if task.attempts else None
-            log.warning("step_lost_to_another", state=task.state, operation=operation)
+            # A write whose answer was lost is refused when it is repeated.
+            if not await persistently(lambda: self._on_record(task)):
+                log.warning("step_lost_to_another", state=task.state, operation=_operation(task))
+                raise
+        except asyncio.CancelledError:
+            log.warning("step_not_recorded", state=task.state, operation=_operation(task))
             raise
         _log_step(task)
         if task.wake_at is None or task.lease is not None:
@@ -45,6 +64,14 @@ class Recorder:
             await self._queue.wake(task.id, at=task.wake_at)
         except QueueUnavailable as error:
             log.warning("wake_not_queued", reason=str(error))
+
+    async def _on_record(self, task: Task) -> bool:
+        """Whether exactly this version is stored; a lease may have been renewed since."""
+        try:
+            stored = await self._tasks.get(task.id)
+        except TaskNotFound:
+            return False
+        return _identity(stored) == _identity(task)
 
 
 async def persistently(act: Callable[[], Awaitable[T]]) -> T:
@@ -57,6 +84,15 @@ async def persistently(act: Callable[[], Awaitable[T]]) -> T:
             log.warning("store_unavailable", reason=str(error), again_after_s=delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
+
+
+def _identity(task: Task) -> tuple[object, ...]:
+    owner = task.lease.owner if task.lease else None
+    return task.version, task.state, task.updated, owner, task.attempts
+
+
+def _operation(task: Task) -> str | None:
+    return task.attempt.operation if task.attempts else None
 
 
 def _log_step(task: Task) -> None:

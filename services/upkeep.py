@@ -7,6 +7,7 @@ import structlog
 
 from core.errors import QueueUnavailable, StoreUnavailable
 from core.ports import Clock, TaskRepository, WakeQueue
+from services.leases import Leases
 
 _PAGE: Final = 200
 
@@ -18,7 +19,7 @@ class Upkeep:
     Periodic work of one worker.
 
     Args:
-        owner: The worker's name in leases.
+        leases: Those of this worker.
         lease_s: How long a lease lasts, in seconds.
         patience_s: How long after its time a wake counts as lost, in seconds.
     """
@@ -29,21 +30,22 @@ class Upkeep:
         tasks: TaskRepository,
         queue: WakeQueue,
         clock: Clock,
-        owner: str,
+        leases: Leases,
         lease_s: float,
         patience_s: float,
     ) -> None:
         self._tasks = tasks
         self._queue = queue
         self._clock = clock
-        self._owner = owner
+        self._leases = leases
         self._lease = timedelta(seconds=lease_s)
         self._patience = timedelta(seconds=patience_s)
 
     async def renew(self) -> None:
-        """Prolong this worker's leases."""
+        """Prolong the leases of what runs in this worker, and no other: work that broke off must be taken up again."""
         try:
-            await self._tasks.renew(owner=self._owner, until=self._clock() + self._lease)
+            for owner in self._leases.owners:
+                await self._tasks.renew(owner=owner, until=self._clock() + self._lease)
         except StoreUnavailable as error:
             log.warning("leases_not_renewed", reason=str(error))
 

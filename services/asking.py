@@ -1,0 +1,76 @@
+"""The border to a provider's code: a plugin may raise, answer or refuse anything, and may never answer at all."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+
+from core.tasks import Task, TaskInput
+from polyrelay import Done, Job, Outcome, OutcomeUnknown, Output, Params, Pending, ProtocolError, ProviderError
+
+log = structlog.get_logger("polyrelay.advance")
+
+
+class InputNotTaken(Exception):
+    """The stored input is not what the model takes in this version."""
+
+
+async def asked(ask: Callable[[], Awaitable[Outcome]], *, within_s: float) -> Outcome:
+    """
+    What the provider answers.
+
+    Raises:
+        ProviderError: What the provider raised; whatever else it raises or answers becomes a `ProtocolError`.
+        OutcomeUnknown: It did not answer in time.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            return _checked(await _answer_of_plugin(ask))
+    except TimeoutError as error:
+        raise OutcomeUnknown("the provider did not answer by the task's deadline") from error
+
+
+async def _answer_of_plugin(ask: Callable[[], Awaitable[Outcome]]) -> object:
+    try:
+        return await ask()
+    except ProviderError:
+        raise
+    except Exception as error:  # plugin code
+        log.exception("provider_defect")
+        raise ProtocolError(f"the provider plugin raised {type(error).__name__}") from error
+
+
+def _checked(outcome: object) -> Outcome:
+    """An answer that keeps the contract; types are not checked when a plugin makes a value."""
+    match outcome:
+        case Pending(operation=str(), poll_after_s=int() | float()):
+            return outcome
+        case Done(outputs=tuple(outputs)) if outputs and all(isinstance(output, Output) for output in outputs):
+            return outcome
+        case _:
+            log.error("provider_defect", answer=type(outcome).__name__)
+            raise ProtocolError(f"the provider plugin answered {type(outcome).__name__} against its contract")
+
+
+def job_of(task: Task, task_input: TaskInput, params: type[Params], attempt: int) -> Job[Params]:
+    """
+    One attempt at the task as a service sees it.
+
+    Raises:
+        InputNotTaken: The input does not fit `params`.
+    """
+    return Job(
+        task_id=task.id,
+        attempt=attempt,
+        model=task.model,
+        params=_params(task, task_input, params),
+        deadline=task.deadline,
+    )
+
+
+def _params(task: Task, task_input: TaskInput, params: type[Params]) -> Params:
+    try:
+        return msgspec.convert(task_input, params)
+    except Exception as error:  # a plugin's `__post_init__` may raise anything
+        raise InputNotTaken(f"{task.model} no longer takes this input: {error}") from error
