@@ -1,4 +1,4 @@
-"""Numbers that a vendor counted: kept where they are usable, None otherwise, since a result is not lost over a count."""
+"""Numbers in answers: kept where they are usable, else None, since a result is not lost over a count."""
 
 import math
 from typing import Final
