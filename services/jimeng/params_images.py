@@ -17,17 +17,29 @@ from services.jimeng.sizes import area_of, check_sides, check_v3, check_v4, chos
 V21_SIZES: Final = ("512x512", "512x384", "384x512", "512x341", "341x512", "512x288", "288x512")
 V21Side = Annotated[int, Meta(ge=256, le=768, description="Pixels, 256 to 768; width and height come together.")]
 V21Size = Annotated[
-    str, Meta(description="One of the table; or send width and height.", extra_json_schema={"enum": [*V21_SIZES]})
+    str,
+    Meta(
+        max_length=16,
+        description="One of the table; or send width and height.",
+        extra_json_schema={"enum": [*V21_SIZES]},
+    ),
 ]
 V3Side = Annotated[int, Meta(ge=512, le=3024, description="Pixels; width and height come together.")]
 I2iSide = Annotated[int, Meta(ge=512, le=2016, description="Pixels, 512 to 2016; width and height come together.")]
 V4Side = Annotated[int, Meta(ge=256, le=16384, description="Pixels; width and height come together.")]
 V3Size = Annotated[
-    str, Meta(description="Like 1328x1328: 512 to 2048 a side or 2304x1728, 2496x1664, 2560x1440, 3024x1296.")
+    str,
+    Meta(
+        max_length=16, description="Like 1328x1328: 512 to 2048 a side or 2304x1728, 2496x1664, 2560x1440, 3024x1296."
+    ),
 ]
-I2iSize = Annotated[str, Meta(description="Like 1328x1328: 512 to 2016 a side.")]
+I2iSize = Annotated[str, Meta(max_length=16, description="Like 1328x1328: 512 to 2016 a side.")]
 V4Size = Annotated[
-    str, Meta(description="1K, 2K or 4K (the model picks the ratio), a size like 2560x1440, or an area like 4194304.")
+    str,
+    Meta(
+        max_length=16,
+        description="1K, 2K or 4K (the model picks the ratio), a size like 2560x1440, or an area like 4194304.",
+    ),
 ]
 Ratio = Annotated[float, Meta(ge=1 / 16, lt=16, description="Width to height.")]
 ForceSingle = Annotated[

@@ -5,10 +5,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
+from msgspec import structs
 
-from polyrelay import Job, Pending, ProtocolError, Rejected
-from services.jimeng import Jimeng
+from core.catalogue import Entry
+from polyrelay import Job, Pending, ProtocolError, Rejected, Secret
+from services.jimeng import Jimeng, jimeng_http
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\nrest").decode()
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0rest").decode()
@@ -229,6 +232,25 @@ async def test_the_query_repeats_the_key_of_the_submit(
     await jimeng.poll(job_of("jimeng_t2i_v40", prompt="cat"), "jimeng_t2i_v40_of_last_week/123")
 
     assert vendor.body["req_key"] == "jimeng_t2i_v40_of_last_week"
+
+
+async def test_the_vendors_own_name_is_sent(vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
+    """A model that the operator gave a name of their own is sent under the vendor's, and asked for as often as told."""
+    entry = Entry(provider="volcengine", name="mine", family="jimeng-image-v40", upstream="jimeng_t2i_v41")
+    http = jimeng_http("https://v.test", Secret("AK"), Secret("SK"), read_s=1, transport=httpx.MockTransport(vendor))
+    service = Jimeng([entry], http, poll_scale=0.1)
+    job = structs.replace(job_of("jimeng_t2i_v40", prompt="cat"), model="mine")
+
+    pending = await service.submit(job)
+    assert isinstance(pending, Pending)
+    assert vendor.body["req_key"] == "jimeng_t2i_v41"
+    vendor.says(10000, {"status": "generating"})
+    again = await service.poll(job, pending.operation)
+    await service.aclose()
+
+    assert vendor.body["req_key"] == "jimeng_t2i_v41"
+    assert isinstance(again, Pending)
+    assert pending.poll_after_s == again.poll_after_s == 0.2
 
 
 async def test_an_operation_is_what_submit_answered(

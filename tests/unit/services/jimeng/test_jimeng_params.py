@@ -46,6 +46,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (I2I, {"prompt": "a", "image_urls": [LINK], "binary_data_base64": [PNG]}, "send one of the two"),
     (I2I, {"prompt": "a", "image_urls": ["file:///etc/passwd"]}, r"`\$.image_urls\[0\]`|`\$.image_urls\[\.\.\.\]`"),
     (I2I, {"prompt": "a", "binary_data_base64": ["not base64"]}, r"binary_data_base64\[0\] is not base64"),
+    (I2I, {"prompt": "a", "binary_data_base64": [f"{PNG[:4]}\n{PNG[4:]}"]}, r"binary_data_base64\[0\] is not base64"),
+    (V40, {"prompt": "a", "size": "9" * 10_000}, r"<= 16 - at `\$.size`"),
     (I2I, {"prompt": "a", "binary_data_base64": [f"data:image/png;base64,{PNG}"]}, "without the prefix"),
     (I2I, {"prompt": "a", "binary_data_base64": ["aGVsbG8="]}, "no known kind of picture; a JPEG or PNG"),
     (I2I, {"prompt": "a", "binary_data_base64": ["R0lGODlh"]}, "is image/gif; a JPEG or PNG"),
