@@ -220,14 +220,16 @@ class VendorHttp:
 
         Not `aiter_lines`: it also splits at U+2028 and the like, which JSON may hold unescaped.
         """
-        rest = b""
+        rest = bytearray()
         async for chunk in response.aiter_bytes():
-            *lines, rest = (rest + chunk).split(b"\n")
+            *ended, tail = chunk.split(b"\n")
+            for end in ended:
+                yield bytes(rest + end).rstrip(b"\r")
+                rest.clear()
+            rest += tail
             if len(rest) > self._max_answer_bytes:
                 raise ProtocolError(f"{self._vendor}'s answer has a line of more than {self._max_answer_bytes} bytes")
-            for line in lines:
-                yield line.rstrip(b"\r")
-        yield rest
+        yield bytes(rest)
 
     async def _whole(self, response: httpx.Response) -> Answer:
         body = bytearray()

@@ -6,22 +6,12 @@ Source: Ark's page of the image API (docs/82379/1541523), a copy of September 20
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
-from msgspec import Struct
-
 from core.catalogue import Entry
-from polyrelay import (
-    Answer,
-    Done,
-    GenerationFailed,
-    ImageOutput,
-    Model,
-    ProtocolError,
-    TaskType,
-    Usage,
-    VendorHttp,
-)
+from polyrelay import Done, Job, Model, OutcomeUnknown, ProtocolError, TaskType, VendorHttp
+from services.ark.image_answers import Group, read_images
 from services.ark.image_params import (
     ImageParams,
     SeedEdit3Params,
@@ -30,13 +20,9 @@ from services.ark.image_params import (
     Seedream5Params,
     Seedream45Params,
 )
-from services.chat.envelope import VendorError, error_of
-from services.counts import count
 from services.families import AtOnce, Families, Family, given, models_of
-from services.pictures import read_picture
 
 PATH: Final = "/images/generations"
-URL_LIFETIME_S: Final = 24 * 3600.0
 
 
 class ArkImages(AtOnce):
@@ -45,66 +31,31 @@ class ArkImages(AtOnce):
     def __init__(self, entries: Sequence[Entry], http: VendorHttp) -> None:
         super().__init__(entries, http, families=IMAGE_FAMILIES, path=PATH, read=read_images)
 
+    async def submit(self, job: Job[Any]) -> Done:
+        """
+        Send the request and wait for the pictures.
+
+        A group takes minutes and comes as a stream: each picture shows that Ark is at work, and where the connection
+        breaks, the pictures that came, which are paid for, are the result.
+        """
+        body = self._requests.body(job)
+        return await self._group(body) if "stream" in body else await super().submit(job)
+
+    async def _group(self, body: Mapping[str, object]) -> Done:
+        group = Group()
+        try:
+            async with aclosing(self._http.events(PATH, json=body)) as events:
+                async for data in events:
+                    group.add(data)
+        except (OutcomeUnknown, ProtocolError):
+            if not group.pictures:
+                raise
+        return group.done()
+
 
 def ark_image_models(entries: Iterable[Entry]) -> tuple[Model, ...]:
     """What `ArkImages` serves of these entries."""
     return models_of(entries, IMAGE_FAMILIES)
-
-
-def read_images(answer: Answer) -> Done:
-    """
-    The pictures of an answer; of a group, those that were made.
-
-    Raises:
-        GenerationFailed: No picture was made. Retryable where an internal error stopped them, never after moderation.
-        ProtocolError: It does not decode, or holds neither a picture nor an error.
-    """
-    images = answer.read(_Images)
-    pictures = tuple(filter(None, map(_picture, images.data or ())))
-    if not pictures:
-        errors = (error_of(images.error), *(error_of(item.error) for item in images.data or ()))
-        raise _no_picture(next((error for error in errors if error is not None), None), answer)
-    return Done(outputs=pictures, usage=_usage(images.usage), request_id=answer.headers.get("x-request-id"))
-
-
-class _Image(Struct, frozen=True):
-    url: str | None = None
-    b64_json: str | None = None
-    output_format: str | None = None
-    error: Any = None
-
-
-class _Images(Struct, frozen=True):
-    data: list[_Image] | None = None
-    error: Any = None
-    usage: Any = None
-
-
-def _picture(item: _Image) -> ImageOutput | None:
-    media_type = f"image/{item.output_format}" if item.output_format else None
-    return read_picture(item.url, item.b64_json, media_type=media_type, url_lifetime_s=URL_LIFETIME_S)
-
-
-def _no_picture(error: VendorError | None, answer: Answer) -> GenerationFailed | ProtocolError:
-    request_id = answer.headers.get("x-request-id")
-    if error is None:
-        return ProtocolError("the answer holds neither a picture nor an error", request_id=request_id)
-    return GenerationFailed(
-        f"ark made no picture: {error.text}",
-        retryable=(error.code or "").startswith("Internal"),
-        code=error.code,
-        request_id=request_id,
-    )
-
-
-def _usage(usage: object) -> Usage | None:
-    if not isinstance(usage, dict):
-        return None
-    return Usage(
-        images=count(usage, "generated_images"),
-        output_tokens=count(usage, "output_tokens"),
-        total_tokens=count(usage, "total_tokens"),
-    )
 
 
 def _shared(model: str, params: ImageParams) -> dict[str, object]:
@@ -143,7 +94,11 @@ def _seedream_5(model: str, params: Seedream5Params) -> Mapping[str, object]:
 def _sequence(n: int) -> Mapping[str, object]:
     if n == 1:
         return {"sequential_image_generation": "disabled"}
-    return {"sequential_image_generation": "auto", "sequential_image_generation_options": {"max_images": n}}
+    return {
+        "sequential_image_generation": "auto",
+        "sequential_image_generation_options": {"max_images": n},
+        "stream": True,
+    }
 
 
 IMAGE_FAMILIES: Final[Families] = {

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -280,6 +281,18 @@ async def test_a_group_keeps_the_pictures_that_were_made(upstream: str, provider
     )
 
     assert len((await done(service, job)).outputs) == 1
+
+
+async def test_a_group_that_is_cut_is_sent_once(upstream: str, providers: dict[str, Provider]) -> None:
+    """A group whose connection breaks gives the pictures that came, or an unknown outcome, and is never repeated."""
+    await fault(upstream, "ark.images", type="truncated")
+    service, job = routed(
+        providers, "volcengine", "doubao-seedream-4-0-250828", prompt="4 pictures of a cat", size="1K", n=4
+    )
+
+    with suppress(OutcomeUnknown):
+        assert 1 <= len((await done(service, job)).outputs) <= 4
+    assert await accepted(upstream) == {"ark.images": 1}
 
 
 async def test_a_failed_video_says_why(upstream: str, providers: dict[str, Provider]) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,18 @@ import msgspec
 import pytest
 
 from core.catalogue import Entry
-from polyrelay import Done, GenerationFailed, ImageOutput, Job, Outcome, ProtocolError, Rejected, Secret, Usage
+from polyrelay import (
+    Done,
+    GenerationFailed,
+    ImageOutput,
+    Job,
+    Outcome,
+    OutcomeUnknown,
+    ProtocolError,
+    Rejected,
+    Secret,
+    Usage,
+)
 from services.ark import IMAGE_FAMILIES, ArkImages, ark_http
 
 FAMILIES = list(IMAGE_FAMILIES)
@@ -19,12 +31,14 @@ LINK = {"data": [{"url": "https://ark.test/1.jpeg", "size": "1024x1024"}]}
 DATA_URI = "data:image/png;base64,AAAA"
 
 
-def service(answer: object, sent: list[httpx.Request], *, status: int = 200) -> ArkImages:
+def service(answer: object, sent: list[httpx.Request]) -> ArkImages:
     """The service before a vendor that always gives one answer and remembers what it was asked."""
 
     def vendor(request: httpx.Request) -> httpx.Response:
         sent.append(request)
-        return httpx.Response(status, json=answer, headers={"X-Request-Id": "req-1"})
+        if isinstance(answer, httpx.Response):
+            return answer
+        return httpx.Response(200, json=answer, headers={"X-Request-Id": "req-1"})
 
     return ArkImages(
         ENTRIES, ark_http("https://ark.test/api/v3", Secret("ark-key"), transport=httpx.MockTransport(vendor))
@@ -35,6 +49,28 @@ def job(family: str, **params: Any) -> Job[Any]:
     """A job for the model of that family, with params parsed as a caller's input is."""
     parsed = msgspec.convert(params, IMAGE_FAMILIES[family].params)
     return Job(task_id="t1", attempt=1, model=f"my-{family}", params=parsed, deadline=datetime(2027, 1, 1, tzinfo=UTC))
+
+
+def event(**fields: Any) -> bytes:
+    """One event of a group."""
+    return b"event: x\ndata: " + json.dumps(fields).encode() + b"\n\n"
+
+
+class Cut(httpx.AsyncByteStream):
+    """A body whose connection breaks after its first bytes."""
+
+    def __init__(self, first: bytes) -> None:
+        self._first = first
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._first
+        raise httpx.ReadError("gone")
+
+
+async def group_of(stream: bytes | Cut) -> Done:
+    """What a stream means for a group of up to three pictures."""
+    answer = httpx.Response(200, stream=stream) if isinstance(stream, Cut) else httpx.Response(200, content=stream)
+    return await service(answer, []).submit(job("seedream-4", prompt="a cat", n=3))
 
 
 async def outcome_of(answer: object) -> Outcome:
@@ -61,6 +97,7 @@ async def outcome_of(answer: object) -> Outcome:
                 "image": ["https://a.test/1.png", DATA_URI],
                 "sequential_image_generation": "auto",
                 "sequential_image_generation_options": {"max_images": 3},
+                "stream": True,
             },
         ),
         (
@@ -75,8 +112,9 @@ async def test_a_request_holds_exactly_what_was_asked(
 ) -> None:
     """A request holds the vendor's model name, the caller's fields, the watermark, and one picture unless more."""
     sent: list[httpx.Request] = []
+    events = httpx.Response(200, content=event(url="https://ark.test/1.jpeg"))
 
-    await service(LINK, sent).submit(job(family, **params))
+    await service(events if params.get("n") else LINK, sent).submit(job(family, **params))
 
     always = {"model": family.upper(), "prompt": "一只猫", "watermark": False, "response_format": "url"}
     assert json.loads(sent[0].content) == {**always, **body}
@@ -170,6 +208,48 @@ async def test_an_answer_without_a_result_is_a_protocol_error(answer: object) ->
     """An answer with neither a picture nor an error does not count as a result or as a failure."""
     with pytest.raises(ProtocolError):
         await outcome_of(answer)
+
+
+ONE, TWO = event(url="https://ark.test/1.jpeg", image_index=0), event(url="https://ark.test/2.jpeg", image_index=1)
+BLOCKED = event(image_index=1, error={"code": "OutputImageSensitiveContentDetected", "message": "no"})
+COUNTED = event(type="image_generation.completed", usage={"generated_images": 2, "total_tokens": 9})
+
+
+async def test_a_group_comes_picture_by_picture() -> None:
+    """A group is read as a stream; its usage comes last and a picture that failed is left out."""
+    assert await group_of(ONE + BLOCKED + TWO + COUNTED + b"data: [DONE]\n\n") == Done(
+        outputs=(
+            ImageOutput(url="https://ark.test/1.jpeg", lifetime_s=86400.0),
+            ImageOutput(url="https://ark.test/2.jpeg", lifetime_s=86400.0),
+        ),
+        usage=Usage(images=2, total_tokens=9),
+    )
+
+
+@pytest.mark.parametrize("stream", [Cut(ONE + b"data: {"), ONE, ONE + b"data: {\n\n"])
+async def test_pictures_that_came_before_a_break_are_kept(stream: bytes | Cut) -> None:
+    """Pictures that came are paid for: a stream that breaks afterwards does not lose them."""
+    outcome = await group_of(stream)
+
+    assert outcome.outputs == (ImageOutput(url="https://ark.test/1.jpeg", lifetime_s=86400.0),)
+    assert outcome.usage == Usage(images=1)
+
+
+@pytest.mark.parametrize(
+    ("stream", "kind"),
+    [
+        (Cut(b""), OutcomeUnknown),
+        (Cut(BLOCKED), OutcomeUnknown),
+        (b"", OutcomeUnknown),
+        (b"data: 1\n\n", ProtocolError),
+        (BLOCKED + COUNTED, GenerationFailed),
+        (event(error={"code": "InternalServiceError", "message": "m"}), GenerationFailed),
+    ],
+)
+async def test_a_group_without_a_picture_is_no_result(stream: bytes | Cut, kind: type[Exception]) -> None:
+    """Without a picture, what ended the stream counts: a break leaves the outcome unknown, an error is a failure."""
+    with pytest.raises(kind):
+        await group_of(stream)
 
 
 async def test_there_is_nothing_to_poll() -> None:

@@ -19,6 +19,7 @@ from services.families import Families
 Make: TypeAlias = Callable[[list[Entry], VendorHttp], Service]
 
 SERVICES: list[tuple[str, str, Make, Families]] = [
+    ("ark", "seedream-3", ark.ArkImages, ark.FAMILIES),
     ("ark", "seedream-4", ark.ArkImages, ark.FAMILIES),
     ("ark", "chat", ark.ArkChat, ark.FAMILIES),
     ("ark", "seedance-1", ark.ArkVideos, ark.FAMILIES),
@@ -90,7 +91,8 @@ async def test_any_answer_is_an_outcome_or_a_provider_error(
         [Entry(provider=vendor, name="m", family=family)],
         connect("https://vendor.test", Secret("a-key"), transport=transport),
     )
-    params = msgspec.convert({"prompt": "a cat"}, families[family].params)
+    asked = {"prompt": "a cat", "n": 3} if family == "seedream-4" else {"prompt": "a cat"}  # a group is a stream
+    params = msgspec.convert(asked, families[family].params)
     job: Job[Any] = Job(task_id="t", attempt=1, model="m", params=params, deadline=datetime(2027, 1, 1, tzinfo=UTC))
 
     for call in (service.submit(job), service.poll(job, "op")):
