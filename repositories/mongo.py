@@ -63,6 +63,17 @@ INDEXES: Final = (
 )
 
 
+def index_for(query: TaskQuery) -> str:
+    """The index that a list reads: it has every field that the query filters by, the most telling one first."""
+    if query.user_id is not None:
+        return "tasks_of_user"
+    if query.status is not None:
+        return "tasks_in_state"
+    if query.provider is not None:
+        return "tasks_of_provider"
+    return "_id_" if query.type is None else "tasks_of_type"
+
+
 class MongoTaskRepository:
     """
     The tasks on record, in the collection `tasks` and the GridFS bucket `inputs`.
@@ -144,7 +155,7 @@ class MongoTaskRepository:
         """As `TaskRepository.page`."""
         conditions = filter_of(query)
         with self._errors():
-            documents, total = await asyncio.gather(self._page(conditions, query), self._count(conditions))
+            documents, total = await asyncio.gather(self._page(conditions, query), self._count(conditions, query))
         return TaskPage(tasks=tuple(map(summary_of, documents)), total=total)
 
     async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[str]:
@@ -178,13 +189,13 @@ class MongoTaskRepository:
 
     async def _page(self, conditions: Document, query: TaskQuery) -> list[Document]:
         older = {} if query.after is None else {"_id": {"$lt": query.after}}
-        cursor = self._tasks.find({**conditions, **older}, SUMMARY).sort("_id", DESCENDING)
+        cursor = self._tasks.find({**conditions, **older}, SUMMARY).sort("_id", DESCENDING).hint(index_for(query))
         return await cursor.skip(query.offset).limit(query.limit).to_list(None)
 
-    async def _count(self, conditions: Document) -> int:
+    async def _count(self, conditions: Document, query: TaskQuery) -> int:
         if not conditions:
             return int(await self._tasks.estimated_document_count())
-        return int(await self._tasks.count_documents(conditions))
+        return int(await self._tasks.count_documents(conditions, hint=index_for(query)))
 
     async def _remove_input(self, file_id: ObjectId) -> None:
         try:

@@ -21,6 +21,7 @@ Document: TypeAlias = dict[str, Any]
 
 # A field that was renamed or dropped stays in old documents, and a newer server's field in ours: both are let be.
 _FIELDS: Final = tuple(field.name for field in structs.fields(Task) if field.name != "id")
+_COLLECTIONS: Final = frozenset({"metadata", "attempts", "results"})
 
 WITHOUT_INPUT: Final = {"input": 0, "input_file": 0}
 """Projection of what `task_of` needs."""
@@ -36,7 +37,7 @@ def document_of(task: Task) -> Document:
     """The task's document, without its input."""
     document: Document = {"_id": task.id}
     for name, value in _builtins(task).items():
-        if name in _FIELDS and value is not None and value != [] and value != {}:
+        if name in _FIELDS and value is not None and not (name in _COLLECTIONS and not value):
             document[name] = value
     if task.metadata:
         document["metadata"] = msgspec.json.encode(task.metadata).decode()

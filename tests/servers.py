@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from cli.embedded.servers import EmbeddedServer
@@ -18,6 +18,16 @@ def started(server: _S) -> Iterator[_S]:
         yield server
     finally:
         _run(server.stop())
+
+
+@contextlib.asynccontextmanager
+async def running(server: _S) -> AsyncIterator[_S]:
+    """The server, running; it is stopped at the end. For use within a test."""
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -1,0 +1,320 @@
+"""What every `TaskRepository` does. A test class inherits this and gives the fixture `repository`."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from core.errors import DuplicateTask, Stale, TaskNotFound
+from core.ports import TaskQuery, TaskRepository
+from core.tasks import PHASES, Lease, Result, State, Status, Task
+from polyrelay import TaskType
+from tests.contracts.tasks import NOW, a_full_task, a_task
+
+SMALL: dict[str, Any] = {"prompt": "a cat", "big": 2**70, "keys": {"$ref": 1, "a.b": None, "\0": "…"}}
+LARGE: dict[str, Any] = {"images": ["A" * (9 * 2**20), "B" * (10 * 2**20)]}
+"""As large as a caller's body may be, and larger than a MongoDB document."""
+
+
+async def stored(repository: TaskRepository, **fields: Any) -> Task:
+    """A task that is on record."""
+    task = a_task(**fields)
+    await repository.add(task, {"prompt": "a cat"})
+    return task
+
+
+async def outcome_of(work: Any) -> type[Exception] | None:
+    """The class of error that it ends in."""
+    try:
+        await work
+    except Exception as error:
+        return type(error)
+    return None
+
+
+class TaskRepositoryContract:
+    """The rules of `core.ports.TaskRepository`."""
+
+    @pytest.mark.parametrize("task", [a_task(), a_full_task()], ids=["small", "full"])
+    async def test_a_task_comes_back_as_it_was_added(self, repository: TaskRepository, task: Task) -> None:
+        """What `get` answers equals what was added, in each field."""
+        await repository.add(task, SMALL)
+
+        assert await repository.get(task.id) == task
+
+    @pytest.mark.parametrize("task_input", [{}, SMALL, LARGE], ids=["empty", "small", "large"])
+    async def test_an_input_comes_back_as_it_was_added(
+        self, repository: TaskRepository, task_input: dict[str, Any]
+    ) -> None:
+        """Inputs of every size that a caller may send come back whole."""
+        task = a_task()
+        await repository.add(task, task_input)
+
+        assert await repository.get_input(task.id) == task_input
+
+    async def test_an_unknown_task_is_not_found(self, repository: TaskRepository) -> None:
+        """Neither a task nor an input is invented."""
+        with pytest.raises(TaskNotFound):
+            await repository.get("task_none")
+        with pytest.raises(TaskNotFound):
+            await repository.get_input("task_none")
+
+    @pytest.mark.parametrize("second_input", [SMALL, LARGE], ids=["small", "large"])
+    async def test_a_second_task_of_one_id_is_refused(
+        self, repository: TaskRepository, second_input: dict[str, Any]
+    ) -> None:
+        """The first one stays, with its input."""
+        task = a_task()
+        await repository.add(task, LARGE)
+
+        with pytest.raises(DuplicateTask):
+            await repository.add(structs.replace(task, user_id="another"), second_input)
+
+        assert await repository.get(task.id) == task
+        assert await repository.get_input(task.id) == LARGE
+
+    @pytest.mark.parametrize("task_input", [SMALL, {"image": "A" * 2**20}], ids=["small", "large"])
+    async def test_of_two_adds_at_once_one_wins(self, repository: TaskRepository, task_input: dict[str, Any]) -> None:
+        """One is stored whole, the other is told that it was second."""
+        task = a_task()
+
+        outcomes = await asyncio.gather(*(outcome_of(repository.add(task, task_input)) for _ in range(2)))
+
+        assert sorted(outcomes, key=str) == sorted([None, DuplicateTask], key=str)
+        assert await repository.get(task.id) == task
+        assert await repository.get_input(task.id) == task_input
+
+    @pytest.mark.parametrize("task_input", [SMALL, LARGE], ids=["small", "large"])
+    async def test_a_save_replaces_the_task_and_keeps_the_input(
+        self, repository: TaskRepository, task_input: dict[str, Any]
+    ) -> None:
+        """Every field is the new version's, and the input is what it was."""
+        task = a_task()
+        await repository.add(task, task_input)
+        full = structs.replace(a_full_task(), id=task.id, version=2)
+
+        await repository.save(full)
+
+        assert await repository.get(task.id) == full
+        assert await repository.get_input(task.id) == task_input
+
+    async def test_a_save_takes_away_what_the_new_version_lacks(self, repository: TaskRepository) -> None:
+        """A field that became None or empty is None or empty afterwards."""
+        full = a_full_task()
+        await repository.add(full, SMALL)
+        bare = structs.replace(a_task(), id=full.id, version=2, wake_at=None)
+
+        await repository.save(bare)
+
+        assert await repository.get(full.id) == bare
+
+    async def test_a_stale_save_is_refused(self, repository: TaskRepository) -> None:
+        """Of two writers that read the same version, the second is refused and the first stays."""
+        task = await stored(repository, state=State.SUBMITTING)
+        await repository.save(task.to(State.COMPLETED, now=NOW))
+
+        with pytest.raises(Stale):
+            await repository.save(task.to(State.FAILED, now=NOW))
+
+        assert (await repository.get(task.id)).state is State.COMPLETED
+
+    @pytest.mark.parametrize("version", [1, 3])
+    async def test_only_the_next_version_is_saved(self, repository: TaskRepository, version: int) -> None:
+        """Neither the stored version again nor one that skips a version is taken."""
+        task = await stored(repository)
+
+        with pytest.raises(Stale):
+            await repository.save(structs.replace(task, version=version, user_id="another"))
+
+        assert await repository.get(task.id) == task
+
+    async def test_saving_a_task_that_was_never_added_is_stale(self, repository: TaskRepository) -> None:
+        """A save creates nothing."""
+        task = a_task(version=2)
+
+        with pytest.raises(Stale):
+            await repository.save(task)
+        with pytest.raises(TaskNotFound):
+            await repository.get(task.id)
+
+    async def test_of_many_saves_of_one_version_one_wins(self, repository: TaskRepository) -> None:
+        """Exactly one of ten racing writers is not stale, and its version is on record."""
+        task = await stored(repository)
+        versions = [
+            task.to(State.SUBMITTING, now=NOW, lease=Lease(owner=f"worker-{number}", until=NOW)) for number in range(10)
+        ]
+
+        outcomes = await asyncio.gather(*(outcome_of(repository.save(version)) for version in versions))
+
+        winners = [version for version, outcome in zip(versions, outcomes, strict=True) if outcome is None]
+        assert outcomes.count(Stale) == 9
+        assert winners == [await repository.get(task.id)]
+
+    @pytest.mark.parametrize("task_input", [SMALL, LARGE], ids=["small", "large"])
+    async def test_a_deleted_task_is_gone_with_its_input(
+        self, repository: TaskRepository, task_input: dict[str, Any]
+    ) -> None:
+        """Nothing of it can be read, saved or deleted again, and its id may be used again."""
+        task = a_task()
+        await repository.add(task, task_input)
+
+        await repository.delete(task)
+
+        for read in (repository.get(task.id), repository.get_input(task.id)):
+            assert await outcome_of(read) is TaskNotFound
+        for write in (repository.save(task.to(State.FAILED, now=NOW)), repository.delete(task)):
+            assert await outcome_of(write) is Stale
+        await repository.add(task, SMALL)
+        assert await repository.get_input(task.id) == SMALL
+
+    async def test_a_stale_delete_is_refused(self, repository: TaskRepository) -> None:
+        """A task that went on since it was read is not removed."""
+        task = await stored(repository)
+        newer = task.to(State.SUBMITTING, now=NOW)
+        await repository.save(newer)
+
+        with pytest.raises(Stale):
+            await repository.delete(task)
+
+        assert await repository.get(task.id) == newer
+
+    async def test_a_save_and_a_delete_at_once_do_not_both_happen(self, repository: TaskRepository) -> None:
+        """One of them is stale, and the record is what the other one made it."""
+        task = await stored(repository)
+
+        saved, deleted = await asyncio.gather(
+            outcome_of(repository.save(task.to(State.SUBMITTING, now=NOW))), outcome_of(repository.delete(task))
+        )
+
+        assert {saved, deleted} == {None, Stale}
+        assert await outcome_of(repository.get(task.id)) is (TaskNotFound if deleted is None else None)
+
+    async def test_a_page_is_newest_first(self, repository: TaskRepository) -> None:
+        """Limit and offset cut a window out of all tasks, newest first; the total counts all."""
+        tasks = [await stored(repository, created=NOW + timedelta(seconds=second)) for second in range(5)]
+
+        page = await repository.page(TaskQuery(limit=2, offset=1))
+
+        assert [shown.id for shown in page.tasks] == [tasks[3].id, tasks[2].id]
+        assert page.total == 5
+
+    async def test_pages_by_cursor_show_each_task_once(self, repository: TaskRepository) -> None:
+        """Going on after the last id shows all tasks in order; the total does not shrink; new tasks do not disturb."""
+        ids = [(await stored(repository, created=NOW + timedelta(seconds=second))).id for second in range(5)]
+        seen: list[str] = []
+        after: str | None = None
+        while (page := await repository.page(TaskQuery(limit=2, after=after, user_id="user-1"))).tasks:
+            await stored(repository, created=NOW + timedelta(days=1), user_id="another")
+            assert page.total == 5
+            seen += [shown.id for shown in page.tasks]
+            after = seen[-1]
+
+        assert seen == ids[::-1]
+
+    async def test_an_empty_page_has_the_total(self, repository: TaskRepository) -> None:
+        """Beyond the end there are no tasks, and the total is still right."""
+        await stored(repository)
+
+        page = await repository.page(TaskQuery(offset=10))
+
+        assert page.tasks == ()
+        assert page.total == 1
+
+    async def test_a_page_shows_the_fields_of_summaries_without_texts(self, repository: TaskRepository) -> None:
+        """A summary has the task's values; its results come without the text, which may be long."""
+        task = a_full_task()
+        await repository.add(task, SMALL)
+
+        (shown,) = (await repository.page(TaskQuery())).tasks
+
+        for field in structs.fields(shown):
+            if field.name != "results":
+                assert getattr(shown, field.name) == getattr(task, field.name)
+        assert shown.results == (Result(type=TaskType.TEXT, finish_reason="stop"), task.results[1])
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            TaskQuery(user_id="user-1"),
+            TaskQuery(type=TaskType.VIDEO),
+            TaskQuery(provider="openai"),
+            TaskQuery(status=Status.PENDING),
+            TaskQuery(user_id="user-1", type=TaskType.VIDEO),
+            TaskQuery(user_id="user-1", status=Status.PROCESSING, type=TaskType.IMAGE, provider="openai"),
+            TaskQuery(user_id="nobody"),
+        ],
+        ids=str,
+    )
+    async def test_a_page_shows_what_every_filter_lets_through(
+        self, repository: TaskRepository, query: TaskQuery
+    ) -> None:
+        """Exactly those tasks are shown and counted that have each wanted value."""
+        tasks = [
+            await stored(repository, user_id=user_id, type=task_type, provider=provider, state=state)
+            for user_id in ("user-1", "user-2")
+            for task_type in (TaskType.IMAGE, TaskType.VIDEO)
+            for provider in ("volcengine", "openai")
+            for state in (State.PENDING, State.WAITING)
+        ]
+
+        page = await repository.page(query)
+
+        wanted = {
+            task.id
+            for task in tasks
+            if query.user_id in {None, task.user_id}
+            and query.type in {None, task.type}
+            and query.provider in {None, task.provider}
+            and query.status in {None, task.status}
+        }
+        assert {shown.id for shown in page.tasks} == wanted
+        assert page.total == len(wanted)
+
+    @pytest.mark.parametrize("status", Status)
+    async def test_a_status_means_all_its_states(self, repository: TaskRepository, status: Status) -> None:
+        """`processing` is each of its phases; every other status is the state of its name."""
+        for state in State:
+            await stored(repository, state=state)
+
+        page = await repository.page(TaskQuery(status=status))
+
+        assert {shown.state for shown in page.tasks} == (PHASES if status is Status.PROCESSING else {State(status)})
+
+    async def test_overdue_are_the_open_tasks_that_were_to_be_woken_before(self, repository: TaskRepository) -> None:
+        """Strictly before; a task without a wake is never overdue."""
+        late = await stored(repository, wake_at=NOW - timedelta(milliseconds=1))
+        await stored(repository, wake_at=NOW)
+        await stored(repository, wake_at=None, state=State.COMPLETED)
+
+        assert list(await repository.overdue(before=NOW)) == [late.id]
+
+    async def test_a_task_that_ended_is_no_longer_overdue(self, repository: TaskRepository) -> None:
+        """Ending drops the wake."""
+        task = await stored(repository, wake_at=NOW - timedelta(hours=1))
+        await repository.save(task.to(State.FAILED, now=NOW))
+
+        assert list(await repository.overdue(before=NOW)) == []
+
+    async def test_pages_of_overdue_tasks_starve_none(self, repository: TaskRepository) -> None:
+        """In order of id, above `after`, whatever their wakes: each one is met once, though none is repaired."""
+        wakes = [5, 1, 4, 2, 3]
+        ids = [
+            (
+                await stored(
+                    repository, created=NOW + timedelta(seconds=place), wake_at=NOW - timedelta(seconds=seconds)
+                )
+            ).id
+            for place, seconds in enumerate(wakes)
+        ]
+        met: list[str] = []
+        while page := await repository.overdue(before=NOW, after=met[-1] if met else "", limit=2):
+            assert len(page) <= 2
+            met += page
+
+        assert met == ids
+
+    async def test_a_repository_that_is_there_answers_a_ping(self, repository: TaskRepository) -> None:
+        """No error means that it can be used."""
+        await repository.ping()

@@ -1,0 +1,64 @@
+"""What every `WakeQueue` does. A test class inherits this and gives the fixture `queue`, a `ReadableQueue`."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from core.clock import utc_now
+from core.ports import WakeQueue
+
+
+class ReadableQueue(Protocol):
+    """A queue, and what a worker would find in it."""
+
+    queue: WakeQueue
+
+    async def due(self, at: datetime) -> Sequence[str]:
+        """The tasks of the wakes that are due at that moment, without taking them."""
+
+
+class WakeQueueContract:
+    """The rules of `core.ports.WakeQueue`."""
+
+    async def test_a_wake_for_now_is_due_at_once(self, queue: ReadableQueue) -> None:
+        """A past moment means now."""
+        await queue.queue.wake("task_1", at=utc_now() - timedelta(days=400))
+
+        assert await queue.due(utc_now()) == ["task_1"]
+
+    async def test_a_wake_for_later_is_due_then_and_not_before(self, queue: ReadableQueue) -> None:
+        """To the millisecond."""
+        at = utc_now() + timedelta(hours=1)
+        await queue.queue.wake("task_1", at=at)
+
+        assert await queue.due(at - timedelta(milliseconds=1)) == []
+        assert await queue.due(at) == ["task_1"]
+
+    async def test_an_earlier_wake_is_not_hidden_by_a_later_one(self, queue: ReadableQueue) -> None:
+        """A task may have several wakes; each comes at its time."""
+        now = utc_now()
+        await queue.queue.wake("task_1", at=now + timedelta(hours=1))
+        await queue.queue.wake("task_1", at=now)
+
+        assert await queue.due(utc_now()) == ["task_1"]
+        assert await queue.due(now + timedelta(hours=1)) == ["task_1", "task_1"]
+
+    async def test_the_same_wake_twice_is_one(self, queue: ReadableQueue) -> None:
+        """Asking again for the same task and moment adds nothing."""
+        at = utc_now() + timedelta(minutes=5)
+        await queue.queue.wake("task_1", at=at)
+        await queue.queue.wake("task_1", at=at)
+
+        assert await queue.due(at) == ["task_1"]
+
+    async def test_wakes_come_in_order_of_time(self, queue: ReadableQueue) -> None:
+        """The earliest first, and each task its own."""
+        now = utc_now()
+        for task_id, seconds in (("task_3", 3), ("task_1", 1), ("task_2", 2)):
+            await queue.queue.wake(task_id, at=now + timedelta(seconds=seconds))
+
+        assert await queue.due(now + timedelta(seconds=3)) == ["task_1", "task_2", "task_3"]
+
+    async def test_a_queue_that_is_there_answers_a_ping(self, queue: ReadableQueue) -> None:
+        """No error means that it can be used."""
+        await queue.queue.ping()

@@ -1,0 +1,179 @@
+"""`MongoTaskRepository` on a real MongoDB: the contract, the indexes, the large inputs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import product
+from typing import Any
+
+import pytest
+
+from core.errors import DuplicateTask
+from core.ports import TaskQuery
+from core.tasks import State, Status
+from polyrelay import TaskType
+from repositories.mongo import INDEXES, INLINE_LIMIT_BYTES, MongoTaskRepository, index_for
+from repositories.mongo_client import Database, connect_mongo
+from repositories.task_documents import SUMMARY, filter_of
+from tests.contracts.task_repository import TaskRepositoryContract, outcome_of, stored
+from tests.contracts.tasks import NOW, a_task
+
+
+@pytest.fixture
+async def database(mongo_database_url: str) -> AsyncIterator[Database]:
+    """An empty database."""
+    database = connect_mongo(mongo_database_url)
+    yield database
+    database.client.close()
+
+
+@pytest.fixture
+async def repository(database: Database) -> MongoTaskRepository:
+    """A repository that is prepared."""
+    repository = MongoTaskRepository(database)
+    await repository.prepare()
+    return repository
+
+
+class TestMongoTaskRepository(TaskRepositoryContract):
+    """`MongoTaskRepository` keeps the contract."""
+
+
+def stages_of(plan: Any) -> set[str]:
+    """The names of all stages in an explained plan."""
+    if isinstance(plan, list):
+        return set().union(*map(stages_of, plan))
+    if not isinstance(plan, dict):
+        return set()
+    own = {plan["stage"]} if "stage" in plan else set()
+    return own.union(*map(stages_of, plan.values()))
+
+
+def winning_plan(explained: dict[str, Any]) -> Any:
+    """The plan that runs, of a find or of an aggregate."""
+    planner = explained if "queryPlanner" in explained else explained["stages"][0]["$cursor"]
+    return planner["queryPlanner"]["winningPlan"]
+
+
+QUERIES = [
+    TaskQuery(user_id=user_id, type=task_type, status=status, provider=provider)
+    for user_id, task_type, status, provider in product(
+        (None, "user-1"), (None, TaskType.VIDEO), (None, Status.PROCESSING, Status.COMPLETED), (None, "openai")
+    )
+]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+async def test_every_page_is_read_from_an_index_in_order(
+    repository: MongoTaskRepository, database: Database, query: TaskQuery
+) -> None:
+    """No filter scans the collection or sorts in memory, at the beginning and by cursor."""
+    tasks = [await stored(repository, state=state, user_id=user) for state in State for user in ("user-1", "user-2")]
+    conditions = filter_of(query)
+
+    for older in ({}, {"_id": {"$lt": tasks[3].id}}):
+        cursor = (
+            database["tasks"].find({**conditions, **older}, SUMMARY).sort("_id", -1).hint(index_for(query)).limit(20)
+        )
+        stages = stages_of(winning_plan(await cursor.explain()))
+
+        assert "IXSCAN" in stages
+        assert not stages & {"COLLSCAN", "SORT"}
+
+
+@pytest.mark.parametrize("query", [query for query in QUERIES if filter_of(query)], ids=str)
+async def test_every_total_is_counted_in_an_index(
+    repository: MongoTaskRepository, database: Database, query: TaskQuery
+) -> None:
+    """A count reads no documents."""
+    await stored(repository)
+    explained = await database.command(
+        {
+            "explain": {
+                "aggregate": "tasks",
+                "pipeline": [{"$match": filter_of(query)}, {"$group": {"_id": 1, "n": {"$sum": 1}}}],
+                "cursor": {},
+                "hint": index_for(query),
+            }
+        }
+    )
+
+    assert not stages_of(winning_plan(explained)) & {"COLLSCAN", "FETCH"}
+
+
+async def test_only_open_tasks_are_in_the_index_that_overdue_tasks_are_read_from(
+    repository: MongoTaskRepository, database: Database
+) -> None:
+    """Tasks that ended cost the reconciler nothing: they are not in its index."""
+    for state in State:
+        await stored(repository, state=state, wake_at=None if state.final else NOW)
+
+    validated = await database.command("validate", "tasks")
+
+    assert validated["keysPerIndex"]["open_tasks"] == sum(not state.final for state in State)
+
+
+async def test_preparing_again_and_at_once_changes_nothing(database: Database) -> None:
+    """Several processes may start together, and again."""
+    repository = MongoTaskRepository(database)
+
+    await asyncio.gather(*(MongoTaskRepository(database).prepare() for _ in range(5)))
+    await repository.prepare()
+
+    assert len(await database["tasks"].index_information()) == 1 + len(INDEXES)
+
+
+@pytest.mark.parametrize("more", [-1, 0], ids=["below", "at"])
+async def test_the_size_decides_where_an_input_lies(
+    repository: MongoTaskRepository, database: Database, more: int
+) -> None:
+    """Below the limit it is in the document, from the limit on in GridFS; it comes back from both."""
+    task = a_task()
+    task_input = {"a": "x" * (INLINE_LIMIT_BYTES - len(b'{"a":""}') + more)}
+
+    await repository.add(task, task_input)
+
+    assert await database["inputs.files"].count_documents({}) == (0 if more else 1)
+    assert await repository.get_input(task.id) == task_input
+
+
+async def test_no_piece_of_an_input_outlives_its_task(repository: MongoTaskRepository, database: Database) -> None:
+    """Deleting a task, and adding one twice, leave nothing behind in GridFS."""
+    task = a_task()
+    large = {"image": "A" * 2**20}
+    await repository.add(task, large)
+    with pytest.raises(DuplicateTask):
+        await repository.add(task, large)
+    assert await database["inputs.files"].count_documents({}) == 1
+
+    await repository.delete(task)
+
+    assert await database["inputs.files"].count_documents({}) == 0
+    assert await database["inputs.chunks"].count_documents({}) == 0
+
+
+async def test_a_save_keeps_what_a_newer_server_stored(repository: MongoTaskRepository, database: Database) -> None:
+    """Two versions may run side by side: a field that we do not know stays."""
+    task = await stored(repository)
+    await database["tasks"].update_one({"_id": task.id}, {"$set": {"priority": "critical"}})
+
+    await repository.save(task.to(State.SUBMITTING, now=NOW))
+
+    document = await database["tasks"].find_one({"_id": task.id})
+    assert document is not None
+    assert document["priority"] == "critical"
+
+
+async def test_writes_are_journaled_by_a_majority(database: Database) -> None:
+    """What was answered survives the loss of the server."""
+    assert database.get_collection("tasks").write_concern.document == {"w": "majority", "j": True, "wtimeout": 20_000}
+
+
+async def test_another_connection_reads_what_was_written(
+    repository: MongoTaskRepository, mongo_database_url: str
+) -> None:
+    """A wake may reach a worker before the writer goes on: the worker finds the task."""
+    other = MongoTaskRepository(connect_mongo(mongo_database_url))
+    for _ in range(20):
+        task = await stored(repository)
+        assert await outcome_of(other.get(task.id)) is None
+    await other.aclose()
