@@ -16,7 +16,7 @@ from cli.embedded.servers import ServerNotStarted
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
-_PAUSE_S: Final = 0.03
+_PAUSE_S: Final = 0.05
 
 Ready: TypeAlias = Callable[["ChildProcess"], Awaitable[bool]]
 

@@ -92,10 +92,13 @@ class Stack:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._cwd.mkdir(parents=True, exist_ok=True)
-        own = ("api", *self.workers)
         try:
-            await self._start_all(*(name for name in self.processes if name not in own))
-            await self._start_all(*own)
+            async with asyncio.TaskGroup() as starts:
+                starts.create_task(self._start_in_order())
+                starts.create_task(self._start_all("simulator"))
+        except ExceptionGroup as failures:
+            await self.stop(grace_s=2.0)
+            raise failures.exceptions[0] from None
         except BaseException:
             await self.stop(grace_s=2.0)
             raise
@@ -133,8 +136,13 @@ class Stack:
     ) -> None:
         await self.stop()
 
-    async def _start_all(self, *names: str) -> None:
-        """Concurrently; the first failure ends the others' start."""
+    async def _start_in_order(self) -> None:
+        await self._start_all("mongo", "valkey")
+        await self._start_all("api", *self.workers)
+
+    async def _start_all(self, *wanted: str) -> None:
+        """Concurrently, those that there are; the first failure ends the others' start."""
+        names = [name for name in wanted if name in self.processes]
         try:
             async with asyncio.TaskGroup() as starts:
                 for name in names:

@@ -1,6 +1,7 @@
 """The calls of the API as values: what the synchronous and the asynchronous client share."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Generic, NoReturn, TypeVar
@@ -30,6 +31,7 @@ LONGEST_OUTAGE_S: Final = 60.0
 """How long `wait` bears a server that was there and does not answer now."""
 _PASSING: Final = frozenset({429, 502, 503, 504})
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_FILE_NAME: Final = re.compile(r'filename="?([^";]+)')
 _SUFFIXES: Final = {
     "image/png": ".png",
     "image/jpeg": ".jpg",
@@ -143,9 +145,15 @@ def download_headers(base_url: str, url: str, api_key: str | None) -> dict[str, 
 
 
 def suffix_of(response: httpx.Response) -> str:
-    """The file name's ending for what is downloaded: by its media type, else as its URL ends."""
+    """The file name's ending for what is downloaded: by its media type, the name that the server gives, or its URL."""
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return _SUFFIXES.get(media_type) or Path(response.url.path).suffix or ".bin"
+    named = _FILE_NAME.search(response.headers.get("content-disposition", ""))
+    return _SUFFIXES.get(media_type) or (named and _suffix(named[1])) or _suffix(response.url.path) or ".bin"
+
+
+def _suffix(name: str) -> str:
+    suffix = Path(name).suffix
+    return suffix if suffix[1:].isalnum() else ""
 
 
 def write_text(text: str, path: Path) -> Path:

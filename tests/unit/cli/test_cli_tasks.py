@@ -1,0 +1,114 @@
+"""`polyrelay tasks`, against a small server on loopback."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.embedded.servers import free_port
+from tests.unit.cli.fake_api import FakeApi, Run
+
+SUBMIT = ("tasks", "submit", "image", "--provider", "p", "--model", "m", "--user-id", "me")
+
+
+def test_submit_prints_the_id_and_how_to_wait(api: FakeApi, run: Run) -> None:
+    """Standard output is the task id alone, so that a shell can take it; the hint goes to standard error."""
+    result = run(*SUBMIT, "a fox", "--param", "size=1K", "--param", "seed=7", "--url", api.url)
+
+    assert (result.exit_code, result.stdout) == (0, "task_1\n")
+    assert "polyrelay tasks wait task_1" in result.stderr
+    assert api.posted == [{"provider": "p", "model": "m", "user_id": "me", "prompt": "a fox", "size": "1K", "seed": 7}]
+
+
+def test_an_image_file_is_sent_in_the_field_that_the_model_takes(api: FakeApi, run: Run, tmp_path: Path) -> None:
+    """`--image-file` becomes base64 in `binary_data_base64` where the model's schema has that field."""
+    (tmp_path / "in.png").write_bytes(b"bytes")
+
+    run(*SUBMIT, "a fox", "--image-file", "in.png", "--url", api.url)
+
+    assert api.posted[0]["binary_data_base64"] == [base64.b64encode(b"bytes").decode()]
+
+
+def test_submit_can_wait_and_save(api: FakeApi, run: Run, tmp_path: Path) -> None:
+    """With `--out` the task is waited for and its files are saved; JSON is the only thing on standard output."""
+    result = run(*SUBMIT, "a fox", "--out", "out", "--url", api.url, "--format", "json")
+
+    answer = json.loads(result.stdout)
+    assert answer["task"]["status"] == "completed"
+    assert answer["files"] == [str(tmp_path / "out" / "task_1-1.png")]
+    assert Path(answer["files"][0]).read_bytes() == b"picture"
+
+
+def test_a_failed_task_ends_with_exit_code_1_and_its_reason(api: FakeApi, run: Run) -> None:
+    """A script can rely on the exit code, a person on the reason."""
+    api.task |= {"status": "failed", "error": {"code": "content_blocked", "message": "moderation said no"}}
+
+    result = run("tasks", "wait", "task_1", "--url", api.url)
+
+    assert result.exit_code == 1
+    assert "moderation said no (content_blocked)" in result.stdout
+
+
+def test_a_wait_that_runs_out_says_how_to_go_on(api: FakeApi, run: Run) -> None:
+    """The task goes on; the message has the command that waits again."""
+    api.task["status"] = "processing"
+
+    result = run("tasks", "wait", "task_1", "--timeout", "0.01", "--url", api.url)
+
+    assert result.exit_code == 1
+    assert f"polyrelay tasks wait task_1 --url {api.url}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "key"),
+    [
+        (("get", "task_1"), "task_id"),
+        (("list",), "tasks"),
+        (("delete", "task_1"), "removed"),
+        (("download", "task_1"), "files"),
+        (("wait", "task_1"), "task"),
+    ],
+)
+def test_json_is_all_that_is_on_standard_output(api: FakeApi, run: Run, args: tuple[str, ...], key: str) -> None:
+    """With `--format json` standard output is one JSON document."""
+    result = run("tasks", *args, "--format", "json", "--url", api.url)
+
+    assert result.exit_code == 0, result.output
+    assert key in json.loads(result.stdout)
+
+
+def test_the_list_is_filtered_by_the_server(api: FakeApi, run: Run) -> None:
+    """Filters are handed on as they are."""
+    run("tasks", "list", "--status", "failed", "--type", "video", "--user-id", "me", "--limit", "3", "--url", api.url)
+
+    assert api.asked == ["GET /api/v1/ai/tasks?user_id=me&type=video&status=failed&limit=3"]
+
+
+def test_a_refusal_is_told_in_one_sentence(api: FakeApi, run: Run) -> None:
+    """What the server refuses ends the command with exit code 1, without a stack trace."""
+    result = run("tasks", "get", "task_2", "--url", api.url)
+
+    assert result.exit_code == 1
+    assert result.stderr == "error: there is no task (task_not_found)\n"
+
+
+def test_no_server_is_told_with_the_way_out(run: Run) -> None:
+    """The message names the URL and how a server is started."""
+    url = f"http://127.0.0.1:{free_port()}"
+
+    result = run("tasks", "list", POLYRELAY_URL=url)
+
+    assert result.exit_code == 1
+    assert url in result.stderr
+    assert "polyrelay dev" in result.stderr
+
+
+def test_results_of_an_open_task_cannot_be_downloaded(api: FakeApi, run: Run) -> None:
+    """There is nothing to save before a task is completed."""
+    api.task["status"] = "processing"
+
+    result = run("tasks", "download", "task_1", "--url", api.url)
+
+    assert result.exit_code == 1
+    assert "processing" in result.stderr
