@@ -12,10 +12,11 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from simulator.app import create_app
-from simulator.connections import descriptors
+from simulator.connections import cut_all, descriptors
 from simulator.settings import Credentials, Latencies, Settings
 
 READY_TIMEOUT_S = 10.0
+GRACE_S = 0.5
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -44,11 +45,16 @@ async def serve(options: argparse.Namespace) -> None:
     app = create_app(settings_of(options))
     server = Server(app, options.host, options.port, interface=Interfaces.ASGI, log_enabled=False, websockets=False)
     serving = asyncio.create_task(server.serve())
-    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     port = await _listening_port(serving)
     print(f"http://{options.host}:{port}", flush=True)
+    await stopping.wait()
+    server.stop()
+    # The server waits for calls that are being answered; those that hang on purpose would keep it for good.
+    await asyncio.wait({serving}, timeout=GRACE_S)
+    cut_all(port)
     await serving
 
 

@@ -1,5 +1,6 @@
 """What a call answers with, before it goes on the wire."""
 
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -22,10 +23,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
 
     def reply(self) -> Reply:
-        """As litestar sends it."""
+        """As litestar sends it, with a request id as the vendors' answers have."""
+        headers = {"x-request-id": uuid.uuid4().hex, **self.headers}
         if isinstance(self.body, bytes):
-            return Response(self.body, media_type=self.media_type, status_code=self.status, headers=self.headers)
-        return Stream(self.body, media_type=self.media_type, status_code=self.status, headers=self.headers)
+            return Response(self.body, media_type=self.media_type, status_code=self.status, headers=headers)
+        return Stream(self.body, media_type=self.media_type, status_code=self.status, headers=headers)
 
 
 def json_answer(value: object, status: int = 200) -> Answer:

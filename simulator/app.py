@@ -1,9 +1,7 @@
 """The app: the three vendors, the result files and the control calls on one address."""
 
 import time
-import uuid
 from collections.abc import Callable
-from typing import Any
 
 from litestar import Litestar, Response
 from litestar.datastructures import State
@@ -55,7 +53,6 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
         route_handlers=HANDLERS,
         state=State({"upstream": upstream}),
         exception_handlers={VendorError: render_error, ConnectionClosed: render_nothing},
-        after_request=add_request_id,
         on_shutdown=[close],
         openapi_config=None,
         request_max_body_size=64 * 1024 * 1024,
@@ -71,9 +68,3 @@ def render_error(request: HttpRequest, error: VendorError) -> Reply:
 def render_nothing(_request: HttpRequest, _error: ConnectionClosed) -> Reply:
     """Nobody is there to read it."""
     return Response(b"", status_code=503)
-
-
-async def add_request_id(response: Response[Any]) -> Response[Any]:
-    """Every answer carries a request id, as the vendors' do."""
-    response.headers.setdefault("x-request-id", uuid.uuid4().hex)
-    return response

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,14 @@ def cut(request: HttpRequest) -> None:
     client = request.client
     if client is not None:
         for descriptor in descriptors():
-            _shut(descriptor, (client.host, int(client.port)))
+            _shut(descriptor, lambda twin: twin.getpeername()[:2] == (client.host, int(client.port)))
     raise ConnectionClosed
+
+
+def cut_all(port: int) -> None:
+    """Close every connection that clients have to this port."""
+    for descriptor in descriptors():
+        _shut(descriptor, lambda twin: twin.getsockname()[1] == port and bool(twin.getpeername()))
 
 
 def descriptors() -> list[int]:
@@ -39,12 +46,12 @@ def descriptors() -> list[int]:
     return [int(entry.name) for entry in Path("/dev/fd").iterdir()]
 
 
-def _shut(descriptor: int, peer: tuple[str, int]) -> None:
+def _shut(descriptor: int, chosen: Callable[[socket.socket], bool]) -> None:
     try:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return
         with socket.socket(fileno=os.dup(descriptor)) as twin:
-            if twin.family in {socket.AF_INET, socket.AF_INET6} and twin.getpeername()[:2] == peer:
+            if twin.family in {socket.AF_INET, socket.AF_INET6} and chosen(twin):
                 twin.shutdown(socket.SHUT_RDWR)
     except OSError:
         return  # a descriptor that closed meanwhile, or a socket without a peer

@@ -1,6 +1,7 @@
 """A simulator in a process of its own, and a client of its control calls; what tests, the demo and benchmarks use."""
 
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -47,11 +48,11 @@ class SimulatorProcess:
             self.stop()
             raise RuntimeError("the simulator did not start")
 
-    def stop(self) -> int:
-        """End it, by force where it does not end in 10 seconds; returns its exit code."""
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end, by force where it does not in 10 seconds; returns its exit code."""
         if self._process is None:
             return 0
-        self._process.terminate()
+        self._process.send_signal(number)
         try:
             self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
