@@ -60,7 +60,7 @@ class Seedream4Params(ImageParams, frozen=True, kw_only=True):
     PIXELS: ClassVar[PixelRange] = PixelRange(least=1280 * 720, most=4096 * 4096)
     MAX_REFERENCES: ClassVar[int] = 10
 
-    size: Annotated[str, Meta(description="1K, 2K, 4K or WIDTHxHEIGHT")] = "2048x2048"
+    size: Annotated[str, Meta(max_length=16, description="1K, 2K, 4K or WIDTHxHEIGHT")] = "2048x2048"
     image_urls: tuple[ImageReference, ...] = ()
     n: Annotated[int, Meta(ge=1, le=MAX_PICTURES)] = 1
 

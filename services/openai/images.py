@@ -69,7 +69,7 @@ class GptImageParams(GptParams, frozen=True, kw_only=True):
 class GptImage2Params(GptParams, frozen=True, kw_only=True):
     """Input of GPT Image 2 and later, which also take sizes of one's own."""
 
-    size: Annotated[str, Meta(description="auto, or WIDTHxHEIGHT such as 1536x864")] | None = None
+    size: Annotated[str, Meta(max_length=16, description="auto, or WIDTHxHEIGHT such as 1536x864")] | None = None
     quality: Literal["auto", "low", "medium", "high", "xhigh", "max"] | None = None
 
     def __post_init__(self) -> None:
