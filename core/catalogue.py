@@ -6,7 +6,7 @@ A catalogue file is TOML:
     [[model]]
     provider = "volcengine"
     name = "doubao-seedream-4-5-251128"   # what callers send
-    family = "seedream-4"                 # shape of its params and requests; a provider's families are fixed by code
+    family = "seedream-4-5"               # shape of its params and requests; a provider's families are fixed by code
     upstream = "ep-20260101-abcde"        # the vendor's name, where it differs
     timeout_s = 600                       # where the family's default does not fit
     deprecated = 2026-10-23               # the day on which the vendor shuts it down

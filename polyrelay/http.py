@@ -8,6 +8,8 @@ The same failure means different things in the two: see `polyrelay.errors`.
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import httpx
@@ -61,9 +63,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def retry_after_s(self) -> float | None:
-        """`Retry-After` in seconds, or None where it is absent or a date."""
-        value = self.headers.get("retry-after", "")
-        return float(value) if value.isdecimal() else None
+        """`Retry-After` in seconds from now, given as seconds or as a date; None where it is absent or neither."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdecimal():
+            return float(value[:9])
+        try:
+            return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        except (TypeError, ValueError):  # no date, or one without a zone
+            return None
 
 
 ReadFault: TypeAlias = Callable[[Answer], ProviderError | None]
