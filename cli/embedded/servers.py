@@ -67,9 +67,13 @@ class EmbeddedServer(ABC):
 
     Start it from the main thread: Linux counts the death of the starting thread. It gets its own session, so the
     terminal's Ctrl-C reaches only us and we stop servers in the right order. `start` may be called again after `stop`.
+
+    Attributes:
+        folder_wait_s: How long a start waits for a folder in use: the server of a parent that was killed needs a moment.
     """
 
     name: str
+    folder_wait_s = 3.0
 
     def __init__(self, data_dir: Path, *, port: int = 0, start_timeout_s: float = 30.0) -> None:
         self.data_dir = data_dir
@@ -143,12 +147,22 @@ class EmbeddedServer(ABC):
     async def _start_once(self) -> None:
         self.port = free_port() if self._choose_port else self.port
         _check_port(self.name, self.port)
-        self._spawn()
+        await self._spawn_when_free()
         try:
             await self._wait_until_ready()
         except BaseException:
             await self.kill()
             raise
+
+    async def _spawn_when_free(self) -> None:
+        until = time.monotonic() + self.folder_wait_s
+        while True:
+            try:
+                return self._spawn()
+            except DataFolderInUse:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(0.05)
 
     def _spawn(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
