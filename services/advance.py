@@ -255,6 +255,9 @@ class Advance:
     async def _store(self, task: Task) -> None:
         if not life.lease_ran_out(task, self._clock()):
             return
+        if task.lease is not None:  # counted, since a result may be what kills its workers
+            await self._copy_failed(task, CopyFailed("the worker that copied it stopped"))
+            return
         with self._leases.held() as owner:
             task = life.storing_taken(task, owner=owner, lease_s=self._lease_s, now=self._clock())
             await self._recorder.claim(task)

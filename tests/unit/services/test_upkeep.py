@@ -1,0 +1,108 @@
+"""Leases kept and lost wakes repaired, by the record."""
+
+import structlog
+
+from core import life
+from core.tasks import State
+from services.leases import Leases
+from tests.unit.services.stage import LEASE_S, TEXT, ScriptedService, Stage
+
+
+async def test_lost_wakes_are_repaired_in_pages() -> None:
+    """All overdue tasks are woken, however many pages that takes, and each of them once."""
+    stage = Stage(ScriptedService(submit=[TEXT]))
+    ids = [await stage.new_task(id=f"task_{number:04}") for number in range(450)]
+    stage.queue.take_due(stage.now)
+    stage.later(60.0)
+
+    assert await stage.upkeep.reconcile() == 450
+
+    assert sorted(wake.task_id for wake in stage.queue.wakes) == ids
+    await stage.play_due()
+    assert {(await stage.task(task_id)).state for task_id in ids} == {State.COMPLETED}
+
+
+async def test_a_wake_that_may_still_come_is_not_repeated() -> None:
+    """A task whose time has only just come, or is still to come, is not woken by upkeep."""
+    stage = Stage(ScriptedService(submit=[TEXT]))
+    await stage.new_task()
+    stage.queue.take_due(stage.now)
+    stage.later(4.0)
+
+    assert await stage.upkeep.reconcile() == 0
+    assert stage.queue.wakes == []
+
+
+async def test_finished_tasks_are_not_woken() -> None:
+    """A final task has no time at which somebody must look at it."""
+    stage = Stage(ScriptedService(submit=[TEXT]))
+    await stage.new_task()
+    await stage.play()
+    stage.later(10**6)
+
+    assert await stage.upkeep.reconcile() == 0
+
+
+async def test_only_running_work_is_renewed() -> None:
+    """A lease is prolonged while its block runs, together with the moment at which the task is looked at."""
+    stage = Stage(ScriptedService(submit=[TEXT]))
+    leases = Leases("w")
+    upkeep = stage.upkeep_of(leases)
+    with leases.held() as owner:
+        task_id = await held_by(stage, owner)
+        stage.later(10.0)
+        await upkeep.renew()
+        renewed = await stage.task(task_id)
+        assert renewed.lease is not None
+        assert (renewed.lease.until - stage.now).total_seconds() == LEASE_S
+        assert renewed.wake_at == renewed.lease.until
+
+    stage.later(10.0)
+    await upkeep.renew()
+    assert await stage.task(task_id) == renewed
+
+
+def test_owners_are_unlike_each_other() -> None:
+    """Two pieces of work of one worker never share an owner, also one after the other."""
+    leases = Leases("w")
+    with leases.held() as first, leases.held() as second:
+        assert leases.owners == {first, second}
+    with leases.held() as third:
+        assert len({first, second, third}) == 3
+    assert leases.owners == frozenset()
+
+
+async def test_upkeep_outlives_the_database() -> None:
+    """Upkeep logs that the database is away and comes back the next time."""
+    stage = Stage(ScriptedService(submit=[TEXT]))
+    stage.tasks.reachable = False
+
+    with structlog.testing.capture_logs() as logs, stage.leases.held():
+        assert await stage.upkeep.reconcile() == 0
+        await stage.upkeep.renew()
+
+    assert {entry["event"] for entry in logs} == {"reconcile_cut_short", "leases_not_renewed"}
+
+
+async def test_upkeep_outlives_the_queue() -> None:
+    """Wakes that cannot be queued are repaired the next time."""
+    stage = Stage(ScriptedService(submit=[TEXT]))
+    await stage.new_task()
+    stage.queue.take_due(stage.now)
+    stage.later(60.0)
+    stage.queue.reachable = False
+    assert await stage.upkeep.reconcile() == 0
+
+    stage.queue.reachable = True
+    assert await stage.upkeep.reconcile() == 1
+
+
+async def held_by(stage: Stage, owner: str) -> str:
+    """A task that `owner` submits."""
+    task_id = await stage.new_task()
+    await stage.tasks.save(
+        life.begun(
+            await stage.task(task_id), provider="studio", model="pen-1", owner=owner, lease_s=LEASE_S, now=stage.now
+        )
+    )
+    return task_id
