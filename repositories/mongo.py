@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bson import ObjectId
-from gridfs.errors import NoFile
+from gridfs.errors import CorruptGridFile, NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
@@ -125,8 +125,10 @@ class MongoTaskRepository:
             with self._errors():
                 stream = await self._inputs.open_download_stream(document["input_file"])
                 return decode_input(await stream.read())
-        except NoFile as error:
-            raise TaskNotFound(task_id) from error
+        except (NoFile, CorruptGridFile):
+            # Removed while we read it? Then the task is gone, too.
+            await self._find(task_id, {"_id": 1})
+            raise
 
     async def save(self, task: Task) -> None:
         """As `TaskRepository.save`; a task that was removed is stale, too."""

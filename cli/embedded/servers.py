@@ -69,7 +69,7 @@ class EmbeddedServer(ABC):
     terminal's Ctrl-C reaches only us and we stop servers in the right order. `start` may be called again after `stop`.
 
     Attributes:
-        folder_wait_s: How long a start waits for a folder in use: the server of a parent that was killed needs a moment.
+        folder_wait_s: How long a start waits for a folder in use; after a kill of its parent, a server needs a moment.
     """
 
     name: str
