@@ -36,14 +36,24 @@ log = structlog.get_logger("polyrelay.api")
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
+class StartFailed(Exception):
+    """The process cannot serve; the text is the one sentence that people need."""
+
+
 class Api(Litestar):
-    """The application; a start that fails for a known reason says it in one sentence, without a trace."""
+    """The application; a start that fails for a known reason says so in one sentence, without a trace."""
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
     ) -> None:
-        """Handle one connection, or the process's life."""
-        await super().__call__(scope, receive, _without_trace(send) if scope["type"] == "lifespan" else send)
+        """Handle one request, or the process's life."""
+        if scope["type"] != "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        try:
+            await super().__call__(scope, receive, _without_trace(send))
+        except* StartFailed as group:
+            log.critical("start_failed", reason="; ".join(map(str, group.exceptions)))
 
 
 def create_app(settings: Settings | None = None) -> Litestar:
@@ -119,9 +129,8 @@ async def _prepare(tasks: MongoTaskRepository) -> None:
     try:
         await tasks.prepare()
     except StoreUnavailable as error:
-        raise SystemExit(
-            _fatal(f"{error}. Start MongoDB or correct MONGO_URL; `polyrelay dev` brings its own.")
-        ) from None
+        way_out = "Start MongoDB or correct MONGO_URL; `polyrelay dev` brings its own."
+        raise StartFailed(f"{error}. {way_out}") from None
 
 
 async def _look_at_queue(parts: Parts) -> None:
@@ -132,16 +141,11 @@ async def _look_at_queue(parts: Parts) -> None:
         log.warning("queue_unavailable", setting="REDIS_URL", reason=str(error))
 
 
-def _fatal(sentence: str) -> int:
-    log.critical("start_failed", reason=sentence)
-    return 1
-
-
 def _without_trace(send: Any) -> LifeSpanSend:
-    """The framework reports a failed start with its trace; ours has been said already."""
+    """The framework reports a failed start with its trace; the server would print it."""
 
     async def send_short(message: Any) -> None:
-        if message["type"] == "lifespan.startup.failed" and "SystemExit" in message.get("message", ""):
+        if message["type"] == "lifespan.startup.failed" and StartFailed.__name__ in message.get("message", ""):
             message = {**message, "message": ""}
         await send(message)
 

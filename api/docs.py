@@ -48,8 +48,9 @@ class Docs(Controller):
         return Response(request.app.state.openapi, media_type="application/json")
 
     @get("/assets/{name:str}", sync_to_thread=True)
-    def asset(self, name: str) -> Response[bytes]:
+    def asset(self, request: Call) -> Response[bytes]:
         """A file of Swagger UI, as the package `offapi` brings it."""
+        name = str(request.path_params["name"])
         if name not in _ASSETS:
             raise FileNotFound(f"there is no asset of that name; there are {', '.join(_ASSETS)}")
         headers = {"Content-Type": _ASSETS[name], "Cache-Control": "public, max-age=86400"}

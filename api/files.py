@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from api.parts import Call, tools_of
 from api.problems import RangeNotSatisfiable
-from api.requests import known_form
+from api.requests import task_id_of
 from api.tasks import RESULT_PATH
 from core.errors import FileNotFound
 from core.ports import StoredFile
@@ -34,15 +34,16 @@ class Files(Controller):
 
     path = RESULT_PATH
 
-    @get("/{task_id:str}/files/{index:int}", media_type=_UNKNOWN_TYPE)
-    async def file(self, request: Call, task_id: str, index: int) -> Response[Any]:
+    @get("/{task_id:str}/files/{index:int}")
+    async def file(self, request: Call) -> Response[Any]:
         """The file of one result, whole or a range of it."""
         parts = tools_of(request).parts
-        task = await parts.tasks.get(known_form(task_id))
+        task = await parts.tasks.get(task_id_of(request))
+        index = int(request.path_params["index"])
         result, name = stored_result(task, index)
-        headers = _headers(result, task_id, index, name)
+        headers = _headers(result, task.id, index, name)
         if headers["ETag"] in request.headers.get("if-none-match", ""):
-            return Response(None, status_code=304, headers=headers)
+            return Response(b"", status_code=304, headers=headers)
         stored = await parts.results.open(name)
         span = wanted_span(request.headers.get("range"), stored.size_bytes)
         return _whole(stored, headers, result) if span is None else _part(stored, span, headers, result)

@@ -1,11 +1,13 @@
 """Exceptions as answers: each class has its HTTP status, and every answer the envelope."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException
+from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
@@ -92,7 +94,7 @@ _HTTP: Final[Mapping[int, tuple[str, str]]] = {
     413: ("body_too_large", "The body is larger than {limit} bytes (MAX_BODY_BYTES)."),
 }
 _HIDDEN: Final[Mapping[type[PolyrelayError], str]] = {
-    errors.StoreUnavailable: "The store of tasks and results cannot be reached. Nothing was changed; try again.",
+    errors.StoreUnavailable: "The store of tasks and results cannot be reached; try again.",
     errors.QueueUnavailable: "The queue cannot be reached; try again.",
 }
 _LONGEST_PATH: Final = 200
@@ -142,7 +144,10 @@ def on_http_error(call: Call, error: HTTPException) -> Response[ProblemAnswer]:
     limit = call.app.state.max_body_bytes
     path = call.scope["path"][:_LONGEST_PATH]
     message = text.format(method=call.scope["method"], path=path, limit=limit) if text else error.detail
-    return answer(call, status=error.status_code, code=code, message=message, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_of(call))
+    return answer(call, status=error.status_code, code=code, message=message, headers=headers)
 
 
 def on_unforeseen(call: Call, error: Exception) -> Response[ProblemAnswer]:
@@ -157,6 +162,17 @@ HANDLERS: Final[ExceptionHandlersMap] = {
     HTTPException: on_http_error,
     Exception: on_unforeseen,
 }
+
+
+def _methods_of(call: Call) -> list[str]:
+    """The methods that the path takes."""
+    path = call.scope["path"].rstrip("/")
+    return sorted({method for route in call.app.routes if _leads_to(route, path) for method in route.methods})
+
+
+def _leads_to(route: BaseRoute, path: str) -> TypeGuard[HTTPRoute]:
+    pattern = re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(route.path_format))
+    return isinstance(route, HTTPRoute) and re.fullmatch(pattern, path) is not None
 
 
 def _in_short(details: Sequence[FieldProblem]) -> str:

@@ -1,10 +1,13 @@
 """What callers send: JSON objects and query parameters."""
 
+import asyncio
+import contextlib
 import re
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from litestar.exceptions import InternalServerException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from msgspec import Meta, Struct
 
 from api.parts import Call
@@ -19,6 +22,8 @@ S = TypeVar("S", bound=Struct)
 
 MOST_LISTED: Final = 100
 DEEPEST_OFFSET: Final = 10_000
+MOST_DRAINED_BYTES: Final = 256 * 2**20
+DRAIN_S: Final = 30.0
 TASK_ID: Final = r"^task_[0-9a-f]{32}$"
 
 _TASK_ID: Final = re.compile(TASK_ID)
@@ -78,7 +83,7 @@ async def read_object(call: Call) -> dict[str, Any]:
     """
     _refuse_other_types(call.headers.get("content-type"))
     try:
-        value = _decode(await call.body())
+        value = _decode(await _body(call))
     except InternalServerException as error:
         raise ClientGone("the caller hung up before the body was complete") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -108,16 +113,41 @@ def read_query(call: Call, kind: type[S]) -> S:
     return checked({name: values[0] for name, values in given.items()}, kind, strict=False)
 
 
-def known_form(task_id: str) -> str:
+def task_id_of(call: Call) -> str:
     """
-    The id itself, if it can be one: what cannot is not looked up.
+    The task that the path names. What cannot be an id is not looked up.
 
     Raises:
         TaskNotFound: No task has such an id.
     """
+    task_id = str(call.path_params["task_id"])
     if _TASK_ID.match(task_id) is None:
         raise TaskNotFound(shown(task_id))
     return task_id
+
+
+async def _body(call: Call) -> bytes:
+    try:
+        return await call.body()
+    except RequestEntityTooLarge:
+        await _drain(call)
+        raise
+
+
+async def _drain(call: Call) -> None:
+    """
+    Read what the caller still sends and forget it: many clients see no answer before they have sent everything.
+
+    Somebody who sends without end is cut off.
+    """
+    drained = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            while drained < MOST_DRAINED_BYTES:
+                message = await call.receive()
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+                drained += len(message["body"])
 
 
 def _refuse_other_types(content_type: str | None) -> None:

@@ -7,7 +7,7 @@ import structlog
 from litestar import Controller, Response, delete, get, post
 
 from api.parts import Call, Tools, tools_of
-from api.requests import ListQuery, known_form, read_object, read_query
+from api.requests import ListQuery, read_object, read_query, task_id_of
 from api.views import (
     MESSAGES,
     Answer,
@@ -45,10 +45,10 @@ class Tasks(Controller):
         return await _create(request, TaskType.TEXT)
 
     @get("/task/result/{task_id:str}")
-    async def result(self, request: Call, task_id: str) -> Answer[TaskView]:
+    async def result(self, request: Call) -> Answer[TaskView]:
         """A task with its results."""
         tools = tools_of(request)
-        task = await tools.parts.tasks.get(known_form(task_id))
+        task = await tools.parts.tasks.get(task_id_of(request))
         return Answer(data=task_view(task, file_urls(tools.base_url(request), task.id)), message=MESSAGES[task.status])
 
     @get("/tasks")
@@ -69,9 +69,10 @@ class Tasks(Controller):
         return Answer(data=listed)
 
     @delete("/task/{task_id:str}", status_code=200)
-    async def removed(self, request: Call, task_id: str) -> Answer[RemovedTask]:
+    async def removed(self, request: Call) -> Answer[RemovedTask]:
         """Remove a task and its files; an open one is cancelled first."""
-        structlog.contextvars.bind_contextvars(task_id=known_form(task_id))
+        task_id = task_id_of(request)
+        structlog.contextvars.bind_contextvars(task_id=task_id)
         task = await tools_of(request).remove(task_id)
         removed = RemovedTask(task_id=task.id, status=task.status, cancelled=not task.state.final)
         return Answer(data=removed, message="The task was removed.")

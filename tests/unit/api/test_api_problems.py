@@ -1,0 +1,129 @@
+"""What goes wrong before a task is looked at."""
+
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+
+from api.problems import STATUSES
+from core import errors
+from tests.unit.api.lab import GOOD, Lab, a_task
+
+Client = AsyncTestClient[Litestar]
+CREATE = "/api/v1/ai/image/task"
+JSON = {"Content-Type": "application/json"}
+
+
+def assert_problem(response: object, status: int, code: str) -> None:
+    """The answer has that status and code, in the envelope."""
+    answer = response.json()  # type: ignore[attr-defined]
+    assert response.status_code == status, answer  # type: ignore[attr-defined]
+    assert set(answer) == {"success", "data", "message", "error"}
+    assert (answer["success"], answer["data"]) == (False, None)
+    assert set(answer["error"]) == {"code", "message", "details", "request_id"}
+    assert answer["error"]["code"] == code
+    assert answer["error"]["message"] == answer["message"] != ""
+    assert answer["error"]["request_id"] == response.headers["x-request-id"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"{'a': 1}",
+        b'{"prompt": "\xff"}',
+        b'{"a": 1e999}',
+        b"\xef\xbb\xbf{}",
+        b"NaN",
+        b"[" * 5000 + b"]" * 5000,
+    ],
+)
+async def test_malformed_json_is_a_400(client: Client, body: bytes) -> None:
+    """A body that does not decode is told so, whatever is wrong with it."""
+    assert_problem(await client.post(CREATE, content=body, headers=JSON), 400, "malformed_json")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"1"])
+async def test_json_that_is_no_object_is_a_422(client: Client, body: bytes) -> None:
+    """Good JSON of another kind is refused."""
+    assert_problem(await client.post(CREATE, content=body, headers=JSON), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_another_content_type_is_a_415(client: Client, content_type: str) -> None:
+    """A body that is declared as something else is refused unread."""
+    response = await client.post(CREATE, content=b"{}", headers={"Content-Type": content_type})
+
+    assert_problem(response, 415, "unsupported_media_type")
+    assert "application/json" in response.json()["message"]
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/x+json"])
+async def test_json_by_any_name_is_taken(client: Client, content_type: str) -> None:
+    """Parameters, case and suffixes of the content type do not matter."""
+    body = b'{"provider":"lab","model":"painter","user_id":"ada","prompt":"a fox"}'
+
+    assert (await client.post(CREATE, content=body, headers={"Content-Type": content_type})).status_code == 201
+
+
+async def test_an_oversize_body_is_a_413(client: Client, lab: Lab) -> None:
+    """A body over MAX_BODY_BYTES is refused, with the limit named; nothing is stored."""
+    response = await client.post(CREATE, json={**GOOD, "prompt": "x" * 70_000})
+
+    assert_problem(response, 413, "body_too_large")
+    assert "65536" in response.json()["message"]
+    assert lab.queue.history == []
+
+
+async def test_an_unknown_route_is_a_404(client: Client) -> None:
+    """A path that leads nowhere is told so in the envelope."""
+    assert_problem(await client.get("/api/v1/ai/nothing"), 404, "route_not_found")
+    assert_problem(await client.post("/api/v1/ai/task/x/cancel"), 404, "route_not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("PUT", CREATE), ("GET", CREATE), ("POST", "/api/v1/ai/tasks"), ("PATCH", "/health")]
+)
+async def test_another_method_is_a_405(client: Client, method: str, path: str) -> None:
+    """A path that exists does not take every method; the answer says which it does take."""
+    response = await client.request(method, path)
+
+    assert_problem(response, 405, "method_not_allowed")
+    assert method not in response.headers["allow"].split(", ")
+    assert response.headers["allow"]
+
+
+async def test_an_unreachable_store_is_a_503_everywhere(client: Client, lab: Lab) -> None:
+    """Reading, listing and removing say that the store is away, when to come back, and nothing of its address."""
+    task = await lab.stored(a_task())
+    lab.tasks.reachable = False
+    for method, path in (
+        ("GET", f"/api/v1/ai/task/result/{task.id}"),
+        ("GET", f"/api/v1/ai/task/result/{task.id}/files/0"),
+        ("GET", "/api/v1/ai/tasks"),
+        ("DELETE", f"/api/v1/ai/task/{task.id}"),
+    ):
+        response = await client.request(method, path)
+        assert_problem(response, 503, "store_unavailable")
+        assert response.headers["retry-after"] == "5"
+        assert "memory" not in response.text
+
+
+async def test_a_defect_is_a_500_without_its_text(client: Client, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is answered without internals; the id leads to the log."""
+
+    async def broken(_: str) -> None:
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr(lab.tasks, "get", broken)
+    response = await client.get(f"/api/v1/ai/task/result/{a_task().id}")
+
+    assert_problem(response, 500, "internal_error")
+    assert "hunter2" not in response.text
+
+
+def test_every_error_that_callers_cause_has_its_status() -> None:
+    """Errors without a status are our defects: wrong settings at the start and an id that is given twice."""
+    own = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PolyrelayError)}
+
+    assert own - set(STATUSES) == {errors.PolyrelayError, errors.ConfigurationError, errors.DuplicateTask}
