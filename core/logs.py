@@ -4,24 +4,45 @@ import logging
 import logging.handlers
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from core.settings import Settings
 
 _SECRET_NAMES: Final = re.compile(
-    r"(?:^|_)(?:secret|password|token|authorization|signature|api_?key|access_?key|credential)s?(?:$|_)", re.IGNORECASE
+    r"(?:^|_)(?:secret|password|passwd|token|authorization|cookie|signature|api_?key|access_?key|secret_?key|credential)"
+    r"s?(?:$|_)"
+)
+_WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
+_SECRET_TEXTS: Final = (
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), r"\1 ***"),
+    (re.compile(r"(://[^\s:/@]*:)[^\s@/]+@"), r"\1***@"),
+    (re.compile(r"\b(sk|prk|ak)-[\w-]{8,}"), r"\1-***"),
+    (
+        re.compile(
+            r"\b((?:[\w-]*[_-])?(?:secret|password|token|signature|api_?key|access_?key)=)[^\s&;,\"']+", re.IGNORECASE
+        ),
+        r"\1***",
+    ),
 )
 _HIDDEN: Final = "***"
 _LONGEST_VALUE: Final = 2000
+_DEEPEST: Final = 8
+_UNTOUCHED: Final = frozenset({"exc_info", "_record", "_from_structlog"})
+"""What structlog itself reads later."""
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Hide values whose name says that they are secret, and cut very long ones."""
-    return {name: _HIDDEN if _SECRET_NAMES.search(name) else _cut(value) for name, value in event.items()}
+    """
+    Hide what is secret by its name, at any depth, or by its looks within a text; cut very long texts.
+
+    Numbers stay: `input_tokens` is a count.
+    """
+    return {name: value if name in _UNTOUCHED else _shown(name, value, depth=0) for name, value in event.items()}
 
 
 def set_up_logs(settings: Settings, *, process: str) -> None:
@@ -70,9 +91,18 @@ def _handlers(settings: Settings, process: str, shared: list[Processor]) -> Iter
 
 def _formatter(shared: list[Processor], *, readable: bool) -> logging.Formatter:
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [
+            structlog.processors.format_exc_info,
+            redact,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
         if readable
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        else [
+            # Without local variables, which hold keys and callers' inputs.
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            redact,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -80,7 +110,25 @@ def _formatter(shared: list[Processor], *, readable: bool) -> logging.Formatter:
     )
 
 
-def _cut(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _LONGEST_VALUE:
-        return f"{value[:_LONGEST_VALUE]}… ({len(value)} characters)"
+def _shown(name: object, value: Any, *, depth: int) -> Any:
+    if isinstance(value, (int, float, bool)) or value is None:
+        return value
+    if _SECRET_NAMES.search(_WORD_STARTS.sub("_", str(name)).lower()) or depth > _DEEPEST:
+        return _HIDDEN
+    if isinstance(value, str):
+        return _without_secrets(value if name == "exception" else _cut(value))
+    if isinstance(value, Mapping):
+        return {key: _shown(key, item, depth=depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return [_shown("", item, depth=depth + 1) for item in value]
     return value
+
+
+def _without_secrets(text: str) -> str:
+    for pattern, replacement in _SECRET_TEXTS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text)} characters)"
