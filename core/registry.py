@@ -97,9 +97,12 @@ class Registry:
         return route
 
     async def aclose(self) -> None:
-        """Close every provider."""
+        """Close every provider, whatever one of them raises."""
         for provider in self.providers.values():
-            await provider.aclose()
+            try:
+                await provider.aclose()
+            except Exception:  # plugin code
+                log.exception("provider_not_closed", provider=provider.name)
 
 
 def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Registry:
@@ -116,7 +119,7 @@ def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Regist
         try:
             new = _providers_of(entry_point, env)
             _refuse_duplicates(new, providers)
-        except Exception as error:  # a plugin may raise anything; it must not stop the others
+        except (Exception, SystemExit) as error:  # a plugin may raise anything; it must not stop the others
             log.exception("plugin_left_out", plugin=entry_point.name, reason=str(error))
             reports.append(_report(entry_point, error=f"{type(error).__name__}: {error}"))
         else:

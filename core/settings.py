@@ -123,7 +123,10 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
 def _read_dotenv(path: Path | None) -> dict[str, str]:
     if path is not None and not path.is_file():
         raise ConfigurationError(f"the settings file {path} does not exist")
-    return {name: value or "" for name, value in dotenv_values(path or Path(".env")).items()}
+    try:
+        return {name: value or "" for name, value in dotenv_values(path or Path(".env")).items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the settings file {path or '.env'} cannot be read: {error}") from error
 
 
 def _misspelt(from_file: Mapping[str, str]) -> list[str]:
@@ -137,8 +140,13 @@ def _misspelt(from_file: Mapping[str, str]) -> list[str]:
 
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.netloc:
+        # The text of an error of `urlsplit` may quote the password.
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in schemes and bool(parts.netloc)
+        except ValueError:
+            usable = False
+        if not usable:
             raise ValueError(" or ".join(f"{scheme}://host…" for scheme in schemes))
         return text.rstrip("/")
 

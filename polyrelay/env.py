@@ -9,11 +9,11 @@ class Env:
     """
     The process's settings as names and texts: the environment over the `.env` file.
 
-    An empty value counts as unset.
+    Spaces and line ends around a value are dropped; an empty value counts as unset.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = {name: value for name, value in values.items() if value.strip()}
+        self._values = {name: value.strip() for name, value in values.items() if value.strip()}
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The value of `name`, or the default."""

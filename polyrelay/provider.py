@@ -1,6 +1,7 @@
 """A provider: a name, and the services that its models are routed to."""
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from msgspec import Struct
@@ -73,9 +74,10 @@ class Provider:
         return "; ".join(dict.fromkeys(reasons)) if len(reasons) == len(self.services) else None
 
     async def aclose(self) -> None:
-        """Close every service."""
-        for service in self.services:
-            await service.aclose()
+        """Close every service, also where one of them fails to; raises the last failure."""
+        async with AsyncExitStack() as closing:
+            for service in self.services:
+                closing.push_async_callback(service.aclose)
 
     def __repr__(self) -> str:
         return f"Provider({self.name!r}, {len(self._routes)} models)"
