@@ -23,9 +23,7 @@ PAGES = ("README.md", "docs/tutorials/first-task.md", "docs/how-to/image-to-imag
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything that `make dev` starts, on free ports, with a quick simulator in place of every vendor."""
     plain = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
-    stack = Stack(
-        tmp_path_factory.mktemp("stack"), base_env=plain, env={"POLL_SCALE": "0.1"}, simulator_args=QUICK
-    )
+    stack = Stack(tmp_path_factory.mktemp("stack"), base_env=plain, env={"POLL_SCALE": "0.1"}, simulator_args=QUICK)
     asyncio.run(stack.start())
     yield stack
     asyncio.run(stack.stop())

@@ -32,7 +32,9 @@ def rows(page: Pages) -> Tables:
 
     def read(path: str) -> list[list[str]]:
         lines = page(path).splitlines()
-        cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines if line.startswith("|")]
+        cells = [
+            [cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines if line.startswith("|")
+        ]
         rules = [index for index, row in enumerate(cells) if set("".join(row)) <= {"-"} and "-" in row[0]]
         headings = {index - 1 for index in rules} | set(rules)
         return [row for index, row in enumerate(cells) if index not in headings]

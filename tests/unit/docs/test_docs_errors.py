@@ -50,6 +50,10 @@ def test_no_page_names_a_code_that_does_not_exist(rows: Tables, page: Callable[[
     """A code in the running text of the explanations is one of the tables'."""
     known = {row[0].strip("`") for row in rows(PAGE)}
 
-    for path in ("docs/explanation/task-life.md", "docs/explanation/results.md", "docs/decisions/0010-ambiguous-submits.md"):
+    for path in (
+        "docs/explanation/task-life.md",
+        "docs/explanation/results.md",
+        "docs/decisions/0010-ambiguous-submits.md",
+    ):
         named = set(re.findall(r"`([a-z]+_(?:unknown|lost|exceeded|failed|limited|error))`", page(path)))
         assert named <= known, path

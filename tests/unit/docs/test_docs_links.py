@@ -39,7 +39,9 @@ def test_every_page_of_the_documentation_can_be_reached_from_the_readme() -> Non
 @pytest.mark.parametrize("language", ["bash", "sh", "json", "python", "toml"])
 def test_both_readmes_have_the_same_commands_and_code(language: str, blocks: Blocks) -> None:
     """The Chinese README shows what the English one does; only comments may be in another language."""
-    english, chinese = (list(map(without_comments, blocks(name, language))) for name in ("README.md", "README.zh-CN.md"))
+    english, chinese = (
+        list(map(without_comments, blocks(name, language))) for name in ("README.md", "README.zh-CN.md")
+    )
 
     assert english
     assert english == chinese
