@@ -104,7 +104,10 @@ async def test_a_mongodb_that_goes_away_is_a_503(serve: Serve, redis_url: str, t
     mongo = MongoServer(tmp_path / "mongo")
     await mongo.start()
     try:
-        async with serve(MONGO_URL=mongo.url, REDIS_URL=redis_url) as client, Redis.from_url(redis_url) as redis:
+        async with (
+            serve(MONGO_URL=_hasty(mongo.url), REDIS_URL=redis_url) as client,
+            Redis.from_url(redis_url) as redis,
+        ):
             await created(client)
             before = await _values(redis)
             await mongo.stop()
@@ -125,7 +128,7 @@ async def test_an_api_without_mongodb_does_not_start(start: Start) -> None:
     """The process ends with one sentence: the setting, the host and the way out; no password, no trace."""
     port = free_port()
     url = f"mongodb://ada:hunter2@127.0.0.1:{port}/polyrelay"
-    async with start(MONGO_URL=url, REDIS_URL=NOBODY.format(free_port()), LOG_FORMAT="json") as (process, _):
+    async with start(MONGO_URL=_hasty(url), REDIS_URL=NOBODY.format(free_port()), LOG_FORMAT="json") as (process, _):
         output = (await process.communicate())[0].decode()
 
     assert process.returncode != 0
@@ -151,7 +154,12 @@ async def test_a_wrong_setting_stops_the_start(start: Start, setting: str, value
     assert "Traceback" not in output
 
 
-async def _values(redis: "Redis[bytes]") -> list[bytes]:
+def _hasty(url: str) -> str:
+    """A MongoDB that is given up on after half a second."""
+    return f"{url}{'&' if '?' in url else '?'}serverSelectionTimeoutMS=500"
+
+
+async def _values(redis: Redis) -> list[bytes]:
     """All texts in Valkey."""
     keys = sorted(await redis.keys("*"))
     return keys + [value for key in keys if await redis.type(key) == b"string" and (value := await redis.get(key))]
