@@ -42,6 +42,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
+    _check_free(options.host, options.port)
     app = create_app(settings_of(options))
     server = Server(app, options.host, options.port, interface=Interfaces.ASGI, log_enabled=False, websockets=False)
     serving = asyncio.create_task(server.serve())
@@ -51,11 +52,21 @@ async def serve(options: argparse.Namespace) -> None:
     port = await _listening_port(serving)
     print(f"http://{options.host}:{port}", flush=True)
     await stopping.wait()
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
     # The server waits for calls that are being answered; those that hang on purpose would keep it for good.
     await asyncio.wait({serving}, timeout=GRACE_S)
     cut_all(port)
     await serving
+
+
+def _check_free(host: str, port: int) -> None:
+    """The server shares its port (SO_REUSEPORT), so a second simulator would silently take half of the calls."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SystemExit(f"the simulator cannot listen on {host}:{port}: {error.strerror}") from None
 
 
 async def _listening_port(serving: "asyncio.Task[None]") -> int:
@@ -68,7 +79,7 @@ async def _listening_port(serving: "asyncio.Task[None]") -> int:
         if ports := [port for port in map(_port_of, descriptors()) if port]:
             return ports[0]
         await asyncio.sleep(0.01)
-    raise SystemExit("the simulator could not start to listen")
+    raise SystemExit("the simulator did not start to listen in time")
 
 
 def _port_of(descriptor: int) -> int | None:

@@ -19,7 +19,8 @@ from simulator.plans import Plan
 from simulator.signatures import SignedRequest, verify
 from simulator.upstream import Upstream, failure, upstream_of
 from simulator.validation import InvalidField, read
-from simulator.visual_params import CAPABILITIES, PROCESS, SYNC2ASYNC, TASK, AigcMeta, LogoInfo, VisualParams
+from simulator.visual_keys import CAPABILITIES, PROCESS, SYNC2ASYNC, TASK
+from simulator.visual_params import AigcMeta, LogoInfo, VisualParams
 
 VERSIONS = {"CVCancelTask": "2024-06-06"}
 SUBMITS = {"CVSync2AsyncSubmitTask": SYNC2ASYNC, "CVSubmitTask": TASK}

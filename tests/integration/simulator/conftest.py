@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from simulator.control import LatencyChange
 from simulator.process import ControlClient, SimulatorProcess
 
 
@@ -15,11 +14,16 @@ def sim_url() -> Iterator[str]:
         yield process.url
 
 
-@pytest.fixture
-def control(sim_url: str) -> Iterator[ControlClient]:
-    """Its control client, after a reset."""
+@pytest.fixture(scope="session")
+def control_client(sim_url: str) -> Iterator[ControlClient]:
+    """The client of its control calls; built once, for a client costs more than a call."""
     client = ControlClient(sim_url)
-    client.reset()
     yield client
-    client.change_latency(LatencyChange(video_s=0.0))
     client.close()
+
+
+@pytest.fixture
+def control(control_client: ControlClient) -> ControlClient:
+    """The control client, after a reset."""
+    control_client.reset()
+    return control_client

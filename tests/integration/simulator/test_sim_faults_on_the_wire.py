@@ -2,7 +2,10 @@
 
 import json
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ from simulator.control import LatencyChange
 from simulator.faults import CutAfter, CutBefore, FailGeneration, Garbage, Hang, Huge, NeverEnds, Truncated
 from simulator.process import ControlClient, SimulatorProcess
 
+ROOT = Path(__file__).parents[3]
 BODY = {"model": "dall-e-3", "prompt": "cat"}
 
 
@@ -202,3 +206,14 @@ def test_other_keys_can_be_asked_for() -> None:
     """The accepted credentials are options of the command."""
     with SimulatorProcess("--openai-key", "sk-other") as process:
         assert draw(process.url).status_code == 401
+
+
+def test_a_port_in_use_is_one_clear_line(sim_url: str) -> None:
+    """The second process on a port ends with what, where and why."""
+    port = sim_url.rpartition(":")[2]
+    run = subprocess.run(
+        [sys.executable, "-m", "simulator", "--port", port], timeout=30, capture_output=True, text=True, cwd=ROOT
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"the simulator cannot listen on 127.0.0.1:{port}: Address already in use")
+    assert run.stderr.count("\n") == 1

@@ -139,7 +139,7 @@ def test_a_video_from_create_to_content(client: OpenAI, control: ControlClient) 
     assert progress == sorted(progress)
     assert progress[-1] == 100
     content = client.videos.download_content(created.id).read()
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         assert container.streams.video[0].width > container.streams.video[0].height
         assert container.duration == pytest.approx(8_000_000, rel=0.01)
     thumbnail = client.videos.download_content(created.id, variant="thumbnail").read()

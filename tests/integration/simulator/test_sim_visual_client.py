@@ -94,7 +94,7 @@ def test_a_video_is_a_link_to_an_mp4(visual: VisualService, control: ControlClie
     _, data = until_done(visual, query)
     assert set(data) == {"status", "video_url", "aigc_meta_tagged"}
     content = httpx.get(data["video_url"], trust_env=False).content
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         assert container.streams.video[0].height > container.streams.video[0].width
         assert container.duration == pytest.approx(5_000_000, rel=0.01)
 

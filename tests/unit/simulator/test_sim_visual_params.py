@@ -9,7 +9,7 @@ from PIL import Image
 
 from simulator.errors import VisualError
 from simulator.validation import InvalidField, read
-from simulator.visual_params import CAPABILITIES
+from simulator.visual_keys import CAPABILITIES
 
 
 def picture(width: int = 640, height: int = 480, form: str = "PNG") -> str:
@@ -77,7 +77,9 @@ def test_every_key_takes_its_required_fields_alone(key: str) -> None:
         ("jimeng_ti2v_v30_pro", {"aspect_ratio": "1:1"}, (1440, 1440, "mp4", 1, 5)),
     ],
 )
-def test_a_request_yields_what_the_page_says(key: str, fields: dict[str, Any], yields: tuple[int, ...]) -> None:
+def test_a_request_yields_what_the_page_says(
+    key: str, fields: dict[str, Any], yields: tuple[int, int, str, int, int]
+) -> None:
     """Sizes, counts, formats and lengths follow the vendor's pages."""
     assert planned(key, **fields) == yields
 
