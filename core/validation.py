@@ -5,6 +5,7 @@ A caller's input against a Struct: every wrong field at once, each with what cam
 """
 
 import difflib
+import functools
 import re
 import types
 import typing
@@ -49,12 +50,18 @@ def checked(raw: Mapping[str, Any], kind: type[S], *, strict: bool = True) -> S:
 
 def without_nulls(raw: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
     """The fields that are set, also inside of fields that are Structs or lists of them."""
-    fields = {field.encode_name: field.type for field in structs.fields(kind)}
+    nested = _nested(kind)
     return {
-        name: _inner_without_nulls(value, fields[name]) if name in fields else value
+        name: _inner_without_nulls(value, nested[name]) if name in nested else value
         for name, value in raw.items()
         if value is not None
     }
+
+
+@functools.lru_cache(maxsize=1024)
+def field_names(kind: type[Struct]) -> tuple[str, ...]:
+    """The names of a Struct's fields as callers send them."""
+    return tuple(field.encode_name for field in structs.fields(kind))
 
 
 def unknown_fields(names: Iterable[str], allowed: Sequence[str], raw: Mapping[str, Any]) -> Iterator[FieldProblem]:
@@ -79,6 +86,16 @@ def shown(value: Any) -> Any:
     return _cut(_as_json(value))
 
 
+@functools.lru_cache(maxsize=1024)
+def _nested(kind: type[Struct]) -> Mapping[str, Any]:
+    """The fields that may hold a Struct, or a list of them, with their types."""
+    return {field.encode_name: field.type for field in structs.fields(kind) if _may_hold_struct(field.type)}
+
+
+def _may_hold_struct(kind: Any) -> bool:
+    return any(_is_struct(option) or _has_struct(_item_type(option)) for option in _options(kind))
+
+
 def _whole(given: Mapping[str, Any], kind: type[S], strict: bool) -> S:
     try:
         return msgspec.convert(given, kind, strict=strict)
@@ -89,7 +106,7 @@ def _whole(given: Mapping[str, Any], kind: type[S], strict: bool) -> S:
 def _wrong_fields(given: Mapping[str, Any], kind: type[Struct], path: str, strict: bool) -> Iterator[FieldProblem]:
     fields = structs.fields(kind)
     if kind.__struct_config__.forbid_unknown_fields:
-        for problem in unknown_fields(given, [field.encode_name for field in fields], given):
+        for problem in unknown_fields(given, field_names(kind), given):
             yield structs.replace(problem, field=path + problem.field)
     for field in fields:
         name = path + field.encode_name

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import structlog
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct
 
 from core.errors import FieldProblem, InvalidRequest, ProviderUnavailable, QueueUnavailable
 from core.ports import Clock, TaskRepository, WakeQueue
 from core.registry import Registry, Route
 from core.tasks import Task, TaskInput, new_task_id
-from core.validation import MOST_PROBLEMS, checked, shown, unknown_fields
+from core.validation import MOST_PROBLEMS, checked, field_names, shown, unknown_fields
 from polyrelay import Params, TaskType
 
 LONGEST_DEADLINE_S: Final = 7 * 24 * 3600
@@ -148,7 +148,7 @@ def _common(raw: Mapping[str, Any]) -> tuple[CommonFields | None, list[FieldProb
 
 def _params(route: Route, raw: Mapping[str, Any]) -> tuple[Params | None, list[FieldProblem]]:
     """The model's own params, and what is wrong with them; a name that nobody knows is compared with all names."""
-    names = [field.encode_name for field in structs.fields(route.model.params)]
+    names = field_names(route.model.params)
     unknown = list(unknown_fields(raw, [*COMMON_FIELDS, *names], raw))
     try:
         params = checked({name: value for name, value in raw.items() if name in names}, route.model.params)
