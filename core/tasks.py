@@ -51,6 +51,14 @@ class State(StrEnum):
         return self in FINAL
 
 
+class Priority(StrEnum):
+    """How soon a task is looked at, relative to others: by weights, so that none starves."""
+
+    CRITICAL = "critical"
+    DEFAULT = "default"
+    LOW = "low"
+
+
 PHASES: Final = frozenset({State.SUBMITTING, State.WAITING, State.STORING})
 FINAL: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 OPEN: Final = frozenset(State) - FINAL
@@ -166,6 +174,7 @@ class Task(Struct, frozen=True, kw_only=True):
         provider: Whom the caller asked for.
         model: Which model the caller asked for.
         user_id: The caller's word for whose task it is.
+        priority: How soon it is looked at, relative to others.
         prompt: The prompt's first 500 characters, for lists.
         metadata: The caller's own, handed back as it came.
         created: When it was accepted.
@@ -187,6 +196,7 @@ class Task(Struct, frozen=True, kw_only=True):
     provider: str
     model: str
     user_id: str
+    priority: Priority = Priority.DEFAULT
     prompt: str | None = None
     metadata: dict[str, Any] = {}
     created: datetime
