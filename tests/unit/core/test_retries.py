@@ -1,0 +1,166 @@
+"""When to try again: laws over all errors, counts, moments and dice."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.retries import (
+    LONGEST_DELAY_S,
+    LONGEST_RETRY_AFTER_S,
+    MAX_ATTEMPTS,
+    MAX_COPIES,
+    MAX_DAMAGED_POLLS,
+    MAX_GENERATIONS,
+    copy_again_at,
+    poll_again_at,
+    retry_at,
+)
+from polyrelay import (
+    GenerationFailed,
+    NotAccepted,
+    OutcomeUnknown,
+    Overloaded,
+    ProtocolError,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+CAP = timedelta(seconds=LONGEST_DELAY_S + LONGEST_RETRY_AFTER_S)
+FAR = NOW + timedelta(days=365)
+
+waits = st.none() | st.floats(allow_nan=True, allow_infinity=True)
+not_accepted = st.builds(
+    lambda kind, wait: kind("x", retry_after_s=wait),
+    st.sampled_from([NotAccepted, Unavailable, RateLimited, Overloaded]),
+    waits,
+)
+ambiguous = st.sampled_from([OutcomeUnknown("x"), ProtocolError("x")])
+last_words = st.sampled_from(
+    [ProviderError("x"), GenerationFailed("x")]
+    + [Rejected("x", reason=reason) for reason in ("invalid_input", "content_blocked", "auth", "quota", "not_found")]
+)
+generation = st.just(GenerationFailed("x", retryable=True))
+errors = not_accepted | ambiguous | last_words | generation
+counts = st.integers(min_value=1, max_value=10**6)
+dice = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
+
+
+def again(error: ProviderError, **given_: Any) -> datetime | None:
+    """`retry_at` with usual arguments where the test gives none."""
+    roll = given_.pop("roll", 0.5)
+    return retry_at(
+        error,
+        **{
+            "attempts": 1,
+            "accepted": 0,
+            "idempotent": False,
+            "now": NOW,
+            "deadline": FAR,
+            "dice": lambda: roll,
+            **given_,
+        },
+    )
+
+
+@given(errors, counts, st.integers(0, 50), st.booleans(), dice, st.floats(-100.0, 1000.0))
+def test_a_retry_is_between_now_and_the_cap(
+    error: ProviderError, attempts: int, accepted: int, idempotent: bool, roll: float, left_s: float
+) -> None:
+    """A next submit is never before now, never later than the longest delay and wish allow, never at the deadline."""
+    deadline = NOW + timedelta(seconds=left_s)
+    at = again(error, attempts=attempts, accepted=accepted, idempotent=idempotent, roll=roll, deadline=deadline)
+    assert at is None or (NOW <= at <= NOW + CAP and at < deadline)
+
+
+@given(ambiguous | last_words, counts, st.integers(0, 50), dice)
+def test_nothing_ambiguous_and_nothing_refused_is_submitted_again(
+    error: ProviderError, attempts: int, accepted: int, roll: float
+) -> None:
+    """After an unknown outcome or the vendor's last word there is no next submit, whatever the counts."""
+    assert again(error, attempts=attempts, accepted=accepted, roll=roll) is None
+
+
+@given(ambiguous, st.integers(1, MAX_ATTEMPTS - 1))
+def test_an_idempotent_submit_is_repeated(error: ProviderError, attempts: int) -> None:
+    """Where the vendor guarantees that a repeated submit does nothing, an unknown outcome is asked again."""
+    assert again(error, attempts=attempts, idempotent=True) is not None
+
+
+@given(last_words)
+def test_idempotence_does_not_repeat_a_refusal(error: ProviderError) -> None:
+    """The vendor's last word stays its last word."""
+    assert again(error, idempotent=True) is None
+
+
+@given(not_accepted | ambiguous, st.integers(MAX_ATTEMPTS, 10**6))
+def test_attempts_are_bounded(error: ProviderError, attempts: int) -> None:
+    """No error brings more attempts than allowed."""
+    assert again(error, attempts=attempts, idempotent=True) is None
+
+
+@pytest.mark.parametrize("accepted", range(1, 6))
+def test_paid_generations_are_bounded(accepted: int) -> None:
+    """A generation that failed is started again while fewer than three were accepted."""
+    at = again(GenerationFailed("x", retryable=True), accepted=accepted)
+    assert (at is not None) is (accepted < MAX_GENERATIONS)
+
+
+@given(st.floats(0.0, LONGEST_RETRY_AFTER_S), dice)
+def test_the_vendors_wish_is_kept(wish: float, roll: float) -> None:
+    """A next submit is not before the time that the vendor asked for, up to the cap."""
+    at = again(RateLimited("x", retry_after_s=wish), roll=roll)
+    assert at is not None
+    assert at >= NOW + timedelta(seconds=wish)
+
+
+def test_delays_grow_and_stay_below_their_ceiling() -> None:
+    """The ceiling of the jitter doubles from one second up to the longest delay."""
+    ceilings = []
+    for attempts in range(1, 10):
+        at = again(Unavailable("x"), attempts=attempts, roll=1.0)
+        assert at is not None
+        ceilings.append((at - NOW).total_seconds())
+    assert ceilings == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+@given(errors, counts, dice)
+def test_a_poll_is_between_now_and_the_cap(error: ProviderError, failures: int, roll: float) -> None:
+    """A next poll is never before now and never later than the longest delay and wish allow."""
+    at = poll_again_at(error, failures=failures, now=NOW, dice=lambda: roll)
+    assert at is None or NOW <= at <= NOW + CAP
+
+
+@given(not_accepted | st.sampled_from([OutcomeUnknown("x"), Rejected("x", reason="auth")]), counts)
+def test_a_paid_generation_is_never_given_up_for_what_may_pass(error: ProviderError, failures: int) -> None:
+    """An unreachable vendor, a rate limit, silence and refused credentials are polled through, however often."""
+    assert poll_again_at(error, failures=failures, now=NOW, dice=lambda: 0.5) is not None
+
+
+@pytest.mark.parametrize("failures", [1, MAX_DAMAGED_POLLS - 1, MAX_DAMAGED_POLLS, MAX_DAMAGED_POLLS + 1])
+def test_damaged_polls_are_bounded(failures: int) -> None:
+    """An answer that does not decode is asked for again a number of times."""
+    at = poll_again_at(ProtocolError("x"), failures=failures, now=NOW, dice=lambda: 0.5)
+    assert (at is not None) is (failures < MAX_DAMAGED_POLLS)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [GenerationFailed("x", retryable=True), GenerationFailed("x"), Rejected("x"), Rejected("x", reason="not_found")],
+)
+def test_the_operations_own_end_is_not_polled_again(error: ProviderError) -> None:
+    """What ends the operation needs no further poll."""
+    assert poll_again_at(error, failures=1, now=NOW, dice=lambda: 0.5) is None
+
+
+@given(st.integers(1, 20), dice)
+def test_copies_are_bounded(failures: int, roll: float) -> None:
+    """A copy is tried a number of times, never before now."""
+    at = copy_again_at(failures=failures, now=NOW, dice=lambda: roll)
+    assert (at is None) is (failures >= MAX_COPIES)
+    assert at is None or NOW <= at <= NOW + CAP
