@@ -1,10 +1,8 @@
 """The commands of the documentation, run as they stand against a running stack; only the port is another one."""
 
-import asyncio
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +13,7 @@ from PIL import Image
 from cli.embedded.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = ("--latency-image", "0.1", "--latency-video", "0.3", "--latency-text", "0.05")
 PAGES = ("README.md", "docs/tutorials/first-task.md", "docs/how-to/image-to-image.md")
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything that `make dev` starts, on free ports, with a quick simulator in place of every vendor."""
-    plain = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
-    stack = Stack(tmp_path_factory.mktemp("stack"), base_env=plain, env={"POLL_SCALE": "0.1"}, simulator_args=QUICK)
-    asyncio.run(stack.start())
-    yield stack
-    asyncio.run(stack.stop())
 
 
 @pytest.mark.parametrize("page", PAGES)
