@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from core.tasks import Task
@@ -15,6 +15,7 @@ class Metrics:
     """The counters of one application."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each counter that says only when the process met it
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "polyrelay_http_requests",
