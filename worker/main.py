@@ -6,7 +6,9 @@ import random
 import secrets
 import signal
 import socket
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
+from typing import Final
 
 import httpx
 import structlog
@@ -24,6 +26,8 @@ from services.results import Results
 from services.upkeep import Upkeep
 from worker.engine import Engine
 from worker.periodic import every
+
+_CANCEL_AGAIN_S: Final = 0.2
 
 log = structlog.get_logger("polyrelay.worker")
 
@@ -55,9 +59,7 @@ async def _work(settings: Settings) -> None:
         await stop.wait()
         log.info("worker_stopping", running=engine.running, grace_s=settings.shutdown_grace_s)
         cut_off = await engine.drain(grace_s=settings.shutdown_grace_s)
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await _end(background)
         log.info("worker_stopped", cut_off=cut_off)
 
 
@@ -94,6 +96,15 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
         patience_s=settings.reconcile_s / 2,
     )
     return Engine(redis, advance, concurrency=settings.worker_concurrency), upkeep
+
+
+async def _end(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancel until they have ended: redis-py may swallow a cancel that meets the loss of its connection."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
 
 
 def _stop_signal() -> asyncio.Event:
