@@ -120,6 +120,7 @@ async def _reload_on_change(stack: Stack) -> None:
         results().print(f"[bold]{escape(changed)} changed: starting the API and the workers again[/]")
         try:
             await stack.restart("api", *stack.workers, grace_s=_GRACE_S + 2.0)
+            results().print("[bold green]running again[/]")
         except ServerNotStarted as error:
             results().print(f"[bold red]{escape(str(error))}[/]\n[bold]waiting for the next change[/]")
 

@@ -50,7 +50,7 @@ def serve(settings: Settings) -> None:
         log_dictconfig=_LOGS,
     )
     set_up_logs(settings, process="api")
-    log.info("api_listens", host=settings.host, port=settings.port, processes=settings.api_processes)
+    log.info("api_starting", host=settings.host, port=settings.port, processes=settings.api_processes)
     server.serve(target_loader=load_app, wrap_loader=False)
     log.info("api_stopped")
 

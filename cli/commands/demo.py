@@ -30,10 +30,11 @@ def command(out: Path, output_format: str) -> None:
     from cli.demonstration import demonstrate, narrator
 
     try:
+        out.mkdir(parents=True, exist_ok=True)
         saved = asyncio.run(demonstrate(out, narrator(output_format)))
     except Interrupted:
         raise InterruptedByUser("interrupted; everything was stopped") from None
-    except (ConfigurationError, ClientError) as error:
+    except (ConfigurationError, ClientError, OSError) as error:
         raise Failed(str(error)) from error
     if output_format == "json":
         print_json({"results": saved})

@@ -175,7 +175,7 @@ def _relay(url: str) -> Iterator[Client]:
         raise Failed(_way_out(error)) from error
     except ApiError as error:
         raise Failed(_refusal(error)) from error
-    except ClientError as error:
+    except (ClientError, OSError) as error:
         raise Failed(str(error)) from error
 
 

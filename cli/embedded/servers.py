@@ -2,27 +2,22 @@
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import importlib.util
-import os
 import platform
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from cli.embedded.lifeline import Lifeline
 from core.errors import ConfigurationError
 from repositories.mongo_client import initiate_replica_set
 
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 _LOOPBACK: Final = "127.0.0.1"
 _TRIES: Final = 3
 
@@ -176,7 +171,7 @@ class EmbeddedServer(ABC):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=(lock.fileno(),),
-                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509
+                preexec_fn=Lifeline(),  # noqa: PLW1509
             )
 
     async def _wait_until_ready(self) -> None:
@@ -314,19 +309,6 @@ def _lock(path: Path, server: str) -> Iterator[IO[bytes]]:
         except BlockingIOError as error:
             raise DataFolderInUse(f"{path.parent} is in use by another running {server}") from error
         yield lock
-
-
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    """What the child runs before the server: it asks Linux for SIGTERM when the parent dies."""
-
-    def ask() -> None:
-        if _LIBC is None:
-            return
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask
 
 
 async def _ended(process: "subprocess.Popen[bytes]", within_s: float) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +11,10 @@ from typing import Final, Self
 
 from cli.embedded.processes import ChildProcess, Process, Ready, own_environment, own_module
 from cli.embedded.readiness import answers, prints, runs
-from cli.embedded.servers import DataFolderInUse, MongoServer, ValkeyServer, free_port
+from cli.embedded.servers import MongoServer, ValkeyServer, free_port
 from cli.embedded.upstreams import VENDORS, Vendor, simulated
 
-_FOLDER_WAIT_S: Final = 10.0
-_FOLDER_PAUSE_S: Final = 0.1
+_FOLDER_WAIT_S: Final = 20.0
 
 
 class Stack:
@@ -146,18 +144,20 @@ class Stack:
         try:
             async with asyncio.TaskGroup() as starts:
                 for name in names:
-                    starts.create_task(_started(self[name]))
+                    starts.create_task(self[name].start())
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         self._wanted.update(names)
 
     def _add_mongo(self) -> str:
         server = MongoServer(self.folder / "mongo", port=free_port())
+        server.folder_wait_s = _FOLDER_WAIT_S
         self.processes["mongo"] = server
         return server.url
 
     def _add_valkey(self) -> str:
         server = ValkeyServer(self.folder / "valkey", port=free_port())
+        server.folder_wait_s = _FOLDER_WAIT_S
         self.processes["valkey"] = server
         return server.url
 
@@ -194,20 +194,3 @@ class Stack:
             "RESULTS_URL": str(self.folder / "results"),
             **env,
         }
-
-
-async def _started(process: Process) -> None:
-    """
-    Start one process. A data folder is waited for a little: a server whose parent was killed is just closing it.
-
-    Raises:
-        ServerNotStarted: It did not start.
-    """
-    until = time.monotonic() + _FOLDER_WAIT_S
-    while True:
-        try:
-            return await process.start()
-        except DataFolderInUse:
-            if time.monotonic() > until:
-                raise
-        await asyncio.sleep(_FOLDER_PAUSE_S)

@@ -1,0 +1,64 @@
+"""`polyrelay demo`, as a user runs it."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+from PIL import Image
+
+from cli.embedded.processes import own_environment
+
+
+def demo(folder: Path, *args: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "cli", "demo", *args],
+        cwd=folder,
+        env=own_environment({"PATH": "/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder), **environment}),
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+
+
+def test_the_demo_leaves_a_picture_a_video_and_a_text(tmp_path: Path) -> None:
+    """It exits 0, says where the three files are, they are what their names say, and nothing else is left."""
+    (tmp_path / ".env").write_text("PORT=1\nMONGO_URL=mongodb://nowhere.invalid/x\nARK_API_KEY=real\n")
+
+    done = demo(tmp_path, "--out", "results", "--format", "json", OPENAI_API_KEY="real", LOG_LEVEL="error")
+
+    assert done.returncode == 0, done.stderr
+    files = {result["type"]: Path(result["file"]) for result in json.loads(done.stdout)["results"]}
+    picture = Image.open(io.BytesIO(files["image"].read_bytes()))
+    picture.load()
+    assert (picture.width, picture.height) == (2048, 2048)
+    with av.open(str(files["video"])) as video:
+        assert next(video.decode(video=0)).width > 0
+    assert files["video"].read_bytes()[4:8] == b"ftyp"
+    assert files["text"].read_text("utf-8").strip()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".env", "results"]
+
+
+def test_the_demo_tells_how_it_goes(tmp_path: Path) -> None:
+    """Without a terminal each change is a line, and the files are named at the end."""
+    done = demo(tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert sum("completed" in line for line in lines) == 3
+    assert [Path(line.split()[1]).parent.name for line in lines if line.startswith("saved")] == ["demo-results"] * 3
+
+
+def test_a_demo_that_cannot_save_says_so(tmp_path: Path) -> None:
+    """Where the results cannot be written it exits 1 with the reason, and starts nothing."""
+    (tmp_path / "taken").write_text("a file")
+
+    done = demo(tmp_path, "--out", "taken/deeper")
+
+    assert done.returncode == 1
+    assert "taken" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "starting" not in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
