@@ -113,9 +113,9 @@ def _create(settings: Settings) -> Litestar:
 
     @asynccontextmanager
     async def connected(_: Litestar) -> AsyncIterator[None]:
-        await _prepare(tasks)
-        await _look_at_queue(parts)
         try:
+            await _prepare(tasks)
+            await _look_at_queue(parts)
             yield
         finally:
             await parts.registry.aclose()

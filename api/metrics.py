@@ -15,7 +15,8 @@ class Metrics:
     """The counters of one application."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for each counter that says only when the process met it
+        # Without a second series for each counter, which says only when the process met it first.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "polyrelay_http_requests",

@@ -1,7 +1,7 @@
 """What a field's type allows, in plain words for the caller."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import inspect as types
@@ -71,26 +71,26 @@ def _float(info: Any) -> str:
 
 
 def _range(info: Any) -> str:
-    low = _bound(info.ge, info.gt, "more than ")
-    high = _bound(info.le, info.lt, "less than ")
-    multiple = f", a multiple of {info.multiple_of}" if info.multiple_of is not None else ""
     if info.ge is not None and info.le is not None:
-        return (
-            f" from {info.ge:g} to {info.le:g}{multiple}"
-            if abs(info.le) < 10**6
-            else f" from {info.ge} to {info.le}{multiple}"
-        )
-    if low and high:
-        return f", {low} and {high}{multiple}"
-    return f", {low or high}{multiple}" if low or high else multiple
+        limits = f" from {_plain(info.ge)} to {_plain(info.le)}"
+    else:
+        limits = "".join(f", {bound}" for bound in _bounds(info))
+    return limits + (f", a multiple of {_plain(info.multiple_of)}" if info.multiple_of is not None else "")
 
 
-def _bound(inclusive: Any, exclusive: Any, word: str) -> str:
-    if exclusive is not None:
-        return f"{word}{exclusive}"
-    if inclusive is not None:
-        return f"{inclusive} or {'more' if word.startswith('more') else 'less'}"
-    return ""
+def _bounds(info: Any) -> Iterator[str]:
+    if info.gt is not None:
+        yield f"more than {_plain(info.gt)}"
+    if info.ge is not None:
+        yield f"{_plain(info.ge)} or more"
+    if info.lt is not None:
+        yield f"less than {_plain(info.lt)}"
+    if info.le is not None:
+        yield f"{_plain(info.le)} or less"
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else str(number)
 
 
 def _text(info: Any) -> str:
