@@ -4,7 +4,10 @@ import importlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-import rich_click as click
+try:
+    import rich_click as click
+except ModuleNotFoundError as error:  # the base package is what plugins need, and has no server
+    raise SystemExit("polyrelay: the command line comes with the server: pip install 'polyrelay[server]'") from error
 
 from cli.output import Failed, InterruptedByUser, tell_failure
 

@@ -1,6 +1,7 @@
 """The whole product on this machine: MongoDB, Valkey, simulator, API and workers, each a process of its own."""
 
 import asyncio
+import importlib.util
 import os
 import signal
 from collections.abc import Iterable, Mapping
@@ -11,9 +12,10 @@ from typing import Final, Self
 
 from cli.embedded.processes import ChildProcess, Process, Ready, own_environment, own_module
 from cli.embedded.readiness import answers, prints, runs
-from cli.embedded.servers import MongoServer, ValkeyServer, free_port
+from cli.embedded.servers import MongoServer, ServerNotStarted, ValkeyServer, free_port
 from cli.embedded.upstreams import VENDORS, Vendor, simulated
 
+_OF_THE_SIMULATOR: Final = ("PIL", "av")
 _FOLDER_WAIT_S: Final = 20.0
 
 
@@ -88,6 +90,8 @@ class Stack:
         Raises:
             ServerNotStarted: Something did not start; says what and why.
         """
+        if self._vendors:
+            _check_simulator()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._cwd.mkdir(parents=True, exist_ok=True)
         try:
@@ -194,3 +198,18 @@ class Stack:
             "RESULTS_URL": str(self.folder / "results"),
             **env,
         }
+
+
+def _check_simulator() -> None:
+    """
+    Look for what only the simulator needs.
+
+    Raises:
+        ServerNotStarted: It is missing.
+    """
+    missing = [name for name in _OF_THE_SIMULATOR if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ServerNotStarted(
+            f"the simulator needs {' and '.join(missing)}: install the extra polyrelay[embedded], "
+            "or set the keys of every vendor to use the real ones"
+        )

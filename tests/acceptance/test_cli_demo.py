@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,36 @@ def test_the_demo_tells_how_it_goes(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert sum("completed" in line for line in lines) == 3
     assert [Path(line.split()[1]).parent.name for line in lines if line.startswith("saved")] == ["demo-results"] * 3
+
+
+def test_ctrl_c_stops_the_demo_and_cleans_up(tmp_path: Path) -> None:
+    """Exit code 130, no process and no folder left."""
+    running = subprocess.Popen(
+        [sys.executable, "-P", "-m", "cli", "demo"],
+        cwd=tmp_path,
+        env=own_environment({"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert running.stdout is not None
+    assert "starting" in running.stdout.readline()
+    assert "ready" in running.stdout.readline()
+
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=60)
+
+    assert running.returncode == 130, said
+    assert [path.name for path in tmp_path.iterdir()] == ["demo-results"]
+    assert not [link for link in Path("/proc").glob("[0-9]*/cwd") if str(tmp_path) in _target(link)]
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
 
 
 def test_a_demo_that_cannot_save_says_so(tmp_path: Path) -> None:

@@ -2,10 +2,15 @@
 
 import base64
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from cli.embedded.processes import own_environment
 from cli.embedded.servers import free_port
 from tests.unit.cli.fake_api import FakeApi, Run
 
@@ -112,3 +117,19 @@ def test_results_of_an_open_task_cannot_be_downloaded(api: FakeApi, run: Run) ->
 
     assert result.exit_code == 1
     assert "processing" in result.stderr
+
+
+def test_ctrl_c_while_waiting_says_how_to_go_on(api: FakeApi) -> None:
+    """The task goes on: exit code 130, and the command that waits again."""
+    api.task["status"] = "processing"
+    command = [sys.executable, "-P", "-m", "cli", "tasks", "wait", "task_1", "--url", api.url]
+    with subprocess.Popen(
+        command, env=own_environment(os.environ), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as waiting:
+        assert waiting.stderr is not None
+        assert "processing" in waiting.stderr.readline()
+        waiting.send_signal(signal.SIGINT)
+        _, said = waiting.communicate(timeout=30)
+
+    assert waiting.returncode == 130
+    assert f"polyrelay tasks wait task_1 --url {api.url}" in said
