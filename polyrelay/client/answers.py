@@ -90,6 +90,7 @@ class TaskView(Struct, frozen=True, kw_only=True):
     Attributes:
         status: pending, processing, completed, failed or cancelled.
         progress: 0.0 to 1.0 where the provider says.
+        usage: What the vendor counted, such as {"total_tokens": 12}.
         error: Set where it failed.
     """
 
@@ -110,6 +111,7 @@ class TaskView(Struct, frozen=True, kw_only=True):
     video_urls: list[str] | None = None
     text_result: str | None = None
     text_results: list[str] | None = None
+    usage: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     error: TaskError | None = None
 

@@ -20,7 +20,7 @@ IMAGES: list[tuple[str, str, dict[str, Any], tuple[int, int]]] = [
 ]
 VIDEOS: list[tuple[str, str, dict[str, Any], float]] = [
     ("volcengine", "jimeng_vgfm_t2v_l20", {"aspect_ratio": "16:9"}, 16 / 9),
-    ("openai", "sora", {"size": "720x1280", "seconds": "4"}, 9 / 16),
+    ("openai", "sora", {"size": "720x1280", "duration": 4}, 9 / 16),
 ]
 TEXTS = [("volcengine", "doubao-pro-4k"), ("openai", "gpt-4")]
 
