@@ -21,6 +21,26 @@ log = structlog.get_logger("polyrelay.worker")
 Step = Callable[[str], Awaitable[None]]
 
 
+class _Claims(Worker):
+    """arq's worker, whose claiming of wakes can be waited for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.claiming = asyncio.Lock()
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Claim wakes and start their steps, unless no more are wanted."""
+        async with self.claiming:
+            if self.allow_pick_jobs:
+                await super().start_jobs(job_ids)
+
+    def free_lost_slots(self) -> None:
+        """Give back the slots of wakes whose claim broke off; arq keeps them, and would run dry."""
+        running = sum(not step.done() for step in self.tasks.values())
+        for _ in range(self.job_counter - running):
+            self._release_sem_dec_counter_on_complete()
+
+
 class Engine:
     """
     Runs `step(task_id)` for each wake.
@@ -34,7 +54,7 @@ class Engine:
 
     def __init__(self, redis: ArqRedis, step: Step, *, concurrency: int, poll_s: float = 0.05) -> None:
         self._step = step
-        self._arq = Worker(
+        self._arq = _Claims(
             functions=[func(cast(WorkerCoroutine, self._advance), name="advance", max_tries=_MANY, keep_result=0)],
             redis_pool=redis,
             queue_name=redis.default_queue_name,
@@ -53,7 +73,7 @@ class Engine:
     @property
     def running(self) -> int:
         """Steps that run just now."""
-        return len(self._arq.tasks)
+        return len(self._unfinished())
 
     async def run(self) -> None:
         """Take wakes until cancelled."""
@@ -63,11 +83,13 @@ class Engine:
             except Exception as error:  # whatever a lost connection raises: the worker outlives it
                 log.warning("queue_unavailable", reason=type(error).__name__, again_after_s=_PAUSE_S)
                 await asyncio.sleep(_PAUSE_S)
+                self._arq.free_lost_slots()
 
     async def drain(self, *, grace_s: float) -> int:
         """Take no further wakes, wait for the running steps, and answer how many did not end within `grace_s`."""
         self._arq.allow_pick_jobs = False
-        steps = list(self._arq.tasks.values())
+        async with self._arq.claiming:
+            steps = self._unfinished()
         if not steps:
             return 0
         _, left = await asyncio.wait(steps, timeout=grace_s)
@@ -75,6 +97,9 @@ class Engine:
             step.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         return len(left)
+
+    def _unfinished(self) -> list[asyncio.Task[Any]]:
+        return [step for step in self._arq.tasks.values() if not step.done()]
 
     async def _advance(self, _: dict[Any, Any], task_id: str) -> None:
         try:
