@@ -16,6 +16,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, PathDistribut
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -164,6 +165,17 @@ async def test_a_server_install_serves(server: Path, stack: Stack, tmp_path: Pat
     assert [task.status for task in done] == ["completed"] * 3
     assert len(saved) == 3
     assert all(path.stat().st_size > 0 for path in saved)
+
+
+async def test_a_server_install_has_the_page_that_describes_the_api(server: Path, stack: Stack, tmp_path: Path) -> None:
+    """The page at /docs and every file that it names are there, without the internet."""
+    async with installed_server(server, stack, tmp_path) as relay, httpx.AsyncClient(base_url=relay.base_url) as http:
+        page = await http.get("/docs")
+        files = re.findall(r'(?:href|src)="(/[^"]+)"', page.text)
+        statuses = [(await http.get(file)).status_code for file in files]
+
+    assert len(files) >= 2
+    assert statuses == [200] * len(files)
 
 
 def test_a_server_install_shows_its_providers(server: Path, tmp_path: Path) -> None:

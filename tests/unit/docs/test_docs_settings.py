@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.embedded.upstreams import VENDORS, simulated
 from core.errors import ConfigurationError
 from core.settings import NAMES, Settings, read_settings
 
@@ -14,6 +15,7 @@ PAGE = "docs/reference/settings.md"
 EXAMPLE = ".env.example"
 Tables = Callable[[str], list[list[str]]]
 Pages = Callable[[str], str]
+Blocks = Callable[[str, str], list[str]]
 
 NOT_ALLOWED = ("\x01?", "9" * 12)
 """Values that no setting with a rule takes."""
@@ -85,6 +87,24 @@ def test_the_example_file_works_with_every_line_taken_in(page: Pages, tmp_path: 
     for field in NAMES.values():
         default = getattr(Settings(), field)
         assert getattr(read, field) == default if default is not None else getattr(read, field) is not None, field
+
+
+@pytest.mark.parametrize("path", ["docs/how-to/own-upstream.md", "docs/how-to/add-a-model.md"])
+def test_the_lines_of_a_how_to_are_settings(path: str, blocks: Blocks, tmp_path: Path) -> None:
+    """What a page tells to put into `.env` is read without complaint, and every name is a setting's."""
+    for number, block in enumerate(blocks(path, "ini")):
+        file = tmp_path / f"{number}.env"
+        file.write_text(block, "utf-8")
+
+        read_settings({}, dotenv=file)
+        assert {line.partition("=")[0] for line in block.splitlines()} <= set(NAMES)
+
+
+def test_the_how_to_of_an_upstream_names_the_simulator_as_it_is(blocks: Blocks) -> None:
+    """Keys and addresses of the page are those that the simulator takes, for each vendor."""
+    (block,) = blocks("docs/how-to/own-upstream.md", "ini")
+
+    assert dict(line.split("=", 1) for line in block.splitlines()) == simulated(VENDORS, "http://127.0.0.1:9000")
 
 
 def refusal(name: str, value: str, no_file: Path) -> str | None:
