@@ -12,23 +12,11 @@ Tables = Callable[[str], list[list[str]]]
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "decisions"
 DECISIONS = sorted(path.name for path in FOLDER.glob("[0-9]*.md"))
-GIVEN = frozenset(
-    [
-        "litestar",
-        "granian",
-        "arq",
-        "redis",
-        "motor",
-        "httpx",
-        "msgspec",
-        "structlog",
-        "pluggy",
-        "pytest",
-        "pytest-asyncio",
-        "fakeredis",
-        "polyrelay",
-    ]
-)
+GIVEN = {"litestar", "granian", "arq", "redis", "motor", "httpx", "msgspec", "structlog", "pluggy", "polyrelay"} | {
+    "pytest",
+    "pytest-asyncio",
+    "fakeredis",
+}
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
