@@ -1,0 +1,141 @@
+"""Providers found through entry points, each plugin on its own."""
+
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.errors import ProviderUnavailable, UnknownModel, UnknownProvider
+from core.registry import Registry, load_registry
+from polyrelay import Disabled, Env, Job, Model, Outcome, Params, Provider, TaskType, hooks
+
+PLUGINS = Path(__file__).parents[2] / "data" / "plugins"
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugins of the tests can be imported."""
+    monkeypatch.syspath_prepend(str(PLUGINS))
+
+
+def entry(name: str, module: str) -> EntryPoint:
+    """An entry point as an installed plugin has one."""
+    return EntryPoint(name=name, value=module, group=hooks.ENTRY_POINTS)
+
+
+class Answering:
+    """A service that serves models and can be closed, which may fail."""
+
+    def __init__(self, *models: Model, broken: bool = False) -> None:
+        self.models: Sequence[Model] = models
+        self.closed = False
+        self._broken = broken
+
+    async def submit(self, job: Job[Any]) -> Outcome:
+        """Nothing is submitted here."""
+        raise NotImplementedError
+
+    async def poll(self, job: Job[Any], operation: str) -> Outcome:
+        """Nothing is polled here."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """Close, or fail to."""
+        self.closed = True
+        if self._broken:
+            raise OSError("cannot close")
+
+
+def model(name: str, kind: TaskType = TaskType.IMAGE) -> Model:
+    """A model of that name."""
+    return Model(name=name, type=kind, params=Params, timeout_s=60.0)
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        ("plugin_import_error", "ImportError: no module named 'its_sdk'"),
+        ("plugin_not_there", "ModuleNotFoundError"),
+        ("plugin_exits", "SystemExit: this plugin needs Windows"),
+        ("plugin_raising", "RuntimeError: no luck"),
+        ("plugin_misspelt", "register_provider"),
+        ("plugin_unmarked", "no hook register_providers"),
+        ("plugin_wrong_answer", "not a polyrelay.Provider"),
+        ("plugin_no_list", "TypeError"),
+    ],
+)
+def test_a_broken_plugin_is_left_out_and_named(module: str, reason: str) -> None:
+    """Whatever is wrong with a plugin, those before and after it are served, and the report says what is wrong."""
+    found = [entry("first", "plugin_good"), entry("broken", module), entry("last", "providers.openai")]
+
+    registry = load_registry(Env({"GOOD_NAME": "first"}), found)
+
+    assert list(registry.providers) == ["first", "openai"]
+    reports = {report.name: report for report in registry.reports}
+    assert reason in (reports["broken"].error or "")
+    assert reports["broken"].providers == ()
+    assert (reports["first"].error, reports["first"].providers) == (None, ("first",))
+
+
+def test_a_name_is_given_once() -> None:
+    """Of two plugins with a provider of the same name the first one keeps it; the report names the second."""
+    registry = load_registry(Env({}), [entry("one", "plugin_good"), entry("two", "plugin_good")])
+
+    assert [report.error for report in registry.reports] == [
+        None,
+        "ValueError: a provider named 'good' is registered already",
+    ]
+    assert list(registry.providers) == ["good"]
+
+
+def test_a_request_goes_to_the_service_of_its_model() -> None:
+    """A route has provider, model and service."""
+    one, two = Answering(model("a")), Answering(model("b"))
+    registry = Registry([Provider("p", [one, two])])
+
+    route = registry.route("p", "b")
+
+    assert (route.provider.name, route.model.name, route.service, route.unavailable) == ("p", "b", two, None)
+
+
+def test_an_unknown_name_says_which_ones_there_are() -> None:
+    """An unknown provider or model names what came and what is allowed."""
+    registry = Registry([Provider("p", [Answering(model("b"), model("a"))]), Provider("q", [])])
+
+    with pytest.raises(UnknownProvider, match="allowed: p, q") as provider:
+        registry.route("x", "a")
+    with pytest.raises(UnknownModel, match="allowed: a, b") as unknown:
+        registry.route("p", "x")
+    assert (provider.value.details[0].value, unknown.value.details[0].field) == ("x", "model")
+    with pytest.raises(UnknownModel, match="allowed: none"):
+        registry.route("q", "x")
+
+
+def test_a_model_of_another_type_is_refused() -> None:
+    """A model that makes something else names those that make what is wanted."""
+    registry = Registry([Provider("p", [Answering(model("pic"), model("film", TaskType.VIDEO))])])
+
+    with pytest.raises(UnknownModel, match="makes video, not image; allowed: pic"):
+        registry.route_for("p", "film", TaskType.IMAGE)
+    assert registry.route_for("p", "pic", TaskType.IMAGE).model.name == "pic"
+
+
+def test_a_disabled_model_takes_no_new_task() -> None:
+    """A model without credentials is routed for tasks that are open, and refuses new ones with the reason."""
+    registry = Registry([Provider("p", [Disabled(models=[model("a")], reason="KEY is not set")])])
+
+    assert registry.route("p", "a").unavailable == "KEY is not set"
+    with pytest.raises(ProviderUnavailable, match="p cannot serve a here: KEY is not set"):
+        registry.route_for("p", "a", TaskType.IMAGE)
+
+
+async def test_every_service_is_closed() -> None:
+    """A service that fails to close keeps no other one open."""
+    services = [Answering(model("a"), broken=True), Answering(model("b")), Answering(model("c"))]
+    registry = Registry([Provider("p", services[:2]), Provider("q", services[2:])])
+
+    await registry.aclose()
+
+    assert [service.closed for service in services] == [True, True, True]
