@@ -5,7 +5,9 @@ What can go wrong inside the server. The API renders each class with its code an
     ├── ConfigurationError      stops the start
     ├── InvalidRequest          the caller's input; carries a detail for each field
     ├── UnknownProvider, UnknownModel, ProviderUnavailable
-    ├── TaskNotFound
+    ├── TaskNotFound, FileNotFound, DuplicateTask
+    ├── NotPossible             the task is not in a state for that
+    ├── QueueFull               too many tasks wait; come back later
     ├── Stale                   another writer was first
     └── StoreUnavailable, QueueUnavailable
 """
@@ -89,6 +91,27 @@ class FileNotFound(PolyrelayError):
     """There is no stored file of that name."""
 
     code = "file_not_found"
+
+
+class NotPossible(PolyrelayError):
+    """The task is not in a state in which that can be done; the text says in which it is."""
+
+    code = "not_possible"
+
+
+class QueueFull(PolyrelayError):
+    """
+    As many tasks wait for the provider as are allowed to.
+
+    Attributes:
+        retry_after_s: When to come back, in whole seconds.
+    """
+
+    code = "queue_full"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class DuplicateTask(PolyrelayError):

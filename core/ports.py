@@ -85,6 +85,22 @@ class TaskRepository(Protocol):
             Stale: Somebody else wrote first; read again and decide again.
         """
 
+    async def request_cancel(self, task_id: str, *, at: datetime) -> Task:
+        """
+        Note that the caller wants the task cancelled, without a new version, so that no step under way is lost.
+
+        Only an open task is noted, and only the first wish; answers the task as it then stands.
+
+        Raises:
+            TaskNotFound: There is no such task.
+        """
+
+    async def count_pending(self, provider: str, *, limit: int) -> int:
+        """How many tasks that name that provider are pending, counted up to `limit`."""
+
+    async def submitted(self, *, after: str = "", limit: int = 1000) -> Sequence[Task]:
+        """Tasks in `submitting` or `waiting`, in order of id, above `after`: those that hold gates."""
+
     async def delete(self, task: Task) -> None:
         """
         Remove a task and its input, if its stored version is `task.version`.
@@ -104,6 +120,13 @@ class TaskRepository(Protocol):
 
     async def ping(self) -> None:
         """Answer if the database does."""
+
+
+class Locks(Protocol):
+    """Lets one of many processes do a periodic job. Raises `StoreUnavailable`."""
+
+    async def take(self, name: str, *, for_s: float) -> bool:
+        """Whether the caller may do that job now; for `for_s` seconds nobody else may."""
 
 
 class WakeQueue(Protocol):

@@ -64,7 +64,7 @@ FINAL: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 OPEN: Final = frozenset(State) - FINAL
 
 MOVES: Final[Mapping[State, frozenset[State]]] = {
-    State.PENDING: frozenset({State.SUBMITTING, State.FAILED, State.CANCELLED}),
+    State.PENDING: frozenset({State.PENDING, State.SUBMITTING, State.FAILED, State.CANCELLED}),
     State.SUBMITTING: frozenset(
         {State.WAITING, State.STORING, State.COMPLETED, State.FAILED, State.PENDING, State.CANCELLED}
     ),
@@ -162,6 +162,21 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     size_bytes: int | None = None
 
 
+class Choice(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    Whom to ask where the choices before it cannot take the task.
+
+    Attributes:
+        provider: Whom to ask.
+        model: For which model.
+        params: Params that differ for this model; null leaves one out.
+    """
+
+    provider: str
+    model: str
+    params: dict[str, Any] = {}
+
+
 class Task(Struct, frozen=True, kw_only=True):
     """
     What a caller created, without its input, which is stored beside it and never changes.
@@ -174,6 +189,8 @@ class Task(Struct, frozen=True, kw_only=True):
         provider: Whom the caller asked for.
         model: Which model the caller asked for.
         user_id: The caller's word for whose task it is.
+        fallbacks: Whom to ask instead, in order, while it is certain that nobody accepted the task.
+        choice: Who is asked next: 0 is `provider` and `model`, 1 the first fallback.
         priority: How soon it is looked at, relative to others.
         prompt: The prompt's first 500 characters, for lists.
         metadata: The caller's own, handed back as it came.
@@ -183,6 +200,8 @@ class Task(Struct, frozen=True, kw_only=True):
         wake_at: When somebody must look at it next; None when final.
         lease: Who works on it just now.
         attempts: All submissions, oldest first.
+        attempts_before: How many of them were made before the latest explicit retry.
+        cancel_requested: When the caller asked to cancel it. `TaskRepository.request_cancel` alone writes it.
         results: Once completed; while storing, the vendor's links.
         usage: What the vendor counted.
         progress: 0.0 to 1.0, where the vendor says.
@@ -196,6 +215,8 @@ class Task(Struct, frozen=True, kw_only=True):
     provider: str
     model: str
     user_id: str
+    fallbacks: tuple[Choice, ...] = ()
+    choice: int = 0
     priority: Priority = Priority.DEFAULT
     prompt: str | None = None
     metadata: dict[str, Any] = {}
@@ -205,10 +226,17 @@ class Task(Struct, frozen=True, kw_only=True):
     wake_at: datetime | None = None
     lease: Lease | None = None
     attempts: tuple[Attempt, ...] = ()
+    attempts_before: int = 0
+    cancel_requested: datetime | None = None
     results: tuple[Result, ...] = ()
     usage: Usage | None = None
     progress: float | None = None
     failure: Failure | None = None
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """Whom to ask, in order: what the caller asked for, then the fallbacks."""
+        return (Choice(provider=self.provider, model=self.model), *self.fallbacks)
 
     @property
     def status(self) -> Status:

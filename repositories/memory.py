@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from core.clock import to_milliseconds, utc_now
 from core.errors import DuplicateTask, FileNotFound, QueueUnavailable, Stale, StoreUnavailable, TaskNotFound
 from core.ports import Clock, StoredFile, TaskPage, TaskQuery
-from core.tasks import Result, Task, TaskInput, TaskSummary
+from core.tasks import Result, State, Task, TaskInput, TaskSummary
 from repositories.result_names import checked
 from repositories.task_documents import Document, decode_input, document_of, encode_input, task_of
 
@@ -56,7 +56,28 @@ class MemoryTaskRepository:
         """As `TaskRepository.save`."""
         self._check()
         self._check_version(task, task.version - 1)
-        self._documents[task.id] = document_of(task)
+        wish = self._documents[task.id].get("cancel_requested")
+        self._documents[task.id] = document_of(structs.replace(task, cancel_requested=wish))
+
+    async def request_cancel(self, task_id: str, *, at: datetime) -> Task:
+        """As `TaskRepository.request_cancel`."""
+        self._check()
+        document = _found(self._documents, task_id)
+        if not State(document["state"]).final:
+            document.setdefault("cancel_requested", at)
+        return await self.get(task_id)
+
+    async def count_pending(self, provider: str, *, limit: int) -> int:
+        """As `TaskRepository.count_pending`."""
+        self._check()
+        pending = [t for t in self._newest_first() if t.state is State.PENDING and t.provider == provider]
+        return min(len(pending), limit)
+
+    async def submitted(self, *, after: str = "", limit: int = 1000) -> Sequence[Task]:
+        """As `TaskRepository.submitted`."""
+        self._check()
+        holding = [t for t in self._newest_first() if t.state in {State.SUBMITTING, State.WAITING} and t.id > after]
+        return sorted(holding, key=lambda task: task.id)[:limit]
 
     async def delete(self, task: Task) -> None:
         """As `TaskRepository.delete`."""

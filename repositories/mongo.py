@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from core.errors import DuplicateTask, Stale, TaskNotFound
 from core.ports import TaskPage, TaskQuery
-from core.tasks import Task, TaskInput
+from core.tasks import OPEN, State, Task, TaskInput
 from repositories.mongo_client import Database, connect_mongo, initiate_replica_set, server_of, store_errors
 from repositories.task_documents import (
     SUMMARY,
@@ -136,6 +136,26 @@ class MongoTaskRepository:
             done = await self._tasks.update_one({"_id": task.id, "version": task.version - 1}, update_of(task))
         if not done.matched_count:
             raise Stale(f"task {task.id} is no longer at version {task.version - 1}")
+
+    async def request_cancel(self, task_id: str, *, at: datetime) -> Task:
+        """As `TaskRepository.request_cancel`."""
+        wish = {"_id": task_id, "state": {"$in": sorted(OPEN)}, "cancel_requested": {"$exists": False}}
+        with self._errors():
+            await self._tasks.update_one(wish, {"$set": {"cancel_requested": at}})
+        return await self.get(task_id)
+
+    async def count_pending(self, provider: str, *, limit: int) -> int:
+        """As `TaskRepository.count_pending`."""
+        pending = {"state": State.PENDING.value, "provider": provider}
+        with self._errors():
+            return int(await self._tasks.count_documents(pending, limit=limit, hint="tasks_in_state"))
+
+    async def submitted(self, *, after: str = "", limit: int = 1000) -> Sequence[Task]:
+        """As `TaskRepository.submitted`."""
+        conditions = {"_id": {"$gt": after}, "state": {"$in": [State.SUBMITTING.value, State.WAITING.value]}}
+        with self._errors():
+            cursor = self._tasks.find(conditions, WITHOUT_INPUT).sort("_id", ASCENDING).hint("tasks_in_state")
+            return [task_of(document) async for document in cursor.limit(limit)]
 
     async def delete(self, task: Task) -> None:
         """As `TaskRepository.delete`; a task that was removed is stale, too."""

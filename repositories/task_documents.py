@@ -2,9 +2,9 @@
 How a task looks in MongoDB.
 
 The document has the fields of `Task` under their names, with `_id` for `id`, times as dates, and nothing where a
-field is None or empty. Two fields are JSON texts instead, because BSON cannot hold every JSON value (big integers,
-`$ref`, NUL in a key): `metadata`, and `input`, which is not part of `Task`. A large input lies in GridFS, and
-`input_file` names it.
+field is None or empty. Three fields are JSON texts instead, because BSON cannot hold every JSON value (big integers,
+`$ref`, NUL in a key): `metadata`, `fallbacks`, and `input`, which is not part of `Task`. A large input lies in GridFS,
+and `input_file` names it. `cancel_requested` is written by a request to cancel and never by a save.
 """
 
 from datetime import datetime
@@ -21,7 +21,9 @@ Document: TypeAlias = dict[str, Any]
 
 # A field that was renamed or dropped stays in old documents, and a newer server's field in ours: both are let be.
 _FIELDS: Final = tuple(field.name for field in structs.fields(Task) if field.name != "id")
-_COLLECTIONS: Final = frozenset({"metadata", "attempts", "results"})
+_SAVED: Final = tuple(name for name in _FIELDS if name != "cancel_requested")
+_COLLECTIONS: Final = frozenset({"metadata", "fallbacks", "attempts", "results"})
+_JSON: Final = ("metadata", "fallbacks")
 
 WITHOUT_INPUT: Final = {"input": 0, "input_file": 0}
 """Projection of what `task_of` needs."""
@@ -39,24 +41,23 @@ def document_of(task: Task) -> Document:
     for name, value in _builtins(task).items():
         if name in _FIELDS and value is not None and not (name in _COLLECTIONS and not value):
             document[name] = value
-    if task.metadata:
-        document["metadata"] = msgspec.json.encode(task.metadata).decode()
+    for name in document.keys() & _JSON:
+        document[name] = msgspec.json.encode(document[name]).decode()
     return document
 
 
 def update_of(task: Task) -> Document:
     """The update that turns the stored document into the task's, and leaves its input alone."""
-    document = document_of(task)
-    del document["_id"]
-    absent = {name: "" for name in _FIELDS if name not in document}
+    document = {name: value for name, value in document_of(task).items() if name in _SAVED}
+    absent = {name: "" for name in _SAVED if name not in document}
     return {"$set": document, "$unset": absent} if absent else {"$set": document}
 
 
 def task_of(document: Document) -> Task:
     """The task of a document."""
     fields = {**document, "id": document["_id"]}
-    if "metadata" in document:
-        fields["metadata"] = msgspec.json.decode(document["metadata"])
+    for name in document.keys() & _JSON:
+        fields[name] = msgspec.json.decode(document[name])
     return msgspec.convert(fields, Task)
 
 

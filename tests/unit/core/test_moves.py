@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 # Written out a second time, from the design, so that a slip in the code's table is seen.
 ARROWS = {
-    "pending": "submitting failed cancelled",
+    "pending": "pending submitting failed cancelled",
     "submitting": "waiting storing completed failed pending cancelled",
     "waiting": "waiting storing completed failed pending cancelled",
     "storing": "storing completed failed",

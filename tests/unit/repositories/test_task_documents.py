@@ -54,7 +54,7 @@ def test_a_field_of_a_newer_server_is_overlooked() -> None:
     """Two versions may run side by side: an unknown field, at the top or inside, is no error."""
     task = a_full_task()
     document = document_of(task)
-    document["priority"] = "critical"
+    document["colour"] = "red"
     document["attempts"][0]["account"] = "a-1"
 
     assert task_of(document) == task
