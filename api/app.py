@@ -26,7 +26,8 @@ from core.registry import load_registry
 from core.settings import Settings, read_settings
 from repositories.mongo import MongoTaskRepository
 from repositories.mongo_client import connect_mongo
-from repositories.queue import ArqWakeQueue, connect_queue
+from repositories.queue import connect_queue
+from repositories.queue_claims import wake_queue
 from repositories.results import connect_results
 from services.accept import Accept
 from services.remove import Remove
@@ -106,7 +107,7 @@ def _create(settings: Settings) -> Litestar:
     redis = connect_queue(settings.redis_url)
     parts = Parts(
         tasks=tasks,
-        queue=ArqWakeQueue(redis),
+        queue=wake_queue(redis, settings.queue_engine),
         results=connect_results(settings.results_url),
         registry=load_registry(settings.env),
     )

@@ -1,12 +1,12 @@
 """What the server needs from the outside world; `repositories/` has the adapters."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from core.tasks import Status, Task, TaskInput, TaskSummary
+from core.tasks import Priority, Status, Task, TaskInput, TaskSummary
 from polyrelay import TaskType
 
 Clock: TypeAlias = Callable[[], datetime]
@@ -46,6 +46,14 @@ class TaskPage(Struct, frozen=True, kw_only=True):
 
     tasks: tuple[TaskSummary, ...]
     total: int
+
+
+class OverdueTask(Struct, frozen=True, kw_only=True):
+    """A task that somebody should have looked at: which, when, and in which queue."""
+
+    id: str
+    wake_at: datetime
+    priority: Priority
 
 
 class TaskRepository(Protocol):
@@ -109,14 +117,14 @@ class TaskRepository(Protocol):
             Stale: Somebody else wrote first.
         """
 
-    async def renew(self, *, owner: str, until: datetime) -> None:
-        """Prolong every lease that `owner` holds: one write, which changes no version. Moves `wake_at` along."""
+    async def renew(self, *, owners: Collection[str], until: datetime) -> None:
+        """Prolong every lease that these hold: one write, which changes no version. Moves `wake_at` along."""
 
     async def page(self, query: TaskQuery) -> TaskPage:
         """One page of a list."""
 
-    async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[str]:
-        """Ids of open tasks that somebody should have looked at before that moment, in order of id, above `after`."""
+    async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[OverdueTask]:
+        """Open tasks that somebody should have looked at before that moment, in order of id, above `after`."""
 
     async def ping(self) -> None:
         """Answer if the database does."""
@@ -129,15 +137,34 @@ class Locks(Protocol):
         """Whether the caller may do that job now; for `for_s` seconds nobody else may."""
 
 
+class Wake(Struct, frozen=True, kw_only=True):
+    """Look at that task at that moment, or at once where it is past."""
+
+    task_id: str
+    at: datetime
+    priority: Priority = Priority.DEFAULT
+
+
 class WakeQueue(Protocol):
     """Tells workers to look at a task. It may lose or repeat a wake; the record decides what is done."""
 
-    async def wake(self, task_id: str, *, at: datetime) -> None:
+    async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
         """
         Have a worker look at the task at that moment, or at once where it is past.
 
+        The same moment again adds nothing while the first has not begun, so a wake for a task's `wake_at` may be
+        repeated freely.
+
         Raises:
             QueueUnavailable: Redis cannot be reached.
+        """
+
+    async def wake_many(self, wakes: Sequence[Wake]) -> None:
+        """
+        As `wake`, for all of them.
+
+        Raises:
+            QueueUnavailable: Redis cannot be reached; some may be queued.
         """
 
     async def ping(self) -> None:

@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from msgspec import Struct, structs
 
 from core.errors import ConfigurationError
+from core.tasks import Priority
 from core.units import seconds, size_bytes
 from polyrelay import Env, Secret
 
@@ -20,6 +21,7 @@ __all__ = ["Settings", "read_settings", "seconds"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
 ResultCopies = Literal["copy", "link"]
+QueueEngine = Literal["claim", "arq"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -37,6 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         results_url: Where files of results are kept: a folder, or s3://bucket/prefix.
         results: `copy` keeps a copy of each result; `link` hands out the vendor's links, which expire.
         worker_concurrency: Steps that one worker runs at once.
+        worker_priorities: Which tasks a worker serves.
+        queue_engine: How workers find work: `claim` is woken by it, `arq` is plain arq, which polls.
         lease_s: How long a silent worker keeps a task, such as 30s.
         reconcile_s: How often lost wakes are looked for.
         shutdown_grace_s: How long a stopping process waits for what it is doing.
@@ -65,6 +69,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     results_url: str = ".polyrelay/results"
     results: ResultCopies = "copy"
     worker_concurrency: int = 10
+    worker_priorities: tuple[Priority, ...] = tuple(Priority)
+    queue_engine: QueueEngine = "claim"
     lease_s: float = 30.0
     reconcile_s: float = 10.0
     shutdown_grace_s: float = 30.0
@@ -188,6 +194,13 @@ def _word(kind: Any) -> Callable[[str], str]:
     return parse
 
 
+def _priorities(text: str) -> tuple[Priority, ...]:
+    words = {word.strip().lower() for word in text.split(",")}
+    if not words <= set(Priority):
+        raise ValueError(f"one or more of {', '.join(Priority)}, separated by commas")
+    return tuple(priority for priority in Priority if priority in words)
+
+
 def _body_size(text: str) -> int:
     value = size_bytes(text)
     if not 1024 <= value <= 2**30:
@@ -208,6 +221,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "results_url": str,
     "results": _word(ResultCopies),
     "worker_concurrency": _number(1, 1000),
+    "worker_priorities": _priorities,
+    "queue_engine": _word(QueueEngine),
     "lease_s": _duration(1, 3600),
     "reconcile_s": _duration(0.2, 3600),
     "shutdown_grace_s": _duration(0, 3600),

@@ -1,16 +1,16 @@
 """Twins of the adapters that live in this process's memory: for tests, and for nothing else."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from core.clock import to_milliseconds, utc_now
 from core.errors import DuplicateTask, FileNotFound, QueueUnavailable, Stale, StoreUnavailable, TaskNotFound
-from core.ports import Clock, StoredFile, TaskPage, TaskQuery
-from core.tasks import Result, State, Task, TaskInput, TaskSummary
+from core.ports import Clock, OverdueTask, StoredFile, TaskPage, TaskQuery, Wake
+from core.tasks import Priority, Result, State, Task, TaskInput, TaskSummary
 from repositories.result_names import checked
 from repositories.task_documents import Document, decode_input, document_of, encode_input, task_of
 
@@ -86,11 +86,12 @@ class MemoryTaskRepository:
         del self._documents[task.id]
         del self._inputs[task.id]
 
-    async def renew(self, *, owner: str, until: datetime) -> None:
+    async def renew(self, *, owners: Collection[str], until: datetime) -> None:
         """As `TaskRepository.renew`."""
         self._check()
         for document in self._documents.values():
-            if document.get("lease", {}).get("owner") == owner:
+            owner = document.get("lease", {}).get("owner")
+            if owner in owners:
                 document |= {"lease": {"owner": owner, "until": until}, "wake_at": until}
 
     async def page(self, query: TaskQuery) -> TaskPage:
@@ -101,11 +102,11 @@ class MemoryTaskRepository:
         shown = islice(older, query.offset, query.offset + query.limit)
         return TaskPage(tasks=tuple(map(_summary_of, shown)), total=len(wanted))
 
-    async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[str]:
+    async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[OverdueTask]:
         """As `TaskRepository.overdue`."""
         self._check()
         late = (
-            task_id
+            _overdue(document)
             for task_id, document in sorted(self._documents.items())
             if task_id > after and "wake_at" in document and document["wake_at"] < before
         )
@@ -131,13 +132,6 @@ class MemoryTaskRepository:
             raise Stale(f"task {task.id} is no longer at version {version}")
 
 
-class Wake(Struct, frozen=True, kw_only=True):
-    """One wake: look at that task at that moment."""
-
-    task_id: str
-    at: datetime
-
-
 class MemoryWakeQueue:
     """
     Wakes in a list.
@@ -154,13 +148,18 @@ class MemoryWakeQueue:
         self.history: list[Wake] = []
         self._clock = clock
 
-    async def wake(self, task_id: str, *, at: datetime) -> None:
+    async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
         """As `WakeQueue.wake`."""
+        await self.wake_many([Wake(task_id=task_id, at=at, priority=priority)])
+
+    async def wake_many(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.wake_many`."""
         self._check()
-        self.history.append(Wake(task_id=task_id, at=at))
-        wake = Wake(task_id=task_id, at=to_milliseconds(max(at, self._clock())).astimezone(UTC))
-        if wake not in self.wakes:
-            self.wakes.append(wake)
+        self.history += wakes
+        for given in wakes:
+            wake = structs.replace(given, at=to_milliseconds(given.at).astimezone(UTC))
+            if wake not in self.wakes:
+                self.wakes.append(wake)
 
     async def ping(self) -> None:
         """As `WakeQueue.ping`."""
@@ -246,6 +245,11 @@ def _matches(task: Task, query: TaskQuery) -> bool:
         and query.status in {None, task.status}
         and query.provider in {None, task.provider}
     )
+
+
+def _overdue(document: Document) -> OverdueTask:
+    priority = Priority(document.get("priority", Priority.DEFAULT))
+    return OverdueTask(id=document["_id"], wake_at=document["wake_at"], priority=priority)
 
 
 def _summary_of(task: Task) -> TaskSummary:

@@ -1,7 +1,7 @@
 """Tasks in MongoDB, on motor."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,8 +12,8 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from core.errors import DuplicateTask, Stale, TaskNotFound
-from core.ports import TaskPage, TaskQuery
-from core.tasks import OPEN, State, Task, TaskInput
+from core.ports import OverdueTask, TaskPage, TaskQuery
+from core.tasks import OPEN, Priority, State, Task, TaskInput
 from repositories.mongo_client import Database, connect_mongo, initiate_replica_set, server_of, store_errors
 from repositories.task_documents import (
     SUMMARY,
@@ -168,10 +168,11 @@ class MongoTaskRepository:
             if "input_file" in document:
                 await self._remove_input(document["input_file"])
 
-    async def renew(self, *, owner: str, until: datetime) -> None:
+    async def renew(self, *, owners: Collection[str], until: datetime) -> None:
         """As `TaskRepository.renew`."""
+        held = {"lease.owner": {"$in": list(owners)}}
         with self._errors():
-            await self._tasks.update_many({"lease.owner": owner}, {"$set": {"lease.until": until, "wake_at": until}})
+            await self._tasks.update_many(held, {"$set": {"lease.until": until, "wake_at": until}})
 
     async def page(self, query: TaskQuery) -> TaskPage:
         """As `TaskRepository.page`."""
@@ -180,12 +181,12 @@ class MongoTaskRepository:
             documents, total = await asyncio.gather(self._page(conditions, query), self._count(conditions, query))
         return TaskPage(tasks=tuple(map(summary_of, documents)), total=total)
 
-    async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[str]:
+    async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[OverdueTask]:
         """As `TaskRepository.overdue`."""
         conditions = {"_id": {"$gt": after}, "wake_at": {"$lt": before}}
         with self._errors():
-            cursor = self._tasks.find(conditions, {"_id": 1}).sort("_id", ASCENDING).hint("open_tasks").limit(limit)
-            return [document["_id"] async for document in cursor]
+            cursor = self._tasks.find(conditions, {"wake_at": 1, "priority": 1}).sort("_id", ASCENDING)
+            return [_overdue(document) async for document in cursor.hint("open_tasks").limit(limit)]
 
     async def ping(self) -> None:
         """As `TaskRepository.ping`."""
@@ -227,3 +228,8 @@ class MongoTaskRepository:
 
     def _errors(self) -> Any:
         return store_errors(server_of(self._database))
+
+
+def _overdue(document: Document) -> OverdueTask:
+    priority = Priority(document.get("priority", Priority.DEFAULT))
+    return OverdueTask(id=document["_id"], wake_at=document["wake_at"], priority=priority)

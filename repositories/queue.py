@@ -1,7 +1,7 @@
-"""Wakes in Redis, in arq's format."""
+"""Wakes in Redis, in arq's format, as arq itself writes them."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,10 +13,12 @@ from redis.exceptions import RedisError
 
 from core.clock import utc_now
 from core.errors import ConfigurationError, QueueUnavailable
+from core.ports import Wake
+from core.tasks import Priority
 from polyrelay import Secret
 
-QUEUE_NAME: Final = "polyrelay:wakes"
-"""The sorted set that workers read."""
+QUEUE_NAMES: Final[Mapping[Priority, str]] = {priority: f"polyrelay:wakes:{priority}" for priority in Priority}
+"""The sorted sets that workers read."""
 
 WAKE_FUNCTION: Final = "advance"
 """The name under which a worker registers `async def advance(ctx, task_id)`."""
@@ -24,7 +26,8 @@ WAKE_FUNCTION: Final = "advance"
 WAKE_KEPT: Final = timedelta(days=7)
 """How long a wake that no worker takes is kept after its time; then the record's `wake_at` brings it back."""
 
-_IDS_TRIED: Final = 20
+IDS_TRIED: Final = 20
+"""So many wakes of one task for one millisecond may run at once."""
 
 
 def serialize(job: dict[str, Any]) -> bytes:
@@ -66,7 +69,12 @@ def connect_queue(
             "REDIS_URL is not a Redis URL; expected redis://[user:password@]host:port/number, "
             "user and password percent-encoded"
         ) from None
-    return ArqRedis(pool, job_serializer=serialize, job_deserializer=deserialize, default_queue_name=QUEUE_NAME)
+    return ArqRedis(
+        pool,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        default_queue_name=QUEUE_NAMES[Priority.DEFAULT],
+    )
 
 
 class ArqWakeQueue:
@@ -80,53 +88,72 @@ class ArqWakeQueue:
         self._redis = redis
         self._clock = clock
 
-    async def wake(self, task_id: str, *, at: datetime) -> None:
+    async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
         """
         As `WakeQueue.wake`.
 
         arq drops a job whose id exists, also while that job runs, and a running job may have read the record before
         the caller changed it. So a dropped one counts only if it has not begun; otherwise the next id is taken.
         """
-        due = max(at, self._clock())
-        with _queue_errors(self._redis):
-            for later in range(_IDS_TRIED):
-                if await self._enqueue(task_id, due, later=later):
+        wake = Wake(task_id=task_id, at=at, priority=priority)
+        with queue_errors(self._redis):
+            for later in range(IDS_TRIED):
+                if await self._enqueue(wake, later=later):
                     return
         raise QueueUnavailable(f"Redis did not take a wake of task {task_id}")
 
+    async def wake_many(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.wake_many`."""
+        for wake in wakes:
+            await self.wake(wake.task_id, at=wake.at, priority=wake.priority)
+
     async def ping(self) -> None:
         """As `WakeQueue.ping`."""
-        with _queue_errors(self._redis):
+        with queue_errors(self._redis):
             await self._redis.ping()
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _enqueue(self, task_id: str, due: datetime, *, later: int) -> bool:
-        job_id = f"{task_id}:{_milliseconds(due) + later}"
+    async def _enqueue(self, wake: Wake, *, later: int) -> bool:
+        job_id = f"{wake.task_id}:{milliseconds(wake.at) + later}"
+        queue_name = QUEUE_NAMES[wake.priority]
         job = await self._redis.enqueue_job(
-            WAKE_FUNCTION, task_id, _job_id=job_id, _defer_until=due, _expires=due - self._clock() + WAKE_KEPT
+            WAKE_FUNCTION,
+            wake.task_id,
+            _job_id=job_id,
+            _queue_name=queue_name,
+            _defer_until=wake.at,
+            _expires=kept_for(wake, self._clock()),
         )
-        return job is not None or await self._will_run(job_id)
+        return job is not None or await self._will_run(job_id, queue_name)
 
-    async def _will_run(self, job_id: str) -> bool:
+    async def _will_run(self, job_id: str, queue_name: str) -> bool:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.exists(job_key_prefix + job_id)
+            pipe.zscore(queue_name, job_id)
             pipe.exists(in_progress_key_prefix + job_id)
-            queued, running = await pipe.execute()
-        return bool(queued and not running)
+            stored, place, running = await pipe.execute()
+        return bool(stored and place is not None and not running)
+
+
+def kept_for(wake: Wake, now: datetime) -> timedelta:
+    """How long a wake's job is kept from now."""
+    return max(wake.at - now, timedelta()) + WAKE_KEPT
+
+
+def milliseconds(moment: datetime) -> int:
+    """A moment as the queue has it: since 1970, in UTC."""
+    return (moment.astimezone(UTC) - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
 @contextlib.contextmanager
-def _queue_errors(redis: ArqRedis) -> Iterator[None]:
+def queue_errors(redis: ArqRedis) -> Iterator[None]:
+    """Turns the errors of a lost Redis into `QueueUnavailable`; the text names the server and no credentials."""
     try:
         yield
     except (RedisError, OSError) as error:
         options = redis.connection_pool.connection_kwargs
         server = options.get("path") or f"{options.get('host')}:{options.get('port')}"
         raise QueueUnavailable(f"Redis at {server} cannot be reached: {str(error) or type(error).__name__}") from error
-
-
-def _milliseconds(moment: datetime) -> int:
-    return (moment.astimezone(UTC) - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)

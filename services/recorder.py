@@ -61,7 +61,7 @@ class Recorder:
         if task.wake_at is None or task.lease is not None:
             return
         try:
-            await self._queue.wake(task.id, at=task.wake_at)
+            await self._queue.wake(task.id, at=task.wake_at, priority=task.priority)
         except QueueUnavailable as error:
             log.warning("wake_not_queued", reason=str(error))
 

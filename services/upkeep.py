@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from core.errors import QueueUnavailable, StoreUnavailable
-from core.ports import Clock, TaskRepository, WakeQueue
+from core.ports import Clock, OverdueTask, TaskRepository, Wake, WakeQueue
 from services.leases import Leases
 
 _PAGE: Final = 200
@@ -43,9 +43,11 @@ class Upkeep:
 
     async def renew(self) -> None:
         """Prolong the leases of what runs in this worker, and no other: work that broke off must be taken up again."""
+        owners = self._leases.owners
+        if not owners:
+            return
         try:
-            for owner in self._leases.owners:
-                await self._tasks.renew(owner=owner, until=self._clock() + self._lease)
+            await self._tasks.renew(owners=owners, until=self._clock() + self._lease)
         except StoreUnavailable as error:
             log.warning("leases_not_renewed", reason=str(error))
 
@@ -55,11 +57,15 @@ class Upkeep:
         before = self._clock() - self._patience
         try:
             while page := await self._tasks.overdue(before=before, after=after, limit=_PAGE):
-                for task_id in page:
-                    await self._queue.wake(task_id, at=self._clock())
-                found, after = found + len(page), page[-1]
+                await self._queue.wake_many([_wake_of(task) for task in page])
+                found, after = found + len(page), page[-1].id
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("reconcile_cut_short", reason=str(error))
         if found:
             log.info("wakes_repaired", tasks=found)
         return found
+
+
+def _wake_of(task: OverdueTask) -> Wake:
+    """The wake that was lost, for the moment it was for: where it is not lost but late, nothing is added."""
+    return Wake(task_id=task.id, at=task.wake_at, priority=task.priority)

@@ -1,15 +1,19 @@
 """arq as the engine: takes wakes from Redis and runs one step for each, surviving Redis being away."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
 
 import structlog
 from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
 from arq.worker import Retry, Worker, func
 
+from core.claims import Claims
 from core.errors import StoreUnavailable
+from core.priorities import shares
+from core.tasks import Priority
+from worker.claims import ClaimingWorker
 
 _LONGEST_STEP_S: Final = 24 * 3600
 _LOCK_S: Final = 60
@@ -18,14 +22,15 @@ _PAUSE_S: Final = 1.0
 
 log = structlog.get_logger("polyrelay.worker")
 
-Step = Callable[[str], Awaitable[None]]
+Step: TypeAlias = Callable[[str], Awaitable[None]]
+"""One step of the task of that id."""
 
 
-class _Claims(Worker):
-    """arq's worker, whose claiming of wakes can be waited for."""
+class PollingWorker(Worker):
+    """arq's worker as it is, but that its claiming of wakes can be waited for."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.claiming = asyncio.Lock()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
@@ -43,53 +48,45 @@ class _Claims(Worker):
 
 class Engine:
     """
-    Runs `step(task_id)` for each wake.
+    Runs a step for each wake; see `claim_engine` and `arq_engine`.
 
     Args:
-        redis: arq's connection, whose (de)serializer and queue name are used.
-        step: One step of one task.
-        concurrency: Steps that run at once.
-        poll_s: How often the queue is looked at, in seconds.
+        workers: arq's, of one process.
     """
 
-    def __init__(self, redis: ArqRedis, step: Step, *, concurrency: int, poll_s: float = 0.05) -> None:
-        self._step = step
-        self._arq = _Claims(
-            functions=[func(cast(WorkerCoroutine, self._advance), name="advance", max_tries=_MANY, keep_result=0)],
-            redis_pool=redis,
-            queue_name=redis.default_queue_name,
-            max_jobs=concurrency,
-            job_timeout=_LONGEST_STEP_S,  # a step has its own time limits; arq must not cut a paid call short
-            keep_result=0,
-            poll_delay=poll_s,
-            handle_signals=False,
-            job_serializer=redis.job_serializer,
-            job_deserializer=redis.job_deserializer,
-            log_results=False,
-        )
-        # A killed worker's wakes are locked that long. A second run of a wake does no harm: the record decides.
-        self._arq.in_progress_timeout_s = _LOCK_S
+    def __init__(self, workers: Sequence[ClaimingWorker | PollingWorker]) -> None:
+        self._workers = workers
 
     @property
     def running(self) -> int:
         """Steps that run just now."""
-        return len(self._unfinished())
+        return sum(len(_unfinished(worker)) for worker in self._workers)
 
     async def run(self) -> None:
         """Take wakes until cancelled."""
-        while True:
-            try:
-                await self._arq.main()
-            except Exception as error:  # whatever a lost connection raises: the worker outlives it
-                log.warning("queue_unavailable", reason=type(error).__name__, again_after_s=_PAUSE_S)
-                await asyncio.sleep(_PAUSE_S)
-                self._arq.free_lost_slots()
+        async with asyncio.TaskGroup() as group:
+            for worker in self._workers:
+                group.create_task(_run(worker))
 
     async def drain(self, *, grace_s: float) -> int:
-        """Take no further wakes, wait for the running steps, and answer how many did not end within `grace_s`."""
-        self._arq.allow_pick_jobs = False
-        async with self._arq.claiming:
-            steps = self._unfinished()
+        """
+        Take no further wakes, wait for the running steps, and answer how many did not end within `grace_s`.
+
+        Wakes of those that did not, and those whose claim was under way, are left to other workers.
+        """
+        for worker in self._workers:
+            worker.allow_pick_jobs = False
+        cut_off = await self._end_steps(grace_s)
+        for worker in self._workers:
+            if isinstance(worker, ClaimingWorker):
+                await worker.give_back()
+        return cut_off
+
+    async def _end_steps(self, grace_s: float) -> int:
+        steps: list[asyncio.Task[Any]] = []
+        for worker in self._workers:
+            async with worker.claiming:
+                steps += _unfinished(worker)
         if not steps:
             return 0
         _, left = await asyncio.wait(steps, timeout=grace_s)
@@ -98,14 +95,81 @@ class Engine:
         await asyncio.gather(*left, return_exceptions=True)
         return len(left)
 
-    def _unfinished(self) -> list[asyncio.Task[Any]]:
-        return [step for step in self._arq.tasks.values() if not step.done()]
 
-    async def _advance(self, _: dict[Any, Any], task_id: str) -> None:
+def claim_engine(redis: ArqRedis, claims: Claims, step: Step, *, concurrency: int) -> Engine:
+    """
+    An engine that claims by weights, and is woken by the queue.
+
+    Args:
+        redis: arq's connection, whose (de)serializer is used.
+        claims: What this worker takes.
+        step: One step of one task.
+        concurrency: Steps that run at once.
+    """
+    return Engine([ClaimingWorker(claims, **_options(redis, step, redis.default_queue_name, concurrency))])
+
+
+def arq_engine(
+    redis: ArqRedis, queues: Mapping[Priority, str], step: Step, *, concurrency: int, poll_s: float = 0.05
+) -> Engine:
+    """
+    An engine of plain arq workers, one for each queue, which share the slots by weight and do not lend them.
+
+    Args:
+        redis: arq's connection, whose (de)serializer is used.
+        queues: The queues to serve.
+        step: One step of one task.
+        concurrency: Steps that run at once; at least one for each queue.
+        poll_s: How often the queues are looked at, in seconds.
+    """
+    workers = [
+        PollingWorker(**_options(redis, step, queues[priority], slots), poll_delay=poll_s)
+        for priority, slots in shares(concurrency, queues).items()
+    ]
+    for worker in workers:
+        # A killed worker's wakes are locked that long. A second run of a wake does no harm: the record decides.
+        worker.in_progress_timeout_s = _LOCK_S
+    return Engine(workers)
+
+
+def _options(redis: ArqRedis, step: Step, queue_name: str, concurrency: int) -> dict[str, Any]:
+    async def advance(_: dict[Any, Any], task_id: str) -> None:
+        await _guarded(step, task_id)
+
+    return {
+        "functions": [func(cast(WorkerCoroutine, advance), name="advance", max_tries=_MANY, keep_result=0)],
+        "redis_pool": redis,
+        "queue_name": queue_name,
+        "max_jobs": concurrency,
+        "job_timeout": _LONGEST_STEP_S,  # a step has its own time limits; arq must not cut a paid call short
+        "keep_result": 0,
+        "handle_signals": False,
+        "job_serializer": redis.job_serializer,
+        "job_deserializer": redis.job_deserializer,
+        "log_results": False,
+    }
+
+
+async def _guarded(step: Step, task_id: str) -> None:
+    try:
+        await step(task_id)
+    except StoreUnavailable as error:
+        log.warning("step_postponed", task_id=task_id, reason=str(error), again_after_s=_PAUSE_S)
+        raise Retry(defer=_PAUSE_S) from error
+    except Exception:  # one task's trouble must not reach the others
+        log.exception("step_failed", task_id=task_id)
+
+
+async def _run(worker: ClaimingWorker | PollingWorker) -> None:
+    while True:
         try:
-            await self._step(task_id)
-        except StoreUnavailable as error:
-            log.warning("step_postponed", task_id=task_id, reason=str(error), again_after_s=_PAUSE_S)
-            raise Retry(defer=_PAUSE_S) from error
-        except Exception:  # one task's trouble must not reach the others
-            log.exception("step_failed", task_id=task_id)
+            await worker.main()
+        except Exception as error:  # whatever a lost connection raises: the worker outlives it
+            log.warning("queue_unavailable", reason=type(error).__name__, again_after_s=_PAUSE_S)
+            await asyncio.sleep(_PAUSE_S)
+            if isinstance(worker, PollingWorker):
+                worker.free_lost_slots()
+
+
+def _unfinished(worker: Worker) -> list[asyncio.Task[Any]]:
+    return [step for step in worker.tasks.values() if not step.done()]

@@ -6,25 +6,27 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import httpx
 import structlog
+from arq.connections import ArqRedis
 
 from core.clock import utc_now
 from core.logs import set_up_logs
 from core.registry import load_registry
 from core.settings import Settings
 from repositories.mongo import MongoTaskRepository, connect_mongo
-from repositories.queue import ArqWakeQueue, connect_queue
+from repositories.queue import QUEUE_NAMES, connect_queue
+from repositories.queue_claims import RedisClaims, wake_queue
 from repositories.results import connect_results
 from services.advance import Advance
 from services.leases import Leases
 from services.results import Results
 from services.upkeep import Upkeep
-from worker.engine import Engine
+from worker.engine import Engine, Step, arq_engine, claim_engine
 from worker.periodic import every
 
 _CANCEL_AGAIN_S: Final = 0.2
@@ -41,7 +43,17 @@ def run(settings: Settings) -> None:
         StoreUnavailable: MongoDB cannot be reached at the start.
     """
     set_up_logs(settings, process="worker")
-    asyncio.run(_work(settings))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_work(settings))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _work(settings: Settings) -> None:
@@ -69,7 +81,7 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
     await tasks.prepare()
     redis = connect_queue(settings.redis_url)
     closing.push_async_callback(redis.aclose)
-    queue = ArqWakeQueue(redis)
+    queue = wake_queue(redis, settings.queue_engine)
     registry = load_registry(settings.env)
     closing.push_async_callback(registry.aclose)
     http = await closing.enter_async_context(httpx.AsyncClient(follow_redirects=True, timeout=httpx.Timeout(60.0)))
@@ -95,7 +107,15 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
         lease_s=settings.lease_s,
         patience_s=settings.reconcile_s / 2,
     )
-    return Engine(redis, advance, concurrency=settings.worker_concurrency), upkeep
+    return _engine(settings, redis, owner, advance), upkeep
+
+
+def _engine(settings: Settings, redis: ArqRedis, owner: str, step: Step) -> Engine:
+    concurrency, priorities = settings.worker_concurrency, settings.worker_priorities
+    if settings.queue_engine == "arq":
+        return arq_engine(redis, {each: QUEUE_NAMES[each] for each in priorities}, step, concurrency=concurrency)
+    claims = RedisClaims(redis, worker=owner, priorities=priorities)
+    return claim_engine(redis, claims, step, concurrency=concurrency)
 
 
 async def _end(tasks: Iterable["asyncio.Task[None]"]) -> None:

@@ -288,7 +288,7 @@ class TaskRepositoryContract:
         await stored(repository, wake_at=NOW)
         await stored(repository, wake_at=None, state=State.COMPLETED)
 
-        assert list(await repository.overdue(before=NOW)) == [late.id]
+        assert [task.id for task in await repository.overdue(before=NOW)] == [late.id]
 
     async def test_a_task_that_ended_is_no_longer_overdue(self, repository: TaskRepository) -> None:
         """Ending drops the wake."""
@@ -311,7 +311,7 @@ class TaskRepositoryContract:
         met: list[str] = []
         while page := await repository.overdue(before=NOW, after=met[-1] if met else "", limit=2):
             assert len(page) <= 2
-            met += page
+            met += [task.id for task in page]
 
         assert met == ids
 

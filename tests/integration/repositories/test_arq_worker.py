@@ -14,8 +14,9 @@ from arq.worker import Worker, func
 from cli.embedded.servers import ValkeyServer, free_port
 from core.clock import utc_now
 from core.errors import QueueUnavailable
+from core.tasks import Priority
 from polyrelay import Secret
-from repositories.queue import QUEUE_NAME, WAKE_FUNCTION, ArqWakeQueue, connect_queue, deserialize, serialize
+from repositories.queue import QUEUE_NAMES, WAKE_FUNCTION, ArqWakeQueue, connect_queue, deserialize, serialize
 from tests.contracts.arq_queue import ReadableArqQueue
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.wake_queue import WakeQueueContract
@@ -43,7 +44,7 @@ async def work_off(redis: ArqRedis, advance: Any) -> Worker:
     """Run an arq worker until nothing is queued, neither now nor for later."""
     worker = Worker(
         functions=[func(advance, name=WAKE_FUNCTION)],
-        queue_name=QUEUE_NAME,
+        queue_name=QUEUE_NAMES[Priority.DEFAULT],
         redis_pool=redis,
         burst=True,
         poll_delay=0.01,
@@ -117,7 +118,7 @@ async def test_a_step_that_fails_leaves_no_key(redis: ArqRedis) -> None:
     worker = await work_off(redis, advance)
 
     assert worker.jobs_failed == 1
-    assert await redis.zcard(QUEUE_NAME) == 0
+    assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 0
     assert await redis.keys("arq:*") == []
 
 
@@ -167,5 +168,5 @@ async def test_more_wakes_at_once_than_connections_all_arrive(redis_url: str) ->
 
     await asyncio.gather(*(queue.wake(f"task_{number}", at=utc_now()) for number in range(200)))
 
-    assert await redis.zcard(QUEUE_NAME) == 200
+    assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 200
     await queue.aclose()

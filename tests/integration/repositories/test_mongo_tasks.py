@@ -170,13 +170,13 @@ async def test_no_piece_of_an_input_outlives_its_task(repository: MongoTaskRepos
 async def test_a_save_keeps_what_a_newer_server_stored(repository: MongoTaskRepository, database: Database) -> None:
     """Two versions may run side by side: a field that we do not know stays."""
     task = await stored(repository)
-    await database["tasks"].update_one({"_id": task.id}, {"$set": {"priority": "critical"}})
+    await database["tasks"].update_one({"_id": task.id}, {"$set": {"mood": "good"}})
 
     await repository.save(task.to(State.SUBMITTING, now=NOW))
 
     document = await database["tasks"].find_one({"_id": task.id})
     assert document is not None
-    assert document["priority"] == "critical"
+    assert document["mood"] == "good"
 
 
 async def test_writes_are_journaled_by_a_majority(database: Database) -> None:

@@ -10,9 +10,10 @@ from fakeredis import FakeAsyncRedis
 
 from core.clock import utc_now
 from core.errors import ConfigurationError
+from core.tasks import Priority
 from polyrelay import Secret
 from repositories.queue import (
-    QUEUE_NAME,
+    QUEUE_NAMES,
     WAKE_FUNCTION,
     WAKE_KEPT,
     ArqWakeQueue,
@@ -31,7 +32,10 @@ async def redis() -> AsyncIterator[ArqRedis]:
     """An empty Redis of the test's own."""
     fake = FakeAsyncRedis()
     yield ArqRedis(
-        fake.connection_pool, job_serializer=serialize, job_deserializer=deserialize, default_queue_name=QUEUE_NAME
+        fake.connection_pool,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        default_queue_name=QUEUE_NAMES[Priority.DEFAULT],
     )
     await fake.aclose()
 
@@ -53,7 +57,7 @@ def stopped(redis: ArqRedis) -> ArqWakeQueue:
 
 async def only_job(redis: ArqRedis) -> str:
     """The id of the one job that is queued."""
-    (job_id,) = await redis.zrange(QUEUE_NAME, 0, -1)
+    (job_id,) = await redis.zrange(QUEUE_NAMES[Priority.DEFAULT], 0, -1)
     return str(job_id.decode())
 
 
@@ -81,7 +85,7 @@ async def test_a_running_job_does_not_swallow_a_wake(redis: ArqRedis, stopped: A
 
     await stopped.wake("task_1", at=NOW)
 
-    assert await redis.zcard(QUEUE_NAME) == 2
+    assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 2
 
 
 async def test_a_kept_result_does_not_swallow_a_wake(redis: ArqRedis, stopped: ArqWakeQueue) -> None:
@@ -91,7 +95,7 @@ async def test_a_kept_result_does_not_swallow_a_wake(redis: ArqRedis, stopped: A
 
     await stopped.wake("task_1", at=NOW)
 
-    assert await redis.zcard(QUEUE_NAME) == 1
+    assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 1
 
 
 def test_an_exception_in_a_job_is_kept_as_text() -> None:

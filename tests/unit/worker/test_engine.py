@@ -12,8 +12,9 @@ from fakeredis import FakeAsyncRedis
 from redis.exceptions import ConnectionError as RedisAway
 
 from core.errors import StoreUnavailable
-from repositories.queue import QUEUE_NAME, ArqWakeQueue, deserialize, serialize
-from worker.engine import Engine
+from core.tasks import Priority
+from repositories.queue import QUEUE_NAMES, ArqWakeQueue, deserialize, serialize
+from worker.engine import Engine, arq_engine
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,7 +55,7 @@ async def redis() -> AsyncIterator[FragileRedis]:
         FakeAsyncRedis().connection_pool,
         job_serializer=serialize,
         job_deserializer=deserialize,
-        default_queue_name=QUEUE_NAME,
+        default_queue_name=QUEUE_NAMES[Priority.DEFAULT],
     )
     yield client
     await client.aclose()
@@ -65,7 +66,8 @@ async def running(
     redis: ArqRedis, step: Callable[[str], Awaitable[None]], *, concurrency: int = 10
 ) -> AsyncIterator[Engine]:
     """An engine that takes wakes while the block runs."""
-    engine = Engine(redis, step, concurrency=concurrency, poll_s=0.005)
+    queues = {Priority.DEFAULT: QUEUE_NAMES[Priority.DEFAULT]}
+    engine = arq_engine(redis, queues, step, concurrency=concurrency, poll_s=0.005)
     work = asyncio.create_task(engine.run())
     try:
         yield engine
@@ -120,7 +122,7 @@ async def test_a_wake_of_the_future_is_left_alone(redis: FragileRedis) -> None:
         await asyncio.wait_for(steps.all_ran.wait(), 5)
 
     assert steps.ran == ["task_now"]
-    assert await redis.zcard(QUEUE_NAME) >= 1
+    assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) >= 1
 
 
 async def test_what_a_step_raises_reaches_no_other(redis: FragileRedis) -> None:
@@ -220,7 +222,7 @@ async def test_a_stop_waits_for_running_steps(redis: FragileRedis) -> None:
         assert engine.running == 0
 
     assert (steps.ran, ended) == (["task_a"], ["task_a"])
-    assert await redis.zcard(QUEUE_NAME) >= 1
+    assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) >= 1
 
 
 async def test_a_stop_ends_what_does_not_end(redis: FragileRedis) -> None:
@@ -232,7 +234,7 @@ async def test_a_stop_ends_what_does_not_end(redis: FragileRedis) -> None:
         await asyncio.wait_for(steps.all_ran.wait(), 5)
         assert await engine.drain(grace_s=0.01) == 2
 
-    assert await redis.zcard(QUEUE_NAME) >= 2
+    assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) >= 2
 
 
 async def test_a_stop_counts_steps_that_are_just_being_claimed(redis: FragileRedis) -> None:

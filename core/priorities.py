@@ -1,0 +1,37 @@
+"""How workers share themselves between priorities: six to three to one, and nobody starves."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from core.tasks import Priority
+
+WEIGHTS: Final[Mapping[Priority, int]] = {Priority.CRITICAL: 6, Priority.DEFAULT: 3, Priority.LOW: 1}
+"""Of ten tasks that are looked at while all priorities have some waiting, so many are of each."""
+
+
+def turns(served: Collection[Priority] = tuple(Priority)) -> tuple[Priority, ...]:
+    """
+    Whose turn it is, one round, spread evenly: a priority with nothing waiting is passed over.
+
+    Each priority has as many turns as its weight, and none waits longer than one round.
+    """
+    weights = {priority: WEIGHTS[priority] for priority in Priority if priority in served}
+    total = sum(weights.values())
+    credit = dict.fromkeys(weights, 0)
+    order = []
+    for _ in range(total):
+        for priority, weight in weights.items():
+            credit[priority] += weight
+        next_one = max(credit, key=lambda priority: credit[priority])
+        credit[next_one] -= total
+        order.append(next_one)
+    return tuple(order)
+
+
+def shares(total: int, served: Collection[Priority] = tuple(Priority)) -> Mapping[Priority, int]:
+    """`total` slots split by weight, at least one for each served priority."""
+    weights = {priority: WEIGHTS[priority] for priority in Priority if priority in served}
+    whole = sum(weights.values())
+    split = {priority: max(1, total * weight // whole) for priority, weight in weights.items()}
+    first = next(iter(split))
+    return {**split, first: max(1, total - sum(split.values()) + split[first])}

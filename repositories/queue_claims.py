@@ -1,0 +1,147 @@
+"""The queue with a bell: wakes that rouse an idle worker, and claims of many wakes in one step."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final, cast
+
+from arq.connections import ArqRedis
+from arq.jobs import serialize_job
+
+from core.claims import Claim, Ending, Taken
+from core.clock import utc_now
+from core.errors import QueueUnavailable
+from core.ports import Wake
+from core.priorities import turns
+from core.settings import QueueEngine
+from core.tasks import Priority
+from repositories import queue_scripts
+from repositories.queue import (
+    IDS_TRIED,
+    QUEUE_NAMES,
+    WAKE_FUNCTION,
+    ArqWakeQueue,
+    kept_for,
+    milliseconds,
+    queue_errors,
+    serialize,
+)
+
+LOCK_S: Final = 60.0
+"""How long a killed worker's claims are locked. A second run of a wake does no harm: the record decides."""
+
+IDLE_S: Final = 1.0
+"""An idle worker looks at least so often, should the bell that was meant for it be lost."""
+
+_BELL_KEPT_MS: Final = 60_000
+_WAKES_AT_ONCE: Final = 500
+_PRIORITIES: Final = tuple(Priority)
+
+
+def bell_of(priority: Priority) -> str:
+    """The list on which idle workers wait for wakes of that priority."""
+    return f"{QUEUE_NAMES[priority]}:bell"
+
+
+def wake_queue(redis: ArqRedis, engine: QueueEngine) -> ArqWakeQueue:
+    """The queue that fits the workers' engine."""
+    return RingingWakeQueue(redis) if engine == "claim" else ArqWakeQueue(redis)
+
+
+class RingingWakeQueue(ArqWakeQueue):
+    """The wakes of `ArqWakeQueue`, written in one round trip, which also rings for an idle worker."""
+
+    def __init__(self, redis: ArqRedis, *, clock: Callable[[], datetime] = utc_now) -> None:
+        super().__init__(redis, clock=clock)
+        self._script = redis.register_script(queue_scripts.WAKE)
+
+    async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
+        """As `WakeQueue.wake`."""
+        await self.wake_many([Wake(task_id=task_id, at=at, priority=priority)])
+
+    async def wake_many(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.wake_many`; some hundreds go in one round trip."""
+        for first in range(0, len(wakes), _WAKES_AT_ONCE):
+            with queue_errors(self._redis):
+                refused = await self._script(
+                    keys=_keys(_PRIORITIES),
+                    args=[_BELL_KEPT_MS, IDS_TRIED, *self._arguments(wakes[first : first + _WAKES_AT_ONCE])],
+                )
+            if refused:
+                raise QueueUnavailable(f"Redis did not take a wake of task {refused[0].decode()}")
+
+    def _arguments(self, wakes: Sequence[Wake]) -> Iterator[Any]:
+        now = self._clock()
+        enqueued = milliseconds(now)
+        for wake in wakes:
+            kept_ms = round(kept_for(wake, now).total_seconds() * 1000)
+            job = serialize_job(WAKE_FUNCTION, (wake.task_id,), {}, None, enqueued, serializer=serialize)
+            yield from (_PRIORITIES.index(wake.priority) + 1, wake.task_id, milliseconds(wake.at), kept_ms, job)
+
+
+class RedisClaims:
+    """
+    Adapter of `Claims`.
+
+    Args:
+        redis: arq's connection.
+        worker: This worker's name, unlike any other's.
+        priorities: Which queues it serves.
+        lock_s: How long a claim lasts that is not held on to.
+        idle_s: How long an idle worker waits for the bell.
+    """
+
+    def __init__(
+        self,
+        redis: ArqRedis,
+        *,
+        worker: str,
+        priorities: Collection[Priority] = _PRIORITIES,
+        lock_s: float = LOCK_S,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self.lock_s = lock_s
+        self.idle_s = idle_s
+        self._redis = redis
+        self._worker = worker
+        self._served = tuple(priority for priority in Priority if priority in priorities)
+        self._turns = "".join(str(self._number(priority)) for priority in turns(self._served))
+        self._turn = 0
+        self._take = redis.register_script(queue_scripts.TAKE)
+        self._hold = redis.register_script(queue_scripts.HOLD)
+
+    async def take(self, most: int, *, ended: Sequence[Ending] = ()) -> Taken:
+        """As `Claims.take`."""
+        args: list[Any] = [self._worker, most, _ms(self.lock_s), _ms(self.idle_s), _BELL_KEPT_MS]
+        args += [self._turns, self._turn]
+        for ending in ended:
+            again = "" if ending.again_in_s is None else _ms(ending.again_in_s)
+            args += [self._number(ending.claim.priority), ending.claim.id, again]
+        with queue_errors(self._redis):
+            self._turn, next_ms, found = await self._take(keys=_keys(self._served), args=args)
+        claims = [Claim(id=id_.decode(), priority=self._served[number - 1], job=job) for number, id_, job in found]
+        return Taken(claims=tuple(claims), next_in_s=None if next_ms < 0 else next_ms / 1000)
+
+    async def hold(self, claims: Sequence[Claim]) -> None:
+        """As `Claims.hold`."""
+        args: list[Any] = [self._worker, _ms(self.lock_s)]
+        for claim in claims:
+            args += [self._number(claim.priority), claim.id]
+        with queue_errors(self._redis):
+            await self._hold(keys=_keys(self._served), args=args)
+
+    async def rung(self) -> bool:
+        """As `Claims.rung`."""
+        bells = [bell_of(priority) for priority in self._served]
+        with queue_errors(self._redis):
+            return await cast(Awaitable[Any], self._redis.blpop(bells, cast(int, self.idle_s))) is not None
+
+    def _number(self, priority: Priority) -> int:
+        return self._served.index(priority) + 1
+
+
+def _keys(priorities: Sequence[Priority]) -> list[str]:
+    return [name for priority in priorities for name in (QUEUE_NAMES[priority], bell_of(priority))]
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
