@@ -21,7 +21,7 @@ from api.requests import TASK_ID, CatalogueQuery, ListQuery
 from api.views import Answer, CreatedTask, RemovedTask, TaskList, TaskView
 from core.registry import Registry
 from polyrelay import Model, Provider, TaskType
-from services.accept import CommonFields
+from services.create_fields import CommonFields
 
 Json: TypeAlias = dict[str, Any]
 

@@ -11,7 +11,7 @@ from api.metrics import Metrics
 from api.openapi import document
 from api.requests import ListQuery
 from api.views import FailureView, ResultView, TaskSummaryView, TaskView
-from services.accept import CommonFields
+from services.create_fields import CommonFields
 from tests.unit.api.lab import a_task, lab_registry
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "api.md").read_text("utf-8")
