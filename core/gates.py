@@ -70,12 +70,14 @@ class Admission(Struct, frozen=True, kw_only=True):
         refusal: None where it may; its gates are then held.
         gate: The full gate in whose line the task now stands.
         again_at: When to ask again. A task in a line is woken by `Gates.leave` of another; this is for the case that
-            the wake is lost.
+            the wake is lost, and to keep the place: who asks much later is taken for dead and is woken only once more.
+        wakes: Ids of tasks that may enter now instead, as this one waits for another gate than before; wake them.
     """
 
     refusal: Refusal | None = None
     gate: str | None = None
     again_at: datetime | None = None
+    wakes: Sequence[str] = ()
 
     @property
     def granted(self) -> bool:
@@ -139,14 +141,27 @@ class Gates(Protocol):
 
         Granted where the circuit lets it through, the spacing has passed and every gate has room for it and for those
         who stand before it in that gate's line. Where a gate is full the task stands in the line of the first such
-        gate (and in no other). Asking again keeps the place; asking while held is granted and prolongs the hold.
+        gate (and in no other). Where only the spacing is missing it stands in the line of each gate that has a limit,
+        so that nobody passes it. Asking again keeps the place; asking while held is granted and prolongs the hold;
+        asking for other gates or another account gives up the former ones.
+
+        An open circuit takes no place away, and gives none. A place follows from priority and `since`: a task that
+        leaves a line, say to try a fallback, and comes back has lost nothing.
         """
 
-    async def report(self, ticket: Ticket, verdict: Verdict) -> None:
-        """Tell what a submit or a poll showed; the hold goes on."""
+    async def report(self, ticket: Ticket, verdict: Verdict) -> Sequence[str]:
+        """
+        Tell what a submit or a poll showed; the hold goes on.
+
+        Answers the ids of tasks that may enter now, because a limit grew or the circuit closed; wake them.
+        """
 
     async def leave(self, ticket: Ticket) -> Sequence[str]:
-        """End the hold, or the place in a line, and answer the ids of tasks that may enter now; wake them."""
+        """
+        End the hold, or the place in a line, and answer the ids of tasks that may enter now; wake them.
+
+        They are as many for each gate as there is room in it, and at most 100.
+        """
 
     async def restore(self, tickets: Sequence[Ticket]) -> None:
         """Hold for tasks that the records show as submitted, whatever the limits: after the state was lost."""
@@ -155,7 +170,7 @@ class Gates(Protocol):
         """Ids of the tasks that hold any gate, for comparing with the records."""
 
     async def heads(self) -> Sequence[str]:
-        """Ids of tasks at the head of a line whose gate has room: their wake was lost."""
+        """Ids of tasks at the head of a line whose gate has room, or who did not ask again in time; wake them."""
 
     async def in_line(self, task_ids: Sequence[str]) -> Sequence[bool]:
         """Which of the tasks stand in a line; the reconciler leaves those alone."""
@@ -164,7 +179,7 @@ class Gates(Protocol):
         """As `leave`, by id alone: for a task that is gone. Slower."""
 
     async def line_length(self, gate: str) -> int:
-        """How many tasks stand in a gate's line."""
+        """How many tasks stand in a gate's line; "spacing:<account>" is the line of those who wait for spacing only."""
 
     async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitView]]:
         """All gates and circuits, for operators and metrics."""

@@ -1,0 +1,1 @@
+return call('ZRANGE', HOLDERS, '(' .. now, '+inf', 'BYSCORE')

@@ -1,0 +1,2 @@
+local lengths = lengths_of(request.gate)
+return lengths[1] + lengths[2] + lengths[3]
