@@ -24,13 +24,16 @@ from core.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
 from core.logs import set_up_logs
 from core.registry import load_registry
 from core.settings import Settings, read_settings
+from repositories.gates import RedisGates
 from repositories.mongo import MongoTaskRepository
 from repositories.mongo_client import connect_mongo
 from repositories.queue import connect_queue
 from repositories.queue_claims import wake_queue
 from repositories.results import connect_results
 from services.accept import Accept
+from services.cancel import Cancel
 from services.remove import Remove
+from services.retry import Retry
 
 log = structlog.get_logger("polyrelay.api")
 
@@ -79,14 +82,11 @@ def create_app(settings: Settings | None = None) -> Litestar:
 def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     """The application on those parts."""
     metrics = Metrics()
-    tools = Tools(
-        parts=parts,
-        accept=Accept(parts.tasks, parts.queue, parts.registry, parts.clock),
-        remove=Remove(parts.tasks, parts.results, parts.clock),
-        metrics=metrics,
-        public_url=settings.public_url,
-    )
-    state = {"tools": tools, "max_body_bytes": settings.max_body_bytes, "openapi": document(parts.registry)}
+    state = {
+        "tools": _tools(parts, settings, metrics),
+        "max_body_bytes": settings.max_body_bytes,
+        "openapi": document(parts.registry),
+    }
     app = Api(
         [Tasks, Files, Catalogue, Docs, health, ready, metrics_text],
         exception_handlers=HANDLERS,
@@ -101,6 +101,21 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
     return app
 
 
+def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
+    tasks, queue, registry, clock = parts.tasks, parts.queue, parts.registry, parts.clock
+    return Tools(
+        parts=parts,
+        accept=Accept(tasks, queue, registry, clock, max_queue=settings.upstream_max_queue),
+        cancel=Cancel(tasks, queue, parts.gates, clock),
+        retry=Retry(tasks, queue, registry, clock),
+        remove=Remove(
+            tasks=tasks, results=parts.results, registry=registry, queue=queue, gates=parts.gates, clock=clock
+        ),
+        metrics=metrics,
+        public_url=settings.public_url,
+    )
+
+
 def _create(settings: Settings) -> Litestar:
     set_up_logs(settings, process="api")
     tasks = MongoTaskRepository(connect_mongo(settings.mongo_url))
@@ -109,6 +124,7 @@ def _create(settings: Settings) -> Litestar:
         tasks=tasks,
         queue=wake_queue(redis, settings.queue_engine),
         results=connect_results(settings.results_url),
+        gates=RedisGates(redis),
         registry=load_registry(settings.env),
     )
 

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from api import metrics
 from api.parts import Call, tools_of
-from core.errors import PolyrelayError
+from core.errors import PolyrelayError, QueueUnavailable
+from core.gates import Gates
 
 PING_TIMEOUT_S: Final = 3.0
 
@@ -54,8 +55,17 @@ async def ready(request: Call) -> Response[Readiness]:
 
 @get("/metrics")
 async def metrics_text(request: Call) -> Response[bytes]:
-    """Counters in Prometheus' text format."""
-    return Response(tools_of(request).metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
+    """Counters in Prometheus' text format; with the gates, where Redis answers."""
+    tools = tools_of(request)
+    text = tools.metrics.text() + await _gates_text(tools.parts.gates)
+    return Response(text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+async def _gates_text(gates: Gates) -> bytes:
+    try:
+        return metrics.gates_text(*await asyncio.wait_for(gates.views(), PING_TIMEOUT_S))
+    except (TimeoutError, QueueUnavailable):
+        return b""
 
 
 async def _asked(ping: Callable[[], Awaitable[None]]) -> Dependency:

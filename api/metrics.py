@@ -1,13 +1,16 @@
 """What is counted, for Prometheus. Each process counts for itself."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from core.gates import CircuitView, GateView
 from core.tasks import Task
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+CIRCUIT_STATES: Final = ("closed", "half_open", "open")
 _BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -47,3 +50,26 @@ class Metrics:
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+def gates_text(gates: Sequence[GateView], circuits: Sequence[CircuitView]) -> bytes:
+    """
+    Gates and circuits as they stand, in Prometheus' text format.
+
+    Gates of users are left out: they are without number.
+    """
+    registry = CollectorRegistry()
+    held = Gauge("polyrelay_gate_held", "Open submissions.", ["gate"], registry=registry)
+    line = Gauge("polyrelay_gate_line", "Tasks that wait for the gate.", ["gate"], registry=registry)
+    limit = Gauge("polyrelay_gate_limit", "Submissions that may be open at once.", ["gate"], registry=registry)
+    for gate in gates:
+        if not gate.name.startswith("user:"):
+            held.labels(gate.name).set(gate.held)
+            line.labels(gate.name).set(gate.line)
+            if gate.limit is not None:
+                limit.labels(gate.name).set(gate.limit)
+    states = Gauge("polyrelay_circuit_state", "1 for the state that it is in.", ["account", "state"], registry=registry)
+    for circuit in circuits:
+        for state in CIRCUIT_STATES:
+            states.labels(circuit.account, state).set(state == circuit.state)
+    return generate_latest(registry)

@@ -18,7 +18,7 @@ from api.examples import EXAMPLES
 from api.health import Health, Readiness
 from api.problems import ProblemAnswer
 from api.requests import TASK_ID, CatalogueQuery, ListQuery
-from api.views import Answer, CreatedTask, RemovedTask, TaskList, TaskView
+from api.views import Answer, CancelledTask, CreatedTask, RemovedTask, RetriedTask, TaskList, TaskView
 from core.registry import Registry
 from polyrelay import Model, Provider, TaskType
 from services.create_fields import CommonFields
@@ -42,11 +42,13 @@ _INDEX: Final = {
 _PROBLEMS: Final = {
     400: "The body is not valid JSON (`malformed_json`).",
     404: "There is no such task or file (`task_not_found`, `file_not_found`).",
-    409: "Others kept changing the task; try again (`conflict`).",
+    409: "The task is not in a state for that (`not_possible`), or others kept changing it; then try again"
+    " (`conflict`).",
     413: "The body is larger than MAX_BODY_BYTES (`body_too_large`).",
     415: "The body is not declared as `application/json` (`unsupported_media_type`).",
     416: "The range lies outside of the file (`range_not_satisfiable`).",
     422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`).",
+    429: "As many tasks wait for the provider as may (`queue_full`, with Retry-After); see UPSTREAM_MAX_QUEUE.",
     500: "A defect of the server; the log has more under the `request_id` (`internal_error`).",
     503: "The provider has no credentials here (`provider_unavailable`), or the store cannot be reached"
     " (`store_unavailable`, with Retry-After).",
@@ -67,6 +69,8 @@ def document(registry: Registry) -> bytes:
         "/api/v1/ai/task/result/{task_id}": {"get": _result(schemas)},
         "/api/v1/ai/task/result/{task_id}/files/{index}": {"get": _file(schemas)},
         "/api/v1/ai/task/{task_id}": {"delete": _remove(schemas)},
+        "/api/v1/ai/task/{task_id}/cancel": {"post": _cancel(schemas)},
+        "/api/v1/ai/task/{task_id}/retry": {"post": _retry(schemas)},
         "/api/v1/ai/tasks": {"get": _list(schemas)},
         "/api/v1/ai/models": {"get": _models(schemas)},
         "/api/v1/ai/providers": {"get": _providers(schemas)},
@@ -144,8 +148,9 @@ def _create(kind: TaskType, registry: Registry, schemas: _Schemas) -> Json:
         "tags": ["tasks"],
         "operationId": f"create_{kind.value}_task",
         "summary": f"Create {'an' if kind is TaskType.IMAGE else 'a'} {kind.value} task",
-        "description": "One flat object: the fields of every task (`provider`, `model`, `user_id`, `deadline_s`,"
-        " `metadata`) beside the model's own. An unknown field is refused; an explicit null counts as unset.",
+        "description": "One flat object: the fields of every task (`provider`, `model`, `user_id`, `fallbacks`,"
+        " `priority`, `deadline_s`, `metadata`) beside the model's own. An unknown field is refused; an explicit null"
+        " counts as unset.",
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"oneOf": bodies}, "examples": examples}},
@@ -155,7 +160,7 @@ def _create(kind: TaskType, registry: Registry, schemas: _Schemas) -> Json:
                 **_json(schemas.of(Answer[CreatedTask]), "The task is stored and will be worked on."),
                 "headers": {"Location": {"description": "Where its result is.", "schema": {"type": "string"}}},
             },
-            **_problems(schemas, 400, 413, 415, 422, 500, 503),
+            **_problems(schemas, 400, 413, 415, 422, 429, 500, 503),
         },
     }
 
@@ -189,12 +194,43 @@ def _file(schemas: _Schemas) -> Json:
     }
 
 
+def _cancel(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["tasks"],
+        "operationId": "cancel_task",
+        "summary": "Cancel a task",
+        "description": "A task that was not submitted ends at once and never is. For one that was, a worker asks the"
+        " vendor to stop, where it can be asked; the vendor may still finish and bill it. Twice is the same as once.",
+        "parameters": [_TASK],
+        "responses": {
+            "200": _json(schemas.of(Answer[CancelledTask]), "It was cancelled, or is about to be."),
+            **_problems(schemas, 404, 409, 500, 503),
+        },
+    }
+
+
+def _retry(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["tasks"],
+        "operationId": "retry_task",
+        "summary": "Do a failed task once more",
+        "description": "With as much time as it had at first, and its first choice first. After an unknown outcome this"
+        " may pay the vendor a second time.",
+        "parameters": [_TASK],
+        "responses": {
+            "200": _json(schemas.of(Answer[RetriedTask]), "It waits for a worker again."),
+            **_problems(schemas, 404, 409, 500, 503),
+        },
+    }
+
+
 def _remove(schemas: _Schemas) -> Json:
     return {
         "tags": ["tasks"],
         "operationId": "delete_task",
         "summary": "Remove a task and its files",
-        "description": "An open task is cancelled first. What the vendor has begun may still be billed.",
+        "description": "An open task is cancelled first: one that was not submitted never is, and the vendor of one"
+        " that was is asked to stop, where it can be. What it has begun may still be billed.",
         "parameters": [_TASK],
         "responses": {
             "200": _json(schemas.of(Answer[RemovedTask]), "The task is gone."),

@@ -7,10 +7,13 @@ from msgspec import Struct
 
 from api.metrics import Metrics
 from core.clock import utc_now
+from core.gates import Gates
 from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
 from core.registry import Registry
 from services.accept import Accept
+from services.cancel import Cancel
 from services.remove import Remove
+from services.retry import Retry
 
 Call = Request[Any, Any, Any]
 
@@ -23,6 +26,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         tasks: Where tasks are stored.
         queue: Wakes workers.
         results: Files of results.
+        gates: Who waits for which vendor.
         registry: The providers.
         clock: Time.
     """
@@ -30,6 +34,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     tasks: TaskRepository
     queue: WakeQueue
     results: ResultStore
+    gates: Gates
     registry: Registry
     clock: Clock = utc_now
 
@@ -44,6 +49,8 @@ class Tools(Struct, frozen=True, kw_only=True):
 
     parts: Parts
     accept: Accept
+    cancel: Cancel
+    retry: Retry
     remove: Remove
     metrics: Metrics
     public_url: str | None

@@ -75,12 +75,14 @@ STATUSES: Final[Mapping[type[PolyrelayError], int]] = {
     ClientGone: 400,
     errors.TaskNotFound: 404,
     errors.FileNotFound: 404,
+    errors.NotPossible: 409,
     errors.Stale: 409,
     WrongContentType: 415,
     RangeNotSatisfiable: 416,
     errors.InvalidRequest: 422,
     errors.UnknownProvider: 422,
     errors.UnknownModel: 422,
+    errors.QueueFull: 429,
     errors.ProviderUnavailable: 503,
     errors.StoreUnavailable: 503,
     errors.QueueUnavailable: 503,
@@ -129,6 +131,8 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[ProblemAnswer]:
     if (hidden := _HIDDEN.get(type(error))) is not None:
         log.error("dependency_unavailable", code=error.code, reason=str(error))
         message, headers = hidden, {"Retry-After": str(RETRY_AFTER_S)}
+    if isinstance(error, errors.QueueFull):
+        headers = {"Retry-After": str(error.retry_after_s)}
     details: Sequence[FieldProblem] = ()
     if isinstance(error, InvalidRequest):
         details = error.details

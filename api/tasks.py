@@ -1,4 +1,4 @@
-"""Tasks: create, read, list, remove."""
+"""Tasks: create, read, list, cancel, retry, remove."""
 
 from collections.abc import Callable
 from typing import Final
@@ -11,11 +11,18 @@ from api.requests import ListQuery, read_object, read_query, task_id_of
 from api.views import (
     MESSAGES,
     Answer,
+    CancelledTask,
     CreatedTask,
     RemovedTask,
+    RetriedTask,
     TaskList,
     TaskView,
+    cancel_message,
+    cancelled_task,
     created_task,
+    removed_task,
+    retried_task,
+    retry_message,
     summary_view,
     task_view,
 )
@@ -68,19 +75,36 @@ class Tasks(Controller):
         )
         return Answer(data=listed)
 
+    @post("/task/{task_id:str}/cancel", status_code=200)
+    async def cancelled(self, request: Call) -> Answer[CancelledTask]:
+        """End an open task before its time."""
+        cancelled = cancelled_task(await tools_of(request).cancel(_bound_task_id(request)))
+        return Answer(data=cancelled, message=cancel_message(cancelled))
+
+    @post("/task/{task_id:str}/retry", status_code=200)
+    async def retried(self, request: Call) -> Answer[RetriedTask]:
+        """Do a failed task once more."""
+        retried = retried_task(await tools_of(request).retry(_bound_task_id(request)))
+        return Answer(data=retried, message=retry_message(retried))
+
     @delete("/task/{task_id:str}", status_code=200)
     async def removed(self, request: Call) -> Answer[RemovedTask]:
         """Remove a task and its files; an open one is cancelled first."""
-        task_id = task_id_of(request)
-        structlog.contextvars.bind_contextvars(task_id=task_id)
-        task = await tools_of(request).remove(task_id)
-        removed = RemovedTask(task_id=task.id, status=task.status, cancelled=not task.state.final)
-        return Answer(data=removed, message="The task was removed.")
+        removed = removed_task(await tools_of(request).remove(_bound_task_id(request)))
+        billed = " The vendor may bill what it was given." if removed.cancelled and removed.may_be_billed else ""
+        return Answer(data=removed, message=f"The task was removed.{billed}")
 
 
 def file_urls(base_url: str, task_id: str) -> Callable[[int], str]:
     """The links to a task's stored files, by index."""
     return lambda index: f"{base_url}{RESULT_PATH}/{task_id}/files/{index}"
+
+
+def _bound_task_id(request: Call) -> str:
+    """The task that the path names, which the log then names, too."""
+    task_id = task_id_of(request)
+    structlog.contextvars.bind_contextvars(task_id=task_id)
+    return task_id
 
 
 async def _create(request: Call, task_type: TaskType) -> Response[Answer[CreatedTask]]:

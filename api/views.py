@@ -6,8 +6,11 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from core.tasks import PHASES, Attempt, Failure, Result, State, Status, Task, TaskSummary
+from core.tasks import PHASES, Attempt, Choice, Failure, Priority, Result, State, Status, Task, TaskSummary
 from polyrelay import TaskType, Usage
+from services.cancel import Cancelled, CancelOutcome
+from services.charges import may_be_billed
+from services.remove import Removed
 
 T = TypeVar("T")
 
@@ -39,6 +42,33 @@ class CreatedTask(Struct, frozen=True, kw_only=True):
     status: Status
     provider: str
     model: str
+
+
+class CancelledTask(Struct, frozen=True, kw_only=True):
+    """
+    What became of a request to cancel.
+
+    `cancelled` where the task has ended; `requested` where a worker ends it. `may_be_billed` says whether the vendor
+    may bill what it was given.
+    """
+
+    task_id: str
+    status: Status
+    cancel: CancelOutcome
+    may_be_billed: bool
+
+
+class RetriedTask(Struct, frozen=True, kw_only=True):
+    """A failed task that waits for a worker again. `may_be_billed` is about its attempts before."""
+
+    task_id: str
+    type: TaskType
+    status: Status
+    provider: str
+    model: str
+    deadline: datetime
+    attempts: int
+    may_be_billed: bool
 
 
 class FailureView(Struct, frozen=True, kw_only=True):
@@ -86,6 +116,21 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     error: FailureView | None = None
 
 
+class FallbackView(Struct, frozen=True, kw_only=True):
+    """Whom to ask where the choices before it cannot take the task."""
+
+    provider: str
+    model: str
+    params: dict[str, Any]
+
+
+class ServedByView(Struct, frozen=True, kw_only=True):
+    """Who was given the task."""
+
+    provider: str
+    model: str
+
+
 class TaskView(Struct, frozen=True, kw_only=True):
     """A task with its results. Every field is always there; what is not known is null or empty."""
 
@@ -95,11 +140,15 @@ class TaskView(Struct, frozen=True, kw_only=True):
     phase: str | None
     provider: str
     model: str
+    fallbacks: list[FallbackView]
+    served_by: ServedByView | None
+    priority: Priority
     user_id: str
     prompt: str | None
     created: datetime
     updated: datetime
     deadline: datetime
+    cancel_requested: datetime | None
     progress: float | None
     image_url: str | None
     image_urls: list[str]
@@ -146,16 +195,72 @@ class TaskList(Struct, frozen=True, kw_only=True):
 
 
 class RemovedTask(Struct, frozen=True, kw_only=True):
-    """A task that was removed; `status` is what it had before, `cancelled` says if it was still open."""
+    """
+    A task that was removed; `status` is what it had before, `cancelled` says if it was still open.
+
+    `vendor_stopped` says whether the vendor confirmed to have stopped, `may_be_billed` whether it may bill something.
+    """
 
     task_id: str
     status: Status
     cancelled: bool
+    vendor_stopped: bool
+    may_be_billed: bool
 
 
 def created_task(task: Task) -> CreatedTask:
     """What the caller of a create gets."""
     return CreatedTask(task_id=task.id, type=task.type, status=task.status, provider=task.provider, model=task.model)
+
+
+def cancelled_task(cancelled: Cancelled) -> CancelledTask:
+    """What the caller of a cancel gets."""
+    task = cancelled.task
+    return CancelledTask(
+        task_id=task.id, status=task.status, cancel=cancelled.outcome, may_be_billed=may_be_billed(task)
+    )
+
+
+def retried_task(task: Task) -> RetriedTask:
+    """What the caller of a retry gets."""
+    return RetriedTask(
+        task_id=task.id,
+        type=task.type,
+        status=task.status,
+        provider=task.provider,
+        model=task.model,
+        deadline=task.deadline,
+        attempts=len(task.attempts),
+        may_be_billed=may_be_billed(task),
+    )
+
+
+def removed_task(removed: Removed) -> RemovedTask:
+    """What the caller of a delete gets."""
+    task = removed.task
+    return RemovedTask(
+        task_id=task.id,
+        status=task.status,
+        cancelled=not task.state.final,
+        vendor_stopped=removed.vendor_stopped,
+        may_be_billed=may_be_billed(task),
+    )
+
+
+def cancel_message(cancelled: CancelledTask) -> str:
+    """What that means, in a sentence or two."""
+    if cancelled.cancel is CancelOutcome.REQUESTED:
+        return "Cancel requested; the vendor may still finish and bill it."
+    if cancelled.may_be_billed:
+        return "The task was cancelled. The vendor may bill what it was given before."
+    return "The task was cancelled. The vendor was not given anything that it may bill."
+
+
+def retry_message(retried: RetriedTask) -> str:
+    """What that means, in a sentence or two."""
+    if retried.may_be_billed:
+        return "The task waits for a worker again. The vendor may have been paid for an earlier attempt already."
+    return "The task waits for a worker again."
 
 
 def task_view(task: Task, file_url: FileUrl) -> TaskView:
@@ -170,11 +275,15 @@ def task_view(task: Task, file_url: FileUrl) -> TaskView:
         phase=_phase(task.state),
         provider=task.provider,
         model=task.model,
+        fallbacks=[_fallback_view(fallback) for fallback in task.fallbacks],
+        served_by=_served_by(task),
+        priority=task.priority,
         user_id=task.user_id,
         prompt=task.prompt,
         created=task.created,
         updated=task.updated,
         deadline=task.deadline,
+        cancel_requested=task.cancel_requested,
         progress=task.progress,
         image_url=_first(images),
         image_urls=images,
@@ -232,6 +341,17 @@ def _result_view(result: Result, stored_url: str) -> ResultView:
         text=result.text,
         finish_reason=result.finish_reason,
     )
+
+
+def _fallback_view(choice: Choice) -> FallbackView:
+    return FallbackView(provider=choice.provider, model=choice.model, params=choice.params)
+
+
+def _served_by(task: Task) -> ServedByView | None:
+    """Who works on it or completed it: while it is pending, or after it failed, nobody does."""
+    if task.status not in (Status.PROCESSING, Status.COMPLETED) or not task.attempts:
+        return None
+    return ServedByView(provider=task.attempt.provider, model=task.attempt.model)
 
 
 def _attempt_view(attempt: Attempt) -> AttemptView:

@@ -49,11 +49,12 @@ class TaskPage(Struct, frozen=True, kw_only=True):
 
 
 class OverdueTask(Struct, frozen=True, kw_only=True):
-    """A task that somebody should have looked at: which, when, and in which queue."""
+    """A task that somebody should have looked at: which, when, in which queue, and when it ends at the latest."""
 
     id: str
     wake_at: datetime
     priority: Priority
+    deadline: datetime
 
 
 class TaskRepository(Protocol):
@@ -91,6 +92,16 @@ class TaskRepository(Protocol):
 
         Raises:
             Stale: Somebody else wrote first; read again and decide again.
+        """
+
+    async def reopen(self, task: Task) -> None:
+        """
+        As `save`, for a task that failed and is to be done once more: the wish to cancel it is forgotten, too.
+
+        Nobody can wish anew in between: only an open task takes a wish.
+
+        Raises:
+            Stale: Somebody else wrote first.
         """
 
     async def request_cancel(self, task_id: str, *, at: datetime) -> Task:

@@ -201,6 +201,7 @@ class Task(Struct, frozen=True, kw_only=True):
         lease: Who works on it just now.
         attempts: All submissions, oldest first.
         attempts_before: How many of them were made before the latest explicit retry.
+        retried: When that retry was asked for.
         cancel_requested: When the caller asked to cancel it. `TaskRepository.request_cancel` alone writes it.
         results: Once completed; while storing, the vendor's links.
         usage: What the vendor counted.
@@ -227,6 +228,7 @@ class Task(Struct, frozen=True, kw_only=True):
     lease: Lease | None = None
     attempts: tuple[Attempt, ...] = ()
     attempts_before: int = 0
+    retried: datetime | None = None
     cancel_requested: datetime | None = None
     results: tuple[Result, ...] = ()
     usage: Usage | None = None
@@ -237,6 +239,11 @@ class Task(Struct, frozen=True, kw_only=True):
     def choices(self) -> tuple[Choice, ...]:
         """Whom to ask, in order: what the caller asked for, then the fallbacks."""
         return (Choice(provider=self.provider, model=self.model), *self.fallbacks)
+
+    @property
+    def cancel_wanted(self) -> bool:
+        """Whether the caller wants it to end."""
+        return self.cancel_requested is not None
 
     @property
     def status(self) -> Status:

@@ -59,6 +59,12 @@ class MemoryTaskRepository:
         wish = self._documents[task.id].get("cancel_requested")
         self._documents[task.id] = document_of(structs.replace(task, cancel_requested=wish))
 
+    async def reopen(self, task: Task) -> None:
+        """As `TaskRepository.reopen`."""
+        self._check()
+        self._check_version(task, task.version - 1)
+        self._documents[task.id] = document_of(structs.replace(task, cancel_requested=None))
+
     async def request_cancel(self, task_id: str, *, at: datetime) -> Task:
         """As `TaskRepository.request_cancel`."""
         self._check()
@@ -249,7 +255,9 @@ def _matches(task: Task, query: TaskQuery) -> bool:
 
 def _overdue(document: Document) -> OverdueTask:
     priority = Priority(document.get("priority", Priority.DEFAULT))
-    return OverdueTask(id=document["_id"], wake_at=document["wake_at"], priority=priority)
+    return OverdueTask(
+        id=document["_id"], wake_at=document["wake_at"], priority=priority, deadline=document["deadline"]
+    )
 
 
 def _summary_of(task: Task) -> TaskSummary:

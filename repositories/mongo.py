@@ -26,6 +26,7 @@ from repositories.task_documents import (
     summary_of,
     task_of,
     update_of,
+    without_wish,
 )
 
 __all__ = ["MongoTaskRepository", "connect_mongo", "initiate_replica_set"]
@@ -132,10 +133,11 @@ class MongoTaskRepository:
 
     async def save(self, task: Task) -> None:
         """As `TaskRepository.save`; a task that was removed is stale, too."""
-        with self._errors():
-            done = await self._tasks.update_one({"_id": task.id, "version": task.version - 1}, update_of(task))
-        if not done.matched_count:
-            raise Stale(f"task {task.id} is no longer at version {task.version - 1}")
+        await self._replace(task, update_of(task))
+
+    async def reopen(self, task: Task) -> None:
+        """As `TaskRepository.reopen`; a task that was removed is stale, too."""
+        await self._replace(task, without_wish(update_of(task)))
 
     async def request_cancel(self, task_id: str, *, at: datetime) -> Task:
         """As `TaskRepository.request_cancel`."""
@@ -185,7 +187,7 @@ class MongoTaskRepository:
         """As `TaskRepository.overdue`."""
         conditions = {"_id": {"$gt": after}, "wake_at": {"$lt": before}}
         with self._errors():
-            cursor = self._tasks.find(conditions, {"wake_at": 1, "priority": 1}).sort("_id", ASCENDING)
+            cursor = self._tasks.find(conditions, {"wake_at": 1, "priority": 1, "deadline": 1}).sort("_id", ASCENDING)
             return [_overdue(document) async for document in cursor.hint("open_tasks").limit(limit)]
 
     async def ping(self) -> None:
@@ -196,6 +198,12 @@ class MongoTaskRepository:
     async def aclose(self) -> None:
         """Close the connections of the database's client."""
         self._database.client.close()
+
+    async def _replace(self, task: Task, update: Document) -> None:
+        with self._errors():
+            done = await self._tasks.update_one({"_id": task.id, "version": task.version - 1}, update)
+        if not done.matched_count:
+            raise Stale(f"task {task.id} is no longer at version {task.version - 1}")
 
     async def _insert(self, document: Document) -> None:
         try:
@@ -232,4 +240,6 @@ class MongoTaskRepository:
 
 def _overdue(document: Document) -> OverdueTask:
     priority = Priority(document.get("priority", Priority.DEFAULT))
-    return OverdueTask(id=document["_id"], wake_at=document["wake_at"], priority=priority)
+    return OverdueTask(
+        id=document["_id"], wake_at=document["wake_at"], priority=priority, deadline=document["deadline"]
+    )

@@ -4,7 +4,8 @@ How a task looks in MongoDB.
 The document has the fields of `Task` under their names, with `_id` for `id`, times as dates, and nothing where a
 field is None or empty. Three fields are JSON texts instead, because BSON cannot hold every JSON value (big integers,
 `$ref`, NUL in a key): `metadata`, `fallbacks`, and `input`, which is not part of `Task`. A large input lies in GridFS,
-and `input_file` names it. `cancel_requested` is written by a request to cancel and never by a save.
+and `input_file` names it. `cancel_requested` is written by a request to cancel and taken away by a retry, and never
+touched by a save.
 """
 
 from datetime import datetime
@@ -51,6 +52,11 @@ def update_of(task: Task) -> Document:
     document = {name: value for name, value in document_of(task).items() if name in _SAVED}
     absent = {name: "" for name in _SAVED if name not in document}
     return {"$set": document, "$unset": absent} if absent else {"$set": document}
+
+
+def without_wish(update: Document) -> Document:
+    """That update, which forgets the wish to cancel, too."""
+    return {**update, "$unset": {**update.get("$unset", {}), "cancel_requested": ""}}
 
 
 def task_of(document: Document) -> Task:

@@ -123,7 +123,7 @@ class Accept:
     async def _refuse_overflow(self, provider: str) -> None:
         if self._max_queue is None:
             return
-        if await self._tasks.count_pending(provider, limit=self._max_queue) >= self._max_queue:
+        if await self._tasks.count_pending(provider, limit=max(1, self._max_queue)) >= self._max_queue:
             raise QueueFull(
                 f"{self._max_queue} tasks wait for {provider} already, as many as may; come back later",
                 retry_after_s=FULL_RETRY_AFTER_S,

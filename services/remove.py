@@ -1,12 +1,28 @@
 """Use case: remove a task with its files. An open one is ended first, so that no worker takes it up again."""
 
-from typing import Final
+from msgspec import Struct
 
-from core.errors import Stale
-from core.ports import Clock, ResultStore, TaskRepository
+from core.gates import Gates
+from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
+from core.registry import Registry
 from core.tasks import Failure, State, Task
+from services.admission import Turns
+from services.cancel import Places
+from services.races import until_first
+from services.stopping import vendor_stopped
 
-MOST_TRIES: Final = 20
+
+class Removed(Struct, frozen=True, kw_only=True):
+    """
+    A task that is gone.
+
+    Attributes:
+        task: As it stood before.
+        vendor_stopped: Whether the vendor said that it stopped what was under way.
+    """
+
+    task: Task
+    vendor_stopped: bool
 
 
 class Remove:
@@ -16,38 +32,50 @@ class Remove:
     Args:
         tasks: Where they are stored.
         results: Where their files are.
+        registry: For asking vendors to stop.
+        queue: Wakes those who wait in a line behind the task.
+        gates: Where it may stand.
         clock: Time.
     """
 
-    def __init__(self, tasks: TaskRepository, results: ResultStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        tasks: TaskRepository,
+        results: ResultStore,
+        registry: Registry,
+        queue: WakeQueue,
+        gates: Gates,
+        clock: Clock,
+    ) -> None:
         self._tasks = tasks
         self._results = results
+        self._registry = registry
+        self._places = Places(gates, Turns(tasks, queue, clock))
         self._clock = clock
 
-    async def __call__(self, task_id: str) -> Task:
+    async def __call__(self, task_id: str) -> Removed:
         """
-        End the task if it is open, then remove its files and its record. Answers its last state before that.
+        End the task if it is open, ask its vendor to stop, then remove its files and its record.
 
-        Files go first: where they cannot be removed, the record stays and the call can be repeated.
+        It is ended on record first: no worker can write to it then, or submit it again because the vendor stopped.
+        Files go before the record: where they cannot be removed, the record stays and the call can be repeated.
 
         Raises:
             TaskNotFound: There is none of that id (any more).
             Stale: Others kept writing to it; try again.
             StoreUnavailable: The database or the result store cannot be reached.
         """
-        for _ in range(MOST_TRIES - 1):
-            try:
-                return await self._remove(task_id)
-            except Stale:
-                continue
-        return await self._remove(task_id)
+        return await until_first(lambda: self._remove(task_id))
 
-    async def _remove(self, task_id: str) -> Task:
+    async def _remove(self, task_id: str) -> Removed:
         found = await self._tasks.get(task_id)
         ended = await self._end(found)
+        stopped = ended.state is State.CANCELLED and await vendor_stopped(ended, self._tasks, self._registry)
+        await self._places.leave(task_id)
         await self._results.delete_all(task_id)
         await self._tasks.delete(ended)
-        return found
+        return Removed(task=found, vendor_stopped=stopped)
 
     async def _end(self, task: Task) -> Task:
         if task.state.final:
@@ -57,6 +85,7 @@ class Remove:
         return ended
 
     def _ended(self, task: Task) -> Task:
+        """Its attempt stays open on record until the vendor was asked, so that a repeated call asks again."""
         if task.state is State.STORING:  # its generation is over, so there is nothing left to cancel
             lost = Failure(code="result_lost", message="the task was removed while its result was being stored")
             return task.to(State.FAILED, now=self._clock(), failure=lost)

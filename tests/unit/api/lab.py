@@ -11,6 +11,7 @@ from core.registry import PluginReport, Registry
 from core.tasks import Attempt, Failure, Result, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, TaskType, Usage
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_gates import MemoryGates
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 GOOD = {"provider": "lab", "model": "painter", "user_id": "ada", "prompt": "a fox"}
@@ -86,11 +87,17 @@ class Lab(Struct, frozen=True, kw_only=True):
     tasks: MemoryTaskRepository
     queue: MemoryWakeQueue
     results: MemoryResultStore
+    gates: MemoryGates
 
     def parts(self) -> Parts:
         """All of them, as the API takes them."""
         return Parts(
-            tasks=self.tasks, queue=self.queue, results=self.results, registry=lab_registry(), clock=lambda: NOW
+            tasks=self.tasks,
+            queue=self.queue,
+            results=self.results,
+            gates=self.gates,
+            registry=lab_registry(),
+            clock=lambda: NOW,
         )
 
     async def stored(self, task: Task) -> Task:
@@ -103,7 +110,12 @@ class Lab(Struct, frozen=True, kw_only=True):
 
 def new_lab() -> Lab:
     """Empty twins."""
-    return Lab(tasks=MemoryTaskRepository(), queue=MemoryWakeQueue(clock=lambda: NOW), results=MemoryResultStore())
+    return Lab(
+        tasks=MemoryTaskRepository(),
+        queue=MemoryWakeQueue(clock=lambda: NOW),
+        results=MemoryResultStore(),
+        gates=MemoryGates(clock=lambda: NOW),
+    )
 
 
 def a_task(*, age_s: float = 0, **fields: Any) -> Task:

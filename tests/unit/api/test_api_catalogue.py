@@ -115,7 +115,15 @@ async def test_a_plugins_odd_params_do_not_hide_the_others(lab: Lab) -> None:
     registry = Registry([Provider("odd", [Disabled(models=[odd], reason="x")])])
     parts = lab.parts()
     app = build_app(
-        Parts(tasks=parts.tasks, queue=parts.queue, results=parts.results, registry=registry, clock=_clock), Settings()
+        Parts(
+            tasks=parts.tasks,
+            queue=parts.queue,
+            results=parts.results,
+            gates=parts.gates,
+            registry=registry,
+            clock=_clock,
+        ),
+        Settings(),
     )
     async with AsyncTestClient(app) as client:
         assert (await models(client))["odd"]["params"] == {"type": "object"}

@@ -94,7 +94,7 @@ async def test_a_misspelt_common_field_gets_a_hint(client: Client) -> None:
     assert "Did you mean user_id?" in problems["userid"]["message"]
 
 
-@pytest.mark.parametrize("field", ["priority", "fallbacks", "callback_url"])
+@pytest.mark.parametrize("field", ["webhook", "callback_url"])
 async def test_what_is_not_offered_is_an_unknown_field(client: Client, field: str) -> None:
     """Fields that no model takes are refused rather than ignored."""
     assert field in await refused(client, {**GOOD, field: "low"})

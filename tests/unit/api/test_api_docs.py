@@ -69,7 +69,8 @@ async def test_a_create_body_is_described_for_each_model(client: Client) -> None
 
     body = document["components"]["schemas"]["lab.painter"]
     assert set(body["properties"]) == {
-        "user_id", "provider", "model", "deadline_s", "metadata", "prompt", "size", "seed", "image_urls", "extra",
+        "user_id", "provider", "model", "fallbacks", "priority", "deadline_s", "metadata",
+        "prompt", "size", "seed", "image_urls", "extra",
     }  # fmt: skip
     assert body["required"] == ["user_id", "provider", "model", "prompt"]
     assert body["properties"]["model"] == {"const": "painter"}
@@ -96,7 +97,10 @@ async def test_the_examples_are_accepted(lab: Lab, example: dict[str, Any]) -> N
     registry = Registry([*volcengine.register_providers(env), *openai.register_providers(env)])
     kind = registry.route(example["provider"], example["model"]).model.type
     parts = lab.parts()
-    app = build_app(Parts(tasks=parts.tasks, queue=parts.queue, results=parts.results, registry=registry), Settings())
+    app = build_app(
+        Parts(tasks=parts.tasks, queue=parts.queue, results=parts.results, gates=parts.gates, registry=registry),
+        Settings(),
+    )
     async with AsyncTestClient(app) as client:
         response = await client.post(f"/api/v1/ai/{kind.value}/task", json=example)
         shown = (await described(client))["paths"][f"/api/v1/ai/{kind.value}/task"]["post"]["requestBody"]

@@ -78,7 +78,7 @@ async def test_an_oversize_body_is_a_413(client: Client, lab: Lab) -> None:
 async def test_an_unknown_route_is_a_404(client: Client) -> None:
     """A path that leads nowhere is told so in the envelope."""
     assert_problem(await client.get("/api/v1/ai/nothing"), 404, "route_not_found")
-    assert_problem(await client.post("/api/v1/ai/task/x/cancel"), 404, "route_not_found")
+    assert_problem(await client.post("/api/v1/ai/task/x/pause"), 404, "route_not_found")
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import msgspec
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.metrics import Metrics
+from api.metrics import Metrics, gates_text
 from api.openapi import document
 from api.requests import ListQuery
 from api.views import FailureView, ResultView, TaskSummaryView, TaskView
-from services.create_fields import CommonFields
+from core.gates import CircuitView, GateView
+from services.create_fields import CommonFields, Fallback
 from tests.unit.api.lab import a_task, lab_registry
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "api.md").read_text("utf-8")
@@ -48,6 +49,7 @@ def test_every_field_of_a_task_is_listed() -> None:
 
     assert tables("Field") == sent_and_read
     assert list(table("Field of a result")) == list(ResultView.__struct_fields__)
+    assert list(table("Field of a fallback")) == list(Fallback.__struct_fields__)
     assert list(table("Parameter")) == list(ListQuery.__struct_fields__)
 
 
@@ -68,7 +70,9 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     metrics.request(method="GET", route="/x", status=200, duration_s=0.1)
     metrics.created(a_task())
     found = {}
-    for family in text_string_to_metric_families(metrics.text().decode()):
+    gate = GateView(name="provider:lab", held=1, line=2, limit=3.0)
+    gates = gates_text([gate], [CircuitView(account="lab", state="closed", failures=0)])
+    for family in text_string_to_metric_families((metrics.text() + gates).decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         found[name] = (labels, family.documentation)

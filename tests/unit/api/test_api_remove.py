@@ -19,7 +19,9 @@ async def test_an_open_task_is_cancelled_and_gone(client: Client, lab: Lab) -> N
     response = await client.delete(f"/api/v1/ai/task/{task.id}")
 
     assert response.status_code == 200
-    assert response.json()["data"] == {"task_id": task.id, "status": "pending", "cancelled": True}
+    assert response.json()["data"] == {
+        "task_id": task.id, "status": "pending", "cancelled": True, "vendor_stopped": False, "may_be_billed": False,
+    }  # fmt: skip
     assert (await client.get(f"/api/v1/ai/task/result/{task.id}")).status_code == 404
     assert (await client.delete(f"/api/v1/ai/task/{task.id}")).status_code == 404
 
@@ -33,7 +35,9 @@ async def test_a_completed_task_goes_with_its_files(client: Client, lab: Lab) ->
 
     response = await client.delete(f"/api/v1/ai/task/{task.id}")
 
-    assert response.json()["data"] == {"task_id": task.id, "status": "completed", "cancelled": False}
+    assert response.json()["data"] == {
+        "task_id": task.id, "status": "completed", "cancelled": False, "vendor_stopped": False, "may_be_billed": True,
+    }  # fmt: skip
     assert set(lab.results.files) == {"task_other/1/0.png"}
     with pytest.raises(TaskNotFound):
         await lab.tasks.get(task.id)

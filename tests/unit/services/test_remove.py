@@ -5,9 +5,11 @@ from msgspec import structs
 
 from core.errors import Stale, TaskNotFound
 from core.tasks import OPEN, State, Task
-from repositories.memory import MemoryResultStore, MemoryTaskRepository
-from services.remove import MOST_TRIES, Remove
-from tests.unit.api.lab import NOW, a_task
+from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_gates import MemoryGates
+from services.races import MOST_TRIES
+from services.remove import Remove
+from tests.unit.api.lab import NOW, a_task, lab_registry
 
 
 class Contended(MemoryTaskRepository):
@@ -28,6 +30,18 @@ class Contended(MemoryTaskRepository):
         self.saved.append(task.state)
 
 
+def remover(tasks: MemoryTaskRepository) -> Remove:
+    """The use case on those tasks."""
+    return Remove(
+        tasks=tasks,
+        results=MemoryResultStore(),
+        registry=lab_registry(),
+        queue=MemoryWakeQueue(),
+        gates=MemoryGates(),
+        clock=lambda: NOW,
+    )
+
+
 @pytest.mark.parametrize("state", sorted(OPEN))
 async def test_an_open_task_is_ended_before_it_goes(state: State) -> None:
     """A final state is stored first, so that a worker that holds the task cannot save it any more."""
@@ -35,9 +49,9 @@ async def test_an_open_task_is_ended_before_it_goes(state: State) -> None:
     task = a_task(state=state)
     await tasks.add(task, {})
 
-    found = await Remove(tasks, MemoryResultStore(), lambda: NOW)(task.id)
+    found = await remover(tasks)(task.id)
 
-    assert found.state is state
+    assert found.task.state is state
     assert tasks.saved == [State.FAILED if state is State.STORING else State.CANCELLED]
     with pytest.raises(TaskNotFound):
         await tasks.get(task.id)
@@ -49,7 +63,7 @@ async def test_a_lost_race_is_run_again() -> None:
     task = a_task()
     await tasks.add(task, {})
 
-    await Remove(tasks, MemoryResultStore(), lambda: NOW)(task.id)
+    await remover(tasks)(task.id)
 
     assert tasks.saved == [State.CANCELLED]
 
@@ -61,10 +75,10 @@ async def test_a_race_that_is_always_lost_ends() -> None:
     await tasks.add(task, {})
 
     with pytest.raises(Stale):
-        await Remove(tasks, MemoryResultStore(), lambda: NOW)(task.id)
+        await remover(tasks)(task.id)
 
 
 async def test_a_task_that_somebody_removed_meanwhile_is_not_found() -> None:
     """Two removals at once: the second finds nothing."""
     with pytest.raises(TaskNotFound):
-        await Remove(MemoryTaskRepository(), MemoryResultStore(), lambda: NOW)(a_task().id)
+        await remover(MemoryTaskRepository())(a_task().id)

@@ -1,0 +1,17 @@
+"""What a task may have cost."""
+
+from typing import Final
+
+from core.tasks import Attempt, Task
+
+_PERHAPS: Final = frozenset({"outcome_unknown", "generation_failed"})
+
+
+def may_be_billed(task: Task) -> bool:
+    """Whether a vendor may bill an attempt: one that it took, or whose outcome is not known (yet)."""
+    return any(_may_be_billed(attempt) for attempt in task.attempts)
+
+
+def _may_be_billed(attempt: Attempt) -> bool:
+    open_or_taken = attempt.ended is None or attempt.accepted is not None
+    return open_or_taken or (attempt.failure is not None and attempt.failure.code in _PERHAPS)

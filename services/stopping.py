@@ -1,0 +1,49 @@
+"""Asks a vendor to stop what it was given, where it can be asked."""
+
+from typing import Final
+
+import structlog
+
+from core.errors import InvalidRequest
+from core.ports import TaskRepository
+from core.registry import Registry
+from core.tasks import Attempt, Choice, Task
+from polyrelay import Cancels, ProviderError
+from services.asking import InputNotTaken, cancel_asked, job_of
+from services.choices import input_for
+
+LONGEST_ASK_S: Final = 10.0
+
+log = structlog.get_logger("polyrelay.stopping")
+
+
+async def vendor_stopped(task: Task, tasks: TaskRepository, registry: Registry) -> bool:
+    """
+    Whether the vendor of the task's open attempt says that it stopped. It is asked at most `LONGEST_ASK_S` seconds.
+
+    False where nothing is under way, or the vendor cannot be asked, or says that it is too late.
+
+    Raises:
+        TaskNotFound: The task is gone.
+        StoreUnavailable: Its input cannot be read.
+    """
+    attempt = task.attempts[-1] if task.attempts else None
+    if attempt is None or attempt.ended is not None or attempt.operation is None:
+        return False
+    task_input = input_for(await tasks.get_input(task.id), _choice_of(task, attempt))
+    try:
+        route = registry.route(attempt.provider, attempt.model)
+        if not isinstance(route.service, Cancels):
+            return False
+        job = job_of(task, route.model, task_input, attempt=attempt.number)
+        await cancel_asked(route.service, job, attempt.operation, within_s=LONGEST_ASK_S)
+    except (InvalidRequest, InputNotTaken, ProviderError) as error:
+        log.info("vendor_not_stopped", task_id=task.id, operation=attempt.operation, reason=str(error))
+        return False
+    return True
+
+
+def _choice_of(task: Task, attempt: Attempt) -> Choice:
+    """The choice that an attempt was made for."""
+    name = (attempt.provider, attempt.model)
+    return next((choice for choice in task.choices if (choice.provider, choice.model) == name), task.choices[0])
