@@ -9,6 +9,7 @@ A catalogue file is TOML:
     family = "seedream-4-5"               # shape of its params and requests; a provider's families are fixed by code
     upstream = "ep-20260101-abcde"        # the vendor's name, where it differs
     timeout_s = 600                       # where the family's default does not fit
+    max_open = 2                          # submissions that the vendor takes at once, where that is known
     deprecated = 2026-10-23               # the day on which the vendor shuts it down
     description = "…"
 """
@@ -17,9 +18,10 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from core.errors import ConfigurationError
 
@@ -34,6 +36,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         family: Which of the provider's families it belongs to.
         upstream: The vendor's name for it, or None where it is `name`.
         timeout_s: From submit to outcome, in seconds, or None for the family's default.
+        max_open: Submissions that the vendor takes at once, or None where that is not known.
         deprecated: The vendor shut it down, or will, on this day.
         description: One line for people who choose a model.
     """
@@ -43,6 +46,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     family: str
     upstream: str | None = None
     timeout_s: float | None = None
+    max_open: Annotated[int, Meta(ge=1)] | None = None
     deprecated: date | None = None
     description: str = ""
 

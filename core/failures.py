@@ -29,9 +29,8 @@ CODES: Final[dict[str, str]] = {
     "outcome_unknown": "The vendor may have accepted and billed the request; it is not repeated by itself.",
     "protocol_error": "The vendor's answer did not decode.",
     "deadline_exceeded": "The task did not end by its deadline.",
-    "model_not_served": "The provider or model is no longer served here.",
     "result_lost": "The result could not be stored and the vendor's link is gone.",
-    "provider_defect": "The provider plugin raised something that is not a ProviderError.",
+    "cancelled": "The caller cancelled the task; the message says what the vendor made of it.",
 }
 
 _REJECTED: Final[dict[RejectReason, str]] = {

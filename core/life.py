@@ -13,12 +13,31 @@ from core.tasks import Attempt, Failure, Lease, Result, State, Task
 from polyrelay import Pending, Usage
 
 
-def begun(task: Task, *, provider: str, model: str, owner: str, lease_s: float, now: datetime) -> Task:
-    """An attempt begins. This is stored before the vendor is called."""
-    attempt = Attempt(number=len(task.attempts) + 1, provider=provider, model=model, started=now)
+def begun(task: Task, *, choice: int, owner: str, lease_s: float, now: datetime) -> Task:
+    """An attempt at one of the task's choices begins. This is stored before the vendor is called."""
+    asked = task.choices[choice]
+    attempt = Attempt(number=len(task.attempts) + 1, provider=asked.provider, model=asked.model, started=now)
     return task.to(
-        State.SUBMITTING, now=now, attempts=(*task.attempts, attempt), progress=None, **leased(owner, lease_s, now)
+        State.SUBMITTING,
+        now=now,
+        choice=choice,
+        attempts=(*task.attempts, attempt),
+        progress=None,
+        **leased(owner, lease_s, now),
     )
+
+
+def postponed(task: Task, *, again_at: datetime, now: datetime) -> Task:
+    """A pending task must wait: its vendor is away, or takes no submit just now."""
+    return task.to(State.PENDING, now=now, wake_at=again_at)
+
+
+def cancelled(task: Task, failure: Failure, *, now: datetime) -> Task:
+    """The caller wanted it to end; `failure` says what that means for the vendor."""
+    attempts = task.attempts
+    if attempts and attempts[-1].ended is None:
+        attempts = task.with_attempt(ended=now, failure=failure)
+    return task.to(State.CANCELLED, now=now, attempts=attempts, failure=failure)
 
 
 def accepted(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) -> Task:
@@ -79,14 +98,22 @@ def stored(task: Task, results: tuple[Result, ...], *, now: datetime) -> Task:
     return task.to(State.COMPLETED, now=now, results=results)
 
 
-def ended_unhappily(task: Task, failure: Failure, *, again_at: datetime | None, now: datetime) -> Task:
-    """The attempt, if one is open, failed: back to pending for another one at `again_at`, or failed for good."""
+def ended_unhappily(task: Task, failure: Failure, *, again_at: datetime | None, choice: int, now: datetime) -> Task:
+    """The attempt, if one is open, failed: pending again for `choice` at `again_at`, or failed for good."""
     attempts = task.attempts
     if attempts and attempts[-1].ended is None:
         attempts = task.with_attempt(ended=now, failure=failure)
     if again_at is None:
         return task.to(State.FAILED, now=now, attempts=attempts, failure=failure)
-    return task.to(State.PENDING, now=now, attempts=attempts, lease=None, wake_at=again_at, progress=None)
+    return task.to(
+        State.PENDING,
+        now=now,
+        choice=choice,
+        attempts=attempts,
+        lease=None,
+        wake_at=again_at,
+        progress=None,
+    )
 
 
 def _success(task: Task, results: tuple[Result, ...], usage: Usage | None, now: datetime) -> dict[str, Any]:
@@ -105,9 +132,14 @@ def leased(owner: str, lease_s: float, now: datetime) -> dict[str, Any]:
     return {"lease": Lease(owner=owner, until=until), "wake_at": until}
 
 
+def attempts_counted(task: Task) -> tuple[Attempt, ...]:
+    """The attempts that count toward the caps: those since the latest explicit retry."""
+    return task.attempts[task.attempts_before :]
+
+
 def accepted_count(task: Task) -> int:
-    """How many attempts the vendor took, with or without an operation: each may have been billed."""
+    """How many of them the vendor took, with or without an operation: each may have been billed."""
     return sum(
         attempt.accepted is not None or (attempt.failure is not None and attempt.failure.code == "generation_failed")
-        for attempt in task.attempts
+        for attempt in attempts_counted(task)
     )

@@ -55,6 +55,15 @@ def retry_at(
             return None
 
 
+def takes_nothing(error: ProviderError) -> bool:
+    """Whether it is certain that this vendor did not accept, and that another one may: fallbacks are then asked."""
+    match error:
+        case NotAccepted() | Rejected(reason="auth" | "quota" | "not_found"):
+            return True
+        case _:
+            return False
+
+
 def poll_again_at(error: ProviderError, *, failures: int, now: datetime, dice: Dice) -> datetime | None:
     """
     When to poll again after a poll without an answer, or None where the error is the operation's own end.

@@ -5,18 +5,14 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
-import msgspec
 from dotenv import dotenv_values
 from msgspec import Struct, structs
 
 from core.errors import ConfigurationError
+from core.parsers import amounts, body_size, duration, number, priorities, secret_url, url, word
 from core.tasks import Priority
-from core.units import seconds, size_bytes
 from polyrelay import Env, Secret
-
-__all__ = ["Settings", "read_settings", "seconds"]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
@@ -44,6 +40,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         lease_s: How long a silent worker keeps a task, such as 30s.
         reconcile_s: How often lost wakes are looked for.
         shutdown_grace_s: How long a stopping process waits for what it is doing.
+        upstream_max_concurrent: Submissions open at once by provider, such as 4 or volcengine=2,openai=10.
+        model_max_concurrent: Submissions open at once by model, such as jimeng_t2i_v40=2; over the catalogue's.
+        user_max_concurrent: Submissions open at once by `user_id`, or None for no limit.
+        upstream_max_queue: Tasks of one provider that may wait; beyond it creating answers 429. None for no bound.
+        upstream_submit_min_interval_s: Least time between two submits to one provider, such as 1s.
+        worker_host: Address on which a worker tells its health.
+        worker_port: Port on which a worker tells its health and metrics, or None for none.
         ai_timeout_s: Longest wait for one answer of a vendor (AI_TIMEOUT), such as 30s or 5m.
         model_catalogue: File with further model names.
         ark_api_key: Volcengine Ark (Doubao).
@@ -74,6 +77,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     lease_s: float = 30.0
     reconcile_s: float = 10.0
     shutdown_grace_s: float = 30.0
+    upstream_max_concurrent: Mapping[str, int] | None = None
+    model_max_concurrent: Mapping[str, int] | None = None
+    user_max_concurrent: int | None = None
+    upstream_max_queue: int | None = None
+    upstream_submit_min_interval_s: float = 0.0
+    worker_host: str = "127.0.0.1"
+    worker_port: int | None = None
     ai_timeout_s: float = 300.0
     model_catalogue: Path | None = None
     ark_api_key: Secret | None = None
@@ -90,10 +100,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     env: Env = Env({})
 
 
+_SHORTER: Final = {
+    "ai_timeout_s": "AI_TIMEOUT",
+    "upstream_submit_min_interval_s": "UPSTREAM_SUBMIT_MIN_INTERVAL",
+}
+
 NAMES: Final[Mapping[str, str]] = {
-    {"ai_timeout_s": "AI_TIMEOUT"}.get(field, field.upper()): field
-    for field in Settings.__struct_fields__
-    if field != "env"
+    _SHORTER.get(field, field.upper()): field for field in Settings.__struct_fields__ if field != "env"
 }
 """Environment name to field."""
 
@@ -111,7 +124,7 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
     """
     from_file = _read_dotenv(dotenv)
     from_environment = os.environ if environment is None else environment
-    values = {name: value for name, value in {**from_file, **from_environment}.items() if value.strip()}
+    values = {**_not_empty(from_file), **_not_empty(from_environment)}
     problems = _misspelt(from_file)
     fields: dict[str, Any] = {}
     for name, field in NAMES.items():
@@ -135,6 +148,10 @@ def _read_dotenv(path: Path | None) -> dict[str, str]:
         raise ConfigurationError(f"the settings file {path or '.env'} cannot be read: {error}") from error
 
 
+def _not_empty(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value.strip()}
+
+
 def _misspelt(from_file: Mapping[str, str]) -> list[str]:
     """Names in `.env` that are nearly one of ours. Other names may belong to a plugin and are left alone."""
     return [
@@ -144,89 +161,32 @@ def _misspelt(from_file: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        # The text of an error of `urlsplit` may quote the password.
-        try:
-            parts = urlsplit(text)
-            usable = parts.scheme in schemes and bool(parts.netloc)
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ValueError(" or ".join(f"{scheme}://host…" for scheme in schemes))
-        return text.rstrip("/")
-
-    return parse
-
-
-def _secret_url(*schemes: str) -> Callable[[str], Secret]:
-    parse = _url(*schemes)
-    return lambda text: Secret(parse(text))
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _duration(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = seconds(text)
-        if not low <= value <= high:
-            raise ValueError(f"a duration from {low:g}s to {high:g}s")
-        return value
-
-    return parse
-
-
-def _word(kind: Any) -> Callable[[str], str]:
-    words: tuple[str, ...] = kind.__args__
-
-    def parse(text: str) -> str:
-        if text.lower() not in words:
-            raise ValueError(" or ".join(words))
-        return text.lower()
-
-    return parse
-
-
-def _priorities(text: str) -> tuple[Priority, ...]:
-    words = {word.strip().lower() for word in text.split(",")}
-    if not words <= set(Priority):
-        raise ValueError(f"one or more of {', '.join(Priority)}, separated by commas")
-    return tuple(priority for priority in Priority if priority in words)
-
-
-def _body_size(text: str) -> int:
-    value = size_bytes(text)
-    if not 1024 <= value <= 2**30:
-        raise ValueError("a size from 1KiB to 1GiB")
-    return value
-
-
-_http_url = _url("http", "https")
+_http_url = url("http", "https")
 
 _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "host": str,
-    "port": _number(1, 65535),
-    "api_processes": _number(1, 64),
+    "port": number(1, 65535),
+    "api_processes": number(1, 64),
     "public_url": _http_url,
-    "max_body_bytes": _body_size,
-    "mongo_url": _secret_url("mongodb", "mongodb+srv"),
-    "redis_url": _secret_url("redis", "rediss"),
+    "max_body_bytes": body_size,
+    "mongo_url": secret_url("mongodb", "mongodb+srv"),
+    "redis_url": secret_url("redis", "rediss"),
     "results_url": str,
-    "results": _word(ResultCopies),
-    "worker_concurrency": _number(1, 1000),
-    "worker_priorities": _priorities,
-    "queue_engine": _word(QueueEngine),
-    "lease_s": _duration(1, 3600),
-    "reconcile_s": _duration(0.2, 3600),
-    "shutdown_grace_s": _duration(0, 3600),
-    "ai_timeout_s": _duration(1, 3600),
+    "results": word(ResultCopies),
+    "worker_concurrency": number(1, 1000),
+    "worker_priorities": priorities,
+    "queue_engine": word(QueueEngine),
+    "lease_s": duration(1, 3600),
+    "reconcile_s": duration(0.2, 3600),
+    "shutdown_grace_s": duration(0, 3600),
+    "upstream_max_concurrent": amounts,
+    "model_max_concurrent": amounts,
+    "user_max_concurrent": number(1, 1_000_000),
+    "upstream_max_queue": number(0, 10_000_000),
+    "upstream_submit_min_interval_s": duration(0, 3600),
+    "worker_host": str,
+    "worker_port": number(1, 65535),
+    "ai_timeout_s": duration(1, 3600),
     "model_catalogue": Path,
     "ark_api_key": Secret,
     "ark_base_url": _http_url,
@@ -235,21 +195,12 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "volcengine_visual_url": _http_url,
     "openai_api_key": Secret,
     "openai_base_url": _http_url,
-    "log_level": _word(LogLevel),
-    "log_format": _word(LogFormat),
+    "log_level": word(LogLevel),
+    "log_format": word(LogFormat),
     "log_dir": Path,
-    "log_keep_days": _number(1, 3650),
+    "log_keep_days": number(1, 3650),
 }
 
 _SECRETS: Final = frozenset(
     field.name for field in structs.fields(Settings) if "Secret" in str(field.type) and field.name != "env"
 )
-
-
-def shown(settings: Settings) -> dict[str, Any]:
-    """The settings as plain values for people, secrets left out."""
-    return {
-        name: msgspec.to_builtins(value, enc_hook=str)
-        for name, field in NAMES.items()
-        if (value := getattr(settings, field)) is not None
-    }

@@ -40,6 +40,7 @@ class Model(Struct, frozen=True, kw_only=True):
         params: Strict input; its JSON Schema is published in the catalogue.
         timeout_s: From the first submit to the final outcome, in seconds.
         idempotent_submit: The vendor guarantees that a repeated submit of the same task does nothing.
+        max_open: Submissions that the vendor takes at once, or None where that is not known.
         deprecated: The vendor shut it down, or will, on this day.
         description: One line for people who choose a model.
     """
@@ -49,6 +50,7 @@ class Model(Struct, frozen=True, kw_only=True):
     params: ParamsClass
     timeout_s: float
     idempotent_submit: bool = False
+    max_open: int | None = None
     deprecated: date | None = None
     description: str = ""
 

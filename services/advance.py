@@ -6,7 +6,8 @@ the next wake is set. A wake that comes twice, too early or too late does no har
 
 What may die where:
 
-- before `submitting` is on record: nothing happened; the task is still pending.
+- before `submitting` is on record: nothing happened; the task is still pending. A gate that it holds is given up by
+  upkeep.
 - after it, until the vendor's answer is on record: the lease runs out and the task fails with `outcome_unknown`. It is
   never submitted again by itself, except where the model says that a repeated submit does nothing.
 - while the database is away: the step asks it again until what the vendor did is on record.
@@ -19,13 +20,14 @@ from typing import Final
 import structlog
 
 from core import life
-from core.errors import InvalidRequest, Stale, StoreUnavailable, TaskNotFound
+from core.errors import InvalidRequest, Stale, TaskNotFound
 from core.failures import failure_of
-from core.ports import Clock, Dice, TaskRepository, WakeQueue
+from core.ports import Clock, Dice, TaskRepository
 from core.registry import Registry, Route
-from core.retries import copy_again_at, poll_again_at, retry_at
+from core.retries import poll_again_at, retry_at, takes_nothing
 from core.tasks import Failure, State, Task
 from polyrelay import (
+    Cancels,
     Done,
     GenerationFailed,
     Outcome,
@@ -35,10 +37,13 @@ from polyrelay import (
     ProviderError,
     Unavailable,
 )
-from services.asking import InputNotTaken, asked, job_of
+from services.admission import Admissions, Door
+from services.asking import InputNotTaken, asked, cancel_asked, job_of
+from services.choices import input_for
+from services.choosing import Chooser, Chosen, InLine, NotHere, NotNow
 from services.leases import Leases
-from services.recorder import Recorder, persistently
-from services.results import CopyFailed, LinkGone, Results
+from services.recorder import Recorder
+from services.storing import Storer
 
 EARLY: Final = timedelta(seconds=0.5)
 """A wake may be that much early: the clocks of two machines differ."""
@@ -58,9 +63,10 @@ class Advance:
 
     Args:
         tasks: The record.
-        queue: For the next wake.
+        recorder: Puts on record what happened.
         registry: Where models are served.
-        results: Where outputs go.
+        admissions: Lets tasks through to their vendors.
+        storer: Takes what a provider made.
         clock: Now.
         dice: For jitter.
         leases: Those of this worker, which it renews while the step runs.
@@ -71,18 +77,21 @@ class Advance:
         self,
         *,
         tasks: TaskRepository,
-        queue: WakeQueue,
+        recorder: Recorder,
         registry: Registry,
-        results: Results,
+        admissions: Admissions,
+        storer: Storer,
         clock: Clock,
         dice: Dice,
         leases: Leases,
         lease_s: float,
     ) -> None:
         self._tasks = tasks
-        self._recorder = Recorder(tasks, queue)
+        self._recorder = recorder
         self._registry = registry
-        self._results = results
+        self._admissions = admissions
+        self._chooser = Chooser(tasks, registry, admissions)
+        self._storer = storer
         self._clock = clock
         self._dice = dice
         self._leases = leases
@@ -93,38 +102,121 @@ class Advance:
         Do the task's next step, if one is due.
 
         Raises:
-            StoreUnavailable: Before the provider was asked; wake it again later.
+            StoreUnavailable, QueueUnavailable: Before the provider was asked; wake it again later.
         """
         with structlog.contextvars.bound_contextvars(task_id=task_id):
             try:
-                task = await self._tasks.get(task_id)
-                await self._step(task)
+                await self._step(await self._tasks.get(task_id))
             except TaskNotFound:
                 log.info("task_gone")
+                await self._admissions.forget(task_id)
             except Stale:
                 log.info("task_moved_by_another")
 
     async def _step(self, task: Task) -> None:
         now = self._clock()
         if task.state.final:
-            return
-        if task.state is State.SUBMITTING:
+            await self._admissions.forget(task.id)  # it may still stand in a line
+        elif task.state is State.SUBMITTING:
             if life.lease_ran_out(task, now):
                 await self._abandoned(task)
-            return
-        if task.wake_at is not None and task.wake_at > now + EARLY:
+        elif task.cancel_wanted and task.state is not State.STORING:
+            await self._cancel(task)
+        elif task.wake_at is not None and task.wake_at > now + EARLY:
             return  # the wake of that moment is queued, or the reconciler sends it
-        if task.state is State.STORING:
-            await self._store(task)
-        elif (route := self._route(task)) is not None and (task.state is State.WAITING or now < task.deadline):
-            await (self._submit(task, route) if task.state is State.PENDING else self._poll(task, route))
-        elif now >= task.deadline:
-            await self._out_of_time(task)
+        elif task.state is State.STORING:
+            await self._storer.resume(task)
+        elif task.state is State.WAITING:
+            await self._poll(task)
+        else:
+            await self._start(task)
 
-    def _route(self, task: Task) -> Route | None:
-        """Where the task is served, or None where this worker must leave it to others."""
+    async def _start(self, task: Task) -> None:
+        """A pending task: submit it to whoever takes it first."""
+        now = self._clock()
+        if now >= task.deadline:
+            await self._out_of_time(task)
+            return
+        match await self._chooser.choose(task):
+            case Chosen() as chosen:
+                await self._submit(task, chosen)
+            case InLine(gate=gate):
+                log.debug("task_in_line", gate=gate)
+            case NotNow(again_at=again_at):
+                again_at = _until_deadline(again_at, task, now)
+                await self._recorder.record(life.postponed(task, again_at=again_at, now=now))
+            case NotHere(reason=reason):
+                log.warning("task_left_to_other_workers", reason=reason)
+
+    async def _submit(self, task: Task, chosen: Chosen) -> None:
+        with self._leases.held() as owner:
+            begun = life.begun(task, choice=chosen.choice, owner=owner, lease_s=self._lease_s, now=self._clock())
+            try:
+                await self._recorder.claim(begun)
+            except Stale:
+                return  # another worker submits it and holds the gates in its name
+            attempt = begun.attempt
+            log.info("submit_started", provider=attempt.provider, model=attempt.model, attempt=attempt.number)
+            try:
+                outcome = await asked(lambda: chosen.route.service.submit(chosen.job), within_s=self._patience_s(begun))
+            except ProviderError as error:
+                await chosen.door.tell(error)
+                await self._submit_failed(begun, error, chosen.door, idempotent=chosen.route.model.idempotent_submit)
+            else:
+                await chosen.door.tell()
+                await self._settle(begun, outcome, chosen.door)
+
+    async def _submit_failed(self, task: Task, error: ProviderError, door: Door | None, *, idempotent: bool) -> None:
+        now, choice = self._clock(), task.choice
+        again_at = self._retry_at(task, error, idempotent=idempotent, in_submit=True, now=now)
+        if takes_nothing(error):
+            choice = (task.choice + 1) % len(task.choices)
+            again_at = now if choice else again_at
+        await self._end_attempt(task, _failure_of_submit(error), door, again_at=again_at, choice=choice)
+
+    async def _end_attempt(
+        self, task: Task, failure: Failure, door: Door | None, *, again_at: datetime | None, choice: int
+    ) -> None:
+        """The open attempt failed: put on record, then its gates are free."""
+        ended = life.ended_unhappily(task, failure, again_at=again_at, choice=choice, now=self._clock())
+        await self._recorder.record(ended)
+        await self._leave(task, door)
+
+    async def _abandoned(self, task: Task) -> None:
+        """The worker that submitted did not come back."""
+        error = OutcomeUnknown(
+            "the worker that submitted the task stopped before the answer was on record; "
+            "the vendor may have accepted and billed it"
+        )
+        route = self._asked_route(task)
+        idempotent = route is not None and route.model.idempotent_submit
+        await self._submit_failed(task, error, None, idempotent=idempotent)
+
+    async def _poll(self, task: Task) -> None:
+        route = self._asked_route(task)
+        if route is None:
+            if self._clock() >= task.deadline:
+                await self._out_of_time(task)
+            return
+        door = self._admissions.door(task, route)
+        operation = task.attempt.operation or ""
         try:
-            route = self._registry.route(task.provider, task.model)
+            task_input = input_for(await self._tasks.get_input(task.id), task.choices[task.choice])
+            job = job_of(task, route.model, task_input, attempt=task.attempt.number)
+            outcome = await asked(lambda: route.service.poll(job, operation), within_s=self._patience_s(task))
+        except InputNotTaken as error:
+            # A worker of another version may still poll it, and a paid generation is at stake.
+            await self._poll_failed(task, Unavailable(str(error)), door)
+        except ProviderError as error:
+            await door.tell(error)
+            await self._poll_failed(task, error, door)
+        else:
+            await self._settle(task, outcome, door)
+
+    def _asked_route(self, task: Task) -> Route | None:
+        """Where the latest attempt was sent, or None where this worker must leave it to others."""
+        try:
+            route = self._registry.route(task.attempt.provider, task.attempt.model)
         except InvalidRequest as error:
             log.warning("task_left_to_other_workers", reason=str(error))
             return None
@@ -133,156 +225,85 @@ class Advance:
             return None
         return route
 
-    async def _submit(self, task: Task, route: Route) -> None:
-        try:
-            job = job_of(task, await self._tasks.get_input(task.id), route.model.params, len(task.attempts) + 1)
-        except InputNotTaken as error:
-            failure = Failure(code="invalid_input", message=str(error))
-            await self._recorder.record(life.ended_unhappily(task, failure, again_at=None, now=self._clock()))
-            return
-        with self._leases.held() as owner:
-            task = life.begun(
-                task,
-                provider=task.provider,
-                model=task.model,
-                owner=owner,
-                lease_s=self._lease_s,
-                now=self._clock(),
-            )
-            await self._recorder.claim(task)
-            log.info("submit_started", provider=task.provider, model=task.model, attempt=task.attempt.number)
-            try:
-                outcome = await asked(lambda: route.service.submit(job), within_s=self._patience_s(task))
-            except ProviderError as error:
-                await self._submit_failed(task, error, idempotent=route.model.idempotent_submit)
-            else:
-                await self._outcome(task, outcome)
-
-    async def _submit_failed(self, task: Task, error: ProviderError, *, idempotent: bool) -> None:
-        now = self._clock()
-        again_at = retry_at(
-            error,
-            attempts=len(task.attempts),
-            accepted=life.accepted_count(task) + isinstance(error, GenerationFailed),
-            idempotent=idempotent,
-            now=now,
-            deadline=task.deadline,
-            dice=self._dice,
-        )
-        await self._recorder.record(life.ended_unhappily(task, _failure_of_submit(error), again_at=again_at, now=now))
-
-    async def _abandoned(self, task: Task) -> None:
-        """The worker that submitted did not come back."""
-        error = OutcomeUnknown(
-            "the worker that submitted the task stopped before the answer was on record; "
-            "the vendor may have accepted and billed it"
-        )
-        try:
-            idempotent = self._registry.route(task.provider, task.model).model.idempotent_submit
-        except InvalidRequest:
-            idempotent = False
-        await self._submit_failed(task, error, idempotent=idempotent)
-
-    async def _poll(self, task: Task, route: Route) -> None:
-        operation = task.attempt.operation or ""
-        try:
-            job = job_of(task, await self._tasks.get_input(task.id), route.model.params, task.attempt.number)
-            outcome = await asked(lambda: route.service.poll(job, operation), within_s=self._patience_s(task))
-        except InputNotTaken as error:
-            # A worker of another version may still poll it, and a paid generation is at stake.
-            await self._poll_failed(task, Unavailable(str(error)))
-        except ProviderError as error:
-            await self._poll_failed(task, error)
-        else:
-            await self._outcome(task, outcome)
-
-    async def _poll_failed(self, task: Task, error: ProviderError) -> None:
+    async def _poll_failed(self, task: Task, error: ProviderError, door: Door) -> None:
         now, failure = self._clock(), failure_of(error)
         failures = task.attempt.poll_failures + 1
         poll_at = poll_again_at(error, failures=failures, now=now, dice=self._dice)
-        if poll_at is not None and now >= task.deadline:
-            await self._out_of_time(task)
-            return
-        if poll_at is not None:
+        if poll_at is None:
+            again_at = self._retry_at(task, error, idempotent=False, in_submit=False, now=now)
+            await self._end_attempt(task, failure, door, again_at=again_at, choice=task.choice)
+        elif now >= task.deadline:
+            await self._out_of_time(task, door)
+        else:
             log.warning("poll_missed", code=failure.code, reason=failure.message, failures=failures)
-            await self._recorder.record(
-                life.poll_missed(task, failure, poll_at=_until_deadline(poll_at, task, now), now=now)
-            )
-            return
-        again_at = retry_at(
-            error,
-            attempts=len(task.attempts),
-            accepted=life.accepted_count(task),
-            idempotent=False,
-            now=now,
-            deadline=task.deadline,
-            dice=self._dice,
-        )
-        await self._recorder.record(life.ended_unhappily(task, failure, again_at=again_at, now=now))
+            poll_at = _until_deadline(poll_at, task, now)
+            await self._recorder.record(life.poll_missed(task, failure, poll_at=poll_at, now=now))
 
-    async def _outcome(self, task: Task, outcome: Outcome) -> None:
+    async def _settle(self, task: Task, outcome: Outcome, door: Door) -> None:
+        """What the vendor answered, put on record."""
         now = self._clock()
         match outcome:
             case Pending() if task.state is State.WAITING and now >= task.deadline:
-                await self._out_of_time(task)
+                await self._out_of_time(task, door)
             case Pending():
                 poll_at = _until_deadline(now + _poll_interval(outcome), task, now)
                 step = life.polled if task.state is State.WAITING else life.accepted
                 await self._recorder.record(step(task, outcome, poll_at=poll_at, now=now))
             case Done():
-                await self._done(task, outcome)
+                await door.leave()
+                await self._storer.done(task, outcome)
+
+    async def _cancel(self, task: Task) -> None:
+        """The caller wants it to end; the vendor is asked to stop where that can be done."""
+        message = "cancelled; nothing was open at the vendor"
+        if task.state is State.WAITING:
+            route = self._asked_route(task)
+            if route is None and self._clock() < task.deadline:
+                return  # a worker that serves it asks the vendor
+            message = await self._stop_vendor(task, route)
+        failure = Failure(code="cancelled", message=message)
+        await self._recorder.record(life.cancelled(task, failure, now=self._clock()))
+        await self._admissions.forget(task.id)
+
+    async def _stop_vendor(self, task: Task, route: Route | None) -> str:
+        if route is None or not isinstance(route.service, Cancels):
+            return "cancelled; this vendor cannot be asked to stop: it may still finish and bill"
+        try:
+            task_input = input_for(await self._tasks.get_input(task.id), task.choices[task.choice])
+            job = job_of(task, route.model, task_input, attempt=task.attempt.number)
+            await cancel_asked(route.service, job, task.attempt.operation or "", within_s=LAST_ANSWER_S)
+        except (InputNotTaken, ProviderError) as error:
+            return f"cancelled; the vendor did not stop and may still finish and bill: {error}"
+        return "cancelled; the vendor confirmed that it stopped"
+
+    async def _out_of_time(self, task: Task, door: Door | None = None) -> None:
+        """The deadline passed; an operation was polled one last time."""
+        failure = _deadline_failure(task)
+        await self._end_attempt(task, failure, door, again_at=None, choice=task.choice)
+
+    async def _leave(self, task: Task, door: Door | None) -> None:
+        if door is not None:
+            await door.leave()
+        else:
+            await self._admissions.forget(task.id)
+
+    def _retry_at(
+        self, task: Task, error: ProviderError, *, idempotent: bool, in_submit: bool, now: datetime
+    ) -> datetime | None:
+        accepted = life.accepted_count(task) + (in_submit and isinstance(error, GenerationFailed))
+        return retry_at(
+            error,
+            attempts=len(life.attempts_counted(task)),
+            accepted=accepted,
+            idempotent=idempotent,
+            now=now,
+            deadline=task.deadline,
+            dice=self._dice,
+        )
 
     def _patience_s(self, task: Task) -> float:
         """How long the provider may take for one answer, so that the task ends on time, in seconds."""
         return max((task.deadline - self._clock()).total_seconds(), 0.0) + LAST_ANSWER_S
-
-    async def _out_of_time(self, task: Task) -> None:
-        """The deadline passed; an operation was polled one last time."""
-        failure = _deadline_failure(task)
-        await self._recorder.record(life.ended_unhappily(task, failure, again_at=None, now=self._clock()))
-
-    async def _done(self, task: Task, done: Done) -> None:
-        results = await persistently(lambda: self._results.take(task, done))
-        now = self._clock()
-        if not self._results.to_copy(results):
-            await self._recorder.record(life.finished(task, results, done.usage, now=now))
-            return
-        with self._leases.held() as owner:
-            task = life.storing_begun(task, results, done.usage, owner=owner, lease_s=self._lease_s, now=now)
-            await self._recorder.record(task)
-            await self._copy(task)
-
-    async def _store(self, task: Task) -> None:
-        if not life.lease_ran_out(task, self._clock()):
-            return
-        if task.lease is not None:  # counted, since a result may be what kills its workers
-            await self._copy_failed(task, CopyFailed("the worker that copied it stopped"))
-            return
-        with self._leases.held() as owner:
-            task = life.storing_taken(task, owner=owner, lease_s=self._lease_s, now=self._clock())
-            await self._recorder.claim(task)
-            await self._copy(task)
-
-    async def _copy(self, task: Task) -> None:
-        try:
-            results = await self._results.copy(task)
-        except LinkGone as error:
-            failure = Failure(code="result_lost", message=f"the result could not be stored: {error}")
-            await self._recorder.record(life.ended_unhappily(task, failure, again_at=None, now=self._clock()))
-        except (CopyFailed, StoreUnavailable) as error:
-            await self._copy_failed(task, error)
-        else:
-            await self._recorder.record(life.stored(task, results, now=self._clock()))
-
-    async def _copy_failed(self, task: Task, error: Exception) -> None:
-        now = self._clock()
-        failures = task.attempt.copy_failures + 1
-        again_at = copy_again_at(failures=failures, now=now, dice=self._dice)
-        log.warning("copy_failed", reason=str(error), failures=failures)
-        if again_at is None:
-            await self._recorder.record(life.stored(task, task.results, now=now))
-        else:
-            await self._recorder.record(life.storing_postponed(task, again_at=again_at, now=now))
 
 
 def _failure_of_submit(error: ProviderError) -> Failure:
@@ -298,12 +319,16 @@ def _failure_of_submit(error: ProviderError) -> Failure:
 
 
 def _deadline_failure(task: Task) -> Failure:
-    last = task.attempts[-1].failure if task.attempts else None
+    deadline = task.deadline.isoformat(timespec="seconds")
+    if not task.attempts:
+        return Failure(
+            code="deadline_exceeded",
+            message=f"the task was not submitted by its deadline, {deadline}: no worker that serves "
+            f"{task.provider}/{task.model} was free, or its vendor had no room",
+        )
+    last = task.attempt.failure
     because = f"; last: {last.message}" if last else ""
-    return Failure(
-        code="deadline_exceeded",
-        message=f"the task did not end by its deadline, {task.deadline.isoformat(timespec='seconds')}{because}",
-    )
+    return Failure(code="deadline_exceeded", message=f"the task did not end by its deadline, {deadline}{because}")
 
 
 def _poll_interval(pending: Pending) -> timedelta:

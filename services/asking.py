@@ -7,7 +7,19 @@ import msgspec
 import structlog
 
 from core.tasks import Task, TaskInput
-from polyrelay import Done, Job, Outcome, OutcomeUnknown, Output, Params, Pending, ProtocolError, ProviderError
+from polyrelay import (
+    Cancels,
+    Done,
+    Job,
+    Model,
+    Outcome,
+    OutcomeUnknown,
+    Output,
+    Params,
+    Pending,
+    ProtocolError,
+    ProviderError,
+)
 
 log = structlog.get_logger("polyrelay.advance")
 
@@ -53,24 +65,43 @@ def _checked(outcome: object) -> Outcome:
             raise ProtocolError(f"the provider plugin answered {type(outcome).__name__} against its contract")
 
 
-def job_of(task: Task, task_input: TaskInput, params: type[Params], attempt: int) -> Job[Params]:
+async def cancel_asked(service: Cancels, job: Job[Params], operation: str, *, within_s: float) -> None:
+    """
+    Have the provider ask its vendor to stop.
+
+    Raises:
+        ProviderError: It did not, or not in time.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            await service.cancel(job, operation)
+    except ProviderError:
+        raise
+    except TimeoutError as error:
+        raise OutcomeUnknown("the provider did not answer in time") from error
+    except Exception as error:  # plugin code
+        log.exception("provider_defect")
+        raise ProtocolError(f"the provider plugin raised {type(error).__name__}") from error
+
+
+def job_of(task: Task, model: Model, task_input: TaskInput, *, attempt: int) -> Job[Params]:
     """
     One attempt at the task as a service sees it.
 
     Raises:
-        InputNotTaken: The input does not fit `params`.
+        InputNotTaken: The input does not fit the model's params in this version.
     """
     return Job(
         task_id=task.id,
         attempt=attempt,
-        model=task.model,
-        params=_params(task, task_input, params),
+        model=model.name,
+        params=_params(model, task_input),
         deadline=task.deadline,
     )
 
 
-def _params(task: Task, task_input: TaskInput, params: type[Params]) -> Params:
+def _params(model: Model, task_input: TaskInput) -> Params:
     try:
-        return msgspec.convert(task_input, params)
+        return msgspec.convert(task_input, model.params)
     except Exception as error:  # a plugin's `__post_init__` may raise anything
-        raise InputNotTaken(f"{task.model} no longer takes this input: {error}") from error
+        raise InputNotTaken(f"{model.name} does not take this input here: {error}") from error

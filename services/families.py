@@ -109,6 +109,7 @@ def _model(entry: Entry, family: Family[Any]) -> Model:
         type=family.type,
         params=family.params,
         timeout_s=entry.timeout_s or family.timeout_s,
+        max_open=entry.max_open,
         deprecated=entry.deprecated,
         description=entry.description,
     )

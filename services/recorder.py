@@ -65,6 +65,14 @@ class Recorder:
         except QueueUnavailable as error:
             log.warning("wake_not_queued", reason=str(error))
 
+    async def gone(self, task_id: str) -> bool:
+        """Whether the task was removed."""
+        try:
+            await persistently(lambda: self._tasks.get(task_id))
+        except TaskNotFound:
+            return True
+        return False
+
     async def _on_record(self, task: Task) -> bool:
         """Whether exactly this version is stored; a lease may have been renewed since."""
         try:

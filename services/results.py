@@ -77,6 +77,15 @@ class Results:
             ]
         )
 
+    async def drop(self, task: Task) -> None:
+        """
+        Remove the task's files.
+
+        Raises:
+            StoreUnavailable: The store cannot be written.
+        """
+        await self._store.delete_all(task.id)
+
     async def _take(self, task: Task, index: int, output: Output) -> Result:
         kind = _KINDS[type(output)]
         if isinstance(output, TextOutput):

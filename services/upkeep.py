@@ -1,11 +1,13 @@
 """What a worker does beside its steps: keep its leases, and look for tasks whose wake was lost."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 import structlog
 
 from core.errors import QueueUnavailable, StoreUnavailable
+from core.gates import Gates
 from core.ports import Clock, OverdueTask, TaskRepository, Wake, WakeQueue
 from services.leases import Leases
 
@@ -19,6 +21,10 @@ class Upkeep:
     Periodic work of one worker.
 
     Args:
+        tasks: The record.
+        queue: For the wakes.
+        gates: Tell who stands in a line.
+        clock: Now.
         leases: Those of this worker.
         lease_s: How long a lease lasts, in seconds.
         patience_s: How long after its time a wake counts as lost, in seconds.
@@ -29,6 +35,7 @@ class Upkeep:
         *,
         tasks: TaskRepository,
         queue: WakeQueue,
+        gates: Gates,
         clock: Clock,
         leases: Leases,
         lease_s: float,
@@ -36,6 +43,7 @@ class Upkeep:
     ) -> None:
         self._tasks = tasks
         self._queue = queue
+        self._gates = gates
         self._clock = clock
         self._leases = leases
         self._lease = timedelta(seconds=lease_s)
@@ -52,18 +60,28 @@ class Upkeep:
             log.warning("leases_not_renewed", reason=str(error))
 
     async def reconcile(self) -> int:
-        """Wake every open task that nobody looked at when it was time; by the record, never by the queue."""
+        """
+        Wake every open task that nobody looked at when it was time; by the record, never by the queue.
+
+        One that stands in a gate's line is left alone until its deadline: it is woken when it is its turn.
+        """
         found, after = 0, ""
         before = self._clock() - self._patience
         try:
             while page := await self._tasks.overdue(before=before, after=after, limit=_PAGE):
-                await self._queue.wake_many([_wake_of(task) for task in page])
-                found, after = found + len(page), page[-1].id
+                lost = await self._lost(page)
+                await self._queue.wake_many([_wake_of(task) for task in lost])
+                found, after = found + len(lost), page[-1].id
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("reconcile_cut_short", reason=str(error))
         if found:
             log.info("wakes_repaired", tasks=found)
         return found
+
+    async def _lost(self, page: Sequence[OverdueTask]) -> Sequence[OverdueTask]:
+        in_line = await self._gates.in_line([task.id for task in page])
+        now = self._clock()
+        return [task for task, waits in zip(page, in_line, strict=True) if not waits or task.deadline <= now]
 
 
 def _wake_of(task: OverdueTask) -> Wake:

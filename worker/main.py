@@ -6,28 +6,36 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import structlog
 from arq.connections import ArqRedis
+from msgspec import Struct
 
 from core.clock import utc_now
 from core.logs import set_up_logs
+from core.ports import Locks
 from core.registry import load_registry
 from core.settings import Settings
+from repositories.gates import RedisGates
+from repositories.locks import MongoLocks
 from repositories.mongo import MongoTaskRepository, connect_mongo
 from repositories.queue import QUEUE_NAMES, connect_queue
 from repositories.queue_claims import RedisClaims, wake_queue
 from repositories.results import connect_results
+from services.admission import Admissions, Limits, Turns
 from services.advance import Advance
+from services.healing import Healing
 from services.leases import Leases
+from services.recorder import Recorder
 from services.results import Results
+from services.storing import Storer
 from services.upkeep import Upkeep
 from worker.engine import Engine, Step, arq_engine, claim_engine
-from worker.periodic import every
+from worker.periodic import Once, every
 
 _CANCEL_AGAIN_S: Final = 0.2
 
@@ -60,13 +68,10 @@ async def _work(settings: Settings) -> None:
     owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     structlog.contextvars.bind_contextvars(worker=owner)
     async with AsyncExitStack() as closing:
-        engine, upkeep = await _composed(settings, owner, closing)
+        parts = await _composed(settings, owner, closing)
+        engine = parts.engine
         stop = _stop_signal()
-        background = [
-            asyncio.create_task(engine.run()),
-            asyncio.create_task(every(settings.lease_s / 3, upkeep.renew)),
-            asyncio.create_task(every(settings.reconcile_s, upkeep.reconcile)),
-        ]
+        background = [asyncio.create_task(work) for work in _background(settings, parts)]
         log.info("worker_started", concurrency=settings.worker_concurrency)
         await stop.wait()
         log.info("worker_stopping", running=engine.running, grace_s=settings.shutdown_grace_s)
@@ -75,8 +80,31 @@ async def _work(settings: Settings) -> None:
         log.info("worker_stopped", cut_off=cut_off)
 
 
-async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> tuple[Engine, Upkeep]:
-    tasks = MongoTaskRepository(connect_mongo(settings.mongo_url))
+class _Parts(Struct, frozen=True, kw_only=True):
+    engine: Engine
+    upkeep: Upkeep
+    healing: Healing
+    locks: Locks
+
+
+def _background(settings: Settings, parts: _Parts) -> Iterable[Coroutine[Any, Any, None]]:
+    """
+    What a worker does all the time.
+
+    What one worker does for all is tried four times in a period and done at most twice, so that even with the worker
+    that did it last gone, a lost wake is repaired within one period.
+    """
+    period_s = settings.reconcile_s
+    once = Once(parts.locks, for_s=period_s / 2)
+    yield parts.engine.run()
+    yield every(settings.lease_s / 3, parts.upkeep.renew)
+    yield every(period_s / 4, once("reconcile", parts.upkeep.reconcile))
+    yield every(period_s / 4, once("heal_gates", parts.healing.heal))
+
+
+async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> _Parts:
+    database = connect_mongo(settings.mongo_url)
+    tasks = MongoTaskRepository(database)
     closing.push_async_callback(tasks.aclose)
     await tasks.prepare()
     redis = connect_queue(settings.redis_url)
@@ -85,15 +113,27 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
     registry = load_registry(settings.env)
     closing.push_async_callback(registry.aclose)
     http = await closing.enter_async_context(httpx.AsyncClient(follow_redirects=True, timeout=httpx.Timeout(60.0)))
-    results = Results(
-        store=connect_results(settings.results_url), clock=utc_now, copies=settings.results == "copy", http=http
-    )
+    gates = RedisGates(redis, clock=utc_now)
+    turns = Turns(tasks, queue, utc_now)
+    admissions = Admissions(gates, turns, _limits(settings))
     leases = Leases(owner)
+    recorder = Recorder(tasks, queue)
+    storer = Storer(
+        recorder=recorder,
+        results=Results(
+            store=connect_results(settings.results_url), clock=utc_now, copies=settings.results == "copy", http=http
+        ),
+        clock=utc_now,
+        dice=random.random,
+        leases=leases,
+        lease_s=settings.lease_s,
+    )
     advance = Advance(
         tasks=tasks,
-        queue=queue,
+        recorder=recorder,
         registry=registry,
-        results=results,
+        admissions=admissions,
+        storer=storer,
         clock=utc_now,
         dice=random.random,
         leases=leases,
@@ -102,12 +142,27 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
     upkeep = Upkeep(
         tasks=tasks,
         queue=queue,
+        gates=gates,
         clock=utc_now,
         leases=leases,
         lease_s=settings.lease_s,
-        patience_s=settings.reconcile_s / 2,
+        patience_s=settings.reconcile_s / 8,
     )
-    return _engine(settings, redis, owner, advance), upkeep
+    return _Parts(
+        engine=_engine(settings, redis, owner, advance),
+        upkeep=upkeep,
+        healing=Healing(tasks=tasks, gates=gates, admissions=admissions, turns=turns, registry=registry),
+        locks=MongoLocks(database, clock=utc_now),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        providers=settings.upstream_max_concurrent or {},
+        models=settings.model_max_concurrent or {},
+        per_user=settings.user_max_concurrent,
+        spacing_s=settings.upstream_submit_min_interval_s,
+    )
 
 
 def _engine(settings: Settings, redis: ArqRedis, owner: str, step: Step) -> Engine:

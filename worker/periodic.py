@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from core.errors import StoreUnavailable
+from core.ports import Locks
+
 log = structlog.get_logger("polyrelay.worker")
 
 
@@ -21,3 +24,29 @@ async def every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
             await act()
         except Exception:
             log.exception("periodic_work_failed", work=getattr(act, "__qualname__", repr(act)))
+
+
+class Once:
+    """
+    Lets one worker do what is to be done once for all.
+
+    Args:
+        locks: Shared by all workers.
+        for_s: After it was done nobody does it again for so long, in seconds.
+    """
+
+    def __init__(self, locks: Locks, *, for_s: float) -> None:
+        self._locks = locks
+        self._for_s = for_s
+
+    def __call__(self, name: str, act: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+        """`act`, done only where no other worker did it a moment ago."""
+
+        async def once() -> None:
+            try:
+                if await self._locks.take(name, for_s=self._for_s):
+                    await act()
+            except StoreUnavailable as error:
+                log.warning("periodic_work_postponed", work=name, reason=str(error))
+
+        return once

@@ -131,6 +131,7 @@ def _offer(entry: Entry) -> _Offer:
         type=family.type,
         params=family.params,
         timeout_s=family.timeout_s if entry.timeout_s is None else entry.timeout_s,
+        max_open=entry.max_open,
         deprecated=entry.deprecated,
         description=entry.description,
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core import life
-from core.tasks import Failure, IllegalMove, Result, State, Task
+from core.tasks import Choice, Failure, IllegalMove, Result, State, Task
 from polyrelay import Pending, TaskType, Usage
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -26,12 +26,13 @@ def new() -> Task:
         updated=NOW,
         deadline=NOW + timedelta(hours=1),
         wake_at=NOW,
+        fallbacks=(Choice(provider="p2", model="m2"),),
     )
 
 
 def begun(task: Task | None = None) -> Task:
     """A task whose attempt began."""
-    return life.begun(task or new(), provider="p2", model="m2", owner="w", lease_s=30.0, now=NOW)
+    return life.begun(task or new(), choice=1, owner="w", lease_s=30.0, now=NOW)
 
 
 def waiting() -> Task:
@@ -106,37 +107,39 @@ def test_storing_is_taken_put_off_and_ended() -> None:
 
 def test_an_unhappy_end_goes_back_or_ends() -> None:
     """A failed attempt is ended with its reason; the task is pending again, or failed with the same reason."""
-    again = life.ended_unhappily(waiting(), BROKEN, again_at=LATER, now=NOW)
+    again = life.ended_unhappily(waiting(), BROKEN, again_at=LATER, choice=0, now=NOW)
     assert (again.state, again.wake_at, again.lease, again.failure) == (State.PENDING, LATER, None, None)
     assert (again.attempt.ended, again.attempt.failure, again.progress) == (NOW, BROKEN, None)
 
-    failed = life.ended_unhappily(waiting(), BROKEN, again_at=None, now=NOW)
+    failed = life.ended_unhappily(waiting(), BROKEN, again_at=None, choice=0, now=NOW)
     assert (failed.state, failed.failure, failed.attempt.failure) == (State.FAILED, BROKEN, BROKEN)
 
 
 def test_an_attempt_that_ended_keeps_its_own_reason() -> None:
     """A task that fails between attempts does not rewrite the history of the last one."""
-    between = life.ended_unhappily(begun(), BROKEN, again_at=LATER, now=NOW)
+    between = life.ended_unhappily(begun(), BROKEN, again_at=LATER, choice=0, now=NOW)
     late = Failure(code="deadline_exceeded", message="late")
 
-    failed = life.ended_unhappily(between, late, again_at=None, now=LATER)
+    failed = life.ended_unhappily(between, late, again_at=None, choice=0, now=LATER)
 
     assert (failed.failure, failed.attempt.failure, failed.attempt.ended) == (late, BROKEN, NOW)
-    assert life.ended_unhappily(new(), late, again_at=None, now=NOW).attempts == ()
+    assert life.ended_unhappily(new(), late, again_at=None, choice=0, now=NOW).attempts == ()
 
 
 def test_attempts_are_numbered_on() -> None:
     """The next attempt has the next number, and the earlier ones stay."""
-    second = begun(life.ended_unhappily(waiting(), BROKEN, again_at=LATER, now=NOW))
+    second = begun(life.ended_unhappily(waiting(), BROKEN, again_at=LATER, choice=0, now=NOW))
     assert [attempt.number for attempt in second.attempts] == [1, 2]
     assert second.attempts[0].operation == "op"
 
 
 def test_what_may_have_been_billed_is_counted() -> None:
     """Attempts with an operation count, and those that failed within the submit; refused ones do not."""
-    refused = life.ended_unhappily(begun(), Failure(code="overloaded", message="full"), again_at=LATER, now=NOW)
+    refused = life.ended_unhappily(
+        begun(), Failure(code="overloaded", message="full"), again_at=LATER, choice=0, now=NOW
+    )
     assert life.accepted_count(refused) == 0
-    within = life.ended_unhappily(begun(refused), BROKEN, again_at=LATER, now=NOW)
+    within = life.ended_unhappily(begun(refused), BROKEN, again_at=LATER, choice=0, now=NOW)
     assert life.accepted_count(within) == 1
     later = life.accepted(begun(within), Pending(operation="op"), poll_at=LATER, now=NOW)
     assert life.accepted_count(later) == 2
@@ -153,6 +156,6 @@ def test_a_lease_runs_out_at_its_moment() -> None:
 def test_steps_out_of_order_are_refused() -> None:
     """A step from a state that has no such arrow is a defect that cannot be recorded."""
     with pytest.raises(IllegalMove):
-        life.begun(waiting(), provider="p", model="m", owner="w", lease_s=1.0, now=NOW)
+        life.begun(waiting(), choice=0, owner="w", lease_s=1.0, now=NOW)
     with pytest.raises(IllegalMove):
         life.finished(life.finished(waiting(), LINK, None, now=NOW), LINK, None, now=NOW)

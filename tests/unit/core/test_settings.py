@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigurationError
-from core.settings import NAMES, Settings, read_settings, shown
+from core.settings import NAMES, Settings, read_settings
 from polyrelay import Secret
 
 
@@ -97,9 +97,7 @@ def test_settings_do_not_show_secrets() -> None:
         "REDIS_URL": "redis://:hidden-value@cache/0",
     }
     settings = read_settings(secrets)
-    assert "hidden-value" not in repr(settings) + repr(shown(settings))
-    assert set(shown(settings)) <= set(NAMES)
-    assert shown(settings)["PORT"] == 8080
+    assert "hidden-value" not in repr(settings)
 
 
 def test_an_empty_value_is_unset() -> None:

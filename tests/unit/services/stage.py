@@ -12,9 +12,14 @@ from core.registry import Registry
 from core.tasks import Task, new_task_id
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_gates import MemoryGates
+from services.admission import Admissions, Limits, Turns
 from services.advance import Advance
+from services.healing import Healing
 from services.leases import Leases
+from services.recorder import Recorder
 from services.results import Results
+from services.storing import Storer
 from services.upkeep import Upkeep
 
 START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -100,13 +105,23 @@ class FaultyRepository(MemoryTaskRepository):
 class Stage:
     """Everything that a step needs, over one record, one queue and one clock."""
 
-    def __init__(self, service: Service | Disabled | None = None, *, copies: bool = True) -> None:
+    def __init__(
+        self,
+        service: Service | Disabled | None = None,
+        *,
+        copies: bool = True,
+        limits: Limits | None = None,
+        others: Sequence[Provider] = (),
+    ) -> None:
         self.now = START
         self.tasks = FaultyRepository()
         self.queue = MemoryWakeQueue(clock=self.clock)
         self.store = MemoryResultStore()
         self.links: dict[str, Callable[[], httpx.Response]] = {}
-        self.registry = Registry([] if service is None else [Provider("studio", [service])])
+        self.registry = Registry([*([] if service is None else [Provider("studio", [service])]), *others])
+        self.gates = MemoryGates(clock=self.clock)
+        self.turns = Turns(self.tasks, self.queue, self.clock)
+        self.admissions = Admissions(self.gates, self.turns, limits or Limits())
         self._copies = copies
         self._workers = 0
         self.advance = self.worker()
@@ -121,11 +136,21 @@ class Stage:
         self._workers += 1
         self.leases = Leases(f"worker-{self._workers}")
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._link), follow_redirects=True)
+        recorder = Recorder(self.tasks, self.queue)
+        storer = Storer(
+            recorder=recorder,
+            results=Results(store=self.store, clock=self.clock, copies=self._copies, http=http),
+            clock=self.clock,
+            dice=lambda: 0.5,
+            leases=self.leases,
+            lease_s=LEASE_S,
+        )
         return Advance(
             tasks=self.tasks,
-            queue=self.queue,
+            recorder=recorder,
             registry=self.registry,
-            results=Results(store=self.store, clock=self.clock, copies=self._copies, http=http),
+            admissions=self.admissions,
+            storer=storer,
             clock=self.clock,
             dice=lambda: 0.5,
             leases=self.leases,
@@ -135,7 +160,23 @@ class Stage:
     def upkeep_of(self, leases: Leases) -> Upkeep:
         """The upkeep of the worker with those leases."""
         return Upkeep(
-            tasks=self.tasks, queue=self.queue, clock=self.clock, leases=leases, lease_s=LEASE_S, patience_s=5.0
+            tasks=self.tasks,
+            queue=self.queue,
+            gates=self.gates,
+            clock=self.clock,
+            leases=leases,
+            lease_s=LEASE_S,
+            patience_s=5.0,
+        )
+
+    def healing(self) -> Healing:
+        """What brings the gates back in line with the records."""
+        return Healing(
+            tasks=self.tasks,
+            gates=self.gates,
+            admissions=self.admissions,
+            turns=self.turns,
+            registry=self.registry,
         )
 
     async def new_task(

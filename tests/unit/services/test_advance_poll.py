@@ -263,7 +263,7 @@ async def test_input_that_is_no_longer_taken_does_not_lose_a_paid_generation() -
     service = ScriptedService(submit=[TEXT], poll=[TEXT])
     stage = Stage(service)
     task_id = await stage.new_task(task_input={"words": "from a newer version"}, deadline_s=600.0)
-    task = life.begun(await stage.task(task_id), provider="studio", model="pen-1", owner="w", lease_s=30, now=stage.now)
+    task = life.begun(await stage.task(task_id), choice=0, owner="w", lease_s=30, now=stage.now)
     await stage.tasks.save(task)
     await stage.tasks.save(life.accepted(task, pending(), poll_at=stage.now, now=stage.now))
 

@@ -512,16 +512,19 @@ async def test_a_task_that_is_not_served_here_is_left_to_others(served: str) -> 
     assert script.submits == []
 
 
-async def test_input_that_the_model_no_longer_takes_fails_before_the_submit() -> None:
-    """A stored input that does not fit the model's params fails the task with a reason, and nothing is sent."""
+async def test_input_that_this_version_does_not_take_is_left_to_other_workers() -> None:
+    """Two versions run side by side: a stored input that does not fit here is not submitted, and fails on time."""
     service = ScriptedService(submit=[TEXT])
     stage = Stage(service)
-    task_id = await stage.new_task(task_input={"prompt": 7})
+    task_id = await stage.new_task(task_input={"prompt": 7}, deadline_s=60.0)
 
     await stage.play_due()
+    assert (await stage.task(task_id)).state is State.PENDING
 
+    stage.later(60.0)
+    await stage.advance(task_id)
     task = await stage.task(task_id)
-    assert (task.state, task.failure and task.failure.code) == (State.FAILED, "invalid_input")
+    assert (task.state, task.failure and task.failure.code) == (State.FAILED, "deadline_exceeded")
     assert service.submits == []
 
 

@@ -19,7 +19,7 @@ async def begun(stage: Stage) -> Task:
     """A task that is being submitted, not on record yet in that version."""
     task = await stage.task(await stage.new_task())
     stage.queue.take_due(stage.now)
-    return life.begun(task, provider="studio", model="pen-1", owner="w:1", lease_s=30.0, now=stage.now)
+    return life.begun(task, choice=0, owner="w:1", lease_s=30.0, now=stage.now)
 
 
 async def test_a_record_queues_the_next_wake() -> None:
@@ -50,7 +50,8 @@ async def test_a_lost_race_is_logged_with_the_operation() -> None:
     task = await begun(stage)
     await stage.tasks.save(task)
     waiting = life.accepted(task, pending("op-paid"), poll_at=stage.now, now=stage.now)
-    await stage.tasks.save(life.ended_unhappily(task, failure_of(Unavailable("x")), again_at=stage.now, now=stage.now))
+    failure = failure_of(Unavailable("x"))
+    await stage.tasks.save(life.ended_unhappily(task, failure, again_at=stage.now, choice=0, now=stage.now))
 
     with structlog.testing.capture_logs() as logs, pytest.raises(Stale):
         await Recorder(stage.tasks, stage.queue).record(waiting)
@@ -80,9 +81,7 @@ async def test_a_claim_is_exclusive() -> None:
     """Of two claims of the same version, one is refused, even where the refused one's answer had been lost before."""
     stage = Stage(ScriptedService(submit=[TEXT]))
     mine = await begun(stage)
-    other = life.begun(
-        await stage.task(mine.id), provider="studio", model="pen-1", owner="w:2", lease_s=30.0, now=stage.now
-    )
+    other = life.begun(await stage.task(mine.id), choice=0, owner="w:2", lease_s=30.0, now=stage.now)
     recorder = Recorder(stage.tasks, stage.queue)
     await recorder.claim(other)
 

@@ -100,9 +100,5 @@ async def test_upkeep_outlives_the_queue() -> None:
 async def held_by(stage: Stage, owner: str) -> str:
     """A task that `owner` submits."""
     task_id = await stage.new_task()
-    await stage.tasks.save(
-        life.begun(
-            await stage.task(task_id), provider="studio", model="pen-1", owner=owner, lease_s=LEASE_S, now=stage.now
-        )
-    )
+    await stage.tasks.save(life.begun(await stage.task(task_id), choice=0, owner=owner, lease_s=LEASE_S, now=stage.now))
     return task_id

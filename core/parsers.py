@@ -1,0 +1,82 @@
+"""How each kind of setting is read. Every function raises a `ValueError` whose text says what is allowed."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from core.tasks import Priority
+from core.units import seconds, size_bytes
+from polyrelay import Secret
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        # The text of an error of `urlsplit` may quote the password.
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in schemes and bool(parts.netloc)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(" or ".join(f"{scheme}://host…" for scheme in schemes))
+        return text.rstrip("/")
+
+    return parse
+
+
+def secret_url(*schemes: str) -> Callable[[str], Secret]:
+    parse = url(*schemes)
+    return lambda text: Secret(parse(text))
+
+
+def number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def duration(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = seconds(text)
+        if not low <= value <= high:
+            raise ValueError(f"a duration from {low:g}s to {high:g}s")
+        return value
+
+    return parse
+
+
+def word(kind: Any) -> Callable[[str], str]:
+    words: tuple[str, ...] = kind.__args__
+
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(" or ".join(words))
+        return text.lower()
+
+    return parse
+
+
+def priorities(text: str) -> tuple[Priority, ...]:
+    words = {word.strip().lower() for word in text.split(",")}
+    if not words <= set(Priority):
+        raise ValueError(f"one or more of {', '.join(Priority)}, separated by commas")
+    return tuple(priority for priority in Priority if priority in words)
+
+
+def body_size(text: str) -> int:
+    value = size_bytes(text)
+    if not 1024 <= value <= 2**30:
+        raise ValueError("a size from 1KiB to 1GiB")
+    return value
+
+
+def amounts(text: str) -> Mapping[str, int]:
+    """One number for all ("2", under the name "*"), or a number for each name ("volcengine=2,openai=10")."""
+    pairs = [word.strip().rpartition("=") for word in text.split(",")]
+    named = {name.strip() or "*": number.strip() for name, _, number in pairs}
+    if len(named) < len(pairs) or not all(n.isdecimal() and 1 <= int(n) <= 1_000_000 for n in named.values()):
+        raise ValueError("a number from 1 for all, or for each name, such as volcengine=2,openai=10")
+    return {name: int(number) for name, number in named.items()}

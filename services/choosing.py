@@ -1,0 +1,110 @@
+"""Whom to submit a task to: the first of its choices that is served here, up, and has room."""
+
+from datetime import datetime
+
+import structlog
+from msgspec import Struct
+
+from core.errors import InvalidRequest
+from core.gates import Refusal
+from core.ports import TaskRepository
+from core.registry import Registry, Route
+from core.tasks import Task, TaskInput
+from polyrelay import Job, Params
+from services.admission import Admissions, Door
+from services.asking import InputNotTaken, job_of
+from services.choices import input_for
+
+log = structlog.get_logger("polyrelay.advance")
+
+
+class Chosen(Struct, frozen=True, kw_only=True):
+    """A choice that lets the task in now; its gates are held. `choice` counts as in `Task.choices`."""
+
+    choice: int
+    route: Route
+    job: Job[Params]
+    door: Door
+
+
+class InLine(Struct, frozen=True, kw_only=True):
+    """The task stands in a gate's line, and is woken when it is its turn."""
+
+    gate: str | None
+
+
+class NotNow(Struct, frozen=True, kw_only=True):
+    """Nobody takes a submit before that moment."""
+
+    again_at: datetime
+
+
+class NotHere(Struct, frozen=True, kw_only=True):
+    """This worker serves none of the choices; another may."""
+
+    reason: str
+
+
+class Chooser:
+    """
+    Goes through a task's choices in order.
+
+    Args:
+        tasks: For the input.
+        registry: Where models are served.
+        admissions: Lets tasks through.
+    """
+
+    def __init__(self, tasks: TaskRepository, registry: Registry, admissions: Admissions) -> None:
+        self._tasks = tasks
+        self._registry = registry
+        self._admissions = admissions
+
+    async def choose(self, task: Task) -> Chosen | InLine | NotNow | NotHere:
+        """
+        The first choice, from `task.choice` on, that takes the task now.
+
+        A choice is passed over where it is not served here or its circuit is open. A full gate is waited for, in its
+        line, since the vendor is up and it is the task's turn soon.
+
+        Raises:
+            QueueUnavailable: The gates cannot be asked.
+            StoreUnavailable: The input cannot be read.
+        """
+        task_input = await self._tasks.get_input(task.id)
+        reasons: list[str] = []
+        earliest: datetime | None = None
+        for choice in range(task.choice, len(task.choices)):
+            try:
+                route = self._route(task, choice)
+                job = self._job(task, task_input, choice, route)
+            except (InvalidRequest, InputNotTaken, NotServed) as error:
+                reasons.append(str(error))
+                continue
+            door = self._admissions.door(task, route)
+            admission = await door.enter()
+            match admission.refusal:
+                case None:
+                    return Chosen(choice=choice, route=route, job=job, door=door)
+                case Refusal.FULL:
+                    return InLine(gate=admission.gate)
+                case Refusal.SPACING:
+                    return NotNow(again_at=admission.again_at or task.updated)
+                case Refusal.CIRCUIT_OPEN:
+                    earliest = min(filter(None, (earliest, admission.again_at)), default=None)
+        return NotNow(again_at=earliest) if earliest is not None else NotHere(reason="; ".join(reasons))
+
+    def _route(self, task: Task, choice: int) -> Route:
+        asked = task.choices[choice]
+        route = self._registry.route(asked.provider, asked.model)
+        if route.unavailable is not None:
+            raise NotServed(f"{asked.provider} cannot serve {asked.model} here: {route.unavailable}")
+        return route
+
+    def _job(self, task: Task, task_input: TaskInput, choice: int, route: Route) -> Job[Params]:
+        wanted = input_for(task_input, task.choices[choice])
+        return job_of(task, route.model, wanted, attempt=len(task.attempts) + 1)
+
+
+class NotServed(Exception):
+    """The provider cannot work in this process."""

@@ -1,0 +1,68 @@
+"""Brings the gates back in line with the records: after a crash, a lost message, or the loss of all Redis data."""
+
+from collections.abc import AsyncIterator
+
+import structlog
+
+from core.errors import InvalidRequest, QueueUnavailable, StoreUnavailable
+from core.gates import Gates, Ticket
+from core.ports import TaskRepository
+from core.registry import Registry
+from core.tasks import Task
+from services.admission import Admissions, Turns
+
+log = structlog.get_logger("polyrelay.upkeep")
+
+
+class Healing:
+    """
+    Compares who holds gates with who is on record as submitted.
+
+    Args:
+        tasks: The record.
+        gates: Shared by all workers.
+        admissions: Knows which gates a task needs.
+        turns: Wakes those who may enter.
+        registry: Where models are served.
+    """
+
+    def __init__(
+        self, *, tasks: TaskRepository, gates: Gates, admissions: Admissions, turns: Turns, registry: Registry
+    ) -> None:
+        self._tasks = tasks
+        self._gates = gates
+        self._admissions = admissions
+        self._turns = turns
+        self._registry = registry
+
+    async def heal(self) -> None:
+        """End holds of tasks that are not submitted, restore missing ones, and wake heads of lines that sleep."""
+        try:
+            # Holders first: one that enters after this look is not taken for a leftover.
+            holders = frozenset(await self._gates.holders())
+            submitted = {task.id: task async for task in self._submitted()}
+            missing = [task for task_id, task in submitted.items() if task_id not in holders]
+            await self._gates.restore([ticket for task in missing if (ticket := self._ticket(task))])
+            for task_id in holders - submitted.keys():
+                await self._turns.wake(await self._gates.forget(task_id))
+            await self._turns.wake(await self._gates.heads())
+        except (StoreUnavailable, QueueUnavailable) as error:
+            log.warning("healing_cut_short", reason=str(error))
+            return
+        if missing or holders - submitted.keys():
+            log.info("gates_healed", restored=len(missing), dropped=len(holders - submitted.keys()))
+
+    async def _submitted(self) -> AsyncIterator[Task]:
+        after = ""
+        while page := await self._tasks.submitted(after=after):
+            for task in page:
+                yield task
+            after = page[-1].id
+
+    def _ticket(self, task: Task) -> Ticket | None:
+        """What the task holds; None where this worker does not know its model."""
+        try:
+            route = self._registry.route(task.attempt.provider, task.attempt.model)
+        except InvalidRequest:
+            return None
+        return self._admissions.ticket(task, route)
