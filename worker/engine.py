@@ -10,7 +10,7 @@ from arq.typing import WorkerCoroutine
 from arq.worker import Retry, Worker, func
 
 from core.claims import Claims
-from core.errors import StoreUnavailable
+from core.errors import QueueUnavailable, StoreUnavailable
 from core.priorities import shares
 from core.tasks import Priority
 from worker.claims import ClaimingWorker
@@ -64,9 +64,8 @@ class Engine:
 
     async def run(self) -> None:
         """Take wakes until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for worker in self._workers:
-                group.create_task(_run(worker))
+        # Not a TaskGroup, which cancels its tasks once: redis-py may swallow a cancel.
+        await asyncio.gather(*map(_run, self._workers))
 
     async def drain(self, *, grace_s: float) -> int:
         """
@@ -153,7 +152,7 @@ def _options(redis: ArqRedis, step: Step, queue_name: str, concurrency: int) -> 
 async def _guarded(step: Step, task_id: str) -> None:
     try:
         await step(task_id)
-    except StoreUnavailable as error:
+    except (StoreUnavailable, QueueUnavailable) as error:
         log.warning("step_postponed", task_id=task_id, reason=str(error), again_after_s=_PAUSE_S)
         raise Retry(defer=_PAUSE_S) from error
     except Exception:  # one task's trouble must not reach the others
