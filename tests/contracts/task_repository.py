@@ -9,7 +9,7 @@ from msgspec import structs
 
 from core.errors import DuplicateTask, Stale, TaskNotFound
 from core.ports import TaskQuery, TaskRepository
-from core.tasks import PHASES, Lease, Result, State, Status, Task
+from core.tasks import FINAL, OPEN, PHASES, Lease, Result, State, Status, Task
 from polyrelay import TaskType
 from tests.contracts.tasks import NOW, a_full_task, a_task
 
@@ -151,6 +151,102 @@ class TaskRepositoryContract:
         winners = [version for version, outcome in zip(versions, outcomes, strict=True) if outcome is None]
         assert outcomes.count(Stale) == 9
         assert winners == [await repository.get(task.id)]
+
+    @pytest.mark.parametrize("state", sorted(OPEN))
+    async def test_a_wish_to_cancel_is_noted_beside_the_versions(
+        self, repository: TaskRepository, state: State
+    ) -> None:
+        """An open task takes it without a new version, so that the step of a worker is not lost to it."""
+        task = await stored(repository, state=state)
+
+        answered = await repository.request_cancel(task.id, at=NOW)
+
+        assert answered == await repository.get(task.id) == structs.replace(task, cancel_requested=NOW)
+
+    async def test_the_first_wish_counts(self, repository: TaskRepository) -> None:
+        """Wishing again changes nothing."""
+        task = await stored(repository, state=State.WAITING)
+        await repository.request_cancel(task.id, at=NOW)
+
+        answered = await repository.request_cancel(task.id, at=NOW + timedelta(seconds=1))
+
+        assert answered.cancel_requested == NOW
+
+    async def test_a_wish_survives_the_save_of_one_who_has_not_seen_it(self, repository: TaskRepository) -> None:
+        """A worker that read the task before saves its step, and the next reader finds step and wish."""
+        task = await stored(repository, state=State.SUBMITTING)
+        await repository.request_cancel(task.id, at=NOW)
+
+        await repository.save(task.to(State.WAITING, now=NOW))
+
+        found = await repository.get(task.id)
+        assert (found.state, found.cancel_requested) == (State.WAITING, NOW)
+
+    @pytest.mark.parametrize("state", sorted(FINAL))
+    async def test_a_task_that_ended_takes_no_wish(self, repository: TaskRepository, state: State) -> None:
+        """It is answered as it stands."""
+        task = await stored(repository, state=state, wake_at=None)
+
+        assert await repository.request_cancel(task.id, at=NOW) == task == await repository.get(task.id)
+
+    async def test_a_wish_for_an_unknown_task_is_not_found(self, repository: TaskRepository) -> None:
+        """And it invents none."""
+        with pytest.raises(TaskNotFound):
+            await repository.request_cancel("task_none", at=NOW)
+        assert (await repository.page(TaskQuery())).total == 0
+
+    @pytest.mark.parametrize("task_input", [SMALL, LARGE], ids=["small", "large"])
+    async def test_reopening_forgets_the_wish_and_keeps_the_input(
+        self, repository: TaskRepository, task_input: dict[str, Any]
+    ) -> None:
+        """A retried task is not cancelled for what was wished before it failed."""
+        task = a_task(state=State.WAITING)
+        await repository.add(task, task_input)
+        await repository.request_cancel(task.id, at=NOW)
+        failed = task.to(State.FAILED, now=NOW)
+        await repository.save(failed)
+        again = failed.to(State.PENDING, now=NOW, wake_at=NOW)
+
+        await repository.reopen(again)
+
+        assert await repository.get(task.id) == again
+        assert await repository.get_input(task.id) == task_input
+        assert (await repository.request_cancel(task.id, at=NOW)).cancel_requested == NOW
+
+    async def test_of_two_reopenings_at_once_one_wins(self, repository: TaskRepository) -> None:
+        """The other one is stale."""
+        task = await stored(repository, state=State.FAILED, wake_at=None)
+        again = [task.to(State.PENDING, now=NOW, choice=choice) for choice in (1, 2)]
+
+        outcomes = await asyncio.gather(*(outcome_of(repository.reopen(version)) for version in again))
+
+        assert sorted(outcomes, key=str) == sorted([None, Stale], key=str)
+        assert await repository.get(task.id) == again[outcomes.index(None)]
+
+    async def test_pending_tasks_of_a_provider_are_counted_up_to_a_limit(self, repository: TaskRepository) -> None:
+        """Others' tasks, and tasks that are under way or ended, do not count."""
+        for state in State:
+            await stored(repository, state=state, provider="openai")
+        for _ in range(4):
+            await stored(repository, provider="volcengine")
+
+        assert await repository.count_pending("openai", limit=3) == 1
+        assert await repository.count_pending("volcengine", limit=10) == 4
+        assert await repository.count_pending("volcengine", limit=3) == 3
+        assert await repository.count_pending("nobody", limit=3) == 0
+
+    async def test_submitted_tasks_come_in_pages_by_id(self, repository: TaskRepository) -> None:
+        """Those that a vendor has, whole, each once, whatever their states' order."""
+        tasks = [
+            await stored(repository, created=NOW + timedelta(seconds=number), state=state)
+            for number, state in enumerate([*State, *State])
+        ]
+        met: list[Task] = []
+        while page := await repository.submitted(after=met[-1].id if met else "", limit=3):
+            assert len(page) <= 3
+            met += page
+
+        assert met == [task for task in tasks if task.state in {State.SUBMITTING, State.WAITING}]
 
     @pytest.mark.parametrize("task_input", [SMALL, LARGE], ids=["small", "large"])
     async def test_a_deleted_task_is_gone_with_its_input(

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from core.tasks import Attempt, Failure, Lease, Result, State, Task, new_task_id
+from core.tasks import Attempt, Choice, Failure, Lease, Priority, Result, State, Task, new_task_id
 from polyrelay import TaskType, Usage
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -28,7 +28,7 @@ def a_task(*, created: datetime = NOW, **fields: Any) -> Task:
 
 
 def a_full_task() -> Task:
-    """A task with something in each field."""
+    """A task with something in each field but the wish to cancel, which no save writes."""
     failure = Failure(code="overloaded", message="too many", vendor_code="50430", http_status=429, request_id="r-1")
     attempt = Attempt(
         number=1,
@@ -43,6 +43,14 @@ def a_full_task() -> Task:
     )
     return a_task(
         state=State.STORING,
+        fallbacks=(
+            Choice(provider="openai", model="dall-e-3", params={"size": None, "big": 2**70, "$ref": {"a.b": [1]}}),
+            Choice(provider="openai", model="gpt-image-1"),
+        ),
+        choice=1,
+        priority=Priority.CRITICAL,
+        attempts_before=1,
+        retried=NOW,
         prompt="一只猫",
         metadata={"order": 7, "tags": ["a", None], "nested": {"$ref": "x", "a.b": 1.5}},
         lease=Lease(owner="worker-1", until=NOW + timedelta(seconds=30)),
@@ -96,6 +104,11 @@ def failures() -> st.SearchStrategy[Failure]:
     )
 
 
+def choices() -> st.SearchStrategy[Choice]:
+    """Any choice."""
+    return st.builds(Choice, provider=_texts, model=_texts, params=json_objects())
+
+
 def attempts() -> st.SearchStrategy[Attempt]:
     """Any attempt."""
     return st.builds(
@@ -138,6 +151,12 @@ def tasks() -> st.SearchStrategy[Task]:
         provider=_texts,
         model=_texts,
         user_id=_texts,
+        fallbacks=st.lists(choices(), max_size=3).map(tuple),
+        choice=_numbers,
+        priority=st.sampled_from(Priority),
+        attempts_before=_numbers,
+        retried=_maybe(_moments),
+        cancel_requested=_maybe(_moments),
         prompt=_maybe(_texts),
         metadata=json_objects(),
         created=_moments,

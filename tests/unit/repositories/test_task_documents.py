@@ -17,6 +17,7 @@ from repositories.task_documents import (
     summary_of,
     task_of,
     update_of,
+    without_wish,
 )
 from tests.contracts.tasks import a_full_task, a_task, json_objects, tasks
 
@@ -37,7 +38,7 @@ def test_any_input_survives(task_input: dict[str, Any]) -> None:
 
 @given(tasks(), tasks())
 def test_an_update_makes_any_version_of_any_other(old: Task, new: Task) -> None:
-    """Setting and unsetting as the update says turns the old document into the new one, and leaves the input."""
+    """Setting and unsetting as it says makes the new document of the old one; the input and the wish to cancel stay."""
     document = {**document_of(old), "input": b"{}", "future_field": 1}
     update = update_of(new)
     document.update(update["$set"])
@@ -46,8 +47,17 @@ def test_an_update_makes_any_version_of_any_other(old: Task, new: Task) -> None:
 
     assert document.pop("input") == b"{}"
     assert document.pop("future_field") == 1
-    assert {**document, "_id": new.id} == document_of(new)
+    assert {**document, "_id": new.id} == document_of(structs.replace(new, cancel_requested=old.cancel_requested))
     assert not set(update["$set"]) & set(update.get("$unset", {}))
+
+
+@given(tasks())
+def test_a_reopening_takes_the_wish_away_and_changes_nothing_else(task: Task) -> None:
+    """Its update is that of a save, which unsets the wish to cancel, too."""
+    update, plain = without_wish(update_of(task)), update_of(task)
+
+    assert update["$set"] == plain["$set"]
+    assert set(update["$unset"]) == {*plain.get("$unset", {}), "cancel_requested"}
 
 
 def test_a_field_of_a_newer_server_is_overlooked() -> None:

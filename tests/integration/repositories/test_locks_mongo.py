@@ -1,0 +1,60 @@
+"""`MongoLocks` on a real MongoDB."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cli.embedded.servers import free_port
+from core.clock import utc_now
+from core.errors import StoreUnavailable
+from repositories.locks import MongoLocks
+from repositories.mongo_client import Database, connect_mongo
+from tests.contracts.locks import LocksContract, MovedClock
+
+
+@pytest.fixture
+async def database(mongo_database_url: str) -> AsyncIterator[Database]:
+    """An empty one."""
+    database = connect_mongo(mongo_database_url)
+    yield database
+    database.client.close()
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    """The clock of all who ask."""
+    return MovedClock()
+
+
+@pytest.fixture
+def locks(database: Database, clock: MovedClock) -> MongoLocks:
+    """No lock was taken yet."""
+    return MongoLocks(database, clock=clock)
+
+
+class TestMongoLocks(LocksContract):
+    """`MongoLocks` keeps the contract."""
+
+
+async def test_processes_with_connections_of_their_own_share_the_locks(
+    locks: MongoLocks, clock: MovedClock, mongo_database_url: str
+) -> None:
+    """Whatever the process: one of them does the job."""
+    others = [connect_mongo(mongo_database_url) for _ in range(4)]
+    everybody = [locks, *(MongoLocks(database, clock=clock) for database in others)]
+
+    answers = await asyncio.gather(*(one.take("reconcile", for_s=10) for one in everybody for _ in range(3)))
+
+    assert answers.count(True) == 1
+    for database in others:
+        database.client.close()
+
+
+async def test_a_database_that_is_away_is_told_as_such() -> None:
+    """Nobody does the job by mistake: not to know is an error."""
+    database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
+
+    with pytest.raises(StoreUnavailable):
+        await MongoLocks(database, clock=utc_now).take("reconcile", for_s=10)
+    database.client.close()
