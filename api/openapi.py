@@ -15,13 +15,14 @@ from msgspec import Struct
 
 from api.catalogue import ModelList, ProviderList
 from api.examples import EXAMPLES
-from api.health import Health, Readiness
+from api.health import Health
 from api.problems import ProblemAnswer
 from api.requests import TASK_ID, CatalogueQuery, ListQuery
 from api.views import Answer, CancelledTask, CreatedTask, RemovedTask, RetriedTask, TaskList, TaskView
 from core.registry import Registry
 from polyrelay import Model, Provider, TaskType
 from services.create_fields import CommonFields
+from services.readiness import Readiness
 
 Json: TypeAlias = dict[str, Any]
 

@@ -19,11 +19,21 @@ log = structlog.get_logger("polyrelay.advance")
 
 
 class Recorder:
-    """Saves the next version of a task and queues its wake."""
+    """
+    Saves the next version of a task and queues its wake.
 
-    def __init__(self, tasks: TaskRepository, queue: WakeQueue) -> None:
+    Args:
+        tasks: The record.
+        queue: For the next wake.
+        on_change: Called with each version that was saved, for counting.
+    """
+
+    def __init__(
+        self, tasks: TaskRepository, queue: WakeQueue, *, on_change: Callable[[Task], None] | None = None
+    ) -> None:
         self._tasks = tasks
         self._queue = queue
+        self._on_change = on_change or (lambda _: None)
 
     async def claim(self, task: Task) -> None:
         """
@@ -39,6 +49,7 @@ class Recorder:
             # The write may have been done and only its answer lost.
             if not await persistently(lambda: self._on_record(task)):
                 raise
+        self._on_change(task)
 
     async def record(self, task: Task) -> None:
         """
@@ -58,6 +69,7 @@ class Recorder:
             log.warning("step_not_recorded", state=task.state, operation=_operation(task))
             raise
         _log_step(task)
+        self._on_change(task)
         if task.wake_at is None or task.lease is not None:
             return
         try:

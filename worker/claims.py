@@ -12,6 +12,7 @@ from arq.worker import Retry, Worker
 
 from core.claims import Claim, Claims, Ending
 from core.errors import QueueUnavailable
+from worker.cancelling import cancelled
 
 _GIVE_BACK_S: Final = 2.0
 
@@ -76,8 +77,7 @@ class ClaimingWorker(Worker):
     async def _stop_listening(self) -> None:
         bell, self._bell = self._bell, None
         if bell is not None:
-            bell.cancel()
-            await asyncio.wait({bell})
+            await cancelled([bell])
 
     async def _look(self) -> None:
         wanted = self.max_jobs - len(self.tasks) if self.allow_pick_jobs else 0

@@ -13,6 +13,7 @@ from core.claims import Claims
 from core.errors import QueueUnavailable, StoreUnavailable
 from core.priorities import shares
 from core.tasks import Priority
+from worker.cancelling import cancelled
 from worker.claims import ClaimingWorker
 
 _LONGEST_STEP_S: Final = 24 * 3600
@@ -64,7 +65,7 @@ class Engine:
 
     async def run(self) -> None:
         """Take wakes until cancelled."""
-        # Not a TaskGroup, which cancels its tasks once: redis-py may swallow a cancel.
+        # Not a TaskGroup, which cancels its tasks once; see `cancelled`.
         await asyncio.gather(*map(_run, self._workers))
 
     async def drain(self, *, grace_s: float) -> int:
@@ -89,9 +90,7 @@ class Engine:
         if not steps:
             return 0
         _, left = await asyncio.wait(steps, timeout=grace_s)
-        for step in left:
-            step.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await cancelled(left)
         return len(left)
 
 

@@ -8,11 +8,12 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import structlog
 from arq.connections import ArqRedis
+from litestar import Litestar
 from msgspec import Struct
 
 from core.clock import utc_now
@@ -34,10 +35,11 @@ from services.recorder import Recorder
 from services.results import Results
 from services.storing import Storer
 from services.upkeep import Upkeep
+from worker.cancelling import cancelled
 from worker.engine import Engine, Step, arq_engine, claim_engine
+from worker.health import health_app, serve_health
+from worker.metrics import WorkerMetrics
 from worker.periodic import Once, every
-
-_CANCEL_AGAIN_S: Final = 0.2
 
 log = structlog.get_logger("polyrelay.worker")
 
@@ -76,7 +78,7 @@ async def _work(settings: Settings) -> None:
         await stop.wait()
         log.info("worker_stopping", running=engine.running, grace_s=settings.shutdown_grace_s)
         cut_off = await engine.drain(grace_s=settings.shutdown_grace_s)
-        await _end(background)
+        await cancelled(background)
         log.info("worker_stopped", cut_off=cut_off)
 
 
@@ -85,6 +87,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     upkeep: Upkeep
     healing: Healing
     locks: Locks
+    health: Litestar
 
 
 def _background(settings: Settings, parts: _Parts) -> Iterable[Coroutine[Any, Any, None]]:
@@ -100,6 +103,8 @@ def _background(settings: Settings, parts: _Parts) -> Iterable[Coroutine[Any, An
     yield every(settings.lease_s / 3, parts.upkeep.renew)
     yield every(period_s / 4, once("reconcile", parts.upkeep.reconcile))
     yield every(period_s / 4, once("heal_gates", parts.healing.heal))
+    if settings.worker_port is not None:
+        yield serve_health(parts.health, host=settings.worker_host, port=settings.worker_port)
 
 
 async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> _Parts:
@@ -117,12 +122,12 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
     turns = Turns(tasks, queue, utc_now)
     admissions = Admissions(gates, turns, _limits(settings))
     leases = Leases(owner)
-    recorder = Recorder(tasks, queue)
+    metrics = WorkerMetrics()
+    recorder = Recorder(tasks, queue, on_change=metrics.changed)
+    store = connect_results(settings.results_url)
     storer = Storer(
         recorder=recorder,
-        results=Results(
-            store=connect_results(settings.results_url), clock=utc_now, copies=settings.results == "copy", http=http
-        ),
+        results=Results(store=store, clock=utc_now, copies=settings.results == "copy", http=http),
         clock=utc_now,
         dice=random.random,
         leases=leases,
@@ -148,11 +153,14 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
         lease_s=settings.lease_s,
         patience_s=settings.reconcile_s / 8,
     )
+    engine = _engine(settings, redis, owner, advance)
+    pings = {"mongodb": tasks.ping, "queue": queue.ping, "results": store.ping}
     return _Parts(
-        engine=_engine(settings, redis, owner, advance),
+        engine=engine,
         upkeep=upkeep,
         healing=Healing(tasks=tasks, gates=gates, admissions=admissions, turns=turns, registry=registry),
         locks=MongoLocks(database, clock=utc_now),
+        health=health_app(pings, lambda: metrics.text(running=engine.running)),
     )
 
 
@@ -171,15 +179,6 @@ def _engine(settings: Settings, redis: ArqRedis, owner: str, step: Step) -> Engi
         return arq_engine(redis, {each: QUEUE_NAMES[each] for each in priorities}, step, concurrency=concurrency)
     claims = RedisClaims(redis, worker=owner, priorities=priorities)
     return claim_engine(redis, claims, step, concurrency=concurrency)
-
-
-async def _end(tasks: Iterable["asyncio.Task[None]"]) -> None:
-    """Cancel until they have ended: redis-py may swallow a cancel that meets the loss of its connection."""
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
 
 
 def _stop_signal() -> asyncio.Event:
