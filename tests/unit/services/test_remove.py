@@ -3,13 +3,17 @@
 import pytest
 from msgspec import structs
 
-from core.errors import Stale, TaskNotFound
+from core.errors import Stale, StoreUnavailable, TaskNotFound
+from core.gates import Gate
 from core.tasks import OPEN, State, Task
+from polyrelay import ProtocolError, ProviderError, Rejected, Unavailable
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
 from repositories.memory_gates import MemoryGates
+from services.charges import may_be_billed
 from services.races import MOST_TRIES
 from services.remove import Remove
 from tests.unit.api.lab import NOW, a_task, lab_registry
+from tests.unit.services.desk import FALLBACK, START, Desk, attempt_of
 
 
 class Contended(MemoryTaskRepository):
@@ -82,3 +86,84 @@ async def test_a_task_that_somebody_removed_meanwhile_is_not_found() -> None:
     """Two removals at once: the second finds nothing."""
     with pytest.raises(TaskNotFound):
         await remover(MemoryTaskRepository())(a_task().id)
+
+
+async def test_the_vendor_of_a_removed_task_is_asked_to_stop() -> None:
+    """With the job and the operation of the open attempt, once no worker can submit it again; then the task is gone."""
+    desk = Desk()
+    task = await desk.stored(state=State.WAITING)
+
+    removed = await desk.remove(task.id)
+
+    ((operation, job),) = desk.first.stops
+    assert (operation, job.task_id, job.attempt, job.model) == ("op-1", task.id, 1, "wide")
+    assert job.params.size == "2K"
+    assert removed.vendor_stopped
+    assert may_be_billed(removed.task)
+    with pytest.raises(TaskNotFound):
+        await desk.tasks.get(task.id)
+    with pytest.raises(Stale):
+        await desk.tasks.save(task.to(State.PENDING, now=START))
+
+
+async def test_the_vendor_of_a_fallback_is_asked_with_the_fallbacks_input() -> None:
+    """Who was given the task is asked, and not the first choice."""
+    desk = Desk()
+    attempts = (attempt_of(State.WAITING, START, provider="two", model="narrow"),)
+    task = await desk.stored(state=State.WAITING, choice=1, fallbacks=(FALLBACK,), attempts=attempts)
+
+    await desk.remove(task.id)
+
+    assert desk.first.stops == []
+    assert [job.params.size for _, job in desk.second.stops] == ["512x512"]
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.SUBMITTING, State.STORING, State.COMPLETED, State.FAILED])
+async def test_no_vendor_is_asked_where_nothing_is_known_to_be_under_way(state: State) -> None:
+    """Before there is an operation, and after it has ended."""
+    desk = Desk()
+    task = await desk.stored(state=state)
+
+    assert not (await desk.remove(task.id)).vendor_stopped
+    assert desk.first.stops == []
+
+
+@pytest.mark.parametrize("error", [Rejected("too late"), Unavailable("away"), ProtocolError("what?")])
+async def test_a_vendor_that_does_not_stop_keeps_nobody(error: ProviderError) -> None:
+    """The task goes all the same, and the answer does not claim that anything was stopped."""
+    desk = Desk()
+    task = await desk.stored(state=State.WAITING)
+    desk.first.refusal = error
+
+    assert not (await desk.remove(task.id)).vendor_stopped
+    with pytest.raises(TaskNotFound):
+        await desk.tasks.get(task.id)
+
+
+async def test_a_removal_that_broke_off_asks_the_vendor_again() -> None:
+    """Where the files could not be removed the task is cancelled and on record; the repeated call does all of it."""
+    desk = Desk()
+    task = await desk.stored(state=State.WAITING)
+    desk.results.reachable = False
+    with pytest.raises(StoreUnavailable):
+        await desk.remove(task.id)
+    assert (await desk.tasks.get(task.id)).state is State.CANCELLED
+
+    desk.results.reachable = True
+
+    assert (await desk.remove(task.id)).vendor_stopped
+    assert len(desk.first.stops) == 2
+
+
+async def test_a_removed_task_gives_up_its_gates() -> None:
+    """Its hold goes, and whoever waits for it is woken."""
+    desk = Desk()
+    gate = Gate(name="provider:one", limit=1)
+    holder, behind = await desk.stored(state=State.WAITING), await desk.stored()
+    for task in (holder, behind):
+        await desk.gates.enter(desk.ticket(task, gate))
+
+    await desk.remove(holder.id)
+
+    assert list(await desk.gates.holders()) == []
+    assert [wake.task_id for wake in desk.queue.history] == [behind.id]
