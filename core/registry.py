@@ -6,14 +6,17 @@ A plugin that cannot be loaded is reported and left out; the others are served.
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Final
 
 import pluggy
 import structlog
 from msgspec import Struct
 
-from core.errors import FieldProblem, ProviderUnavailable, UnknownModel, UnknownProvider
+from core.errors import ConfigurationError, FieldProblem, ProviderUnavailable, UnknownModel, UnknownProvider
 from polyrelay import Disabled, Env, Model, Provider, Service, TaskType, hooks
+
+RESERVED_FIELDS: Final = frozenset({"user_id", "provider", "model", "priority", "deadline_s", "fallbacks", "metadata"})
+"""What every task is created with; no model may have params of these names."""
 
 log = structlog.get_logger("polyrelay.registry")
 
@@ -112,6 +115,9 @@ def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Regist
     Args:
         env: Handed to each plugin.
         found: Entry points to load; by default those of the group `polyrelay.providers`.
+
+    Raises:
+        ConfigurationError: A setting that a built-in provider reads is wrong: the operator's mistake, not the plugin's.
     """
     providers: dict[str, Provider] = {}
     reports: list[PluginReport] = []
@@ -119,6 +125,8 @@ def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Regist
         try:
             new = _providers_of(entry_point, env)
             _refuse_duplicates(new, providers)
+        except ConfigurationError:
+            raise
         except (Exception, SystemExit) as error:  # a plugin may raise anything; it must not stop the others
             log.exception("plugin_left_out", plugin=entry_point.name, reason=str(error))
             reports.append(_report(entry_point, error=f"{type(error).__name__}: {error}"))
@@ -141,7 +149,16 @@ def _providers_of(entry_point: EntryPoint, env: Env) -> list[Provider]:
     for provider in providers:
         if not isinstance(provider, Provider):
             raise TypeError(f"register_providers answered {provider!r}, which is not a polyrelay.Provider")
+        _refuse_reserved(provider)
     return providers
+
+
+def _refuse_reserved(provider: Provider) -> None:
+    """A param under the name of a common field would never get its value."""
+    for model in provider.models:
+        if taken := RESERVED_FIELDS & set(model.params.__struct_fields__):
+            names = ", ".join(sorted(taken))
+            raise ValueError(f"params of the model {model.name!r} have the names {names}, which every task has already")
 
 
 def _refuse_duplicates(new: Iterable[Provider], known: Mapping[str, Provider]) -> None:

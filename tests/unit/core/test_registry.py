@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from core.errors import ProviderUnavailable, UnknownModel, UnknownProvider
-from core.registry import Registry, load_registry
+from core.errors import ConfigurationError, ProviderUnavailable, UnknownModel, UnknownProvider
+from core.registry import RESERVED_FIELDS, Registry, load_registry
 from polyrelay import Disabled, Env, Job, Model, Outcome, Params, Provider, TaskType, hooks
+from services.create_fields import COMMON_FIELDS
 
 PLUGINS = Path(__file__).parents[2] / "data" / "plugins"
 
@@ -64,6 +65,7 @@ def model(name: str, kind: TaskType = TaskType.IMAGE) -> Model:
         ("plugin_unmarked", "no hook register_providers"),
         ("plugin_wrong_answer", "not a polyrelay.Provider"),
         ("plugin_no_list", "TypeError"),
+        ("plugin_reserved", "the names metadata, which every task has already"),
     ],
 )
 def test_a_broken_plugin_is_left_out_and_named(module: str, reason: str) -> None:
@@ -77,6 +79,17 @@ def test_a_broken_plugin_is_left_out_and_named(module: str, reason: str) -> None
     assert reason in (reports["broken"].error or "")
     assert reports["broken"].providers == ()
     assert (reports["first"].error, reports["first"].providers) == (None, ("first",))
+
+
+def test_a_wrong_setting_of_a_built_in_provider_stops_the_start() -> None:
+    """What the operator set wrong is no defect of a plugin: nothing starts with half of its models."""
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        load_registry(Env({"MODEL_CATALOGUE": "/nowhere.toml"}), [entry("openai", "providers.openai")])
+
+
+def test_the_names_that_every_task_has_are_reserved() -> None:
+    """The reserved names are those of the common fields."""
+    assert set(COMMON_FIELDS) == RESERVED_FIELDS
 
 
 def test_a_name_is_given_once() -> None:
