@@ -1,0 +1,52 @@
+"""The whole product as real processes, for scenarios that break it: a stack for each module, a scene for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec import Struct
+
+from cli.embedded.stack import Stack
+from tests.faults.scene import QUICK, Scene, run
+
+FAST = ("--latency-image", "0.1", "--latency-video", "0.5", "--latency-text", "0.05")
+
+
+class StackOptions(Struct, frozen=True, kw_only=True):
+    """How a module wants its stack; `env` comes over `QUICK`."""
+
+    workers: int = 2
+    env: dict[str, str] = {}
+    simulator_args: tuple[str, ...] = FAST
+
+
+@pytest.fixture(scope="module")
+def stack_options() -> StackOptions:
+    """A module that needs other settings has a fixture of this name."""
+    return StackOptions()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, stack_options: StackOptions) -> Iterator[Stack]:
+    """Everything running, with settings under which things heal within seconds."""
+    whole = Stack(
+        tmp_path_factory.mktemp("stack"),
+        env={**QUICK, **stack_options.env},
+        workers=stack_options.workers,
+        simulator_args=stack_options.simulator_args,
+    )
+    run(whole.start())
+    try:
+        yield whole
+    finally:
+        run(whole.stop(grace_s=5.0))
+
+
+@pytest.fixture
+def scene(stack: Stack) -> Iterator[Scene]:
+    """The stack with everything running and nothing in it; what the test breaks is whole again afterwards."""
+    made = Scene(stack)
+    made.begin()
+    try:
+        yield made
+    finally:
+        made.end()
