@@ -7,6 +7,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
+from api.app import build_app
+from core.settings import Settings
 from core.tasks import State
 from polyrelay import TaskType
 from tests.unit.api.lab import GOOD, NOW, Lab
@@ -232,3 +234,38 @@ async def test_without_a_store_nothing_is_queued(client: Client, lab: Lab) -> No
     assert (response.status_code, response.json()["error"]["code"]) == (503, "store_unavailable")
     assert int(response.headers["retry-after"]) > 0
     assert lab.queue.history == []
+
+
+async def test_a_task_shows_its_priority_and_its_fallbacks(client: Client) -> None:
+    """What was created is what is read."""
+    fallback = {"provider": "shed", "model": "sculptor", "params": {"size": "512x512", "seed": None}}
+    body = {**GOOD, "seed": 7, "priority": "critical", "fallbacks": [fallback]}
+
+    created = await client.post("/api/v1/ai/image/task", json=body)
+
+    shown = (await client.get(created.headers["location"])).json()["data"]
+    assert (shown["priority"], shown["fallbacks"], shown["served_by"]) == ("critical", [fallback], None)
+
+
+async def test_what_is_wrong_with_a_fallback_is_named_by_its_place(client: Client) -> None:
+    """In the one answer that names everything."""
+    wrong = {"provider": "shed", "model": "sculptor", "params": {"size": "3x3"}}
+
+    problems = await refused(client, {**GOOD, "priority": "urgent"})
+    assert "critical, default, low" in problems["priority"]["message"]
+    problems = await refused(client, {**GOOD, "fallbacks": [wrong, {"provider": "lab", "model": "painter"}]})
+    assert set(problems) == {"fallbacks[0].size", "fallbacks[1]"}
+    assert problems["fallbacks[0].size"]["value"] == "3x3"
+
+
+async def test_beyond_the_bound_on_the_queue_callers_are_told_to_come_back(lab: Lab) -> None:
+    """429 with Retry-After, and nothing is stored."""
+    app = build_app(lab.parts(), Settings(upstream_max_queue=1))
+    async with AsyncTestClient(app) as client:
+        assert (await client.post("/api/v1/ai/image/task", json=GOOD)).status_code == 201
+
+        response = await client.post("/api/v1/ai/image/task", json=GOOD)
+
+        assert (response.status_code, response.json()["error"]["code"]) == (429, "queue_full")
+        assert int(response.headers["retry-after"]) > 0
+        assert (await client.get("/api/v1/ai/tasks")).json()["data"]["total"] == 1

@@ -7,7 +7,9 @@ import structlog
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
-from tests.unit.api.lab import GOOD, Lab
+from core.gates import Gate, Ticket
+from core.tasks import Priority
+from tests.unit.api.lab import GOOD, NOW, Lab, a_task
 
 Client = AsyncTestClient[Litestar]
 
@@ -105,3 +107,40 @@ async def test_ready_names_what_is_away(client: Client, lab: Lab, part: str, nam
     assert (response.status_code, answer["status"]) == (503, "unavailable")
     assert [key for key, found in answer["dependencies"].items() if not found["ok"]] == [name]
     assert "cannot be reached" in answer["dependencies"][name]["error"]
+
+
+async def test_gates_and_circuits_are_shown(client: Client, lab: Lab) -> None:
+    """What is held, who waits, the limit and the circuit's state; gates of single users are left out."""
+    gates = (Gate(name="model:lab/painter", limit=1), Gate(name="user:ada", limit=9))
+    for number in (1, 2):
+        task = a_task()
+        await lab.gates.enter(
+            Ticket(
+                task_id=f"{task.id}-{number}",
+                account="lab",
+                gates=gates,
+                priority=Priority.DEFAULT,
+                since=NOW,
+                held_until=task.deadline,
+            )
+        )
+
+    text = (await client.get("/metrics")).text
+
+    assert 'polyrelay_gate_held{gate="model:lab/painter"} 1.0' in text
+    assert 'polyrelay_gate_line{gate="model:lab/painter"} 1.0' in text
+    assert 'polyrelay_gate_limit{gate="model:lab/painter"} 1.0' in text
+    assert 'polyrelay_circuit_state{account="lab",state="closed"} 1.0' in text
+    assert 'polyrelay_circuit_state{account="lab",state="open"} 0.0' in text
+    assert "user:ada" not in text
+
+
+async def test_without_redis_the_other_metrics_are_there(client: Client, lab: Lab) -> None:
+    """A scrape does not fail for what cannot be asked just now."""
+    lab.gates.reachable = False
+
+    response = await client.get("/metrics")
+
+    assert response.status_code == 200
+    assert "polyrelay_http_requests" in response.text
+    assert "polyrelay_gate_held" not in response.text

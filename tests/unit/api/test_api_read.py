@@ -239,3 +239,29 @@ async def test_a_wrong_query_parameter_is_named(client: Client, query: str, fiel
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (422, "invalid_request")
     assert [problem["field"] for problem in error["details"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("state", "served"),
+    [
+        (State.PENDING, False),
+        (State.SUBMITTING, True),
+        (State.WAITING, True),
+        (State.STORING, True),
+        (State.COMPLETED, True),
+        (State.FAILED, False),
+        (State.CANCELLED, False),
+    ],
+)
+async def test_a_task_shows_who_serves_it(client: Client, lab: Lab, state: State, served: bool) -> None:
+    """The provider and model of the latest attempt, while it is under way and where it succeeded."""
+    attempts = (an_attempt(ended=NOW), an_attempt(number=2, provider="shed", model="sculptor"))
+    task = await lab.stored(a_task(state=state, attempts=attempts, wake_at=None))
+
+    data = await read(client, task.id)
+
+    assert data["served_by"] == ({"provider": "shed", "model": "sculptor"} if served else None)
+    assert [(attempt["provider"], attempt["model"]) for attempt in data["attempts"]] == [
+        ("lab", "painter"),
+        ("shed", "sculptor"),
+    ]
