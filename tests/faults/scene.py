@@ -81,28 +81,18 @@ class Scene:
         return self._mongo.get_default_database()["tasks"]
 
     def begin(self) -> None:
-        """Everything runs and nothing is left of former tests."""
-        self._all_running()
+        """Everything runs, and nothing is left of former tests."""
+        run(self.stack.start())
         self.documents.delete_many({})
         self.redis.flushall()
         self.simulator.reset()
 
     def end(self) -> None:
-        """Let go of everything; what a test stopped runs again, and no task of it is worked on any more."""
-        try:
-            self._all_running()
-            self.documents.delete_many({})
-            self.redis.flushall()
-        finally:
-            self.client.close()
-            self.simulator.close()
-            self.redis.close()
-            self._mongo.close()
-
-    def _all_running(self) -> None:
+        """Let go of everything; what is stopped is started by the next `begin`."""
         for name in list(self._paused):
             self.resume(name)
-        run(self.stack.start())
+        for connection in (self.client, self.simulator, self.redis, self._mongo):
+            connection.close()
 
     # What an app does
 
