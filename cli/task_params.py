@@ -51,6 +51,22 @@ def image_fields(files: Sequence[Path], urls: Sequence[str], model: ModelView) -
     return {"binary_data_base64": [_base64(file) for file in files]}
 
 
+def fallbacks_of(texts: Iterable[str]) -> list[dict[str, str]]:
+    """
+    `provider/model` texts as fallbacks. A model's name may have further slashes.
+
+    Raises:
+        Misused: A text lacks one of them.
+    """
+    fallbacks = []
+    for text in texts:
+        provider, _, model = text.partition("/")
+        if not provider or not model:
+            raise Misused(f"--fallback {text}: write provider/model, such as --fallback openai/dall-e-3")
+        fallbacks.append({"provider": provider, "model": model})
+    return fallbacks
+
+
 def _value(name: str, texts: Sequence[str], types: frozenset[str]) -> Any:
     if "array" in types and not texts[0].lstrip().startswith("["):
         return [_scalar(text) for text in texts]

@@ -2,8 +2,8 @@
 
 from rich.markup import escape
 
-from cli.output import results
-from polyrelay.client import TaskView
+from cli.output import results, tell
+from polyrelay.client import TaskCancelled, TaskRetried, TaskView
 
 
 def print_task(task: TaskView) -> None:
@@ -13,6 +13,24 @@ def print_task(task: TaskView) -> None:
         console.print(f"[bold]{name:<9}[/] {escape(value)}")
 
 
+def print_cancelled(cancelled: TaskCancelled) -> None:
+    """What became of it on standard output, and what that means beside it."""
+    if cancelled.cancel == "requested":
+        results().print(f"cancel requested {escape(cancelled.task_id)}")
+        tell("the vendor may still finish and bill it; `polyrelay tasks get` shows what became of it")
+        return
+    results().print(f"cancelled {escape(cancelled.task_id)}")
+    if cancelled.may_be_billed:
+        tell("the vendor may bill what it was given before")
+
+
+def print_retried(retried: TaskRetried) -> None:
+    """The task's status on standard output, and a warning beside it where money may be spent twice."""
+    results().print(f"{escape(retried.status)} {escape(retried.task_id)}")
+    if retried.may_be_billed:
+        tell("the vendor may have been paid for an earlier attempt already")
+
+
 def _lines(task: TaskView) -> list[tuple[str, str]]:
     lines = [
         ("task", task.task_id),
@@ -20,6 +38,12 @@ def _lines(task: TaskView) -> list[tuple[str, str]]:
         ("model", f"{task.provider} {task.model}".strip()),
         ("status", f"{task.status} ({task.phase})" if task.phase else task.status),
     ]
+    if task.served_by is not None and (task.served_by.provider, task.served_by.model) != (task.provider, task.model):
+        lines.append(("served by", f"{task.served_by.provider} {task.served_by.model}"))
+    if task.priority not in (None, "default"):
+        lines.append(("priority", task.priority or ""))
+    if task.cancel_requested is not None and not task.final:
+        lines.append(("cancel", f"requested {task.cancel_requested.isoformat(timespec='seconds')}"))
     if task.created is not None:
         lines.append(("created", task.created.isoformat(timespec="seconds")))
     if task.prompt:

@@ -8,8 +8,8 @@ from typing import Any, Final
 import rich_click as click
 
 from cli.output import FORMAT, Failed, print_json, print_table, tell
-from cli.task_params import image_fields, params_of
-from cli.task_text import print_task
+from cli.task_params import fallbacks_of, image_fields, params_of
+from cli.task_text import print_cancelled, print_retried, print_task
 from cli.waiting import waited
 from polyrelay.client import ApiError, Client, ClientError, ModelView, NotReached, TaskView
 
@@ -28,12 +28,13 @@ _OUT: Final = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Save the results in this folder."
 )
 _TYPES: Final = click.Choice(["image", "video", "text"])
+_PRIORITIES: Final = click.Choice(["critical", "default", "low"])
 _STATUSES: Final = click.Choice(["pending", "processing", "completed", "failed", "cancelled"])
 
 
 @click.group(name="tasks")
 def command() -> None:
-    """Create, read, wait for, list, remove and download tasks of a running server."""
+    """Create, read, wait for, list, cancel, retry, remove and download tasks of a running server."""
 
 
 @command.command(name="submit")
@@ -51,6 +52,20 @@ def command() -> None:
     help="An input image, sent with the request; may come again.",
 )
 @click.option("--image-url", "image_urls", multiple=True, help="Link to an input image; may come again.")
+@click.option(
+    "--fallback",
+    "fallbacks",
+    multiple=True,
+    metavar="PROVIDER/MODEL",
+    help="Whom to ask where the choices before cannot take the task; may come again. It must take the same params.",
+)
+@click.option("--priority", type=_PRIORITIES, help="How soon it is looked at.  [default: default]")
+@click.option(
+    "--deadline",
+    "deadline_s",
+    type=click.FloatRange(min=1),
+    help="The task ends within so many seconds, done or failed.  [default: the model's own limit]",
+)
 @click.option("--wait", is_flag=True, help="Wait until the task has ended.")
 @_TIMEOUT
 @_OUT
@@ -65,6 +80,9 @@ def submit(
     params: Sequence[str],
     image_files: Sequence[Path],
     image_urls: Sequence[str],
+    fallbacks: Sequence[str],
+    priority: str | None,
+    deadline_s: float | None,
     wait: bool,
     timeout_s: float | None,
     out: Path | None,
@@ -78,8 +96,18 @@ def submit(
     """
     with _relay(url) as relay:
         served = _model(relay, provider, model)
-        fields = {**params_of(params, served.params), **image_fields(image_files, image_urls, served)}
-        created = relay.create(task_type, provider=provider, model=model, user_id=user_id, prompt=prompt, **fields)
+        created = relay.create(
+            task_type,
+            provider=provider,
+            model=model,
+            user_id=user_id,
+            prompt=prompt,
+            priority=priority,
+            deadline_s=deadline_s,
+            fallbacks=fallbacks_of(fallbacks) or None,
+            **params_of(params, served.params),
+            **image_fields(image_files, image_urls, served),
+        )
         if wait or out is not None or timeout_s is not None:
             _finish(relay, waited(relay, created.task_id, timeout_s), out, output_format)
         elif output_format == "json":
@@ -133,6 +161,32 @@ def list_tasks(task_type: str | None, url: str, output_format: str, **filters: A
     print_table(("task", "type", "status", "model", "prompt"), rows)
     more = f"; older ones: --after {page.next_after}" if page.next_after else ""
     tell(f"{len(page.tasks)} of {page.total}{more}")
+
+
+@command.command(name="cancel")
+@click.argument("task_id")
+@_URL
+@FORMAT
+def cancel(task_id: str, url: str, output_format: str) -> None:
+    """
+    Cancel an open task.
+
+    One that was submitted is ended a little later, and its vendor may still finish and bill it. Twice is as once.
+    """
+    with _relay(url) as relay:
+        cancelled = relay.cancel(task_id)
+    print_json(cancelled) if output_format == "json" else print_cancelled(cancelled)
+
+
+@command.command(name="retry")
+@click.argument("task_id")
+@_URL
+@FORMAT
+def retry(task_id: str, url: str, output_format: str) -> None:
+    """Do a failed task once more. Where its outcome is unknown this may pay the vendor a second time."""
+    with _relay(url) as relay:
+        retried = relay.retry(task_id)
+    print_json(retried) if output_format == "json" else print_retried(retried)
 
 
 @command.command(name="delete")

@@ -74,6 +74,58 @@ class TaskCreated(Struct, frozen=True, kw_only=True):
     model: str
 
 
+class TaskCancelled(Struct, frozen=True, kw_only=True):
+    """
+    What became of a request to cancel.
+
+    Attributes:
+        cancel: "cancelled" where the task has ended, "requested" where the server still ends it; look at it again.
+        may_be_billed: Whether the vendor may bill what it was given.
+    """
+
+    task_id: str
+    status: str
+    cancel: str
+    may_be_billed: bool = True
+
+
+class TaskRetried(Struct, frozen=True, kw_only=True):
+    """
+    A failed task that waits for a worker again.
+
+    Attributes:
+        attempts: How many were made before.
+        may_be_billed: Whether the vendor may have been paid for one of them already.
+    """
+
+    task_id: str
+    type: str
+    status: str
+    provider: str = ""
+    model: str = ""
+    deadline: datetime | None = None
+    attempts: int = 0
+    may_be_billed: bool = True
+
+
+class ServedBy(Struct, frozen=True, kw_only=True):
+    """Who was given a task."""
+
+    provider: str
+    model: str
+
+
+class TaskAttempt(Struct, frozen=True, kw_only=True):
+    """One submission to a vendor, and why it failed."""
+
+    number: int
+    provider: str = ""
+    model: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+    error: "TaskError | None" = None
+
+
 class TaskError(Struct, frozen=True, kw_only=True):
     """Why a task failed: `code` is for programs, `message` for people."""
 
@@ -91,7 +143,11 @@ class TaskView(Struct, frozen=True, kw_only=True):
         status: pending, processing, completed, failed or cancelled.
         progress: 0.0 to 1.0 where the provider says.
         usage: What the vendor counted, such as {"total_tokens": 12}.
-        error: Set where it failed.
+        error: Set where it failed or was cancelled.
+        served_by: Who works on it or completed it.
+        fallbacks: Whom to ask instead, such as {"provider": …, "model": …, "params": …}.
+        cancel_requested: When its cancel was asked for, after it was submitted.
+        attempts: All submissions, oldest first; not in lists.
     """
 
     task_id: str
@@ -114,6 +170,12 @@ class TaskView(Struct, frozen=True, kw_only=True):
     usage: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     error: TaskError | None = None
+    priority: str | None = None
+    fallbacks: list[dict[str, Any]] | None = None
+    served_by: ServedBy | None = None
+    deadline: datetime | None = None
+    cancel_requested: datetime | None = None
+    attempts: list[TaskAttempt] | None = None
 
     @property
     def final(self) -> bool:

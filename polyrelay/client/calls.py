@@ -16,8 +16,10 @@ from polyrelay.client.answers import (
     ModelView,
     NotReached,
     ProviderList,
+    TaskCancelled,
     TaskCreated,
     TaskPage,
+    TaskRetried,
     TaskView,
 )
 
@@ -79,6 +81,16 @@ def get(task_id: str) -> Call[TaskView]:
 def delete(task_id: str) -> Call[Any]:
     """Remove a task."""
     return Call(method="DELETE", path=f"{_ROOT}/task/{quote(task_id, safe='')}", answer=object)
+
+
+def cancel(task_id: str) -> Call[TaskCancelled]:
+    """Cancel a task."""
+    return Call(method="POST", path=f"{_ROOT}/task/{quote(task_id, safe='')}/cancel", answer=TaskCancelled)
+
+
+def retry(task_id: str) -> Call[TaskRetried]:
+    """Do a failed task once more."""
+    return Call(method="POST", path=f"{_ROOT}/task/{quote(task_id, safe='')}/retry", answer=TaskRetried)
 
 
 def page(filters: Mapping[str, str | int | None]) -> Call[TaskPage]:

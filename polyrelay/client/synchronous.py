@@ -15,8 +15,10 @@ from polyrelay.client.answers import (
     ModelView,
     NotReached,
     ProviderList,
+    TaskCancelled,
     TaskCreated,
     TaskPage,
+    TaskRetried,
     TaskView,
     WaitTimeout,
     read_answer,
@@ -58,6 +60,8 @@ class Client:
     def create(self, task_type: str, **fields: Any) -> TaskCreated:
         """
         Create a task of that type: image, video or text. Needs `provider`, `model`, `user_id` and the model's params.
+
+        May have `priority`, `fallbacks`, `deadline_s` and `metadata`.
 
         Where it raises `NotReached` with `sent`, the task may exist: look before you create it again.
         """
@@ -119,6 +123,26 @@ class Client:
                 }
             )
         )
+
+    def cancel(self, task_id: str) -> TaskCancelled:
+        """
+        End a task before its time. Twice is the same as once.
+
+        One that was submitted is ended by the server a little later, and the vendor may still finish and bill it.
+
+        Raises:
+            ApiError: "not_possible" where it has ended otherwise, or its result is being stored.
+        """
+        return self._answer(calls.cancel(task_id))
+
+    def retry(self, task_id: str) -> TaskRetried:
+        """
+        Do a failed task once more. After an unknown outcome this may pay the vendor a second time.
+
+        Raises:
+            ApiError: "not_possible" where it did not fail.
+        """
+        return self._answer(calls.retry(task_id))
 
     def delete(self, task_id: str) -> None:
         """Remove a task; an open one is cancelled first."""

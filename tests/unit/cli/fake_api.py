@@ -42,6 +42,10 @@ class FakeApi:
         self.asked.append(f"{method} {path}")
         if path == "/files/0.png":
             return 200, b"picture"
+        if path.endswith("/cancel"):
+            return 200, _good({**self.task, "cancel": "requested", "may_be_billed": True})
+        if path.endswith("/retry"):
+            return 200, _good({**self.task, "status": "pending", "attempts": 1, "may_be_billed": True})
         if method == "POST":
             self.posted.append(json.loads(body))
             return 201, _good({**self.task, "status": "pending"})

@@ -26,6 +26,54 @@ def test_submit_prints_the_id_and_how_to_wait(api: FakeApi, run: Run) -> None:
     assert api.posted == [{"provider": "p", "model": "m", "user_id": "me", "prompt": "a fox", "size": "1K", "seed": 7}]
 
 
+def test_submit_takes_fallbacks_a_priority_and_a_deadline(api: FakeApi, run: Run) -> None:
+    """They are sent as the API takes them; a model's name may have slashes."""
+    options = ("--fallback", "q/n", "--fallback", "r/org/n-2", "--priority", "low", "--deadline", "90")
+
+    run(*SUBMIT, "a fox", *options, "--url", api.url)
+
+    (body,) = api.posted
+    assert body["fallbacks"] == [{"provider": "q", "model": "n"}, {"provider": "r", "model": "org/n-2"}]
+    assert (body["priority"], body["deadline_s"]) == ("low", 90)
+
+
+@pytest.mark.parametrize("text", ["openai", "/m", "p/", ""])
+def test_a_fallback_needs_a_provider_and_a_model(api: FakeApi, run: Run, text: str) -> None:
+    """Anything else ends with exit code 2 before a task is created."""
+    result = run(*SUBMIT, "a fox", "--fallback", text, "--url", api.url)
+
+    assert result.exit_code == 2
+    assert "provider/model" in result.stderr
+    assert api.posted == []
+
+
+def test_a_cancel_says_that_the_vendor_may_still_bill(api: FakeApi, run: Run) -> None:
+    """What became of it is the result; what it may cost is told beside it."""
+    result = run("tasks", "cancel", "task_1", "--url", api.url)
+
+    assert (result.exit_code, result.stdout) == (0, "cancel requested task_1\n")
+    assert "may still finish and bill it" in result.stderr
+    assert api.asked == ["POST /api/v1/ai/task/task_1/cancel"]
+
+
+def test_a_retry_warns_that_the_vendor_may_have_been_paid(api: FakeApi, run: Run) -> None:
+    """The task's new status is the result; the warning is beside it."""
+    result = run("tasks", "retry", "task_1", "--url", api.url)
+
+    assert (result.exit_code, result.stdout) == (0, "pending task_1\n")
+    assert "may have been paid" in result.stderr
+    assert api.asked == ["POST /api/v1/ai/task/task_1/retry"]
+
+
+def test_get_shows_who_served_the_task_where_it_was_a_fallback(api: FakeApi, run: Run) -> None:
+    """Beside whom the caller asked for."""
+    api.task["served_by"] = {"provider": "q", "model": "n"}
+
+    result = run("tasks", "get", "task_1", "--url", api.url)
+
+    assert "q n" in result.stdout
+
+
 def test_an_image_file_is_sent_in_the_field_that_the_model_takes(api: FakeApi, run: Run, tmp_path: Path) -> None:
     """`--image-file` becomes base64 in `binary_data_base64` where the model's schema has that field."""
     (tmp_path / "in.png").write_bytes(b"bytes")
@@ -70,6 +118,8 @@ def test_a_wait_that_runs_out_says_how_to_go_on(api: FakeApi, run: Run) -> None:
     [
         (("get", "task_1"), "task_id"),
         (("list",), "tasks"),
+        (("cancel", "task_1"), "cancel"),
+        (("retry", "task_1"), "may_be_billed"),
         (("delete", "task_1"), "removed"),
         (("download", "task_1"), "files"),
         (("wait", "task_1"), "task"),

@@ -243,3 +243,54 @@ async def test_the_asynchronous_client_does_the_same(tmp_path: Path) -> None:
             await client.models()
 
     assert [path.name for path in saved] == ["task_1-1.png"]
+
+
+def test_cancel_and_retry_say_what_may_be_billed() -> None:
+    """Each is one POST without a body, and its answer is read."""
+    asked: list[tuple[str, str, bytes]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.path, request.content))
+        return good({**task("processing"), "cancel": "requested", "attempts": 2, "may_be_billed": True})
+
+    cancelled, retried = relay(handle).cancel("task_1"), relay(handle).retry("task_1")
+
+    assert (cancelled.status, cancelled.cancel, cancelled.may_be_billed) == ("processing", "requested", True)
+    assert (retried.attempts, retried.may_be_billed) == (2, True)
+    root = "/api/v1/ai/task/task_1"
+    assert asked == [("POST", f"{root}/cancel", b""), ("POST", f"{root}/retry", b"")]
+
+
+def test_a_cancel_that_is_too_late_is_a_refusal() -> None:
+    """It is told as such, and not taken for a cancelled task."""
+    with pytest.raises(ApiError, match="not_possible"):
+        relay(lambda _: refusal(409, "not_possible")).cancel("task_1")
+
+
+async def test_the_asynchronous_client_cancels_and_retries() -> None:
+    """As `Client` does."""
+    answer = good({**task("pending"), "cancel": "cancelled", "may_be_billed": False})
+    async with AsyncClient(URL, transport=httpx.MockTransport(lambda _: answer)) as client:
+        assert (await client.cancel("task_1")).cancel == "cancelled"
+        assert not (await client.retry("task_1")).may_be_billed
+
+
+def test_a_task_tells_who_served_it() -> None:
+    """The fallback that was asked, the attempts, and the wish to cancel."""
+    shown = relay(
+        lambda _: good(
+            {
+                **task("processing"),
+                "priority": "low",
+                "served_by": {"provider": "q", "model": "n"},
+                "cancel_requested": "2026-01-31T12:00:00Z",
+                "attempts": [{"number": 1, "provider": "q", "model": "n", "error": {"code": "overloaded"}}],
+            }
+        )
+    ).get("task_1")
+
+    assert shown.served_by is not None
+    assert (shown.served_by.provider, shown.served_by.model, shown.priority) == ("q", "n", "low")
+    assert shown.cancel_requested is not None
+    assert shown.attempts is not None
+    assert [attempt.error and attempt.error.code for attempt in shown.attempts] == ["overloaded"]
