@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from core.clock import utc_now
-from core.ports import WakeQueue
+from core.ports import Wake, WakeQueue
+from core.tasks import Priority
 
 
 class ReadableQueue(Protocol):
@@ -13,8 +14,8 @@ class ReadableQueue(Protocol):
 
     queue: WakeQueue
 
-    async def due(self, at: datetime) -> Sequence[str]:
-        """The tasks of the wakes that are due at that moment, without taking them."""
+    async def due(self, at: datetime, priority: Priority = Priority.DEFAULT) -> Sequence[str]:
+        """The tasks of the wakes of that priority that are due at that moment, without taking them."""
 
 
 class WakeQueueContract:
@@ -50,6 +51,38 @@ class WakeQueueContract:
         await queue.queue.wake("task_1", at=at)
 
         assert await queue.due(at) == ["task_1"]
+
+    async def test_a_late_wake_that_is_asked_for_again_is_one(self, queue: ReadableQueue) -> None:
+        """A wake that nobody took yet may be repeated for its own moment, and the queue does not grow."""
+        at = utc_now() - timedelta(minutes=5)
+        await queue.queue.wake("task_1", at=at)
+        await queue.queue.wake_many([Wake(task_id="task_1", at=at), Wake(task_id="task_2", at=at)])
+
+        assert sorted(await queue.due(utc_now())) == ["task_1", "task_2"]
+
+    async def test_each_priority_has_a_queue_of_its_own(self, queue: ReadableQueue) -> None:
+        """A wake is found under its priority and under no other."""
+        now = utc_now()
+        for priority in Priority:
+            await queue.queue.wake(f"task_{priority}", at=now, priority=priority)
+
+        assert [await queue.due(utc_now(), priority) for priority in Priority] == [
+            [f"task_{priority}"] for priority in Priority
+        ]
+
+    async def test_many_wakes_are_like_each_of_them(self, queue: ReadableQueue) -> None:
+        """Each at its time and under its priority; none at all is fine, too."""
+        now = utc_now()
+        wakes = [
+            Wake(task_id=f"task_{number:04}", at=now + timedelta(seconds=number), priority=priority)
+            for number in range(600)
+            for priority in (Priority.CRITICAL, Priority.LOW)
+        ]
+        await queue.queue.wake_many(wakes)
+        await queue.queue.wake_many([])
+
+        for priority in (Priority.CRITICAL, Priority.LOW):
+            assert await queue.due(now + timedelta(seconds=598), priority) == [f"task_{n:04}" for n in range(599)]
 
     async def test_wakes_come_in_order_of_time(self, queue: ReadableQueue) -> None:
         """The earliest first, and each task its own."""

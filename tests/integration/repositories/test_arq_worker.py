@@ -17,6 +17,7 @@ from core.errors import QueueUnavailable
 from core.tasks import Priority
 from polyrelay import Secret
 from repositories.queue import QUEUE_NAMES, WAKE_FUNCTION, ArqWakeQueue, connect_queue, deserialize, serialize
+from repositories.queue_claims import RingingWakeQueue
 from tests.contracts.arq_queue import ReadableArqQueue
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.wake_queue import WakeQueueContract
@@ -38,6 +39,15 @@ class TestArqWakeQueue(WakeQueueContract):
     def queue(self, redis: ArqRedis) -> ReadableArqQueue:
         """An empty one."""
         return ReadableArqQueue(redis)
+
+
+class TestRingingWakeQueue(WakeQueueContract):
+    """`RingingWakeQueue` keeps the contract."""
+
+    @pytest.fixture
+    def queue(self, redis: ArqRedis) -> ReadableArqQueue:
+        """An empty one."""
+        return ReadableArqQueue(redis, RingingWakeQueue(redis))
 
 
 async def work_off(redis: ArqRedis, advance: Any) -> Worker:

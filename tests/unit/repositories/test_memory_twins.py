@@ -7,6 +7,7 @@ import pytest
 
 from core.clock import utc_now
 from core.errors import QueueUnavailable, StoreUnavailable
+from core.tasks import Priority
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
 from tests.contracts.result_store import ResultStoreContract
 from tests.contracts.task_repository import TaskRepositoryContract
@@ -36,8 +37,9 @@ class _Readable:
     def __init__(self) -> None:
         self.queue = MemoryWakeQueue()
 
-    async def due(self, at: datetime) -> Sequence[str]:
-        return [wake.task_id for wake in sorted(self.queue.wakes, key=lambda wake: wake.at) if wake.at <= at]
+    async def due(self, at: datetime, priority: Priority = Priority.DEFAULT) -> Sequence[str]:
+        wakes = sorted(self.queue.wakes, key=lambda wake: wake.at)
+        return [wake.task_id for wake in wakes if wake.at <= at and wake.priority == priority]
 
 
 class TestMemoryWakeQueue(WakeQueueContract):

@@ -1,0 +1,313 @@
+"""
+What every engine does, on a real Redis. A test class inherits this and gives the fixture `lab`, an `EngineLab`.
+
+Steps are functions of the test; nothing but wakes and steps is looked at, so plain arq and ours are held to the same.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from arq.connections import ArqRedis
+
+from core.clock import utc_now
+from core.errors import StoreUnavailable
+from core.ports import Wake, WakeQueue
+from core.tasks import Priority
+from repositories.queue import QUEUE_NAMES
+from worker.cancelling import cancelled
+from worker.engine import Engine, Step
+
+PATIENCE_S = 20.0
+
+
+class EngineLab(Protocol):
+    """A queue, and engines on it."""
+
+    redis: ArqRedis
+    queue: WakeQueue
+
+    def engine(
+        self, step: Step, *, concurrency: int = 10, priorities: Collection[Priority] = tuple(Priority)
+    ) -> Engine:
+        """One more engine, as of another process."""
+
+    async def lock(self, task_id: str, *, for_s: float) -> None:
+        """Queue a wake that a worker has claimed, and then the worker died."""
+
+
+class Steps:
+    """
+    Steps that are noted, then done.
+
+    Attributes:
+        ran: The tasks, in the order in which their steps began.
+        at_once: Tasks whose step runs just now.
+        doubled: Tasks whose step began while another one of theirs ran.
+    """
+
+    def __init__(self, act: Callable[[str], Awaitable[None]] | None = None) -> None:
+        self.ran: list[str] = []
+        self.at_once: Counter[str] = Counter()
+        self.doubled: list[str] = []
+        self._act = act
+        self._changed = asyncio.Condition()
+
+    async def __call__(self, task_id: str) -> None:
+        """The step."""
+        self.ran.append(task_id)
+        if self.at_once[task_id]:
+            self.doubled.append(task_id)
+        self.at_once[task_id] += 1
+        try:
+            async with self._changed:
+                self._changed.notify_all()
+            if self._act is not None:
+                await self._act(task_id)
+        finally:
+            self.at_once[task_id] -= 1
+
+    async def have(self, number: int) -> None:
+        """Wait until so many steps began."""
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(lambda: len(self.ran) >= number)
+
+
+@asynccontextmanager
+async def at_work(*engines: Engine) -> AsyncIterator[None]:
+    """The engines, taking wakes while the block runs."""
+    work = [asyncio.create_task(engine.run()) for engine in engines]
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(engine.drain(grace_s=0.0) for engine in engines))
+        await cancelled(work)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until that holds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not await holds():  # noqa: ASYNC110  another process decides
+            await asyncio.sleep(0.005)
+
+
+async def settled(redis: ArqRedis) -> None:
+    """Wait until the queue holds nothing, and see that nothing is left of the jobs."""
+
+    async def empty() -> bool:
+        return not any([await redis.zcard(name) for name in QUEUE_NAMES.values()])
+
+    await until(empty)
+    assert await redis.keys("arq:*") == []
+
+
+def many(number: int, priority: Priority, *, at: datetime) -> list[Wake]:
+    """Wakes of a priority, a millisecond apart."""
+    return [
+        Wake(task_id=f"{priority}_{place:03}", at=at + timedelta(milliseconds=place), priority=priority)
+        for place in range(number)
+    ]
+
+
+class EngineContract:
+    """The rules of engines."""
+
+    async def test_each_wake_is_one_step_among_many_workers(self, lab: EngineLab) -> None:
+        """No wake is lost, none is run twice, and nothing is left behind, whichever worker takes it."""
+        now = utc_now() - timedelta(seconds=1)
+        wakes = [wake for priority in Priority for wake in many(70, priority, at=now)]
+        steps = Steps(lambda _: asyncio.sleep(0))
+        await lab.queue.wake_many(wakes[:100])
+
+        async with at_work(*(lab.engine(steps, concurrency=4) for _ in range(3))):
+            await lab.queue.wake_many(wakes[100:])
+            await steps.have(len(wakes))
+            await settled(lab.redis)
+
+        assert sorted(steps.ran) == sorted(wake.task_id for wake in wakes)
+
+    async def test_wakes_of_a_priority_run_in_order_of_time(self, lab: EngineLab) -> None:
+        """The earliest first, whenever they were asked for."""
+        wakes = many(30, Priority.DEFAULT, at=utc_now() - timedelta(seconds=1))
+        steps = Steps()
+        await lab.queue.wake_many(wakes[::-1])
+
+        async with at_work(lab.engine(steps, concurrency=1)):
+            await steps.have(30)
+
+        assert steps.ran == [wake.task_id for wake in wakes]
+
+    async def test_ten_slots_go_to_priorities_by_weight(self, lab: EngineLab) -> None:
+        """Six critical, three default and one low run at once while all have some waiting."""
+        go = asyncio.Event()
+
+        async def block(_: str) -> None:
+            await go.wait()
+
+        steps = Steps(block)
+        now = utc_now() - timedelta(seconds=1)
+        for priority in reversed(Priority):
+            await lab.queue.wake_many(many(20, priority, at=now))
+
+        async with at_work(lab.engine(steps, concurrency=10)):
+            await steps.have(10)
+            assert Counter(task_id.split("_")[0] for task_id in steps.ran) == {"critical": 6, "default": 3, "low": 1}
+            go.set()
+
+    async def test_no_priority_starves(self, lab: EngineLab) -> None:
+        """A task of low priority is run although critical ones never end."""
+
+        async def again(task_id: str) -> None:
+            if task_id.startswith("critical"):
+                await lab.queue.wake(task_id, at=utc_now(), priority=Priority.CRITICAL)
+            else:
+                low.set()
+
+        low = asyncio.Event()
+        steps = Steps(again)
+        now = utc_now()
+        await lab.queue.wake_many(many(20, Priority.CRITICAL, at=now))
+
+        async with at_work(lab.engine(steps, concurrency=3)):
+            await steps.have(20)
+            await lab.queue.wake("low_1", at=utc_now(), priority=Priority.LOW)
+            async with asyncio.timeout(PATIENCE_S):
+                await low.wait()
+
+    async def test_a_worker_serves_the_priorities_that_it_is_told(self, lab: EngineLab) -> None:
+        """What it does not serve stays for others."""
+        now = utc_now() - timedelta(seconds=1)
+        await lab.queue.wake("low_1", at=now, priority=Priority.LOW)
+        await lab.queue.wake("default_1", at=now)
+        steps, others = Steps(), Steps()
+
+        async with at_work(lab.engine(steps, priorities=[Priority.CRITICAL, Priority.DEFAULT])):
+            await steps.have(1)
+            await lab.queue.wake("critical_1", at=utc_now(), priority=Priority.CRITICAL)
+            await steps.have(2)
+        async with at_work(lab.engine(others, priorities=[Priority.LOW])):
+            await others.have(1)
+
+        assert (steps.ran, others.ran) == (["default_1", "critical_1"], ["low_1"])
+
+    async def test_a_later_wake_runs_when_it_is_due(self, lab: EngineLab) -> None:
+        """Not before its moment, and soon after, though it was asked for while the worker slept."""
+        began: dict[str, datetime] = {}
+
+        async def note(task_id: str) -> None:
+            began[task_id] = utc_now()
+
+        steps = Steps(note)
+        async with at_work(lab.engine(steps)):
+            await lab.queue.wake("task_0", at=utc_now())
+            await steps.have(1)
+            far, near = utc_now() + timedelta(hours=1), utc_now() + timedelta(milliseconds=150)
+            await lab.queue.wake("task_far", at=far)
+            await lab.queue.wake("task_near", at=near)
+            await steps.have(2)
+
+        assert near <= began["task_near"] < near + timedelta(seconds=2)
+        assert "task_far" not in began
+
+    async def test_a_step_without_the_database_comes_again(self, lab: EngineLab) -> None:
+        """After a pause, on the same wake."""
+
+        async def away_once(_: str) -> None:
+            if len(steps.ran) == 1:
+                raise StoreUnavailable("away")
+
+        steps = Steps(away_once)
+        async with at_work(lab.engine(steps)):
+            await lab.queue.wake("task_1", at=utc_now())
+            await steps.have(2)
+            await settled(lab.redis)
+
+        assert steps.ran == ["task_1", "task_1"]
+
+    async def test_a_step_may_wake_its_own_task_again_at_once(self, lab: EngineLab) -> None:
+        """A wake of the moment of the step that runs is not swallowed by it."""
+        moment = utc_now()
+
+        async def again(task_id: str) -> None:
+            if len(steps.ran) < 4:
+                await lab.queue.wake(task_id, at=moment)
+
+        steps = Steps(again)
+        async with at_work(lab.engine(steps)):
+            await lab.queue.wake("task_1", at=moment)
+            await steps.have(4)
+            await settled(lab.redis)
+
+        assert steps.ran == ["task_1"] * 4
+
+    async def test_the_wakes_of_a_dead_worker_come_back(self, lab: EngineLab) -> None:
+        """When their lock runs out, and no sooner."""
+        steps = Steps()
+        began = utc_now()
+        await lab.lock("task_1", for_s=0.4)
+
+        async with at_work(lab.engine(steps)):
+            await steps.have(1)
+            assert utc_now() - began >= timedelta(seconds=0.39)
+            await settled(lab.redis)
+
+        assert steps.ran == ["task_1"]
+
+    async def test_a_stop_takes_nothing_more_and_waits(self, lab: EngineLab) -> None:
+        """Running steps end, what is queued stays for others."""
+        go = asyncio.Event()
+
+        async def block(_: str) -> None:
+            await go.wait()
+
+        steps, others = Steps(block), Steps()
+        engine = lab.engine(steps)
+        async with at_work(engine):
+            await lab.queue.wake("task_1", at=utc_now())
+            await steps.have(1)
+            draining = asyncio.create_task(engine.drain(grace_s=PATIENCE_S))
+            await asyncio.sleep(0)
+            await lab.queue.wake("task_2", at=utc_now())
+            async with at_work(lab.engine(others)):
+                await others.have(1)
+            go.set()
+            assert await draining == 0
+
+        assert (steps.ran, others.ran) == (["task_1"], ["task_2"])
+
+    async def test_what_a_stop_cuts_off_runs_elsewhere_at_once(self, lab: EngineLab) -> None:
+        """Without waiting for a lock, on a worker that sleeps already."""
+        steps, others = Steps(lambda _: asyncio.Event().wait()), Steps()  # type: ignore[arg-type, return-value]
+        engine, other = lab.engine(steps), lab.engine(others)
+        async with at_work(engine):
+            await lab.queue.wake_many(many(3, Priority.DEFAULT, at=utc_now()))
+            await steps.have(3)
+            async with at_work(other):
+                assert await engine.drain(grace_s=0.01) == 3
+                async with asyncio.timeout(5):
+                    await others.have(3)
+
+        assert sorted(others.ran) == sorted(steps.ran)
+
+    async def test_an_emptied_redis_stops_nothing(self, lab: EngineLab) -> None:
+        """FLUSHALL loses the wakes and nothing else: running steps end, new wakes run."""
+        go = asyncio.Event()
+
+        async def block(task_id: str) -> None:
+            if task_id == "task_before":
+                await go.wait()
+
+        steps = Steps(block)
+        async with at_work(lab.engine(steps)):
+            await lab.queue.wake("task_before", at=utc_now())
+            await steps.have(1)
+            await lab.redis.flushall()
+            await lab.queue.wake("task_after", at=utc_now())
+            await steps.have(2)
+            go.set()
+            await settled(lab.redis)
+
+        assert steps.ran == ["task_before", "task_after"]
