@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from cli.embedded.servers import MongoServer, ValkeyServer, free_port
+from core.tasks import Failure, State
 from repositories.mongo import MongoTaskRepository
 from repositories.mongo_client import connect_mongo
 from tests.integration.api.conftest import Serve, Start
@@ -43,6 +44,38 @@ async def test_a_task_lives_in_mongodb_and_its_wake_in_valkey(
         assert (await client.get("/api/v1/ai/tasks?user_id=ada")).json()["data"]["total"] == 1
         assert (await client.delete(f"/api/v1/ai/task/{task_id}")).status_code == 200
         assert (await client.get(f"/api/v1/ai/task/result/{task_id}")).status_code == 404
+
+
+async def test_a_task_is_cancelled_failed_and_retried(serve: Serve, mongo_database_url: str, redis_url: str) -> None:
+    """Cancelling before a worker came ends it; a failed task is put back; the gates are asked in the real Valkey."""
+    async with serve(MONGO_URL=mongo_database_url, REDIS_URL=redis_url) as client:
+        task_id = await created(client)
+        cancelled = await client.post(f"/api/v1/ai/task/{task_id}/cancel")
+        assert (cancelled.status_code, cancelled.json()["data"]["cancel"]) == (200, "cancelled")
+
+        tasks = MongoTaskRepository(connect_mongo(mongo_database_url))
+        other = await tasks.get(await created(client))
+        await tasks.save(other.to(State.FAILED, now=other.created, failure=Failure(code="overloaded", message="full")))
+        retried = await client.post(f"/api/v1/ai/task/{other.id}/retry")
+        assert (retried.status_code, retried.json()["data"]["status"]) == (200, "pending")
+        assert (await tasks.get(other.id)).state is State.PENDING
+        await tasks.aclose()
+
+        metrics = await client.get("/metrics")
+        assert (metrics.status_code, "# TYPE polyrelay_gate_held gauge" in metrics.text) == (200, True)
+
+
+async def test_a_full_queue_is_a_429(serve: Serve, mongo_database_url: str, redis_url: str) -> None:
+    """Beyond UPSTREAM_MAX_QUEUE nothing is stored, until there is room again."""
+    async with serve(MONGO_URL=mongo_database_url, REDIS_URL=redis_url, UPSTREAM_MAX_QUEUE="2") as client:
+        first, _ = await created(client), await created(client)
+
+        response = await client.post(CREATE, json=TEXT)
+
+        assert (response.status_code, response.json()["error"]["code"]) == (429, "queue_full")
+        assert response.headers["retry-after"]
+        await client.post(f"/api/v1/ai/task/{first}/cancel")
+        await created(client)
 
 
 async def test_an_upload_of_many_megabytes_is_a_task(serve: Serve, mongo_database_url: str, redis_url: str) -> None:
