@@ -1,0 +1,144 @@
+"""The agent of chaos: deals the blows of a plan to a running stack, and sees to it that what fell comes back."""
+
+import asyncio
+import shutil
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+import httpx
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from cli.embedded.servers import EmbeddedServer, ServerNotStarted
+from cli.embedded.stack import Stack
+from core.clock import utc_now
+from tests.chaos.plan import Act, Blow
+
+_PAUSE_S: Final = 0.2
+_LAST_LINES: Final = 12
+
+
+class Happening(Struct, frozen=True, kw_only=True):
+    """A line of the chaos log."""
+
+    at: datetime
+    what: str
+
+
+class Havoc:
+    """
+    Breaks things.
+
+    Args:
+        stack: What is broken.
+        http: For the simulator's faults.
+        redis: What is flushed.
+
+    Attributes:
+        log: What was done.
+        deaths: Processes that ended without a blow.
+    """
+
+    def __init__(self, stack: Stack, http: httpx.AsyncClient, redis: Redis) -> None:
+        self._stack = stack
+        self._http = http
+        self._redis = redis
+        self._turn: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._down: set[str] = set()
+        self.log: list[Happening] = []
+        self.deaths: list[str] = []
+
+    async def deal(self, blows: Sequence[Blow]) -> None:
+        """Deal all blows at their times; ends when everything runs again and the vendor is well."""
+        started = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as agents:
+            for blow in blows:
+                await asyncio.sleep(started + blow.at_s - asyncio.get_running_loop().time())
+                agents.create_task(self._strike(blow))
+        await self._http.delete(f"{self._stack.simulator_url}/_control/faults", timeout=30.0)
+        self._note("all is well again")
+
+    async def watch(self) -> None:
+        """Note what ends by itself, and start it again; until cancelled."""
+        while True:
+            for name, process in self._stack.processes.items():
+                if name not in self._down and not process.running:
+                    self.deaths.append(f"{name} ended by itself:\n{_tail(self._stack, name)}")
+                    self._note(f"{name} ended by itself")
+                    await self._start(name)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _strike(self, blow: Blow) -> None:
+        if blow.act is Act.VENDOR:
+            await self._spoil(blow)
+        elif blow.act is Act.FLUSH:
+            async with self._turn[blow.target]:
+                with suppress(RedisError):
+                    await self._redis.flushall()
+                    self._note("flushed valkey")
+        else:
+            await self._fell(blow)
+
+    async def _spoil(self, blow: Blow) -> None:
+        content = msgspec.json.encode(blow.fault)
+        (
+            await self._http.post(f"{self._stack.simulator_url}/_control/faults", content=content, timeout=30.0)
+        ).raise_for_status()
+        self._note(f"vendor fault {content.decode()}")
+
+    async def _fell(self, blow: Blow) -> None:
+        async with self._turn[blow.target]:
+            self._down.add(blow.target)
+            await self._ends()[blow.act](blow.target)
+            self._note(f"{blow.act.value} ({blow.target}), away for {blow.lasts_s:.1f} s")
+            await asyncio.sleep(blow.lasts_s)
+            await self._start(blow.target)
+
+    def _ends(self) -> Mapping[Act, Callable[[str], Awaitable[None]]]:
+        return {
+            Act.KILL_WORKER: self._kill,
+            Act.KILL_API: self._kill,
+            Act.KILL_VALKEY: self._kill,
+            Act.KILL_MONGO: self._kill,
+            Act.STOP_MONGO: self._stop,
+            Act.EMPTY_VALKEY: self._empty,
+        }
+
+    async def _kill(self, name: str) -> None:
+        await self._stack[name].kill()
+
+    async def _stop(self, name: str) -> None:
+        await self._stack[name].stop()
+
+    async def _empty(self, name: str) -> None:
+        server = self._stack[name]
+        await server.kill()
+        if isinstance(server, EmbeddedServer):
+            shutil.rmtree(server.data_dir / "appendonlydir", ignore_errors=True)
+
+    async def _start(self, name: str) -> None:
+        """However often it takes: a worker does not start while MongoDB is away."""
+        self._down.add(name)
+        while True:
+            try:
+                await self._stack[name].start()
+            except ServerNotStarted as error:
+                self._note(f"{name} did not start: {str(error).splitlines()[0]}")
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                self._down.discard(name)
+                self._note(f"{name} runs again")
+                return
+
+    def _note(self, what: str) -> None:
+        self.log.append(Happening(at=utc_now(), what=what))
+
+
+def _tail(stack: Stack, name: str) -> str:
+    lines = stack[name].log_file.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-_LAST_LINES:])

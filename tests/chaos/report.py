@@ -1,0 +1,167 @@
+"""What a run of chaos did and found, for people and for programs."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from core.tasks import Attempt, State, Task
+from tests.chaos.evidence import Evidence, Version, Violation, document
+from tests.chaos.havoc import Happening
+
+_MOST_SHOWN = 10
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """
+    One run.
+
+    Attributes:
+        counts: By group and name.
+        command: Repeats the run.
+    """
+
+    seed: int
+    seconds: float
+    command: str
+    counts: Mapping[str, Mapping[str, float]]
+    violations: Sequence[Violation]
+    log: Sequence[Happening]
+
+    def json(self) -> str:
+        """The report for programs."""
+        return msgspec.json.encode(self).decode()
+
+    def table(self) -> str:
+        """The report for people, without the violations."""
+        lines = [f"chaos of {self.seconds:g} s with seed {self.seed}; again with: {self.command}"]
+        for group, counts in self.counts.items():
+            lines += ["", group, *(f"  {name:<44} {_number(value):>8}" for name, value in counts.items())]
+        lines += ["", f"violated invariants: {len(self.violations)}"]
+        return "\n".join(lines)
+
+
+def counts_of(
+    evidence: Evidence, answers: Mapping[str, int], log: Sequence[Happening]
+) -> Mapping[str, Mapping[str, float]]:
+    """The numbers of a run."""
+    tasks = evidence.tasks.values()
+    known = evidence.last_known().values()
+    ended = [task for task in tasks if task.state.final]
+    removed = evidence.removable() - evidence.tasks.keys()
+    attempts = [attempt for task in known for attempt in task.attempts]
+    return {
+        "client": {
+            **{f"creates answered {answer}": count for answer, count in sorted(answers.items())},
+            **{f"{wish} answered {status or 'nothing'}": count for (wish, status), count in sorted(_wishes(evidence))},
+        },
+        "record": {
+            "accepted (201)": len(evidence.receipts),
+            "= terminal": sum(_answered(evidence, task) for task in ended),
+            "+ open": sum(_answered(evidence, task) for task in tasks if not task.state.final),
+            "+ removed by the client": len(removed & {receipt.task_id for receipt in evidence.receipts}),
+            "created, the answer lost": sum(not _answered(evidence, task) for task in known),
+            **{f"ended {state.value}": count for state, count in sorted(Counter(task.state for task in ended).items())},
+            **{f"failed with {code}": count for code, count in sorted(_codes(ended).items())},
+            "served by a fallback": sum(task.choice > 0 and task.state is State.COMPLETED for task in ended),
+            "explicit retries": sum(task.retried is not None for task in known),
+        },
+        "vendor": {
+            "attempts on record": len(attempts),
+            "submits received": sum(submits.received for submits in evidence.submits.values()),
+            "submits accepted": sum(submits.accepted for submits in evidence.submits.values()),
+            "calls with a fault": sum(call.fault is not None for call in evidence.calls),
+            **{f"  {fault}": n for fault, n in sorted(Counter(c.fault for c in evidence.calls if c.fault).items())},
+            **{f"attempts ended {code}": n for code, n in sorted(_attempt_codes(attempts).items())},
+        },
+        "recovery": {
+            "writes to tasks": sum(map(len, evidence.histories.values())),
+            "latest end after a deadline, s": _latest_end(ended),
+            "longest a lease stood after it ran out, s": _longest(evidence, _after_lease),
+            "longest a due poll waited, s": _longest(evidence, _after_wake),
+        },
+        "chaos": dict(sorted(Counter(_kind(event.what) for event in log).items())),
+    }
+
+
+def explain(violation: Violation, evidence: Evidence, log: Sequence[Happening]) -> str:
+    """A violation with all that is known about its task."""
+    lines = [f"VIOLATED {violation.invariant}: task {violation.task_id}: {violation.what}"]
+    task = evidence.last_known().get(violation.task_id or "")
+    if task is None:
+        return "\n".join(lines)
+    lines += ["record:", document(task), "history:"]
+    lines += [f"  {_line(version)}" for version in evidence.history(task.id)]
+    lines += ["calls at the vendor:"]
+    lines += [f"  {call}" for call in sorted(evidence.calls) if call.prompt == task.prompt]
+    lines += ["what the client asked for:", *(f"  {wish}" for wish in evidence.wishes if wish.task_id == task.id)]
+    lines += ["chaos:", *(f"  {event.at:%H:%M:%S.%f} {event.what}" for event in log)]
+    return "\n".join(lines)
+
+
+def explained(violations: Sequence[Violation], evidence: Evidence, log: Sequence[Happening]) -> str:
+    """The first violations in full; the others in one line each."""
+    shown = [explain(violation, evidence, log) for violation in violations[:_MOST_SHOWN]]
+    rest = [f"{each.invariant}: task {each.task_id}: {each.what}" for each in violations[_MOST_SHOWN:]]
+    return "\n\n".join([*shown, *rest])
+
+
+def _line(version: Version) -> str:
+    if version.task is None:
+        return f"{version.at:%H:%M:%S.%f} removed"
+    task = version.task
+    lease = f" lease of {task.lease.owner} until {task.lease.until:%H:%M:%S.%f}" if task.lease else ""
+    wake = f" wake at {task.wake_at:%H:%M:%S.%f}" if task.wake_at else ""
+    return f"{version.at:%H:%M:%S.%f} v{task.version} {task.state.value} attempts={len(task.attempts)}{lease}{wake}"
+
+
+def _answered(evidence: Evidence, task: Task) -> bool:
+    return task.id in {receipt.task_id for receipt in evidence.receipts}
+
+
+def _wishes(evidence: Evidence) -> Iterator[tuple[tuple[str, int], int]]:
+    yield from Counter((wish.call, wish.status) for wish in evidence.wishes).items()
+
+
+def _codes(tasks: Sequence[Task]) -> Counter[str]:
+    return Counter(task.failure.code for task in tasks if task.state is State.FAILED and task.failure)
+
+
+def _attempt_codes(attempts: Sequence[Attempt]) -> Counter[str]:
+    return Counter(
+        attempt.failure.code for attempt in attempts if attempt.failure is not None and attempt.ended is not None
+    )
+
+
+def _latest_end(tasks: Sequence[Task]) -> float:
+    return round(max((max((task.updated - task.deadline).total_seconds(), 0.0) for task in tasks), default=0.0), 2)
+
+
+def _longest(evidence: Evidence, waited: Any) -> float:
+    found = (waited(before, after) for versions in evidence.histories.values() for before, after in pairwise(versions))
+    return round(max(found, default=0.0), 2)
+
+
+def _after_lease(before: Version, after: Version) -> float:
+    if before.task is None or before.task.lease is None:
+        return 0.0
+    return (after.at - before.task.lease.until).total_seconds()
+
+
+def _after_wake(before: Version, after: Version) -> float:
+    if before.task is None or before.task.state is not State.WAITING or before.task.wake_at is None:
+        return 0.0
+    return (after.at - before.task.wake_at).total_seconds()
+
+
+def _kind(what: str) -> str:
+    if what.startswith("vendor fault"):
+        return "vendor faults asked for"
+    return what.partition(", away")[0].partition(":")[0]
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"
