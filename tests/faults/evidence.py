@@ -1,0 +1,108 @@
+"""What a scenario is proved by: MongoDB's journal of writes, a process's memory, its log; and doubled wakes."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pymongo import MongoClient
+
+from cli.embedded.stack import Stack
+from core.tasks import FINAL
+from repositories.queue import connect_queue
+from repositories.queue_claims import wake_queue
+from tests.faults.scene import Scene, run
+
+MIB: Final = 2**20
+_FINAL: Final = frozenset(state.value for state in FINAL)
+
+
+class Journal:
+    """
+    All changes of task records from its making on, as MongoDB's change stream tells them.
+
+    Args:
+        stack: Whose MongoDB it is.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._mongo: MongoClient[dict[str, Any]] = MongoClient(stack.mongo_url)
+        self._database = self._mongo.get_default_database()
+        self._since = self._database.command("ping")["operationTime"]
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._mongo.close()
+
+    def states(self, task_id: str) -> list[str]:
+        """The state after each new version, in order: one that was written twice is there twice."""
+        states, state = [], "pending"
+        for fields in self._updates(task_id):
+            state = fields.get("state", state)
+            if "version" in fields:
+                states.append(state)
+        return states
+
+    def endings(self, task_id: str) -> list[str]:
+        """The terminal states that were written."""
+        return [state for state in self.states(task_id) if state in _FINAL]
+
+    def _updates(self, task_id: str) -> Iterator[dict[str, Any]]:
+        """Updated fields, up to a mark of our own: thus it is known when all was read."""
+        marks = self._database["marks"]
+        wanted = [{"$match": {"$or": [{"documentKey._id": task_id}, {"ns.coll": marks.name}]}}]
+        with self._database.watch(wanted, start_at_operation_time=self._since, max_await_time_ms=2000) as changes:
+            mark = marks.insert_one({}).inserted_id
+            for change in changes:
+                if change["documentKey"]["_id"] == mark:
+                    return
+                if change["operationType"] == "update" and change["ns"]["coll"] != marks.name:
+                    yield change["updateDescription"]["updatedFields"]
+
+
+def logged(scene: Scene, event: str, *workers: str) -> list[dict[str, Any]]:
+    """The log lines with that event of these workers, or of all, since each was started last."""
+    lines = (line for name in workers or scene.stack.workers for line in scene.process(name).output().splitlines())
+    entries = (json.loads(line) for line in lines if line.startswith("{"))
+    return [entry for entry in entries if entry.get("event") == event]
+
+
+def wake_again(scene: Scene, task_ids: Sequence[str], *, times: int = 1) -> None:
+    """Queue wakes as doubled deliveries would be, each a message of its own."""
+    run(_wake_again(scene.stack.redis_url, task_ids, times))
+
+
+async def _wake_again(redis_url: str, task_ids: Sequence[str], times: int) -> None:
+    redis = connect_queue(redis_url)
+    queue = wake_queue(redis, "claim")
+    try:
+        for number in range(times):
+            for task_id in task_ids:
+                await queue.wake(task_id, at=datetime.fromtimestamp(time.time() - number / 100, UTC))
+    finally:
+        await redis.aclose()
+
+
+def memory_bytes(scene: Scene, name: str) -> int:
+    """What a process has in memory now (VmRSS)."""
+    return _memory(scene, name, "VmRSS")
+
+
+def peak_bytes(scene: Scene, name: str) -> int:
+    """The most that it had in memory since `forget_peak` (VmHWM)."""
+    return _memory(scene, name, "VmHWM")
+
+
+def forget_peak(scene: Scene, name: str) -> None:
+    """Let `peak_bytes` count from now."""
+    Path(f"/proc/{scene.stack[name].pid}/clear_refs").write_text("5")
+
+
+def _memory(scene: Scene, name: str, field: str) -> int:
+    status = Path(f"/proc/{scene.stack[name].pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(f"{field}:"))
+    return int(line.split()[1]) * 1024

@@ -1,0 +1,244 @@
+"""Scenarios 9 and 12: several reach for one task at once, and one of them wins."""
+
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import httpx
+import pytest
+
+from core.tasks import State
+from simulator.control import LatencyChange
+from simulator.faults import CutAfter, Hang, NeverEnds
+from tests.faults.conftest import StackOptions
+from tests.faults.evidence import Journal, logged, wake_again
+from tests.faults.scene import IMAGE, TEXT, VIDEO, Scene
+
+POLLED_IMAGE = {"task_type": "image", "provider": "volcengine", "model": "jimeng_t2i_v31"}
+"""Its result is a link that is copied; `visual.submit`, `visual.query` and `files` at the simulator."""
+ARK_VIDEO = {"task_type": "video", "provider": "volcengine", "model": "doubao-seedance-1-0-pro-250528"}
+"""The one vendor here that can be asked to stop: while the task is in its queue."""
+GATED = {"task_type": "text", "provider": "volcengine", "model": "doubao-pro-4k"}
+
+
+@pytest.fixture(scope="module")
+def stack_options() -> StackOptions:
+    """One model lets a single submission through at a time."""
+    return StackOptions(env={"MODEL_MAX_CONCURRENT": "doubao-pro-4k=1"})
+
+
+@pytest.fixture
+def journal(scene: Scene) -> Iterator[Journal]:
+    """Every write of a task from the test's beginning on."""
+    with Journal(scene.stack) as kept:
+        yield kept
+
+
+def cancel(scene: Scene, task_id: str) -> httpx.Response:
+    """The API's answer to a request to cancel."""
+    url = f"{scene.stack.api_url}/api/v1/ai/task/{task_id}/cancel"
+    return httpx.post(url, timeout=30, trust_env=False, verify=False)  # noqa: S501 - plain HTTP; certificates load slowly
+
+
+def word(answer: httpx.Response) -> str:
+    """What became of a request to cancel: `cancelled`, `requested`, or `refused`."""
+    if answer.status_code == 409:
+        return "refused"
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["data"]["cancel"])
+
+
+def calls(scene: Scene, kind: str, prompt: str) -> int:
+    """How many calls of that kind the vendor got for that prompt."""
+    return sum(call.kind == kind and call.prompt == prompt for call in scene.stats().calls)
+
+
+# Scenario 9
+
+
+@pytest.mark.parametrize(
+    ("kind", "query"),
+    [(VIDEO, "openai.video.query"), (POLLED_IMAGE, "visual.query")],
+    ids=["completed-at-once", "stored-first"],
+)
+def test_two_workers_and_the_reconciler_at_the_end_of_a_task_write_it_once(
+    scene: Scene, journal: Journal, kind: dict[str, str], query: str
+) -> None:
+    """
+    However many look at a finished generation at once, a task gets one terminal state, written once.
+
+    The vendor falls silent while the tasks wait; both workers ask it, woken by doubled wakes and by the reconciler;
+    then it answers everybody at the same moment.
+    """
+    scene.simulator.change_latency(LatencyChange(image_s=0.5, video_s=0.5))
+    prompts = [f"raced {number}" for number in range(4)]
+    task_ids = scene.create_all(prompts, kind=kind)
+    for task_id in task_ids:
+        scene.wait_for_state(task_id, State.WAITING)
+    repaired = len(logged(scene, "wakes_repaired"))
+    with scene.paused("simulator"):
+        wake_again(scene, task_ids, times=3)
+        scene.wait_until(
+            lambda: len(logged(scene, "wakes_repaired")) > repaired, description="the reconciler looked as well"
+        )
+    tasks = scene.wait_for_end(task_ids)
+    scene.wait_until(lambda: scene.stats().in_flight == 0, description="every poll was answered")
+
+    for task, prompt in zip(tasks, prompts, strict=True):
+        assert journal.endings(task.id) == ["completed"], journal.states(task.id)
+        assert calls(scene, query, prompt) >= 2, "nobody raced"
+        assert scene.submits(prompt).accepted == len(task.attempts) == 1
+        assert len(task.results) == 1
+    ends = [*logged(scene, "task_moved_by_another"), *logged(scene, "task_completed")]
+    assert len({line["worker"] for line in ends if line["task_id"] in task_ids}) == 2, "one worker did it all"
+
+
+# Scenario 12: cancel in each state
+
+
+def test_a_task_cancelled_before_its_submit_never_reaches_the_vendor(scene: Scene, journal: Journal) -> None:
+    """Cancelling a pending task ends it at once, twice is the same as once, and the vendor never hears of it."""
+    scene.simulator.add_fault("ark.chat", Hang(seconds=2.0), prompt="holds the gate")
+    first = scene.create("holds the gate", kind=GATED)
+    scene.wait_for_call("ark.chat")
+    second = scene.create("never sent", kind=GATED)
+    third = scene.create("sent after all", kind=GATED)
+
+    answers = [cancel(scene, second) for _ in range(2)]
+    assert [word(answer) for answer in answers] == ["cancelled", "cancelled"]
+    assert [answer.json()["data"]["may_be_billed"] for answer in answers] == [False, False]
+    assert [task.state for task in scene.wait_for_end([first, second, third])] == [
+        State.COMPLETED,
+        State.CANCELLED,
+        State.COMPLETED,
+    ]
+    assert scene.submits("never sent").received == 0
+    assert journal.endings(second) == ["cancelled"]
+
+
+def test_a_cancel_during_the_submit_takes_effect_once_the_vendor_has_answered(scene: Scene, journal: Journal) -> None:
+    """While the vendor is asked nobody else writes; the wish is noted, and fulfilled when the operation is known."""
+    scene.simulator.add_fault("visual.submit", Hang(seconds=1.0))
+    scene.simulator.change_latency(LatencyChange(image_s=60.0))
+    task_id = scene.create("asked just now", kind=POLLED_IMAGE)
+    scene.wait_for_call("visual.submit")
+
+    answer = cancel(scene, task_id)
+    assert word(answer) == "requested"
+    assert answer.json()["data"]["may_be_billed"]
+    assert scene.task(task_id).state is State.SUBMITTING
+    (task,) = scene.wait_for_end([task_id])
+    assert task.state is State.CANCELLED
+    assert task.attempt.operation
+    assert journal.endings(task_id) == ["cancelled"]
+    assert scene.submits("asked just now").accepted == 1
+
+
+def test_a_result_that_comes_with_the_answer_outruns_a_cancel(scene: Scene, journal: Journal) -> None:
+    """Where the vendor answers a submit with the result itself, a wish noted meanwhile loses nothing paid for."""
+    scene.simulator.add_fault("openai.chat", Hang(seconds=1.0))
+    task_id = scene.create("too quick", kind=TEXT)
+    scene.wait_for_call("openai.chat")
+
+    assert word(cancel(scene, task_id)) == "requested"
+    (task,) = scene.wait_for_end([task_id])
+    assert task.state is State.COMPLETED
+    assert task.results[0].text
+    assert journal.endings(task_id) == ["completed"]
+    assert word(cancel(scene, task_id)) == "refused"
+
+
+def test_a_waiting_task_is_cancelled_and_the_vendor_asked_to_stop(scene: Scene, journal: Journal) -> None:
+    """Where the vendor can be asked, it is, once, and the record says that it confirmed."""
+    scene.simulator.change_latency(LatencyChange(video_s=60.0))
+    task_id = scene.create("stop this", kind=ARK_VIDEO)
+    scene.wait_for_state(task_id, State.WAITING)
+
+    assert {word(answer) for answer in [cancel(scene, task_id), cancel(scene, task_id)]} <= {"requested", "cancelled"}
+    (task,) = scene.wait_for_end([task_id])
+    assert task.state is State.CANCELLED
+    assert task.failure is not None
+    assert "confirmed" in task.failure.message
+    assert calls(scene, "ark.video.delete", "stop this") == 1
+    assert scene.stats().open == 0, "the vendor still works on it"
+    assert journal.endings(task_id) == ["cancelled"]
+
+
+def test_a_vendor_that_cannot_stop_is_said_to_go_on(scene: Scene) -> None:
+    """Cancelling a waiting task ends it here, and says honestly that the vendor may still finish and bill."""
+    scene.simulator.add_fault("openai.video.submit", NeverEnds())
+    task_id = scene.create("goes on", kind=VIDEO)
+    scene.wait_for_state(task_id, State.WAITING)
+
+    assert word(cancel(scene, task_id)) == "requested"
+    (task,) = scene.wait_for_end([task_id])
+    assert task.state is State.CANCELLED
+    assert task.failure is not None
+    assert "may still finish and bill" in task.failure.message
+    assert scene.stats().open == 1
+
+
+def test_a_task_whose_result_is_being_stored_is_too_late_to_cancel(scene: Scene) -> None:
+    """The generation is paid for and done: a cancel is refused with 409, and the result arrives."""
+    scene.simulator.add_fault("files", Hang(seconds=1.5))
+    task_id = scene.create("nearly there", kind=POLLED_IMAGE)
+    scene.wait_for_state(task_id, State.STORING)
+
+    answer = cancel(scene, task_id)
+    assert word(answer) == "refused"
+    assert "too late" in answer.json()["message"]
+    assert scene.wait_for_end([task_id])[0].state is State.COMPLETED
+
+
+def test_an_ended_task_cannot_be_cancelled(scene: Scene) -> None:
+    """409 for a completed and for a failed task, which stay what they are."""
+    scene.simulator.add_fault("openai.chat", CutAfter(), prompt="fails")
+    task_ids = [scene.create("succeeds", kind=TEXT), scene.create("fails", kind=TEXT)]
+    before = scene.wait_for_end(task_ids)
+
+    assert [task.state for task in before] == [State.COMPLETED, State.FAILED]
+    assert [word(cancel(scene, task_id)) for task_id in task_ids] == ["refused", "refused"]
+    assert [scene.task(task_id) for task_id in task_ids] == before
+
+
+# Scenario 12: cancel racing with completion
+
+
+@pytest.mark.parametrize("kind", [VIDEO, POLLED_IMAGE, IMAGE], ids=["completed-at-once", "stored-first", "synchronous"])
+def test_a_cancel_that_races_with_completion_has_one_winner(
+    scene: Scene, journal: Journal, kind: dict[str, str]
+) -> None:
+    """
+    Cancels that meet the end of their task: one terminal write each, and the caller was told the truth.
+
+    A refused cancel means completed, a done one means cancelled; a requested one may lose.
+    """
+    scene.simulator.change_latency(LatencyChange(image_s=0.3, video_s=0.3))
+    ages_s = [0.0, 0.0, *(random.uniform(0.1, 0.9) for _ in range(20)), 3.0, 3.0]
+    with ThreadPoolExecutor(12) as pool:
+        told = dict(pool.map(partial(_cancelled_at, scene, kind), ages_s))
+    tasks = scene.wait_for_end(list(told))
+
+    for task in tasks:
+        assert journal.endings(task.id) == [task.state.value], journal.states(task.id)
+        assert task.state in _possible(told[task.id]), f"told {told[task.id]}, became {task!r}"
+        assert scene.submits(task.prompt or "").accepted <= len(task.attempts) <= 1
+    assert {"requested", "refused"} <= set(told.values()), "nobody raced"
+
+
+def _cancelled_at(scene: Scene, kind: dict[str, str], age_s: float) -> tuple[str, str]:
+    """A task of its own, cancelled when it has that age: its id, and what the caller was told."""
+    task_id = scene.create(f"met at the end, {age_s}, {random.random()}", kind=kind)
+    until = time.monotonic() + age_s
+    scene.wait_until(lambda: time.monotonic() >= until, description="it has its age")
+    return task_id, word(cancel(scene, task_id))
+
+
+def _possible(told: str) -> set[State]:
+    return {
+        "cancelled": {State.CANCELLED},
+        "requested": {State.CANCELLED, State.COMPLETED},
+        "refused": {State.COMPLETED},
+    }[told]
