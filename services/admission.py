@@ -26,7 +26,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     Attributes:
         providers: Open submissions by provider; "*" for those that are not named.
-        models: Open submissions by model name; over what the catalogue says.
+        models: Open submissions by model name, "*" for those that are not named; over what the catalogue says.
         per_user: Open submissions of one user, or None.
         spacing_s: Least time between two submits to one provider, in seconds.
     """
@@ -146,7 +146,7 @@ class Admissions:
     def _gates_of(self, task: Task, route: Route) -> Iterable[Gate]:
         """The model's gate comes first: a task that waits for its model stands in no other's way."""
         provider, model = route.provider.name, route.model.name
-        limit = self._limits.models.get(model, route.model.max_open)
+        limit = self._limits.models.get(model, self._limits.models.get("*", route.model.max_open))
         yield Gate(name=f"model:{provider}/{model}", limit=limit, learns=limit is None)
         of_provider = self._limits.providers.get(provider, self._limits.providers.get("*"))
         if of_provider is not None:
