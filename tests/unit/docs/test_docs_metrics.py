@@ -1,0 +1,76 @@
+"""The tables of metrics, and the numbers of the gates, against the code."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.metrics import CIRCUIT_STATES, Metrics, gates_text
+from core.gates import CircuitView, GateView
+from core.priorities import WEIGHTS
+from core.tasks import Attempt, State, Task
+from polyrelay import TaskType
+from repositories.gates_rules import WEIGHTS as TURNS
+from repositories.gates_rules import GateRules
+from services.admission import _GRACE
+from worker.metrics import WorkerMetrics
+
+PAGE: Final = "docs/reference/metrics.md"
+NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TASK: Final = Task(
+    id="task_1", type=TaskType.IMAGE, provider="p", model="m", user_id="u", created=NOW, updated=NOW, deadline=NOW
+).to(State.SUBMITTING, now=NOW, attempts=(Attempt(number=1, provider="p", model="m", started=NOW),))
+Pages = Callable[[str], str]
+Tables = Callable[[str], list[list[str]]]
+
+
+def everything() -> str:
+    """What API and worker tell, with a sample of each metric."""
+    api = Metrics()
+    api.request(method="GET", route="/", status=200, duration_s=0.1)
+    api.created(TASK)
+    worker = WorkerMetrics()
+    worker.changed(TASK)
+    worker.changed(TASK.to(State.COMPLETED, now=NOW))
+    gates = [GateView(name="model:p/m", held=1, line=0, limit=2.0)]
+    return (api.text() + gates_text(gates, [CircuitView(account="p", state="open", failures=5)])).decode() + (
+        worker.text(running=1).decode()
+    )
+
+
+def test_the_page_lists_every_metric_as_it_is_told(rows: Tables) -> None:
+    """Name, type, labels and meaning of each metric of API and worker, and no other."""
+    told = {
+        f"`{family.name}{'_total' if family.type == 'counter' else ''}`": [
+            family.type,
+            ", ".join(sorted({f"`{label}`" for sample in family.samples for label in sample.labels} - {"`le`"})),
+            family.documentation,
+        ]
+        for family in text_string_to_metric_families(everything())
+    }
+
+    listed = {row[0]: [row[1], ", ".join(sorted(filter(None, row[2].split(", ")))), row[3]] for row in rows(PAGE)}
+    assert listed == told
+
+
+def test_the_states_of_a_circuit_are_named(page: Pages) -> None:
+    """The values of the label `state`."""
+    assert all(f"`{state}`" in page(PAGE) for state in CIRCUIT_STATES)
+
+
+def test_the_numbers_of_the_gates_are_those_of_the_code(page: Pages) -> None:
+    """What the explanation of gates says of weights, circuit and line."""
+    text, rules = " ".join(page("docs/explanation/gates.md").split()), GateRules()
+
+    assert TURNS == tuple(WEIGHTS.values()) == (6, 3, 1)
+    assert "six, three and one of ten turns" in text
+    assert f"after {rules.open_after} answers `away` in a row" in text
+    assert f"For {rules.open_for.total_seconds():g} s nothing is submitted" in text
+    assert f"at most {rules.open_for_most.total_seconds() / 60:g} minutes" in text
+    assert f"tells nothing within {rules.probe_for.total_seconds():g} s" in text
+    assert f"does not ask within {(rules.line_check + rules.line_late).total_seconds() / 60:g} minutes" in text
+    assert rules.kept == timedelta(days=1)
+    assert "was not used for a day" in text
+    assert timedelta(minutes=2) == _GRACE
+    assert "two minutes after the task's deadline" in text
