@@ -131,6 +131,10 @@ class Scene:
         """All tasks, oldest first."""
         return [task_of(document) for document in self.documents.find({}, WITHOUT_INPUT).sort("_id")]
 
+    def count(self, *states: State) -> int:
+        """How many tasks are in one of those states."""
+        return self.documents.count_documents({"state": {"$in": [state.value for state in states]}})
+
     # What the vendor saw
 
     def stats(self) -> Stats:
@@ -181,6 +185,12 @@ class Scene:
         for name in names:
             run(self.stack[name].kill())
             self._paused.discard(name)
+
+    def terminate(self, name: str) -> None:
+        """Send SIGTERM, and do not wait."""
+        pid = self.stack[name].pid
+        assert pid is not None, f"{name} does not run"
+        os.kill(pid, signal.SIGTERM)
 
     def start(self, *names: str) -> None:
         """Start processes and wait until they work."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_PAUSE_S = 0.02
+_PAUSE_S = 0.03
 
 
 def wait_until(

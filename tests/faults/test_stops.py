@@ -1,0 +1,90 @@
+"""Scenario 5: a worker that is asked to stop."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from core.tasks import State
+from services.openai.videos import POLL_S
+from simulator.faults import Hang, NeverEnds
+from tests.faults.conftest import StackOptions
+from tests.faults.scene import IMAGE, VIDEO, Scene
+
+POLLS = 200
+SUBMITS = 20
+SUBMIT_S = 2.0
+GRACE_S = 15.0
+RECONCILE_S = 2.0
+POLL_SCALE = 1.6
+INTERVAL_S = POLL_S * POLL_SCALE
+
+
+@pytest.fixture(scope="module")
+def stack_options() -> StackOptions:
+    """Slots for all submits at once, polls that two cores bear, and leases that a loaded machine keeps."""
+    env = {"WORKER_CONCURRENCY": "50", "POLL_SCALE": str(POLL_SCALE), "SHUTDOWN_GRACE_S": f"{GRACE_S:g}s"}
+    return StackOptions(env={**env, "LEASE_S": "30s", "RECONCILE_S": f"{RECONCILE_S:g}s"})
+
+
+class Latest:
+    """The longest that any open poll was ever overdue while somebody watched, in seconds."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.s = 0.0
+        self._scene = scene
+
+    def watched(self, predicate: Callable[[], bool]) -> Callable[[], bool]:
+        """The predicate, with a look at the task that should have been looked at first."""
+
+        def asked() -> bool:
+            waiting = {"state": State.WAITING.value}
+            first = self._scene.documents.find_one(waiting, {"wake_at": 1}, sort=[("wake_at", 1)])
+            if first is not None:
+                self.s = max(self.s, (datetime.now(UTC) - first["wake_at"]).total_seconds())
+            return predicate()
+
+        return asked
+
+
+def all_polled(scene: Scene, *, since: datetime) -> bool:
+    """Whether every open task was polled after that moment."""
+    return scene.documents.count_documents({"state": State.WAITING.value, "updated": {"$gt": since}}) == POLLS
+
+
+def test_a_worker_that_is_asked_to_stop_loses_nothing_and_burns_no_attempt(scene: Scene) -> None:
+    """
+    Scenario 5. SIGTERM with 200 open polls and 20 submits in flight: the worker waits for its submits and exits within
+    the grace period, another polls on, each task has one attempt and one submit, and none is looked at later than one
+    interval plus the reconcile period after its time.
+    """
+    first, second = scene.stack.workers
+    scene.pause(second)
+    scene.simulator.add_fault("openai.video.submit", NeverEnds(), times=None)
+    scene.simulator.add_fault("openai.images", Hang(seconds=SUBMIT_S), times=None)
+    polls = scene.create_all([f"poll {number}" for number in range(POLLS)], kind=VIDEO)
+    scene.wait_until(lambda: scene.count(State.WAITING) == POLLS, description="200 polls are open")
+    submits = scene.create_all([f"submit {number}" for number in range(SUBMITS)], kind=IMAGE)
+    scene.wait_for_call("openai.images", times=SUBMITS)
+    assert scene.count(State.SUBMITTING) == SUBMITS
+
+    asked_at = datetime.now(UTC)
+    scene.terminate(first)
+    scene.resume(second)
+    latest = Latest(scene)
+    scene.wait_until(latest.watched(lambda: not scene.stack[first].running), description="it ended", within_s=GRACE_S)
+    scene.wait_until(
+        latest.watched(lambda: all_polled(scene, since=asked_at)),
+        description="all were polled again",
+        within_s=2 * (INTERVAL_S + RECONCILE_S),
+    )
+
+    assert scene.process(first).exit_code == 0
+    ended = scene.wait_for_end(submits)
+    assert {task.state for task in ended} == {State.COMPLETED}
+    assert latest.s <= INTERVAL_S + RECONCILE_S
+    assert {len(task.attempts) for task in scene.tasks()} == {1}
+    assert scene.count(State.WAITING) == len(polls)
+    prompts = scene.stats().prompts
+    assert len(prompts) == POLLS + SUBMITS
+    assert {count.received for count in prompts.values()} == {1}
