@@ -4,6 +4,7 @@ The providers of this process: found through entry points, each plugin on its ow
 A plugin that cannot be loaded is reported and left out; the others are served.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
@@ -74,9 +75,7 @@ class Registry:
             UnknownProvider: No such provider; names those that there are.
             UnknownModel: The provider does not serve it; names those that it serves.
         """
-        found = self.providers.get(provider)
-        if found is None:
-            raise UnknownProvider([_unknown("provider", provider, self.providers)])
+        found = self._provider(provider)
         try:
             served, service = found.route(model)
         except KeyError:
@@ -88,16 +87,27 @@ class Registry:
         Where a new task of that type goes.
 
         Raises:
-            UnknownProvider, UnknownModel: As `route`; also where the model makes something else.
+            UnknownProvider: No such provider; names those that there are.
+            UnknownModel: The provider does not serve it, or makes something else with it; names those of this type.
             ProviderUnavailable: It cannot take tasks; says why.
         """
-        route = self.route(provider, model)
+        found = self._provider(provider)
+        of_type = [served.name for served in found.models if served.type is task_type]
+        try:
+            route = self.route(provider, model)
+        except UnknownModel:
+            raise UnknownModel([_unknown("model", model, of_type)]) from None
         if route.model.type is not task_type:
-            of_type = [served.name for served in route.provider.models if served.type is task_type]
             raise UnknownModel([_unknown("model", model, of_type, f"makes {route.model.type}, not {task_type}; ")])
         if route.unavailable is not None:
             raise ProviderUnavailable(f"{provider} cannot serve {model} here: {route.unavailable}")
         return route
+
+    def _provider(self, name: str) -> Provider:
+        try:
+            return self.providers[name]
+        except KeyError:
+            raise UnknownProvider([_unknown("provider", name, self.providers)]) from None
 
     async def aclose(self) -> None:
         """Close every provider, whatever one of them raises."""
@@ -180,5 +190,7 @@ def _report(entry_point: EntryPoint, **outcome: Any) -> PluginReport:
 
 
 def _unknown(field: str, value: str, allowed: Iterable[str], why: str = "") -> FieldProblem:
-    names = ", ".join(sorted(allowed)) or "none"
-    return FieldProblem(field=field, message=f"{why}allowed: {names}", value=value)
+    names = sorted(allowed)
+    close = difflib.get_close_matches(value, names, n=1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    return FieldProblem(field=field, message=f"{why}{meant}allowed: {', '.join(names) or 'none'}", value=value)
