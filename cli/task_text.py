@@ -3,7 +3,7 @@
 from rich.markup import escape
 
 from cli.output import results, tell
-from polyrelay.client import TaskCancelled, TaskRetried, TaskView
+from polyrelay.client import TaskCancelled, TaskRemoved, TaskRetried, TaskView
 
 
 def print_task(task: TaskView) -> None:
@@ -29,6 +29,14 @@ def print_retried(retried: TaskRetried) -> None:
     results().print(f"{escape(retried.status)} {escape(retried.task_id)}")
     if retried.may_be_billed:
         tell("the vendor may have been paid for an earlier attempt already")
+
+
+def print_removed(removed: TaskRemoved) -> None:
+    """That it is gone on standard output, and a word beside it where it was open and may cost."""
+    results().print(f"removed {escape(removed.task_id)}")
+    if removed.cancelled and removed.may_be_billed:
+        said = "the vendor confirmed that it stopped; it" if removed.vendor_stopped else "the vendor"
+        tell(f"{said} may bill what it was given")
 
 
 def _lines(task: TaskView) -> list[tuple[str, str]]:

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import rich_click as click
 
 from cli.output import FORMAT, Failed, print_json, print_table, tell
 from cli.task_params import fallbacks_of, image_fields, params_of
-from cli.task_text import print_cancelled, print_retried, print_task
+from cli.task_text import print_cancelled, print_removed, print_retried, print_task
 from cli.waiting import waited
 from polyrelay.client import ApiError, Client, ClientError, ModelView, NotReached, TaskView
 
@@ -196,8 +197,8 @@ def retry(task_id: str, url: str, output_format: str) -> None:
 def delete(task_id: str, url: str, output_format: str) -> None:
     """Remove a task and its files; an open one is cancelled first."""
     with _relay(url) as relay:
-        relay.delete(task_id)
-    print_json({"task_id": task_id, "removed": True}) if output_format == "json" else click.echo(f"removed {task_id}")
+        removed = relay.delete(task_id)
+    print_json({**msgspec.to_builtins(removed), "removed": True}) if output_format == "json" else print_removed(removed)
 
 
 @command.command(name="download")

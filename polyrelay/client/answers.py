@@ -108,6 +108,24 @@ class TaskRetried(Struct, frozen=True, kw_only=True):
     may_be_billed: bool = True
 
 
+class TaskRemoved(Struct, frozen=True, kw_only=True):
+    """
+    A task that is gone.
+
+    Attributes:
+        status: What it had before.
+        cancelled: Whether it was still open.
+        vendor_stopped: Whether the vendor confirmed that it stopped what was under way.
+        may_be_billed: Whether the vendor may bill what it was given.
+    """
+
+    task_id: str = ""
+    status: str = ""
+    cancelled: bool = False
+    vendor_stopped: bool = False
+    may_be_billed: bool = False
+
+
 class ServedBy(Struct, frozen=True, kw_only=True):
     """Who was given a task."""
 

@@ -19,6 +19,7 @@ from polyrelay.client.answers import (
     TaskCancelled,
     TaskCreated,
     TaskPage,
+    TaskRemoved,
     TaskRetried,
     TaskView,
     WaitTimeout,
@@ -145,9 +146,9 @@ class AsyncClient:
         """
         return await self._answer(calls.retry(task_id))
 
-    async def delete(self, task_id: str) -> None:
-        """Remove a task; an open one is cancelled first."""
-        await self._answer(calls.delete(task_id))
+    async def delete(self, task_id: str) -> TaskRemoved:
+        """Remove a task; an open one is cancelled first, and its vendor asked to stop."""
+        return await self._answer(calls.delete(task_id))
 
     async def models(self) -> Sequence[ModelView]:
         """The models that the server knows."""

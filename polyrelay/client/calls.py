@@ -19,6 +19,7 @@ from polyrelay.client.answers import (
     TaskCancelled,
     TaskCreated,
     TaskPage,
+    TaskRemoved,
     TaskRetried,
     TaskView,
 )
@@ -78,9 +79,9 @@ def get(task_id: str) -> Call[TaskView]:
     return Call(method="GET", path=f"{_ROOT}/task/result/{quote(task_id, safe='')}", answer=TaskView)
 
 
-def delete(task_id: str) -> Call[Any]:
+def delete(task_id: str) -> Call[TaskRemoved]:
     """Remove a task."""
-    return Call(method="DELETE", path=f"{_ROOT}/task/{quote(task_id, safe='')}", answer=object)
+    return Call(method="DELETE", path=f"{_ROOT}/task/{quote(task_id, safe='')}", answer=TaskRemoved)
 
 
 def cancel(task_id: str) -> Call[TaskCancelled]:

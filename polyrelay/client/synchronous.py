@@ -18,6 +18,7 @@ from polyrelay.client.answers import (
     TaskCancelled,
     TaskCreated,
     TaskPage,
+    TaskRemoved,
     TaskRetried,
     TaskView,
     WaitTimeout,
@@ -144,9 +145,9 @@ class Client:
         """
         return self._answer(calls.retry(task_id))
 
-    def delete(self, task_id: str) -> None:
-        """Remove a task; an open one is cancelled first."""
-        self._answer(calls.delete(task_id))
+    def delete(self, task_id: str) -> TaskRemoved:
+        """Remove a task; an open one is cancelled first, and its vendor asked to stop."""
+        return self._answer(calls.delete(task_id))
 
     def models(self) -> Sequence[ModelView]:
         """The models that the server knows."""

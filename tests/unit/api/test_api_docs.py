@@ -1,11 +1,14 @@
 """The API's own documentation."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from msgspec import structs
 
 from api.app import build_app
 from api.examples import EXAMPLES
@@ -17,6 +20,13 @@ from providers import openai, volcengine
 from tests.unit.api.lab import Lab
 
 Client = AsyncTestClient[Litestar]
+
+
+def all_vendors() -> Registry:
+    """The built-in providers, as if all keys were set."""
+    names = ("ARK_API_KEY", "VOLCENGINE_ACCESS_KEY", "VOLCENGINE_SECRET_KEY", "OPENAI_API_KEY")
+    env = Env(dict.fromkeys(names, "key"))
+    return Registry([*volcengine.register_providers(env), *openai.register_providers(env)])
 
 
 async def described(client: Client) -> dict[str, Any]:
@@ -89,12 +99,35 @@ async def test_every_call_describes_what_may_go_wrong(client: Client) -> None:
             assert operation["operationId"]
 
 
+def page_bodies() -> list[dict[str, Any]]:
+    """The create bodies that the reference page shows."""
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "api.md").read_text("utf-8")
+    blocks = re.findall(r"(?:```json\n|-d ')(\{.*?\})(?='|\n```)", page, re.DOTALL)
+    bodies = [json.loads(block) for block in blocks]
+    return [body for body in bodies if "prompt" in body]
+
+
+def test_the_page_shows_a_task_with_fallbacks() -> None:
+    """Beside a plain one."""
+    assert [len(body.get("fallbacks", ())) for body in page_bodies()] == [0, 1]
+
+
+@pytest.mark.parametrize("body", page_bodies(), ids=lambda body: f"{len(body)}-fields")
+async def test_the_bodies_of_the_page_are_accepted(lab: Lab, body: dict[str, Any]) -> None:
+    """Whoever copies one gets a task."""
+    registry = all_vendors()
+    app = build_app(structs.replace(lab.parts(), registry=registry), Settings())
+    async with AsyncTestClient(app) as client:
+        response = await client.post("/api/v1/ai/image/task", json=body)
+
+    assert response.status_code == 201, response.text
+    await registry.aclose()
+
+
 @pytest.mark.parametrize("example", [body for bodies in EXAMPLES.values() for body in bodies], ids=lambda b: b["model"])
 async def test_the_examples_are_accepted(lab: Lab, example: dict[str, Any]) -> None:
     """Each example of the documentation is a body that its model takes as it stands."""
-    names = ("ARK_API_KEY", "VOLCENGINE_ACCESS_KEY", "VOLCENGINE_SECRET_KEY", "OPENAI_API_KEY")
-    env = Env(dict.fromkeys(names, "key"))
-    registry = Registry([*volcengine.register_providers(env), *openai.register_providers(env)])
+    registry = all_vendors()
     kind = registry.route(example["provider"], example["model"]).model.type
     parts = lab.parts()
     app = build_app(

@@ -65,6 +65,23 @@ def test_a_retry_warns_that_the_vendor_may_have_been_paid(api: FakeApi, run: Run
     assert api.asked == ["POST /api/v1/ai/task/task_1/retry"]
 
 
+@pytest.mark.parametrize(
+    ("cancelled", "vendor_stopped", "words"),
+    [(False, False, ""), (True, False, "the vendor may bill"), (True, True, "confirmed that it stopped")],
+)
+def test_a_delete_of_an_open_task_says_what_it_may_cost(
+    api: FakeApi, run: Run, cancelled: bool, vendor_stopped: bool, words: str
+) -> None:
+    """Nothing is said where the task had ended."""
+    api.task |= {"cancelled": cancelled, "vendor_stopped": vendor_stopped, "may_be_billed": True}
+
+    result = run("tasks", "delete", "task_1", "--url", api.url)
+
+    assert (result.exit_code, result.stdout) == (0, "removed task_1\n")
+    assert words in result.stderr
+    assert bool(result.stderr) is cancelled
+
+
 def test_get_shows_who_served_the_task_where_it_was_a_fallback(api: FakeApi, run: Run) -> None:
     """Beside whom the caller asked for."""
     api.task["served_by"] = {"provider": "q", "model": "n"}

@@ -261,6 +261,21 @@ def test_cancel_and_retry_say_what_may_be_billed() -> None:
     assert asked == [("POST", f"{root}/cancel", b""), ("POST", f"{root}/retry", b"")]
 
 
+def test_a_delete_says_what_became_of_the_open_task() -> None:
+    """Whether it was open, whether the vendor stopped, and whether it may bill."""
+    data = {
+        "task_id": "task_1",
+        "status": "processing",
+        "cancelled": True,
+        "vendor_stopped": True,
+        "may_be_billed": True,
+    }
+
+    removed = relay(lambda _: good(data)).delete("task_1")
+
+    assert (removed.status, removed.cancelled, removed.vendor_stopped) == ("processing", True, True)
+
+
 def test_a_cancel_that_is_too_late_is_a_refusal() -> None:
     """It is told as such, and not taken for a cancelled task."""
     with pytest.raises(ApiError, match="not_possible"):
