@@ -1,8 +1,29 @@
-"""What every `Gates` does."""
+"""
+What every `Gates` does.
 
+A test class inherits the suites and gives the fixture `gates`, an empty one that goes by `RULES` and the fixture
+`clock`.
+"""
+
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from core.gates import CircuitView, Gate, Gates, GateView, Refusal, Ticket, Verdict
+from core.tasks import Priority
+from repositories.gates_rules import GateRules
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+RULES = GateRules()
+
+TWO = Gate(name="provider:volcengine", limit=2)
+ONE = Gate(name="model:volcengine/jimeng", limit=1)
+OTHER = Gate(name="model:volcengine/seedream", limit=1)
+LEARNS = Gate(name="provider:openai", learns=True)
+HOLD_S = 600
 
 
 class MovableClock:
@@ -18,3 +39,588 @@ class MovableClock:
     def forward(self, seconds: float) -> None:
         """Let so much time pass."""
         self.now += timedelta(seconds=seconds)
+
+
+def a_ticket(number: int, *gates: Gate, **values: Any) -> Ticket:
+    """Of the task of that number, created so many milliseconds after `NOW`."""
+    fields = {
+        "task_id": f"task_{number}",
+        "account": "volcengine",
+        "gates": gates,
+        "priority": Priority.DEFAULT,
+        "since": NOW + timedelta(milliseconds=number),
+        "held_until": NOW + timedelta(seconds=HOLD_S),
+    }
+    return Ticket(**{**fields, **values})
+
+
+async def granted(gates: Gates, tickets: Sequence[Ticket]) -> list[str]:
+    """Ask for each in turn: which tasks are let in."""
+    return [ticket.task_id for ticket in tickets if (await gates.enter(ticket)).granted]
+
+
+async def gate_view(gates: Gates, name: str) -> GateView:
+    """The view of one gate."""
+    (view,) = [view for view in (await gates.views())[0] if view.name == name]
+    return view
+
+
+async def circuit(gates: Gates) -> CircuitView:
+    """The view of the one account."""
+    (view,) = (await gates.views())[1]
+    return view
+
+
+async def leave_in_turn(gates: Gates, tickets: Sequence[Ticket], holder: Ticket) -> list[str]:
+    """Let the holder of a gate of one leave, then whoever is woken, to the end: the order in which they came in."""
+    by_id = {ticket.task_id: ticket for ticket in tickets}
+    order = []
+    while woken := await gates.leave(holder):
+        (task_id,) = woken
+        holder = by_id[task_id]
+        assert (await gates.enter(holder)).granted
+        order.append(task_id)
+    return order
+
+
+class HoldContract:
+    """Holding gates, and leaving them."""
+
+    @pytest.fixture
+    def clock(self) -> MovableClock:
+        """Stands at `NOW`."""
+        return MovableClock()
+
+    async def test_so_many_as_the_limit_are_let_in(self, gates: Gates) -> None:
+        """The next one is refused, told which gate is full, and when to ask again."""
+        tickets = [a_ticket(number, TWO) for number in range(3)]
+
+        assert await granted(gates, tickets[:2]) == ["task_0", "task_1"]
+        refused = await gates.enter(tickets[2])
+
+        assert (refused.refusal, refused.gate) == (Refusal.FULL, TWO.name)
+        assert refused.again_at == NOW + RULES.line_check
+
+    async def test_a_gate_without_a_limit_lets_all_in(self, gates: Gates) -> None:
+        """Nothing set means no fixed limit."""
+        tickets = [a_ticket(number, Gate(name="provider:x")) for number in range(50)]
+
+        assert len(await granted(gates, tickets)) == 50
+
+    async def test_a_gate_of_zero_lets_nobody_in(self, gates: Gates) -> None:
+        """And nobody is woken for it."""
+        closed = Gate(name="provider:x", limit=0)
+
+        assert await granted(gates, [a_ticket(1, closed)]) == []
+        assert list(await gates.heads()) == []
+
+    async def test_all_gates_are_held_or_none(self, gates: Gates) -> None:
+        """A task that one gate refuses takes no room of the others."""
+        await gates.enter(a_ticket(1, TWO, ONE))
+        await gates.enter(a_ticket(2, TWO, ONE))
+
+        assert (await gate_view(gates, TWO.name)).held == 1
+        assert (await gates.enter(a_ticket(3, TWO))).granted
+
+    async def test_a_holder_that_asks_again_is_granted_and_holds_longer(
+        self, gates: Gates, clock: MovableClock
+    ) -> None:
+        """It holds its gates once."""
+        await gates.enter(a_ticket(1, ONE))
+        longer = a_ticket(1, ONE, held_until=NOW + timedelta(seconds=2 * HOLD_S))
+        assert (await gates.enter(longer)).granted
+        assert (await gate_view(gates, ONE.name)).held == 1
+
+        clock.forward(HOLD_S + 1)
+        assert not (await gates.enter(a_ticket(2, ONE))).granted
+
+    async def test_a_hold_that_nobody_ends_is_dropped_at_its_end(self, gates: Gates, clock: MovableClock) -> None:
+        """To the millisecond; whoever died in it takes no room for ever."""
+        await gates.enter(a_ticket(1, ONE))
+        clock.forward(HOLD_S - 0.001)
+        assert not (await gates.enter(a_ticket(2, ONE))).granted
+        assert list(await gates.holders()) == ["task_1"]
+
+        clock.forward(0.001)
+        assert list(await gates.holders()) == []
+        assert (await gates.enter(a_ticket(2, ONE))).granted
+
+    async def test_leaving_twice_is_leaving_once(self, gates: Gates) -> None:
+        """The second time ends nobody else's hold."""
+        await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO)])
+        await gates.leave(a_ticket(1, TWO))
+        await gates.leave(a_ticket(1, TWO))
+
+        assert list(await gates.holders()) == ["task_2"]
+
+    async def test_of_many_that_ask_at_once_just_so_many_as_the_limit_are_let_in(self, gates: Gates) -> None:
+        """A hundred at a gate of two."""
+        answers = await asyncio.gather(*(gates.enter(a_ticket(number, TWO)) for number in range(100)))
+
+        assert sum(answer.granted for answer in answers) == 2
+        assert await gates.line_length(TWO.name) == 98
+
+    async def test_what_the_records_show_is_held_whatever_the_limit(self, gates: Gates) -> None:
+        """After a loss; those who ask then wait until there are fewer than the limit."""
+        await gates.restore([a_ticket(number, ONE, TWO) for number in range(3)])
+
+        assert sorted(await gates.holders()) == ["task_0", "task_1", "task_2"]
+        assert not (await gates.enter(a_ticket(9, ONE))).granted
+        assert [list(await gates.leave(a_ticket(number, ONE, TWO))) for number in range(3)] == [[], [], ["task_9"]]
+
+    async def test_asking_for_other_gates_gives_up_the_former_ones(self, gates: Gates) -> None:
+        """As with a fallback to another vendor; whoever waits for the former is woken."""
+        await gates.enter(a_ticket(1, ONE))
+        await gates.enter(a_ticket(2, ONE))
+
+        admission = await gates.enter(a_ticket(1, OTHER))
+
+        assert admission.granted
+        assert list(admission.wakes) == ["task_2"]
+
+    async def test_a_task_is_forgotten_by_its_id(self, gates: Gates) -> None:
+        """Its hold or its place is gone, and the next is woken."""
+        await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE), a_ticket(3, ONE)])
+
+        assert list(await gates.forget("task_2")) == []
+        assert list(await gates.forget("task_1")) == ["task_3"]
+        assert list(await gates.forget("task_unknown")) == []
+
+    async def test_a_task_without_gates_is_let_in(self, gates: Gates) -> None:
+        """And counts among those who hold, to be compared with the records."""
+        assert (await gates.enter(a_ticket(1))).granted
+        assert list(await gates.holders()) == ["task_1"]
+
+
+class LineContract:
+    """Waiting for a full gate."""
+
+    async def test_those_who_wait_come_in_as_they_were_created(self, gates: Gates) -> None:
+        """In whatever order they asked; in the same millisecond by their ids."""
+        same = NOW + timedelta(milliseconds=3)
+        tickets = [a_ticket(number, ONE) for number in (5, 1, 4)]
+        tickets += [a_ticket(number, ONE, since=same) for number in (9, 7)]
+        await gates.enter(holder := a_ticket(0, ONE))
+        await granted(gates, tickets)
+
+        assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_7", "task_9", "task_4", "task_5"]
+
+    async def test_the_classes_of_a_line_take_turns_by_weight(self, gates: Gates) -> None:
+        """Of ten turns critical has six, default three, low one; within a class the first comes first."""
+        tickets = [a_ticket(100 * rank + n, ONE, priority=p) for rank, p in enumerate(Priority) for n in range(1, 21)]
+        await gates.enter(holder := a_ticket(0, ONE))
+        await granted(gates, tickets)
+
+        order = await leave_in_turn(gates, tickets, holder)
+        ranks = [int(task_id.removeprefix("task_")) // 100 for task_id in order]
+
+        assert [[ranks[start : start + 10].count(rank) for rank in range(3)] for start in (0, 10)] == [[6, 3, 1]] * 2
+        for rank in range(3):
+            assert [each for each in order if int(each[5:]) // 100 == rank] == [
+                f"task_{100 * rank + n}" for n in range(1, 21)
+            ]
+
+    async def test_low_has_its_turns_although_critical_never_ends(self, gates: Gates) -> None:
+        """No class starves: one turn in ten is low's while the others are never empty."""
+        await gates.enter(holder := a_ticket(0, ONE))
+        low = [a_ticket(number, ONE, priority=Priority.LOW) for number in range(1, 4)]
+        tickets = {ticket.task_id: ticket for ticket in low}
+        await granted(gates, low)
+        order = []
+        for number in range(100, 130):
+            fresh = a_ticket(number, ONE, priority=Priority.CRITICAL)
+            tickets[fresh.task_id] = fresh
+            await gates.enter(fresh)
+            (woken,) = await gates.leave(holder)
+            holder = tickets[woken]
+            assert (await gates.enter(holder)).granted
+            order.append(woken)
+
+        assert {ticket.task_id for ticket in low} <= set(order)
+
+    async def test_a_newcomer_does_not_pass_those_in_line(self, gates: Gates) -> None:
+        """Also where a place is free already and the woken one has not come yet."""
+        await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
+        assert list(await gates.leave(a_ticket(1, TWO))) == ["task_3"]
+
+        assert (await gates.enter(a_ticket(4, TWO))).refusal is Refusal.FULL
+        assert (await gates.enter(a_ticket(3, TWO))).granted
+
+    async def test_a_newcomer_comes_in_where_there_is_room_for_those_in_line_as_well(self, gates: Gates) -> None:
+        """A free place that nobody is ahead for does not stay free."""
+        await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
+        await gates.leave(a_ticket(1, TWO))
+        await gates.leave(a_ticket(2, TWO))
+
+        assert (await gates.enter(a_ticket(4, TWO))).granted
+        assert (await gates.enter(a_ticket(3, TWO))).granted
+
+    async def test_asking_again_keeps_the_place(self, gates: Gates) -> None:
+        """One place, and the same."""
+        tickets = [a_ticket(number, ONE) for number in range(1, 4)]
+        await gates.enter(holder := a_ticket(0, ONE))
+        await granted(gates, [*tickets, tickets[0], tickets[0]])
+
+        assert await gates.line_length(ONE.name) == 3
+        assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_2", "task_3"]
+
+    async def test_a_task_that_leaves_the_line_and_comes_back_has_its_place_again(self, gates: Gates) -> None:
+        """Its place is when it was created, not when it asked."""
+        tickets = [a_ticket(number, ONE) for number in range(1, 3)]
+        await gates.enter(holder := a_ticket(0, ONE))
+        await granted(gates, tickets)
+        await gates.leave(tickets[0])
+        assert list(await gates.in_line(["task_1", "task_2"])) == [False, True]
+        await gates.enter(tickets[0])
+
+        assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_2"]
+
+    async def test_only_those_in_a_line_are_in_line(self, gates: Gates) -> None:
+        """Not holders, not strangers."""
+        await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE)])
+
+        assert list(await gates.in_line(["task_2", "task_1", "task_3"])) == [True, False, False]
+        assert list(await gates.in_line([])) == []
+
+    async def test_leaving_wakes_as_many_as_there_is_room_for(self, gates: Gates) -> None:
+        """So nobody is woken in vain: one leaves, one is woken, of however many."""
+        await granted(gates, [a_ticket(number, TWO) for number in range(100)])
+
+        assert list(await gates.leave(a_ticket(0, TWO))) == ["task_2"]
+        assert list(await gates.leave(a_ticket(1, TWO))) == ["task_2", "task_3"]
+
+    async def test_a_lost_wake_is_repaired(self, gates: Gates) -> None:
+        """Heads of lines with room are named until they come; others are not."""
+        await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE), a_ticket(3, ONE)])
+        assert list(await gates.heads()) == []
+        await gates.leave(a_ticket(1, ONE))
+
+        assert list(await gates.heads()) == ["task_2"]
+        assert list(await gates.heads()) == ["task_2"]
+        await gates.enter(a_ticket(2, ONE))
+        assert list(await gates.heads()) == []
+
+    async def test_a_hold_that_runs_out_makes_room_for_the_head(self, gates: Gates, clock: MovableClock) -> None:
+        """Found by the repair, and by a newcomer that must wait behind."""
+        await granted(gates, [a_ticket(1, ONE)])
+        clock.forward(HOLD_S - 1)
+        later = clock() + timedelta(seconds=HOLD_S)
+        await granted(gates, [a_ticket(2, ONE, held_until=later)])
+        clock.forward(1)
+
+        newcomer = await gates.enter(a_ticket(3, ONE, held_until=later))
+
+        assert not newcomer.granted
+        assert list(newcomer.wakes) == ["task_2"]
+        assert list(await gates.heads()) == ["task_2"]
+
+    async def test_a_dead_task_at_the_head_does_not_block_its_line(self, gates: Gates, clock: MovableClock) -> None:
+        """Who did not ask again in time is woken once more and gives up the place; the next is woken as well."""
+        await gates.enter(a_ticket(1, ONE))
+        await gates.enter(a_ticket(2, ONE))
+        clock.forward((RULES.line_check + RULES.line_late).total_seconds() - 300)
+        await gates.enter(a_ticket(3, ONE))
+        clock.forward(300)
+
+        assert list(await gates.leave(a_ticket(1, ONE))) == ["task_2", "task_3"]
+        assert list(await gates.in_line(["task_2", "task_3"])) == [False, True]
+        assert (await gates.enter(a_ticket(3, ONE))).granted
+
+    async def test_a_task_that_waits_for_another_gate_now_lets_the_next_one_go(self, gates: Gates) -> None:
+        """The head, woken for one gate, finds another full: it moves there, and the next is woken in its stead."""
+        await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO, ONE)])
+        await granted(gates, [a_ticket(3, TWO, ONE), a_ticket(4, TWO, OTHER)])
+        assert await gates.line_length(TWO.name) == 2
+
+        assert list(await gates.leave(a_ticket(1, TWO))) == ["task_4"]
+        assert (await gates.line_length(TWO.name), await gates.line_length(ONE.name)) == (1, 1)
+        assert (await gates.enter(a_ticket(4, TWO, OTHER))).granted
+        assert list(await gates.leave(a_ticket(2, TWO, ONE))) == ["task_3"]
+
+    async def test_a_place_given_up_for_another_gate_wakes_the_next(self, gates: Gates) -> None:
+        """The room was taken between the wake and the asking; who asks names whom to wake instead."""
+        await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO)])
+        await granted(gates, [a_ticket(3, TWO, ONE), a_ticket(4, TWO)])
+        assert list(await gates.leave(a_ticket(1, TWO))) == ["task_3"]
+        await gates.enter(a_ticket(5, ONE))
+
+        moved = await gates.enter(a_ticket(3, TWO, ONE))
+
+        assert (moved.gate, list(moved.wakes)) == (ONE.name, ["task_4"])
+
+
+class LearningContract:
+    """Limits that the vendor teaches."""
+
+    async def crowd(self, gates: Gates, count: int) -> list[Ticket]:
+        """So many hold the gate that learns."""
+        tickets = [a_ticket(number, LEARNS) for number in range(count)]
+        assert len(await granted(gates, tickets)) == count
+        return tickets
+
+    async def test_nothing_is_limited_until_the_vendor_says_so(self, gates: Gates) -> None:
+        """Success alone teaches no limit."""
+        tickets = await self.crowd(gates, 20)
+        await gates.report(tickets[0], Verdict.WELL)
+
+        assert (await gate_view(gates, LEARNS.name)).limit is None
+
+    async def test_too_many_at_once_lowers_the_limit_to_what_was_open_beside(self, gates: Gates) -> None:
+        """Each further one lowers it again."""
+        tickets = await self.crowd(gates, 5)
+        await gates.report(tickets[4], Verdict.CROWDED)
+        assert (await gate_view(gates, LEARNS.name)).limit == 4
+        await gates.leave(tickets[4])
+        await gates.report(tickets[3], Verdict.CROWDED)
+
+        assert (await gate_view(gates, LEARNS.name)).limit == 3
+        assert not (await gates.enter(a_ticket(9, LEARNS))).granted
+
+    async def test_a_learned_limit_is_never_below_one_nor_raised_by_too_many(self, gates: Gates) -> None:
+        """Else nothing would be tried any more, or too much."""
+        (alone,) = await self.crowd(gates, 1)
+        await gates.report(alone, Verdict.CROWDED)
+        assert (await gate_view(gates, LEARNS.name)).limit == 1
+        await gates.restore([a_ticket(number, LEARNS) for number in range(5)])
+        await gates.report(alone, Verdict.CROWDED)
+
+        assert (await gate_view(gates, LEARNS.name)).limit == 1
+
+    async def test_success_raises_a_learned_limit_by_one_in_a_round(self, gates: Gates) -> None:
+        """Each adds one part of the limit; who has room by that is woken."""
+        tickets = await self.crowd(gates, 3)
+        await gates.report(tickets[2], Verdict.CROWDED)
+        await gates.leave(tickets[2])
+        await gates.enter(tickets[2])
+
+        assert list(await gates.report(tickets[0], Verdict.WELL)) == []
+        assert (await gate_view(gates, LEARNS.name)).limit == 2.5
+        await gates.report(tickets[0], Verdict.WELL)
+        assert list(await gates.report(tickets[1], Verdict.WELL)) == ["task_2"]
+        assert (await gates.enter(tickets[2])).granted
+
+    async def test_a_limit_far_above_use_is_forgotten(self, gates: Gates) -> None:
+        """More than 64, and more than ten times what is open."""
+        tickets = await self.crowd(gates, 66)
+        await gates.report(tickets[0], Verdict.CROWDED)
+        for ticket in tickets[5:]:
+            await gates.leave(ticket)
+        await gates.report(tickets[1], Verdict.WELL)
+
+        assert (await gate_view(gates, LEARNS.name)).limit is None
+
+    async def test_a_set_limit_is_not_learned(self, gates: Gates) -> None:
+        """What operators set stays."""
+        await gates.enter(a_ticket(1, TWO))
+        await gates.report(a_ticket(1, TWO), Verdict.CROWDED)
+
+        assert (await gate_view(gates, TWO.name)).limit == 2
+
+
+class SpacingContract:
+    """Time between two submits of one account."""
+
+    async def test_two_submits_are_never_closer_than_the_spacing(self, gates: Gates, clock: MovableClock) -> None:
+        """The second is told its moment, and is let in then, not a millisecond before."""
+        assert (await gates.enter(a_ticket(1, spacing_s=2))).granted
+        second = a_ticket(2, spacing_s=2)
+
+        refused = await gates.enter(second)
+        assert (refused.refusal, refused.again_at) == (Refusal.SPACING, NOW + timedelta(seconds=2))
+        clock.forward(1.999)
+        assert not (await gates.enter(second)).granted
+        clock.forward(0.001)
+        assert (await gates.enter(second)).granted
+
+    async def test_those_who_wait_have_moments_of_their_own(self, gates: Gates, clock: MovableClock) -> None:
+        """One spacing apart, in the order of the line; each is let in at its own."""
+        tickets = [a_ticket(number, spacing_s=2) for number in range(4)]
+        answers = [await gates.enter(ticket) for ticket in tickets]
+
+        assert [answer.again_at for answer in answers[1:]] == [NOW + timedelta(seconds=2 * n) for n in (1, 2, 3)]
+        for ticket in tickets[1:]:
+            clock.forward(2)
+            assert (await gates.enter(ticket)).granted
+
+    async def test_one_that_died_costs_its_own_moment_only(self, gates: Gates, clock: MovableClock) -> None:
+        """The next is let in at the moment that it was told; later the dead one's place is given up."""
+        tickets = [a_ticket(number, spacing_s=2) for number in range(4)]
+        await granted(gates, tickets)
+        clock.forward(4)
+        assert (await gates.enter(tickets[2])).granted
+
+        clock.forward(RULES.spacing_late.total_seconds())
+        assert (await gates.enter(a_ticket(9, spacing_s=2))).granted
+        assert list(await gates.in_line(["task_1"])) == [False]
+
+    async def test_who_waits_for_the_spacing_only_is_not_passed_at_a_gate(
+        self, gates: Gates, clock: MovableClock
+    ) -> None:
+        """A later task of another account does not take the room that it waits beside."""
+        await gates.enter(a_ticket(1, spacing_s=2))
+        waiting = a_ticket(2, ONE, spacing_s=2)
+        assert (await gates.enter(waiting)).refusal is Refusal.SPACING
+
+        later = await gates.enter(a_ticket(3, ONE, account="other"))
+        assert (later.refusal, later.gate) == (Refusal.FULL, ONE.name)
+        assert list(await gates.heads()) == []
+        clock.forward(2)
+        assert (await gates.enter(waiting)).granted
+        assert list(await gates.leave(waiting)) == ["task_3"]
+
+    async def test_who_gives_up_waiting_for_the_spacing_lets_the_next_one_go(self, gates: Gates) -> None:
+        """Its room at the gate is free again."""
+        await gates.enter(a_ticket(1, spacing_s=2))
+        await gates.enter(a_ticket(2, ONE, spacing_s=2))
+        await gates.enter(a_ticket(3, ONE, account="other"))
+
+        assert list(await gates.leave(a_ticket(2, ONE, spacing_s=2))) == ["task_3"]
+
+    async def test_priority_counts_among_those_who_wait_for_the_spacing(self, gates: Gates) -> None:
+        """A critical newcomer has an earlier moment than many others who came before."""
+        await granted(gates, [a_ticket(number, spacing_s=2) for number in range(21)])
+
+        critical = await gates.enter(a_ticket(99, spacing_s=2, priority=Priority.CRITICAL))
+
+        assert critical.again_at == NOW + timedelta(seconds=2)
+        assert await gates.line_length("spacing:volcengine") == 21
+
+    async def test_each_account_has_its_own_spacing(self, gates: Gates) -> None:
+        """And a task without spacing does not wait."""
+        await gates.enter(a_ticket(1, spacing_s=2))
+
+        assert (await gates.enter(a_ticket(2, spacing_s=2, account="other"))).granted
+        assert (await gates.enter(a_ticket(3))).granted
+
+
+class CircuitContract:
+    """Whether the vendor is up."""
+
+    async def open(self, gates: Gates, *, failures: int = RULES.open_after) -> None:
+        """The vendor was away so many times in a row."""
+        for _ in range(failures):
+            await gates.report(a_ticket(0), Verdict.AWAY)
+
+    async def test_a_circuit_opens_after_some_failures_in_a_row(self, gates: Gates) -> None:
+        """Then nobody is let in, and each is told when to ask again."""
+        await self.open(gates, failures=4)
+        assert (await gates.enter(a_ticket(1))).granted
+        await self.open(gates, failures=1)
+
+        refused = await gates.enter(a_ticket(2, ONE))
+        assert (refused.refusal, refused.again_at) == (Refusal.CIRCUIT_OPEN, NOW + RULES.open_for)
+        assert (await circuit(gates)).state == "open"
+        assert (await circuit(gates)).open_until == NOW + RULES.open_for
+
+    @pytest.mark.parametrize("verdict", [Verdict.WELL, Verdict.CROWDED])
+    async def test_a_vendor_that_answers_breaks_the_row(self, gates: Gates, verdict: Verdict) -> None:
+        """Too many at once is an answer as well."""
+        await self.open(gates, failures=4)
+        await gates.report(a_ticket(0), verdict)
+        await self.open(gates, failures=4)
+
+        assert (await circuit(gates)).state == "closed"
+        assert (await circuit(gates)).failures == 4
+
+    async def test_what_teaches_nothing_leaves_the_row(self, gates: Gates) -> None:
+        """Neither a failure nor a success."""
+        await self.open(gates, failures=4)
+        await gates.report(a_ticket(0), Verdict.NOTHING)
+        await self.open(gates, failures=1)
+
+        assert (await circuit(gates)).state == "open"
+
+    async def test_a_holder_is_not_stopped_by_an_open_circuit(self, gates: Gates) -> None:
+        """It was let in before."""
+        await gates.enter(a_ticket(1, ONE))
+        await self.open(gates)
+
+        assert (await gates.enter(a_ticket(1, ONE))).granted
+
+    async def test_after_the_cool_down_one_probe_at_a_time_is_let_through(
+        self, gates: Gates, clock: MovableClock
+    ) -> None:
+        """Of many that ask at once; the others are told to ask again soon."""
+        await self.open(gates)
+        clock.forward(RULES.open_for.total_seconds())
+        assert (await circuit(gates)).state == "half_open"
+
+        answers = await asyncio.gather(*(gates.enter(a_ticket(number)) for number in range(1, 30)))
+
+        assert sum(answer.granted for answer in answers) == 1
+        assert {answer.again_at for answer in answers if not answer.granted} == {clock() + RULES.probe_check}
+
+    async def test_a_probe_that_goes_well_closes_the_circuit(self, gates: Gates, clock: MovableClock) -> None:
+        """All are let in again, and who kept the place in a line is woken."""
+        await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
+        await self.open(gates)
+        await gates.leave(a_ticket(1, TWO))
+        assert (await gates.enter(a_ticket(3, TWO))).refusal is Refusal.CIRCUIT_OPEN
+        await gates.leave(a_ticket(2, TWO))
+        clock.forward(RULES.open_for.total_seconds())
+        assert (await gates.enter(a_ticket(4, TWO))).granted
+
+        assert list(await gates.report(a_ticket(4, TWO), Verdict.WELL)) == ["task_3"]
+        assert (await circuit(gates)).state == "closed"
+
+    async def test_a_probe_that_fails_opens_it_for_twice_as_long(self, gates: Gates, clock: MovableClock) -> None:
+        """Up to the longest; failures of earlier submits do not prolong it meanwhile."""
+        await self.open(gates)
+        waits = []
+        for number in range(1, 7):
+            view = await circuit(gates)
+            assert view.open_until is not None
+            waits.append((view.open_until - clock()).total_seconds())
+            await gates.report(a_ticket(0), Verdict.AWAY)
+            assert (await circuit(gates)).open_until == view.open_until
+            clock.forward(waits[-1])
+            assert (await gates.enter(a_ticket(number))).granted
+            await gates.report(a_ticket(number), Verdict.AWAY)
+            await gates.leave(a_ticket(number))
+
+        assert waits == [30, 60, 120, 240, 300, 300]
+
+    async def test_a_probe_that_dies_is_followed_by_another(self, gates: Gates, clock: MovableClock) -> None:
+        """When its time is up."""
+        await self.open(gates)
+        clock.forward(30)
+        assert (await gates.enter(a_ticket(1))).granted
+        clock.forward(RULES.probe_for.total_seconds() - 0.001)
+        assert not (await gates.enter(a_ticket(2))).granted
+        clock.forward(0.001)
+
+        assert (await gates.enter(a_ticket(2))).granted
+
+    @pytest.mark.parametrize("ending", ["nothing", "leave"])
+    async def test_a_probe_that_taught_nothing_is_followed_by_another_at_once(
+        self, gates: Gates, clock: MovableClock, ending: str
+    ) -> None:
+        """The circuit stays half open."""
+        await self.open(gates)
+        clock.forward(30)
+        await gates.enter(a_ticket(1))
+        if ending == "leave":
+            await gates.leave(a_ticket(1))
+        else:
+            await gates.report(a_ticket(1), Verdict.NOTHING)
+
+        assert (await gates.enter(a_ticket(2))).granted
+        assert (await circuit(gates)).state == "half_open"
+
+    async def test_an_open_circuit_gives_no_place_and_takes_none(self, gates: Gates) -> None:
+        """Who is told so may try a fallback; who stood in a line stands there still."""
+        await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE)])
+        await self.open(gates)
+        await granted(gates, [a_ticket(2, ONE), a_ticket(3, ONE)])
+
+        assert list(await gates.in_line(["task_2", "task_3"])) == [True, False]
+
+    async def test_each_account_has_its_own_circuit(self, gates: Gates) -> None:
+        """One vendor away does not stop another."""
+        await self.open(gates)
+
+        assert (await gates.enter(a_ticket(1, account="openai"))).granted
+
+
+class GatesContract(HoldContract, LineContract, LearningContract, SpacingContract, CircuitContract):
+    """The rules of `core.gates.Gates`."""

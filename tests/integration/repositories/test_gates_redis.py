@@ -1,0 +1,170 @@
+"""`RedisGates` on a real Valkey, and without any server."""
+
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from arq.connections import ArqRedis
+
+from cli.embedded.servers import ValkeyServer, free_port
+from core.errors import QueueUnavailable
+from core.gates import Gate, Gates, Verdict
+from repositories.gates import RedisGates
+from repositories.queue import connect_queue
+from tests.contracts.gates import ONE, RULES, TWO, GatesContract, MovableClock, a_ticket, granted
+from tests.contracts.task_repository import outcome_of
+from tests.servers import running
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    """An empty Valkey."""
+    redis = connect_queue(redis_url)
+    yield redis
+    await redis.aclose()
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    """Stands still."""
+    return MovableClock()
+
+
+@pytest.fixture
+def gates(redis: ArqRedis, clock: MovableClock) -> RedisGates:
+    """Empty gates."""
+    return RedisGates(redis, clock=clock, rules=RULES)
+
+
+class TestRedisGates(GatesContract):
+    """`RedisGates` keeps the contract."""
+
+
+async def test_every_key_of_the_gates_has_a_time_to_live(gates: RedisGates, redis: ArqRedis) -> None:
+    """Nothing stays in Redis for ever, whatever was done; all of it is under one prefix."""
+    learns = Gate(name="model:x", learns=True)
+    for number in range(6):
+        await gates.enter(a_ticket(number, TWO, learns, spacing_s=0.001 * number))
+    await gates.report(a_ticket(0, TWO, learns), Verdict.CROWDED)
+    for _ in range(6):
+        await gates.report(a_ticket(1, TWO, learns), Verdict.AWAY)
+    await gates.leave(a_ticket(0, TWO, learns))
+    await gates.restore([a_ticket(8, ONE)])
+    await gates.heads()
+
+    keys = await redis.keys("*")
+    assert len(keys) > 8
+    assert {key for key in keys if not key.startswith(b"polyrelay:gate:")} == set()
+    assert {key for key in keys if await redis.ttl(key) < 0} == set()
+
+
+async def test_a_hold_is_kept_longer_than_a_day_where_it_says_so(gates: RedisGates, redis: ArqRedis) -> None:
+    """The key outlives its last hold."""
+    ticket = a_ticket(1, ONE)
+    await gates.enter(ticket)
+
+    held_s = (ticket.held_until - MovableClock()()).total_seconds()
+    for key in (f"polyrelay:gate:held:{ONE.name}", "polyrelay:gate:task:task_1", "polyrelay:gate:holders"):
+        assert await redis.ttl(key) >= held_s + RULES.kept.total_seconds() - 60
+
+
+async def test_a_task_whose_note_was_lost_can_still_be_forgotten(gates: RedisGates, redis: ArqRedis) -> None:
+    """All gates are searched; its hold and the place of another are found, and the next is woken."""
+    await granted(gates, [a_ticket(number, ONE) for number in (1, 2, 3)])
+    await redis.delete("polyrelay:gate:task:task_1", "polyrelay:gate:task:task_2")
+
+    await gates.forget("task_2")
+    assert list(await gates.forget("task_1")) == ["task_3"]
+    assert list(await gates.holders()) == []
+
+
+async def test_a_task_whose_note_was_lost_leaves_by_its_ticket(gates: RedisGates, redis: ArqRedis) -> None:
+    """The ticket names the gates as well."""
+    await granted(gates, [a_ticket(number, ONE) for number in (1, 2)])
+    await redis.delete("polyrelay:gate:task:task_1")
+
+    assert list(await gates.leave(a_ticket(1, ONE))) == ["task_2"]
+
+
+async def test_after_all_was_lost_restored_holds_count_and_places_come_back(gates: RedisGates, redis: ArqRedis) -> None:
+    """Those on record hold again, and those who ask again stand as they were created."""
+    tickets = [a_ticket(number, TWO) for number in range(6)]
+    await granted(gates, tickets)
+    await redis.flushall()
+    await redis.script_flush()
+
+    await gates.restore(tickets[:2])
+    assert await granted(gates, tickets[:1:-1]) == []
+    assert list(await gates.leave(tickets[0])) == ["task_2"]
+
+
+async def test_more_tasks_are_restored_than_fit_in_one_request(gates: RedisGates) -> None:
+    """All of them hold."""
+    await gates.restore([a_ticket(number, TWO) for number in range(450)])
+
+    assert len(await gates.holders()) == 450
+    assert sum(await gates.in_line([f"task_{number}" for number in range(2_100)])) == 0
+
+
+async def test_five_thousand_in_line_before_a_gate_of_two_come_in_in_order(gates: RedisGates, redis: ArqRedis) -> None:
+    """Each that leaves wakes just one, and a call costs about the same whether few stand in line or thousands."""
+    tickets = {f"task_{number}": a_ticket(number, TWO, ONE_THOUSAND) for number in range(5_002)}
+    queue = list(tickets.values())
+    assert await granted(gates, queue[:500]) == ["task_0", "task_1"]
+    short_us = await _mean_us(redis)
+    assert await granted(gates, queue[500:]) == []
+    long_us = await _mean_us(redis)
+    assert await gates.line_length(TWO.name) == 5_000
+
+    order: list[str] = []
+    holders = queue[:2]
+    while holders:
+        woken = await gates.leave(holders.pop(0))
+        assert len(woken) <= 1
+        assert await granted(gates, [tickets[task_id] for task_id in woken]) == list(woken)
+        holders += [tickets[task_id] for task_id in woken]
+        order += woken
+
+    assert order == [ticket.task_id for ticket in queue[2:]]
+    assert max(long_us, await _mean_us(redis)) < 5 * short_us
+
+
+ONE_THOUSAND = Gate(name="user:1", limit=1_000)
+
+
+async def _mean_us(redis: ArqRedis) -> float:
+    """What a call of a script took in the server since the last time."""
+    usec = (await redis.info("commandstats"))["cmdstat_evalsha"]["usec_per_call"]
+    await redis.config_resetstat()
+    return float(usec)
+
+
+async def test_gates_without_a_server_are_queue_unavailable() -> None:
+    """Every method says so."""
+    redis = connect_queue(f"redis://127.0.0.1:{free_port()}/0")
+    gates: Gates = RedisGates(redis)
+    ticket = a_ticket(1, ONE)
+    calls: list[Coroutine[Any, Any, Any]] = [
+        gates.enter(ticket), gates.report(ticket, Verdict.WELL), gates.leave(ticket), gates.restore([ticket]),
+        gates.holders(), gates.heads(), gates.in_line(["task_1"]), gates.forget("task_1"), gates.line_length("x"),
+        gates.views(),
+    ]  # fmt: skip
+
+    assert [await outcome_of(call) for call in calls] == [QueueUnavailable] * len(calls)
+    await redis.aclose()
+
+
+async def test_gates_work_again_when_their_server_comes_back_empty(tmp_path: Path) -> None:
+    """The scripts are brought along anew."""
+    async with running(ValkeyServer(tmp_path, port=free_port())) as server:
+        redis = connect_queue(server.url)
+        gates = RedisGates(redis)
+        await gates.enter(a_ticket(1, ONE))
+        await server.stop()
+        assert await outcome_of(gates.enter(a_ticket(2, ONE))) is QueueUnavailable
+
+        await server.start()
+        await redis.flushall()
+        assert (await gates.enter(a_ticket(2, TWO))).granted
+        await redis.aclose()
