@@ -55,6 +55,10 @@ class Truncated(_Fault, frozen=True, tag="truncated"):
     clean: bool = False
 
 
+class BrokenGzip(_Fault, frozen=True, tag="broken_gzip"):
+    """Accept, then answer with a body that says it is gzip and is not from its middle on."""
+
+
 class Huge(_Fault, frozen=True, tag="huge"):
     """Accept, then answer with a body of this many bytes; stops when the client leaves."""
 
@@ -107,6 +111,7 @@ Fault = (
     | CutAfter
     | Garbage
     | Truncated
+    | BrokenGzip
     | Huge
     | Expired
     | UnknownStatus

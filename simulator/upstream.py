@@ -1,6 +1,7 @@
 """The state of one simulator, and the way every vendor call goes through it."""
 
 import asyncio
+import gzip
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,7 @@ from simulator.connections import HttpRequest, cut, hang
 from simulator.drawing import Recipe, Studio
 from simulator.errors import ArkError, GatewayError, OpenAIError, VendorError, VisualError
 from simulator.faults import (
+    BrokenGzip,
     CutAfter,
     CutBefore,
     Error,
@@ -137,11 +139,19 @@ async def _after(request: HttpRequest, fault: Fault | None, answer: Answer) -> A
             await hang(request, fault.seconds)
         case Garbage():
             return msgspec.structs.replace(answer, body=b'<html>\xff\xfe{"code": 10000, ' + random.randbytes(64))
+        case BrokenGzip():
+            headers = answer.headers | {"content-encoding": "gzip"}
+            return msgspec.structs.replace(answer, body=_broken_gzip(), headers=headers)
         case Huge():
             return msgspec.structs.replace(answer, body=_filler(fault.size_bytes))
         case Truncated():
             return _truncated(request, answer, clean=fault.clean)
     return answer
+
+
+def _broken_gzip() -> bytes:
+    good = gzip.compress(random.randbytes(2048))
+    return good[:1024] + bytes(len(good) - 1024)
 
 
 async def _filler(size_bytes: int) -> AsyncIterator[bytes]:

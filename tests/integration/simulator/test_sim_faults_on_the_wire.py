@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from simulator.control import LatencyChange
-from simulator.faults import CutAfter, CutBefore, FailGeneration, Garbage, Hang, Huge, NeverEnds, Truncated
+from simulator.faults import BrokenGzip, CutAfter, CutBefore, FailGeneration, Garbage, Hang, Huge, NeverEnds, Truncated
 from simulator.process import ControlClient, SimulatorProcess
 
 ROOT = Path(__file__).parents[3]
@@ -82,6 +82,14 @@ def test_garbage_is_not_json(sim_url: str, control: ControlClient) -> None:
     assert answer.status_code == 200
     with pytest.raises((json.JSONDecodeError, UnicodeDecodeError)):
         answer.json()
+
+
+def test_a_broken_gzip_does_not_decompress(sim_url: str, control: ControlClient) -> None:
+    """200, complete for HTTP, and a decoder gives up in the middle."""
+    control.add_fault("openai.images", BrokenGzip())
+    with pytest.raises(httpx.DecodingError):
+        draw(sim_url)
+    assert control.stats().accepted == {"openai.images": 1}
 
 
 def test_a_huge_answer_has_the_asked_size(sim_url: str, control: ControlClient) -> None:
