@@ -1,0 +1,79 @@
+"""Scenario 14: many tasks before a gate for two. `CHAOS_LONG=1` makes it 5,000 tasks in place of 500."""
+
+import os
+import re
+
+import httpx
+import pytest
+
+from core.tasks import State, Task
+from tests.faults.conftest import StackOptions
+from tests.faults.evidence import MIB, memory_bytes
+from tests.faults.scene import Scene
+
+LONG = os.environ.get("CHAOS_LONG") == "1"
+TASKS = 5_000 if LONG else 500
+WARM = 50
+GATE = "model:volcengine/doubao-pro-4k"
+GATED = {"task_type": "text", "provider": "volcengine", "model": "doubao-pro-4k"}
+BY_ANOTHER = {"task_type": "text", "provider": "openai", "model": "gpt-4"}
+
+
+@pytest.fixture(scope="module")
+def stack_options() -> StackOptions:
+    """Two workers, a gate for two, and a vendor that needs no time."""
+    return StackOptions(
+        workers=2,
+        env={"MODEL_MAX_CONCURRENT": "doubao-pro-4k=2", "LOG_LEVEL": "info"},
+        simulator_args=("--latency-text", "0"),
+    )
+
+
+@pytest.mark.timeout(900 if LONG else 180)
+def test_many_tasks_before_a_gate_of_two_all_end_in_order_and_cost_no_memory(scene: Scene) -> None:
+    """
+    Tasks that find the gate full go through in the order of their creation, two at a time, and every one ends.
+
+    A worker's memory does not grow with the number of those who stand in line, and others' tasks pass them by.
+    """
+    scene.wait_for_end(scene.create_all([f"warm {number}" for number in range(WARM)], kind=GATED), within_s=30)
+    rest = {name: memory_bytes(scene, name) for name in scene.stack.workers}
+    with scene.paused("simulator"):
+        task_ids = scene.create_all([f"in line {number}" for number in range(TASKS)], kind=GATED)
+        scene.wait_until(lambda: _in_line(scene) == TASKS - 2, description="the others stand in line", within_s=60)
+        in_line = {name: memory_bytes(scene, name) for name in scene.stack.workers}
+    (passing,) = scene.wait_for_end([scene.create("passes by", kind=BY_ANOTHER)], within_s=10)
+    assert _in_line(scene) > 0, "nobody stands in line any more"
+    scene.wait_for_end(task_ids[-1:], within_s=60 + TASKS / 10)
+    scene.wait_until(lambda: _open(scene) == 0, description="every task ended")
+    tasks = scene.tasks()[WARM:]
+
+    made = [task for task in tasks if task.id in set(task_ids)]
+    assert passing.state is State.COMPLETED
+    assert len(made) == TASKS
+    assert {task.state for task in made} == {State.COMPLETED}
+    assert {len(task.attempts) for task in made} == {1}
+    assert _most_overtaken(made) <= 2
+    assert scene.stats().accepted["ark.chat"] == WARM + TASKS
+    assert scene.stats().max_in_flight <= 2 + len([passing])
+    for name in scene.stack.workers:
+        assert in_line[name] - rest[name] < 20 * MIB
+        assert memory_bytes(scene, name) - rest[name] < 20 * MIB
+
+
+def _in_line(scene: Scene) -> int:
+    """How many stand before the gate, as the API's metrics tell."""
+    text = httpx.get(f"{scene.stack.api_url}/metrics", timeout=10, trust_env=False).text
+    found = re.search(rf'polyrelay_gate_line{{gate="{re.escape(GATE)}"}} (\S+)', text)
+    return int(float(found.group(1))) if found else 0
+
+
+def _open(scene: Scene) -> int:
+    return scene.documents.count_documents({"state": {"$nin": [state.value for state in State if state.final]}})
+
+
+def _most_overtaken(tasks: list[Task]) -> int:
+    """By how many places a task came later than its turn at most; two go at a time, so neighbours may swap."""
+    by_start = sorted(tasks, key=lambda task: task.attempt.started)
+    created = {task.id: place for place, task in enumerate(sorted(tasks, key=lambda task: (task.created, task.id)))}
+    return max(place - created[task.id] for place, task in enumerate(by_start))
