@@ -30,8 +30,8 @@ from core.ports import Clock
 from repositories.gates_rules import CLASSES, GateRules
 from repositories.queue import milliseconds, queue_errors
 
-_RESTORED_AT_ONCE: Final = 200
-_LOOKED_UP_AT_ONCE: Final = 1000
+_AT_ONCE: Final = 200
+"""Tasks in one call of a script, so that nobody else waits long for Redis."""
 
 
 class RedisGates:
@@ -62,9 +62,9 @@ class RedisGates:
         return _texts(await self._run("leave", ticket=_request_of(ticket)))
 
     async def restore(self, tickets: Sequence[Ticket]) -> None:
-        """As `Gates.restore`; atomic for 200 tickets at a time, so that nobody waits long."""
-        for start in range(0, len(tickets), _RESTORED_AT_ONCE):
-            some = tickets[start : start + _RESTORED_AT_ONCE]
+        """As `Gates.restore`; atomic for 200 tickets at a time."""
+        for start in range(0, len(tickets), _AT_ONCE):
+            some = tickets[start : start + _AT_ONCE]
             await self._run("restore", tickets=[_request_of(ticket) for ticket in some])
 
     async def holders(self) -> Sequence[str]:
@@ -76,10 +76,10 @@ class RedisGates:
         return _texts(await self._run("heads"))
 
     async def in_line(self, task_ids: Sequence[str]) -> Sequence[bool]:
-        """As `Gates.in_line`; one round trip for each 1,000 tasks."""
+        """As `Gates.in_line`; one round trip for each 200 tasks."""
         answers: list[bool] = []
-        for start in range(0, len(task_ids), _LOOKED_UP_AT_ONCE):
-            some = list(task_ids[start : start + _LOOKED_UP_AT_ONCE])
+        for start in range(0, len(task_ids), _AT_ONCE):
+            some = list(task_ids[start : start + _AT_ONCE])
             answers += map(bool, await self._run("in_line", task_ids=some))
         return answers
 
