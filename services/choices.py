@@ -96,9 +96,8 @@ def _candidate(choice: Choice, route: Route, task_input: TaskInput | None) -> Ca
         params = checked(input_for(task_input, choice), route.model.params)
     except InvalidRequest as error:
         raise InvalidRequest(list(_with_way_out(error.details, task_input, choice, route))) from error
-    # As the model reads them: without nulls inside, and null for what is its default.
-    read = input_of(params)
-    kept = {name: read.get(name) for name in choice.params}
+    read = input_of(params)  # without nulls inside, which a worker does not look for, and without defaults
+    kept = {name: read.get(name, value) for name, value in choice.params.items()}
     return Candidate(choice=structs.replace(choice, params=kept), route=route)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from core.gates import Gate, Ticket
 from core.registry import Registry
@@ -28,12 +28,20 @@ class Wide(Params, frozen=True, kw_only=True):
     seed: int | None = None
 
 
+class Mark(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Something inside of a param."""
+
+    name: str
+    note: str = ""
+
+
 class Narrow(Params, frozen=True, kw_only=True):
     """What the fallback takes: another size, and no seed."""
 
     prompt: Annotated[str, Meta(max_length=20)]
     size: Annotated[str, Meta(pattern="^[0-9]+x[0-9]+$")] | None = None
     quality: str = "plain"
+    marks: tuple[Mark, ...] = ()
 
 
 class Vendor:

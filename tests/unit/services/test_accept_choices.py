@@ -3,13 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from core.errors import InvalidRequest, ProviderUnavailable, QueueFull
 from core.tasks import Choice, Priority, State
 from polyrelay import TaskType
 from services.choices import input_for
-from tests.unit.services.desk import BODY, START, Desk
+from tests.unit.services.desk import BODY, START, Desk, Mark, Narrow
 
 NARROW = {"provider": "two", "model": "narrow", "params": {"size": "512x512"}}
 
@@ -63,6 +64,19 @@ async def test_null_leaves_a_field_out_that_the_fallback_does_not_know() -> None
     seeing = {**NARROW, "params": {"size": "512x512", "seed": None}}
     task = await desk.accept(TaskType.IMAGE, {**BODY, "seed": 7, "fallbacks": [seeing]})
     assert input_for(await desk.tasks.get_input(task.id), task.fallbacks[0]) == {"prompt": "a fox", "size": "512x512"}
+
+
+async def test_a_fallbacks_params_are_stored_as_its_model_reads_them() -> None:
+    """A null inside of a param is left out there, as in the task's own params; a default is kept as it came."""
+    desk = Desk()
+    given = {"size": "512x512", "quality": "plain", "marks": [{"name": "a", "note": None}]}
+
+    task = await desk.accept(TaskType.IMAGE, {**BODY, "fallbacks": [{**NARROW, "params": given}]})
+
+    (fallback,) = (await desk.tasks.get(task.id)).fallbacks
+    assert fallback.params == {"size": "512x512", "quality": "plain", "marks": [{"name": "a"}]}
+    job_params = msgspec.convert(input_for(await desk.tasks.get_input(task.id), fallback), Narrow)
+    assert job_params.marks == (Mark("a"),)
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,16 @@ async def test_no_vendor_is_asked_where_nothing_is_known_to_be_under_way(state: 
     assert desk.first.stops == []
 
 
+async def test_a_vendor_that_was_asked_by_a_worker_is_not_asked_again() -> None:
+    """Its attempt has ended on record."""
+    desk = Desk()
+    attempts = (attempt_of(State.WAITING, START, ended=START),)
+    task = await desk.stored(state=State.CANCELLED, attempts=attempts)
+
+    assert not (await desk.remove(task.id)).vendor_stopped
+    assert desk.first.stops == []
+
+
 @pytest.mark.parametrize("error", [Rejected("too late"), Unavailable("away"), ProtocolError("what?")])
 async def test_a_vendor_that_does_not_stop_keeps_nobody(error: ProviderError) -> None:
     """The task goes all the same, and the answer does not claim that anything was stopped."""
