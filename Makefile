@@ -32,6 +32,10 @@ dev: $(STAMP) ## Run everything and restart on source changes; data stays in .po
 test: $(STAMP) ## Run the whole test suite
 	$(BIN)/python -m pytest $(TESTS)
 
+.PHONY: chaos
+chaos: $(STAMP) ## Kill and break everything under load, then judge; SECONDS=180 SEED=7 RATE=6 FORMAT=json
+	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),180) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(FORMAT),--format $(FORMAT))
+
 .PHONY: check
 check: $(STAMP) ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .

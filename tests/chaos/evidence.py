@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from core.tasks import Task
+from tests.chaos.calm import Span, longest_calm_s
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
@@ -78,7 +79,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     What counts as late.
 
     Attributes:
-        grace_s: A task may end so long after its deadline, and a lease that ran out may stand so long, in seconds.
+        grace_s: So long after its deadline a task may end, and after it ran out a lease may stand, in seconds. Only
+            a stretch without outage counts.
         storing_s: A task that is storing its results may take so much longer, in seconds.
         lock_s: A killed worker's wakes stay in the queue for so long, in seconds.
     """
@@ -105,6 +107,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
         lines: Tasks that wait in a gate's line, by gate.
         files: Names in the result store.
         deaths: Processes that ended without a blow, with what they said.
+        outages: When a database or every worker was away.
     """
 
     now: datetime
@@ -120,6 +123,11 @@ class Evidence(Struct, frozen=True, kw_only=True):
     lines: Mapping[str, int] = {}
     files: frozenset[str] = frozenset()
     deaths: Sequence[str] = ()
+    outages: Sequence[Span] = ()
+
+    def late_s(self, due: datetime, until: datetime) -> float:
+        """The longest stretch without outage between the two moments, in seconds."""
+        return longest_calm_s(due, until, self.outages)
 
     def history(self, task_id: str) -> Sequence[Version]:
         """Every write to that task, in order."""

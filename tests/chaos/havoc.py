@@ -17,9 +17,11 @@ from redis.exceptions import RedisError
 from cli.embedded.servers import EmbeddedServer, ServerNotStarted
 from cli.embedded.stack import Stack
 from core.clock import utc_now
+from tests.chaos.calm import Away
 from tests.chaos.plan import Act, Blow
 
 _PAUSE_S: Final = 0.2
+_AWAY_AT_ONCE: Final = 2
 _LAST_LINES: Final = 12
 
 
@@ -41,6 +43,7 @@ class Havoc:
 
     Attributes:
         log: What was done.
+        away: Which process was away, and when.
         deaths: Processes that ended without a blow.
     """
 
@@ -49,19 +52,27 @@ class Havoc:
         self._http = http
         self._redis = redis
         self._turn: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._down: set[str] = set()
+        self._down: dict[str, datetime] = {}
+        self._room = asyncio.Semaphore(_AWAY_AT_ONCE)
+        self.away: list[Away] = []
+        self._over = 0.0
         self.log: list[Happening] = []
         self.deaths: list[str] = []
 
     async def deal(self, blows: Sequence[Blow]) -> None:
-        """Deal all blows at their times; ends when everything runs again and the vendor is well."""
+        """
+        Deal all blows at their times; ends when everything runs again and the vendor is well.
+
+        Few processes are away at once: a blow waits for others to come back, and is left out where all blows are over.
+        """
         started = asyncio.get_running_loop().time()
+        self._over = started + max((blow.at_s for blow in blows), default=0.0)
         async with asyncio.TaskGroup() as agents:
             for blow in blows:
                 await asyncio.sleep(started + blow.at_s - asyncio.get_running_loop().time())
                 agents.create_task(self._strike(blow))
         await self._http.delete(f"{self._stack.simulator_url}/_control/faults", timeout=30.0)
-        self._note("all is well again")
+        self._note("all is well")
 
     async def watch(self) -> None:
         """Note what ends by itself, and start it again; until cancelled."""
@@ -85,15 +96,18 @@ class Havoc:
             await self._fell(blow)
 
     async def _spoil(self, blow: Blow) -> None:
+        assert blow.fault is not None
         content = msgspec.json.encode(blow.fault)
         (
             await self._http.post(f"{self._stack.simulator_url}/_control/faults", content=content, timeout=30.0)
         ).raise_for_status()
-        self._note(f"vendor fault {content.decode()}")
+        self._note(f"vendor fault on {blow.fault.times} of {blow.fault.kind}: {blow.fault.fault}")
 
     async def _fell(self, blow: Blow) -> None:
-        async with self._turn[blow.target]:
-            self._down.add(blow.target)
+        async with self._room, self._turn[blow.target]:
+            if asyncio.get_running_loop().time() > self._over:
+                return
+            self._down[blow.target] = utc_now()
             await self._ends()[blow.act](blow.target)
             self._note(f"{blow.act.value} ({blow.target}), away for {blow.lasts_s:.1f} s")
             await asyncio.sleep(blow.lasts_s)
@@ -123,7 +137,7 @@ class Havoc:
 
     async def _start(self, name: str) -> None:
         """However often it takes: a worker does not start while MongoDB is away."""
-        self._down.add(name)
+        self._down.setdefault(name, utc_now())
         while True:
             try:
                 await self._stack[name].start()
@@ -131,7 +145,7 @@ class Havoc:
                 self._note(f"{name} did not start: {str(error).splitlines()[0]}")
                 await asyncio.sleep(_PAUSE_S)
             else:
-                self._down.discard(name)
+                self.away.append(Away(name=name, since=self._down.pop(name), until=utc_now()))
                 self._note(f"{name} runs again")
                 return
 

@@ -1,7 +1,6 @@
 """What must be true after any run, whatever went wrong in it: functions from the evidence to its violations."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
 from itertools import pairwise
 from typing import Final, TypeAlias
 
@@ -27,14 +26,13 @@ def accepted_tasks_are_on_record(evidence: Evidence) -> Found:
 
 def tasks_end(evidence: Evidence) -> Found:
     """No task is open after its deadline and grace, or ended later than that."""
-    grace = timedelta(seconds=evidence.rules.grace_s)
-    storing = timedelta(seconds=evidence.rules.storing_s)
+    rules = evidence.rules
     for task in evidence.tasks.values():
-        late = (task.updated if task.state.final else evidence.now) - task.deadline
+        late_s = evidence.late_s(task.deadline, task.updated if task.state.final else evidence.now)
         was_storing = any(version.task and version.task.state is State.STORING for version in evidence.history(task.id))
-        if late > grace + (storing if was_storing else timedelta()):
+        if late_s > rules.grace_s + (rules.storing_s if was_storing else 0.0):
             word = "ended" if task.state.final else f"is still {task.state.value}"
-            yield task.id, f"{word} {late.total_seconds():.1f} s after its deadline"
+            yield task.id, f"{word} {late_s:.1f} calm s after its deadline"
 
 
 def submits_have_attempts(evidence: Evidence) -> Found:
@@ -121,7 +119,6 @@ def nothing_is_written_after_removal(evidence: Evidence) -> Found:
 
 def leases_are_kept_in_time(evidence: Evidence) -> Found:
     """Only an open task has a lease, and one that ran out does not stand for longer than the grace."""
-    grace = timedelta(seconds=evidence.rules.grace_s)
     for task in evidence.tasks.values():
         if task.lease is not None and task.state.final:
             yield task.id, f"is {task.state.value} and has a lease"
@@ -129,9 +126,9 @@ def leases_are_kept_in_time(evidence: Evidence) -> Found:
         for version, following in pairwise([*versions, None]):
             lease = version.task.lease if version is not None and version.task is not None else None
             until = evidence.now if following is None else following.at
-            if lease is not None and until - lease.until > grace:
-                stood_s = (until - lease.until).total_seconds()
-                yield task_id, f"the lease of {lease.owner} stood for {stood_s:.1f} s after it ran out"
+            stood_s = 0.0 if lease is None else evidence.late_s(lease.until, until)
+            if lease is not None and stood_s > evidence.rules.grace_s:
+                yield task_id, f"the lease of {lease.owner} stood for {stood_s:.1f} calm s after it ran out"
 
 
 def cancelled_stays_cancelled(evidence: Evidence) -> Found:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from simulator.faults import (
     Backwards,
+    BrokenGzip,
     CutAfter,
     CutBefore,
     Error,
@@ -108,7 +109,7 @@ _SPARE_VIDEO: Final = {"provider": "volcengine", "model": "jimeng_vgfm_t2v_l20"}
 _SPARE_TEXT: Final = {"provider": "volcengine", "model": "doubao-pro-4k"}
 
 MODELS: Final[Sequence[Model]] = (
-    Model(type="image", provider="volcengine", name="doubao-seedream-3-0-t2i-250415", params={"size": "512x512"}),
+    Model(type="image", provider="volcengine", name="doubao-seedream-3-0-t2i-250415", params={"size": "1512x648"}),
     Model(
         type="image",
         provider="volcengine",
@@ -246,6 +247,7 @@ def _breakdowns(dice: random.Random) -> Iterator[FaultRequest]:
         CutBefore(),
         CutAfter(),
         Garbage(),
+        BrokenGzip(),
         Truncated(),
         Truncated(clean=True),
         Hang(seconds=8.0),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -9,10 +10,11 @@ import msgspec
 from msgspec import Struct
 
 from core.tasks import Attempt, State, Task
-from tests.chaos.evidence import Evidence, Version, Violation, document
+from tests.chaos.evidence import Evidence, VendorCall, Version, Violation, document
 from tests.chaos.havoc import Happening
 
 _MOST_SHOWN = 10
+_AROUND = timedelta(seconds=10)
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -79,9 +81,13 @@ def counts_of(
         },
         "recovery": {
             "writes to tasks": sum(map(len, evidence.histories.values())),
-            "latest end after a deadline, s": _latest_end(ended),
-            "longest a lease stood after it ran out, s": _longest(evidence, _after_lease),
-            "longest a due poll waited, s": _longest(evidence, _after_wake),
+            "outages": len(evidence.outages),
+            "longest outage, s": round(
+                max(((end - start).total_seconds() for start, end in evidence.outages), default=0.0), 2
+            ),
+            "latest end after a deadline, calm s": _latest_end(evidence, ended),
+            "longest a lease stood after it ran out, calm s": _longest(evidence, _after_lease),
+            "longest a due poll waited, calm s": _longest(evidence, _after_wake),
         },
         "chaos": dict(sorted(Counter(_kind(event.what) for event in log).items())),
     }
@@ -96,9 +102,9 @@ def explain(violation: Violation, evidence: Evidence, log: Sequence[Happening]) 
     lines += ["record:", document(task), "history:"]
     lines += [f"  {_line(version)}" for version in evidence.history(task.id)]
     lines += ["calls at the vendor:"]
-    lines += [f"  {call}" for call in sorted(evidence.calls) if call.prompt == task.prompt]
+    lines += [f"  {_call(call)}" for call in sorted(evidence.calls) if call.prompt == task.prompt]
     lines += ["what the client asked for:", *(f"  {wish}" for wish in evidence.wishes if wish.task_id == task.id)]
-    lines += ["chaos:", *(f"  {event.at:%H:%M:%S.%f} {event.what}" for event in log)]
+    lines += ["chaos:", *(f"  {event.at:%H:%M:%S.%f} {event.what}" for event in log if _near(event, task))]
     return "\n".join(lines)
 
 
@@ -116,6 +122,17 @@ def _line(version: Version) -> str:
     lease = f" lease of {task.lease.owner} until {task.lease.until:%H:%M:%S.%f}" if task.lease else ""
     wake = f" wake at {task.wake_at:%H:%M:%S.%f}" if task.wake_at else ""
     return f"{version.at:%H:%M:%S.%f} v{task.version} {task.state.value} attempts={len(task.attempts)}{lease}{wake}"
+
+
+def _call(call: VendorCall) -> str:
+    at = datetime.fromtimestamp(call.at, UTC)
+    fault = f", fault {call.fault}" if call.fault else ""
+    return f"{at:%H:%M:%S.%f} {call.kind} {'accepted' if call.accepted else 'not accepted'}{fault}"
+
+
+def _near(event: Happening, task: Task) -> bool:
+    """Whether it happened during the task's life, or shortly before or after it."""
+    return task.created - _AROUND <= event.at <= task.updated + _AROUND
 
 
 def _answered(evidence: Evidence, task: Task) -> bool:
@@ -136,25 +153,29 @@ def _attempt_codes(attempts: Sequence[Attempt]) -> Counter[str]:
     )
 
 
-def _latest_end(tasks: Sequence[Task]) -> float:
-    return round(max((max((task.updated - task.deadline).total_seconds(), 0.0) for task in tasks), default=0.0), 2)
+def _latest_end(evidence: Evidence, tasks: Sequence[Task]) -> float:
+    return round(max((evidence.late_s(task.deadline, task.updated) for task in tasks), default=0.0), 2)
 
 
 def _longest(evidence: Evidence, waited: Any) -> float:
-    found = (waited(before, after) for versions in evidence.histories.values() for before, after in pairwise(versions))
+    found = (
+        waited(evidence, before, after)
+        for versions in evidence.histories.values()
+        for before, after in pairwise(versions)
+    )
     return round(max(found, default=0.0), 2)
 
 
-def _after_lease(before: Version, after: Version) -> float:
+def _after_lease(evidence: Evidence, before: Version, after: Version) -> float:
     if before.task is None or before.task.lease is None:
         return 0.0
-    return (after.at - before.task.lease.until).total_seconds()
+    return evidence.late_s(before.task.lease.until, after.at)
 
 
-def _after_wake(before: Version, after: Version) -> float:
+def _after_wake(evidence: Evidence, before: Version, after: Version) -> float:
     if before.task is None or before.task.state is not State.WAITING or before.task.wake_at is None:
         return 0.0
-    return (after.at - before.task.wake_at).total_seconds()
+    return evidence.late_s(before.task.wake_at, after.at)
 
 
 def _kind(what: str) -> str:
