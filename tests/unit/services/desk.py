@@ -42,6 +42,7 @@ class Narrow(Params, frozen=True, kw_only=True):
     size: Annotated[str, Meta(pattern="^[0-9]+x[0-9]+$")] | None = None
     quality: str = "plain"
     marks: tuple[Mark, ...] = ()
+    extra: dict[str, Any] | None = None
 
 
 class Vendor:

@@ -88,6 +88,8 @@ async def test_a_fallbacks_params_are_stored_as_its_model_reads_them() -> None:
         ({**NARROW, "params": {"size": "1x1", "prompt": None}}, "fallbacks[0].prompt"),
         ({**NARROW, "params": {"size": "1x1", "quality": 2**70}}, "fallbacks[0].quality"),
         ({**NARROW, "params": {"size": "1x1", "a\0": 1}}, "fallbacks[0].a\0"),
+        ({**NARROW, "params": {"size": "1x1", "extra": {"a": 2**70}}}, "fallbacks[0].extra.a"),
+        ({**NARROW, "params": {"size": "1x1", "extra": {"a\0": 1}}}, "fallbacks[0].extra.a\0"),
         ({"provider": "three", "model": "narrow"}, "fallbacks[0].provider"),
         ({"provider": "two", "model": "wide"}, "fallbacks[0].model"),
         ({"provider": "one", "model": "film"}, "fallbacks[0].model"),
