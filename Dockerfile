@@ -32,7 +32,7 @@ USER 10001:10001
 VOLUME ["/var/lib/polyrelay/results"]
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# Of the API. A worker listens on nothing: switch the check off where the command is `worker`.
+# Of the API. Where the command is `worker`, give it a check of its own (WORKER_PORT), as the compose file does, or none.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health', timeout=4)"]
 ENTRYPOINT ["polyrelay"]

@@ -123,14 +123,21 @@ def test_nothing_is_published_but_the_api_on_this_machine(compose: dict[str, Any
     assert published == {"api": ["127.0.0.1:${PORT:-8080}:8080"]}
 
 
-def test_the_health_check_of_the_api_asks_the_api(compose: dict[str, Any], instructions: list[tuple[str, str]]) -> None:
-    """Compose and image ask /health; a worker, which listens on nothing, is not asked."""
+def test_the_health_checks_ask_the_processes(
+    compose: dict[str, Any], instructions: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """Compose and image ask the API's /health; a worker is asked where it listens, whether it is ready."""
     services = compose["services"]
     (check,) = [rest for name, rest in instructions if name == "HEALTHCHECK"]
 
     assert "http://127.0.0.1:8080/health" in services["api"]["healthcheck"]["test"][-1]
     compile(services["api"]["healthcheck"]["test"][-1], "compose", "exec")
-    assert services["worker"]["healthcheck"] == {"disable": True}
+    worker = services["worker"]
+    (tmp_path / ".env").touch()
+    settings = read_settings(worker["environment"], dotenv=tmp_path / ".env")
+    assert f"http://127.0.0.1:{settings.worker_port}/ready" in worker["healthcheck"]["test"][-1]
+    assert settings.worker_host == settings.host
+    compile(worker["healthcheck"]["test"][-1], "compose", "exec")
     command = yaml.safe_load(check.partition("CMD ")[2])
     assert command[:2] == ["python", "-c"]
     assert "/health" in command[2]

@@ -53,6 +53,9 @@ def test_no_page_names_a_code_that_does_not_exist(rows: Tables, page: Callable[[
     for path in (
         "docs/explanation/task-life.md",
         "docs/explanation/results.md",
+        "docs/explanation/guarantees.md",
+        "docs/explanation/gates.md",
+        "docs/how-to/operate.md",
         "docs/decisions/0010-ambiguous-submits.md",
     ):
         named = set(re.findall(r"`([a-z]+_(?:unknown|lost|exceeded|failed|limited|error))`", page(path)))

@@ -1,7 +1,9 @@
 """The tables of metrics, and the numbers of the gates, against the code."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -52,6 +54,15 @@ def test_the_page_lists_every_metric_as_it_is_told(rows: Tables) -> None:
 
     listed = {row[0]: [row[1], ", ".join(sorted(filter(None, row[2].split(", ")))), row[3]] for row in rows(PAGE)}
     assert listed == told
+
+
+def test_no_page_names_a_metric_that_does_not_exist(rows: Tables, page: Pages, root: Path) -> None:
+    """A name in the running text of any page is one of the table's."""
+    known = {row[0].strip("`") for row in rows(PAGE)}
+
+    for path in ("README.md", *(str(each.relative_to(root)) for each in (root / "docs").rglob("*.md"))):
+        named = set(re.findall(r"\bpolyrelay_(?:gate|circuit|http|task|tasks|steps|submits)_?[a-z_]*", page(path)))
+        assert named <= known, path
 
 
 def test_the_states_of_a_circuit_are_named(page: Pages) -> None:

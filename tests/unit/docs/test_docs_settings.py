@@ -89,7 +89,15 @@ def test_the_example_file_works_with_every_line_taken_in(page: Pages, tmp_path: 
         assert getattr(read, field) == default if default is not None else getattr(read, field) is not None, field
 
 
-@pytest.mark.parametrize("path", ["docs/how-to/own-upstream.md", "docs/how-to/add-a-model.md"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "docs/how-to/own-upstream.md",
+        "docs/how-to/add-a-model.md",
+        "docs/how-to/operate.md",
+        "docs/explanation/gates.md",
+    ],
+)
 def test_the_lines_of_a_how_to_are_settings(path: str, blocks: Blocks, tmp_path: Path) -> None:
     """What a page tells to put into `.env` is read without complaint, and every name is a setting's."""
     for number, block in enumerate(blocks(path, "ini")):
