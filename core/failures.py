@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.tasks import Failure
+from core.tasks import Failure, Task
 from polyrelay import (
     GenerationFailed,
     NotAccepted,
@@ -51,6 +51,32 @@ def failure_of(error: ProviderError) -> Failure:
         http_status=error.http_status,
         request_id=error.request_id,
     )
+
+
+def failure_of_submit(error: ProviderError) -> Failure:
+    """After a submit, a damaged answer leaves the outcome as unknown as a missing one."""
+    if isinstance(error, ProtocolError):
+        error = OutcomeUnknown(
+            f"{error.message}; the vendor may have accepted and billed the request",
+            code=error.code,
+            http_status=error.http_status,
+            request_id=error.request_id,
+        )
+    return failure_of(error)
+
+
+def deadline_failure(task: Task) -> Failure:
+    """Why a task ended at its deadline, as far as is known."""
+    deadline = task.deadline.isoformat(timespec="seconds")
+    if not task.attempts:
+        return Failure(
+            code="deadline_exceeded",
+            message=f"the task was not submitted by its deadline, {deadline}: no worker that serves "
+            f"{task.provider}/{task.model} was free, or its vendor had no room",
+        )
+    last = task.attempt.failure
+    because = f"; last: {last.message}" if last else ""
+    return Failure(code="deadline_exceeded", message=f"the task did not end by its deadline, {deadline}{because}")
 
 
 def _code_of(error: ProviderError) -> str:

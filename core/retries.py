@@ -8,6 +8,7 @@ from polyrelay import (
     GenerationFailed,
     NotAccepted,
     OutcomeUnknown,
+    Pending,
     ProtocolError,
     ProviderError,
     Rejected,
@@ -19,6 +20,8 @@ LONGEST_RETRY_AFTER_S: Final = 120.0
 MAX_ATTEMPTS: Final = 25
 MAX_GENERATIONS: Final = 3
 MAX_DAMAGED_POLLS: Final = 10
+FASTEST_POLL_S: Final = 0.05
+SLOWEST_POLL_S: Final = 300.0
 MAX_COPIES: Final = 6
 
 
@@ -94,6 +97,16 @@ def _delay(failures: int, retry_after_s: float | None, dice: Dice) -> timedelta:
 
 def _before(deadline: datetime, moment: datetime) -> datetime | None:
     return moment if moment < deadline else None
+
+
+def poll_interval(pending: Pending) -> timedelta:
+    """How long to wait for the next poll: what the provider asks for, within bounds."""
+    return timedelta(seconds=min(SLOWEST_POLL_S, max(FASTEST_POLL_S, pending.poll_after_s)))  # in this order for NaN
+
+
+def until_deadline(moment: datetime, *, deadline: datetime, now: datetime) -> datetime:
+    """Not after the deadline, so that the task ends on time, and not before now."""
+    return max(now, min(moment, deadline))
 
 
 def copy_again_at(*, failures: int, now: datetime, dice: Dice) -> datetime | None:

@@ -21,10 +21,10 @@ import structlog
 
 from core import life
 from core.errors import InvalidRequest, Stale, TaskNotFound
-from core.failures import failure_of
+from core.failures import deadline_failure, failure_of, failure_of_submit
 from core.ports import Clock, Dice, TaskRepository
 from core.registry import Registry, Route
-from core.retries import poll_again_at, retry_at, takes_nothing
+from core.retries import poll_again_at, poll_interval, retry_at, takes_nothing, until_deadline
 from core.tasks import Failure, State, Task
 from polyrelay import (
     Cancels,
@@ -33,14 +33,13 @@ from polyrelay import (
     Outcome,
     OutcomeUnknown,
     Pending,
-    ProtocolError,
     ProviderError,
     Unavailable,
 )
 from services.admission import Admissions, Door
 from services.asking import InputNotTaken, asked, cancel_asked, job_of
 from services.choices import input_for
-from services.choosing import Chooser, Chosen, InLine, NotHere, NotNow
+from services.choosing import Away, Chooser, Chosen, InLine, NotHere, NotNow
 from services.leases import Leases
 from services.recorder import Recorder
 from services.storing import Storer
@@ -48,11 +47,11 @@ from services.storing import Storer
 EARLY: Final = timedelta(seconds=0.5)
 """A wake may be that much early: the clocks of two machines differ."""
 
-FASTEST_POLL_S: Final = 0.05
-SLOWEST_POLL_S: Final = 300.0
-
 LAST_ANSWER_S: Final = 30.0
 """A provider that still works on its answer at the deadline is given up on that much later."""
+
+AWAY_SPREAD_S: Final = 10.0
+"""Tasks that wait for a vendor to come back ask again spread over that time, not all at once."""
 
 log = structlog.get_logger("polyrelay.advance")
 
@@ -143,10 +142,16 @@ class Advance:
             case InLine(gate=gate):
                 log.debug("task_in_line", gate=gate)
             case NotNow(again_at=again_at):
-                again_at = _until_deadline(again_at, task, now)
-                await self._recorder.record(life.postponed(task, again_at=again_at, now=now))
+                await self._postpone(task, again_at)
+            case Away(again_at=again_at):
+                await self._postpone(task, again_at + timedelta(seconds=self._dice() * AWAY_SPREAD_S))
             case NotHere(reason=reason):
                 log.warning("task_left_to_other_workers", reason=reason)
+
+    async def _postpone(self, task: Task, again_at: datetime) -> None:
+        now = self._clock()
+        again_at = until_deadline(again_at, deadline=task.deadline, now=now)
+        await self._recorder.record(life.postponed(task, again_at=again_at, now=now))
 
     async def _submit(self, task: Task, chosen: Chosen) -> None:
         with self._leases.held() as owner:
@@ -172,7 +177,7 @@ class Advance:
         if takes_nothing(error):
             choice = (task.choice + 1) % len(task.choices)
             again_at = now if choice else again_at
-        await self._end_attempt(task, _failure_of_submit(error), door, again_at=again_at, choice=choice)
+        await self._end_attempt(task, failure_of_submit(error), door, again_at=again_at, choice=choice)
 
     async def _end_attempt(
         self, task: Task, failure: Failure, door: Door | None, *, again_at: datetime | None, choice: int
@@ -236,7 +241,7 @@ class Advance:
             await self._out_of_time(task, door)
         else:
             log.warning("poll_missed", code=failure.code, reason=failure.message, failures=failures)
-            poll_at = _until_deadline(poll_at, task, now)
+            poll_at = until_deadline(poll_at, deadline=task.deadline, now=now)
             await self._recorder.record(life.poll_missed(task, failure, poll_at=poll_at, now=now))
 
     async def _settle(self, task: Task, outcome: Outcome, door: Door) -> None:
@@ -246,7 +251,7 @@ class Advance:
             case Pending() if task.state is State.WAITING and now >= task.deadline:
                 await self._out_of_time(task, door)
             case Pending():
-                poll_at = _until_deadline(now + _poll_interval(outcome), task, now)
+                poll_at = until_deadline(now + poll_interval(outcome), deadline=task.deadline, now=now)
                 step = life.polled if task.state is State.WAITING else life.accepted
                 await self._recorder.record(step(task, outcome, poll_at=poll_at, now=now))
             case Done():
@@ -278,7 +283,7 @@ class Advance:
 
     async def _out_of_time(self, task: Task, door: Door | None = None) -> None:
         """The deadline passed; an operation was polled one last time."""
-        failure = _deadline_failure(task)
+        failure = deadline_failure(task)
         await self._end_attempt(task, failure, door, again_at=None, choice=task.choice)
 
     async def _leave(self, task: Task, door: Door | None) -> None:
@@ -304,37 +309,3 @@ class Advance:
     def _patience_s(self, task: Task) -> float:
         """How long the provider may take for one answer, so that the task ends on time, in seconds."""
         return max((task.deadline - self._clock()).total_seconds(), 0.0) + LAST_ANSWER_S
-
-
-def _failure_of_submit(error: ProviderError) -> Failure:
-    """After a submit, a damaged answer leaves the outcome as unknown as a missing one."""
-    if isinstance(error, ProtocolError):
-        error = OutcomeUnknown(
-            f"{error.message}; the vendor may have accepted and billed the request",
-            code=error.code,
-            http_status=error.http_status,
-            request_id=error.request_id,
-        )
-    return failure_of(error)
-
-
-def _deadline_failure(task: Task) -> Failure:
-    deadline = task.deadline.isoformat(timespec="seconds")
-    if not task.attempts:
-        return Failure(
-            code="deadline_exceeded",
-            message=f"the task was not submitted by its deadline, {deadline}: no worker that serves "
-            f"{task.provider}/{task.model} was free, or its vendor had no room",
-        )
-    last = task.attempt.failure
-    because = f"; last: {last.message}" if last else ""
-    return Failure(code="deadline_exceeded", message=f"the task did not end by its deadline, {deadline}{because}")
-
-
-def _poll_interval(pending: Pending) -> timedelta:
-    return timedelta(seconds=min(SLOWEST_POLL_S, max(FASTEST_POLL_S, pending.poll_after_s)))  # in this order for NaN
-
-
-def _until_deadline(moment: datetime, task: Task, now: datetime) -> datetime:
-    """Not after the deadline, so that the task ends on time, and not before now."""
-    return max(now, min(moment, task.deadline))

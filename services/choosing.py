@@ -34,7 +34,13 @@ class InLine(Struct, frozen=True, kw_only=True):
 
 
 class NotNow(Struct, frozen=True, kw_only=True):
-    """Nobody takes a submit before that moment."""
+    """The task has its turn at that moment: submits follow each other no faster."""
+
+    again_at: datetime
+
+
+class Away(Struct, frozen=True, kw_only=True):
+    """The vendors that could serve it are away; the first of them is asked again at that moment."""
 
     again_at: datetime
 
@@ -60,7 +66,7 @@ class Chooser:
         self._registry = registry
         self._admissions = admissions
 
-    async def choose(self, task: Task) -> Chosen | InLine | NotNow | NotHere:
+    async def choose(self, task: Task) -> Chosen | InLine | NotNow | Away | NotHere:
         """
         The first choice, from `task.choice` on, that takes the task now.
 
@@ -92,7 +98,7 @@ class Chooser:
                     return NotNow(again_at=admission.again_at or task.updated)
                 case Refusal.CIRCUIT_OPEN:
                     earliest = min(filter(None, (earliest, admission.again_at)), default=None)
-        return NotNow(again_at=earliest) if earliest is not None else NotHere(reason="; ".join(reasons))
+        return Away(again_at=earliest) if earliest is not None else NotHere(reason="; ".join(reasons))
 
     def _route(self, task: Task, choice: int) -> Route:
         asked = task.choices[choice]
