@@ -29,6 +29,7 @@ class Stack:
     Args:
         folder: Keeps the databases, the results and `logs/`.
         env: Settings for the API and the workers, over everything else.
+        worker_env: Settings of single workers by name, over `env`: what two cannot share, such as WORKER_PORT.
         base_env: What they inherit; by default this process's environment.
         workers: How many: worker-1, worker-2, ….
         host: Where the API listens.
@@ -45,6 +46,7 @@ class Stack:
         folder: Path,
         *,
         env: Mapping[str, str] | None = None,
+        worker_env: Mapping[str, Mapping[str, str]] | None = None,
         base_env: Mapping[str, str] | None = None,
         workers: int = 1,
         host: str = "127.0.0.1",
@@ -69,10 +71,11 @@ class Stack:
         self.redis_url = redis_url or self._add_valkey()
         self.simulator_url = self._add_simulator(simulator_args) if self._vendors else None
         self._own_env = self._own_environment(env or {})
-        self._add_own("api", "api", answers(f"{self.api_url}/ready"))
+        self._add_own("api", "api", self._own_env, answers(f"{self.api_url}/ready"))
         talks = self._own_env.get("LOG_LEVEL", "info").lower() in {"info", "debug"}
         for name in self.workers:
-            self._add_own(name, "worker", prints("worker_started") if talks else runs)
+            own_env = {**self._own_env, **(worker_env or {}).get(name, {})}
+            self._add_own(name, "worker", own_env, prints("worker_started") if talks else runs)
 
     @property
     def api_url(self) -> str:
@@ -177,11 +180,11 @@ class Stack:
         )
         return f"http://127.0.0.1:{port}"
 
-    def _add_own(self, name: str, command: str, ready: Ready) -> None:
+    def _add_own(self, name: str, command: str, env: Mapping[str, str], ready: Ready) -> None:
         self.processes[name] = ChildProcess(
             name,
             own_module("cli", command),
-            env=self._own_env,
+            env=env,
             log_file=self._logs / f"{name}.log",
             ready=ready,
             cwd=self._cwd,
