@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec import Struct
 
+from cli.embedded.servers import free_port
 from cli.embedded.stack import Stack
 from tests.faults.scene import QUICK, Scene, run
 
@@ -26,11 +27,20 @@ def stack_options() -> StackOptions:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, stack_options: StackOptions) -> Iterator[Stack]:
+def worker_ports(stack_options: StackOptions) -> dict[str, int]:
+    """Where each worker tells its health."""
+    return {f"worker-{number}": free_port() for number in range(1, stack_options.workers + 1)}
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, stack_options: StackOptions, worker_ports: dict[str, int]
+) -> Iterator[Stack]:
     """Everything running, with settings under which things heal within seconds."""
     whole = Stack(
         tmp_path_factory.mktemp("stack"),
         env={**QUICK, **stack_options.env},
+        worker_env={name: {"WORKER_PORT": str(port)} for name, port in worker_ports.items()},
         workers=stack_options.workers,
         simulator_args=stack_options.simulator_args,
     )
@@ -42,9 +52,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, stack_options: StackOptions)
 
 
 @pytest.fixture
-def scene(stack: Stack) -> Iterator[Scene]:
+def scene(stack: Stack, worker_ports: dict[str, int]) -> Iterator[Scene]:
     """The stack with everything running and nothing in it; what the test breaks is whole again afterwards."""
-    made = Scene(stack)
+    made = Scene(stack, worker_ports)
     made.begin()
     try:
         yield made

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -65,10 +65,13 @@ class Scene:
         client: An app's client of the API.
         simulator: The vendor's faults and counts.
         redis: The real one, for emptying and looking.
+        ready_urls: Where the API and each worker tell whether they can work, by name.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, worker_ports: Mapping[str, int]) -> None:
         self.stack = stack
+        self.ready_urls = {"api": f"{stack.api_url}/ready"}
+        self.ready_urls |= {name: f"http://127.0.0.1:{port}/ready" for name, port in worker_ports.items()}
         self.client = Client(stack.api_url)
         self.simulator = ControlClient(stack.simulator_url or "")
         self.redis = Redis.from_url(stack.redis_url)
@@ -112,12 +115,10 @@ class Scene:
         path = f"{self.stack.api_url}/api/v1/ai/{fields.pop('task_type')}/task"
         return httpx.post(path, json=fields, timeout=timeout_s, trust_env=False)
 
-    def status_of(self, url: str) -> int | None:
-        """The HTTP status of a GET, or None where nobody answers."""
-        try:
-            return httpx.get(url, timeout=10, trust_env=False).status_code
-        except httpx.TransportError:
-            return None
+    def readiness(self) -> dict[str, int | None]:
+        """The HTTP status of the API's and each worker's `/ready`, or None where nobody answers."""
+        with ThreadPoolExecutor(len(self.ready_urls)) as pool:
+            return dict(zip(self.ready_urls, pool.map(_status_of, self.ready_urls.values()), strict=True))
 
     # What is on record
 
@@ -219,6 +220,17 @@ class Scene:
             for name in names:
                 self.resume(name)
 
+    @contextmanager
+    def away(self, name: str, *, silent: bool) -> Iterator[None]:
+        """A server that is not there while the block runs: it refuses connections, or takes them and is silent."""
+        if silent:
+            with self.paused(name):
+                yield
+        else:
+            self.kill(name)
+            yield
+            self.start(name)
+
     def worker_of(self, task_id: str) -> str:
         """The name of the worker that holds the task's lease, such as "worker-1"."""
         lease = self.task(task_id).lease
@@ -258,6 +270,13 @@ class Scene:
     def _vendor(self) -> str:
         stats = self.stats()
         return f"received {stats.received}, accepted {stats.accepted}, refused {stats.refused}, open {stats.open}"
+
+
+def _status_of(url: str) -> int | None:
+    try:
+        return httpx.get(url, timeout=10, trust_env=False).status_code
+    except httpx.TransportError:
+        return None
 
 
 def _shown(title: str, look: Callable[[], str]) -> str:
