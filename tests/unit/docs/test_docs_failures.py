@@ -6,7 +6,7 @@ from typing import Final, get_args
 
 import pytest
 
-from core.failures import failure_of
+from core.failures import failure_of, failure_of_submit
 from core.retries import MAX_ATTEMPTS, MAX_DAMAGED_POLLS, MAX_GENERATIONS, poll_again_at, retry_at, takes_nothing
 from polyrelay import (
     GenerationFailed,
@@ -20,7 +20,6 @@ from polyrelay import (
     Unavailable,
 )
 from services.admission import verdict_of
-from services.advance import _failure_of_submit
 
 LIFE: Final = "docs/explanation/task-life.md"
 GATES: Final = "docs/explanation/gates.md"
@@ -79,7 +78,7 @@ def test_what_follows_a_submit_is_what_is_decided(name: str, after_a_submit: dic
     """Code on record, another attempt, another choice."""
     error = FAILURES[name]
     decided = [
-        f"`{_failure_of_submit(error).code}`",
+        f"`{failure_of_submit(error).code}`",
         "yes" if submitted_again(error) else "no",
         "yes" if takes_nothing(error) else "no",
     ]

@@ -16,6 +16,7 @@ from polyrelay import TaskType
 from repositories.gates_rules import WEIGHTS as TURNS
 from repositories.gates_rules import GateRules
 from services.admission import _GRACE
+from services.advance import AWAY_SPREAD_S
 from worker.metrics import WorkerMetrics
 
 PAGE: Final = "docs/reference/metrics.md"
@@ -83,5 +84,6 @@ def test_the_numbers_of_the_gates_are_those_of_the_code(page: Pages) -> None:
     assert f"does not ask within {(rules.line_check + rules.line_late).total_seconds() / 60:g} minutes" in text
     assert rules.kept == timedelta(days=1)
     assert "was not used for a day" in text
+    assert f"again within {AWAY_SPREAD_S:g} s after the circuit lets a probe through" in text
     assert timedelta(minutes=2) == _GRACE
     assert "two minutes after the task's deadline" in text
