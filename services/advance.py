@@ -117,7 +117,7 @@ class Advance:
         if task.state.final:
             await self._admissions.forget(task.id)  # it may still stand in a line
         elif task.state is State.SUBMITTING:
-            if life.lease_ran_out(task, now):
+            if self._leases.ran_out(task, now):
                 await self._abandoned(task)
         elif task.cancel_wanted and task.state is not State.STORING:
             await self._cancel(task)

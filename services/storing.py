@@ -52,7 +52,7 @@ class Storer:
 
     async def resume(self, task: Task) -> None:
         """Copy again what nobody copies any more."""
-        if not life.lease_ran_out(task, self._clock()):
+        if not self._leases.ran_out(task, self._clock()):
             return
         if task.lease is not None:  # counted, since a result may be what kills its workers
             await self._copy_failed(task, CopyFailed("the worker that copied it stopped"))

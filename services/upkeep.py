@@ -50,14 +50,20 @@ class Upkeep:
         self._patience = timedelta(seconds=patience_s)
 
     async def renew(self) -> None:
-        """Prolong the leases of what runs in this worker, and no other: work that broke off must be taken up again."""
-        owners = self._leases.owners
-        if not owners:
-            return
+        """
+        Prolong the leases of what runs in this worker, and no other: work that broke off must be taken up again.
+
+        Also where nothing runs: the call shows whether other workers could renew theirs.
+        """
+        began = self._clock()
         try:
-            await self._tasks.renew(owners=owners, until=self._clock() + self._lease)
+            await self._tasks.renew(owners=self._leases.owners, until=began + self._lease)
         except StoreUnavailable as error:
             log.warning("leases_not_renewed", reason=str(error))
+            self._leases.distrust(until=self._clock() + self._lease)
+        else:
+            if self._clock() - began > self._lease / 6:
+                self._leases.distrust(until=self._clock() + self._lease)
 
     async def reconcile(self) -> int:
         """

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -122,6 +123,7 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
     turns = Turns(tasks, queue, utc_now)
     admissions = Admissions(gates, turns, _limits(settings))
     leases = Leases(owner)
+    leases.distrust(until=utc_now() + timedelta(seconds=settings.lease_s / 2))  # the database may just have come back
     metrics = WorkerMetrics()
     recorder = Recorder(tasks, queue, on_change=metrics.changed)
     store = connect_results(settings.results_url)
