@@ -58,11 +58,19 @@ class Recorder:
         Raises:
             Stale: Somebody else wrote first. What was to be recorded is in the log.
         """
+        tries = 0
+
+        async def save() -> None:
+            nonlocal tries
+            tries += 1
+            await self._tasks.save(task)
+
         try:
-            await persistently(lambda: self._tasks.save(task))
+            await persistently(save)
         except Stale:
-            # A write whose answer was lost is refused when it is repeated.
-            if not await persistently(lambda: self._on_record(task)):
+            # A write whose answer was lost is refused when it is repeated. One that is refused at once is another's,
+            # though it may look the same: two who ask the vendor at once learn the same in the same millisecond.
+            if tries == 1 or not await persistently(lambda: self._on_record(task)):
                 log.warning("step_lost_to_another", state=task.state, operation=_operation(task))
                 raise
         except asyncio.CancelledError:

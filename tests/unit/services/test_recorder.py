@@ -60,6 +60,22 @@ async def test_a_lost_race_is_logged_with_the_operation() -> None:
     assert stage.queue.wakes == []
 
 
+async def test_the_same_end_is_not_told_twice() -> None:
+    """Of two who learned the same in the same millisecond one recorded it; to the other it is somebody else's."""
+    stage = Stage(ScriptedService(submit=[TEXT]))
+    task = await begun(stage)
+    await stage.tasks.save(task)
+    told: list[Task] = []
+    ended = life.finished(task, (), None, now=stage.now)
+    recorder = Recorder(stage.tasks, stage.queue, on_change=told.append)
+
+    await recorder.record(ended)
+    with pytest.raises(Stale):
+        await recorder.record(ended)
+
+    assert told == [ended]
+
+
 async def test_a_record_that_is_cut_off_is_logged_with_the_operation() -> None:
     """A worker that must stop while the database is away says in its log what it could not record."""
     stage = Stage(ScriptedService(submit=[TEXT]))
