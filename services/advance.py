@@ -14,6 +14,7 @@ What may die where:
 - while waiting or storing: somebody else polls or copies again, which costs nothing.
 """
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -36,12 +37,13 @@ from polyrelay import (
     ProviderError,
     Unavailable,
 )
-from services.admission import Admissions, Door
+from services.admission import Admissions, Door, Places
 from services.asking import InputNotTaken, asked, cancel_asked, job_of
 from services.choices import input_for
 from services.choosing import Away, Chooser, Chosen, InLine, NotHere, NotNow
 from services.leases import Leases
 from services.recorder import Recorder
+from services.stopping import LONGEST_ASK_S, vendor_stopped
 from services.storing import Storer
 
 EARLY: Final = timedelta(seconds=0.5)
@@ -49,6 +51,9 @@ EARLY: Final = timedelta(seconds=0.5)
 
 LAST_ANSWER_S: Final = 30.0
 """A provider that still works on its answer at the deadline is given up on that much later."""
+
+STOPPED: Final = "cancelled; the vendor confirmed that it stopped"
+NOT_STOPPED: Final = "cancelled; the vendor did not stop, or cannot be asked to: it may still finish and bill"
 
 AWAY_SPREAD_S: Final = 10.0
 """Tasks that wait for a vendor to come back ask again spread over that time, not all at once."""
@@ -65,6 +70,7 @@ class Advance:
         recorder: Puts on record what happened.
         registry: Where models are served.
         admissions: Lets tasks through to their vendors.
+        places: What a task holds or waits for.
         storer: Takes what a provider made.
         clock: Now.
         dice: For jitter.
@@ -79,6 +85,7 @@ class Advance:
         recorder: Recorder,
         registry: Registry,
         admissions: Admissions,
+        places: Places,
         storer: Storer,
         clock: Clock,
         dice: Dice,
@@ -89,6 +96,7 @@ class Advance:
         self._recorder = recorder
         self._registry = registry
         self._admissions = admissions
+        self._places = places
         self._chooser = Chooser(tasks, registry, admissions)
         self._storer = storer
         self._clock = clock
@@ -108,14 +116,14 @@ class Advance:
                 await self._step(await self._tasks.get(task_id))
             except TaskNotFound:
                 log.info("task_gone")
-                await self._admissions.forget(task_id)
+                await self._places.leave(task_id)
             except Stale:
                 log.info("task_moved_by_another")
 
     async def _step(self, task: Task) -> None:
         now = self._clock()
         if task.state.final:
-            await self._admissions.forget(task.id)  # it may still stand in a line
+            await self._places.leave(task.id)  # it may still stand in a line
         elif task.state is State.SUBMITTING:
             if self._leases.ran_out(task, now):
                 await self._abandoned(task)
@@ -169,7 +177,19 @@ class Advance:
                 await self._submit_failed(begun, error, chosen.door, idempotent=chosen.route.model.idempotent_submit)
             else:
                 await chosen.door.tell()
-                await self._settle(begun, outcome, chosen.door)
+                try:
+                    await self._settle(begun, outcome, chosen.door)
+                except Stale:
+                    await self._stop_unwanted(begun, outcome, chosen)
+                    raise
+
+    async def _stop_unwanted(self, task: Task, outcome: Outcome, chosen: Chosen) -> None:
+        """The task was removed while the vendor took it: have the vendor stop what nobody wants any more."""
+        service = chosen.route.service
+        if isinstance(outcome, Pending) and isinstance(service, Cancels) and await self._recorder.gone(task.id):
+            with suppress(ProviderError):
+                await cancel_asked(service, chosen.job, outcome.operation, within_s=LONGEST_ASK_S)
+            await chosen.door.leave()
 
     async def _submit_failed(self, task: Task, error: ProviderError, door: Door | None, *, idempotent: bool) -> None:
         now, choice = self._clock(), task.choice
@@ -262,24 +282,13 @@ class Advance:
         """The caller wants it to end; the vendor is asked to stop where that can be done."""
         message = "cancelled; nothing was open at the vendor"
         if task.state is State.WAITING:
-            route = self._asked_route(task)
-            if route is None and self._clock() < task.deadline:
+            if self._asked_route(task) is None and self._clock() < task.deadline:
                 return  # a worker that serves it asks the vendor
-            message = await self._stop_vendor(task, route)
+            stopped = await vendor_stopped(task, self._tasks, self._registry)
+            message = STOPPED if stopped else NOT_STOPPED
         failure = Failure(code="cancelled", message=message)
         await self._recorder.record(life.cancelled(task, failure, now=self._clock()))
-        await self._admissions.forget(task.id)
-
-    async def _stop_vendor(self, task: Task, route: Route | None) -> str:
-        if route is None or not isinstance(route.service, Cancels):
-            return "cancelled; this vendor cannot be asked to stop: it may still finish and bill"
-        try:
-            task_input = input_for(await self._tasks.get_input(task.id), task.choices[task.choice])
-            job = job_of(task, route.model, task_input, attempt=task.attempt.number)
-            await cancel_asked(route.service, job, task.attempt.operation or "", within_s=LAST_ANSWER_S)
-        except (InputNotTaken, ProviderError) as error:
-            return f"cancelled; the vendor did not stop and may still finish and bill: {error}"
-        return "cancelled; the vendor confirmed that it stopped"
+        await self._places.leave(task.id)
 
     async def _out_of_time(self, task: Task, door: Door | None = None) -> None:
         """The deadline passed; an operation was polled one last time."""
@@ -290,7 +299,7 @@ class Advance:
         if door is not None:
             await door.leave()
         else:
-            await self._admissions.forget(task.id)
+            await self._places.leave(task.id)
 
     def _retry_at(
         self, task: Task, error: ProviderError, *, idempotent: bool, in_submit: bool, now: datetime

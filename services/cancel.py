@@ -11,7 +11,7 @@ from core.errors import NotPossible, QueueUnavailable
 from core.gates import Gates
 from core.ports import Clock, TaskRepository, WakeQueue
 from core.tasks import Failure, State, Task
-from services.admission import Turns
+from services.admission import Places, Turns
 from services.races import until_first
 
 AT_THE_VENDOR: Final = frozenset({State.SUBMITTING, State.WAITING})
@@ -35,21 +35,6 @@ class Cancelled(Struct, frozen=True, kw_only=True):
 
     task: Task
     outcome: CancelOutcome
-
-
-class Places:
-    """Holds of gates and places in lines, of tasks that end outside of a worker."""
-
-    def __init__(self, gates: Gates, turns: Turns) -> None:
-        self._gates = gates
-        self._turns = turns
-
-    async def leave(self, task_id: str) -> None:
-        """Give up all that the task has, and wake who is next. Made up for by upkeep where Redis is away."""
-        try:
-            await self._turns.wake(await self._gates.forget(task_id))
-        except QueueUnavailable as error:
-            log.warning("gates_not_left", task_id=task_id, reason=str(error))
 
 
 class Cancel:

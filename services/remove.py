@@ -6,8 +6,7 @@ from core.gates import Gates
 from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
 from core.registry import Registry
 from core.tasks import Failure, State, Task
-from services.admission import Turns
-from services.cancel import Places
+from services.admission import Places, Turns
 from services.races import until_first
 from services.stopping import vendor_stopped
 

@@ -43,7 +43,7 @@ class Storer:
         results = await persistently(lambda: self._results.take(task, done))
         now = self._clock()
         if not self._results.to_copy(results):
-            await self._recorder.record(life.finished(task, results, done.usage, now=now))
+            await self._complete(task, life.finished(task, results, done.usage, now=now))
             return
         with self._leases.held() as owner:
             task = life.storing_begun(task, results, done.usage, owner=owner, lease_s=self._lease_s, now=now)
@@ -73,13 +73,13 @@ class Storer:
         except (CopyFailed, StoreUnavailable) as error:
             await self._copy_failed(task, error)
         else:
-            await self._stored(task, life.stored(task, results, now=self._clock()))
+            await self._complete(task, life.stored(task, results, now=self._clock()))
 
-    async def _stored(self, task: Task, completed: Task) -> None:
+    async def _complete(self, task: Task, completed: Task) -> None:
         try:
             await self._recorder.record(completed)
         except Stale:
-            if await self._recorder.gone(task.id):  # removed while it was copied: its files go as well
+            if await self._recorder.gone(task.id):  # removed meanwhile: its files go as well
                 await self._results.drop(task)
             raise
 

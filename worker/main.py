@@ -28,7 +28,7 @@ from repositories.mongo import MongoTaskRepository, connect_mongo
 from repositories.queue import QUEUE_NAMES, connect_queue
 from repositories.queue_claims import RedisClaims, wake_queue
 from repositories.results import connect_results
-from services.admission import Admissions, Limits, Turns
+from services.admission import Admissions, Limits, Places, Turns
 from services.advance import Advance
 from services.healing import Healing
 from services.leases import Leases
@@ -140,6 +140,7 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
         recorder=recorder,
         registry=registry,
         admissions=admissions,
+        places=Places(gates, turns),
         storer=storer,
         clock=utc_now,
         dice=random.random,

@@ -13,7 +13,7 @@ from core.tasks import Task, new_task_id
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
 from repositories.memory_gates import MemoryGates
-from services.admission import Admissions, Limits, Turns
+from services.admission import Admissions, Limits, Places, Turns
 from services.advance import Advance
 from services.healing import Healing
 from services.leases import Leases
@@ -150,6 +150,7 @@ class Stage:
             recorder=recorder,
             registry=self.registry,
             admissions=self.admissions,
+            places=Places(self.gates, self.turns),
             storer=storer,
             clock=self.clock,
             dice=lambda: 0.5,

@@ -4,7 +4,9 @@ from typing import Any
 
 from core.tasks import Choice, State, Task
 from polyrelay import (
+    Done,
     GenerationFailed,
+    ImageOutput,
     Job,
     Model,
     Outcome,
@@ -292,3 +294,35 @@ async def test_healing_wakes_a_line_whose_wake_was_lost() -> None:
 
     await stage.healing().heal()
     assert waits in [wake.task_id for wake in stage.queue.wakes]
+
+
+async def test_a_task_removed_during_its_submit_is_stopped_at_the_vendor() -> None:
+    """What the vendor accepted for a task that is gone meanwhile is not left to run up a bill."""
+    stage: Stage
+
+    async def remove() -> Outcome:
+        await stage.tasks.delete(await stage.task(task_id))
+        return pending("op-8")
+
+    service = Stoppable(submit=[remove])
+    stage = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    task_id = await stage.new_task()
+    await stage.advance(task_id)
+
+    assert service.cancels == ["op-8"]
+    assert await stage.gates.holders() == []
+
+
+async def test_files_of_a_task_that_is_gone_are_dropped() -> None:
+    """Bytes that a provider hands back for a task removed meanwhile leave no file behind."""
+    stage: Stage
+
+    async def remove() -> Outcome:
+        await stage.tasks.delete(await stage.task(task_id))
+        return Done(outputs=(ImageOutput(data=b"picture", media_type="image/png"),))
+
+    stage = stage_with(ScriptedService(submit=[remove]))
+    task_id = await stage.new_task()
+    await stage.advance(task_id)
+
+    assert stage.store.files == {}

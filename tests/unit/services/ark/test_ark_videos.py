@@ -117,14 +117,17 @@ def test_a_wrong_input_says_what_is_allowed(family: str, params: dict[str, Any],
         job(family, **params)
 
 
-@pytest.mark.parametrize("status", ["queued", "running", "paused_by_operator", ""])
-async def test_an_unfinished_task_is_polled_again(status: str) -> None:
-    """Queued, running and every word that no document names mean: not yet."""
+@pytest.mark.parametrize(
+    ("status", "unknown"),
+    [("queued", None), ("running", None), ("paused_by_operator", "paused_by_operator"), ("", "")],
+)
+async def test_an_unfinished_task_is_polled_again(status: str, unknown: str | None) -> None:
+    """Queued, running and every word that no document names mean: not yet; such a word is told."""
     sent: list[httpx.Request] = []
 
     outcome = await service(sent, (200, {"id": "cgt-1", "status": status, "error": None})).poll(job(), "cgt-1")
 
-    assert outcome == Pending(operation="cgt-1", poll_after_s=0.5)
+    assert outcome == Pending(operation="cgt-1", poll_after_s=0.5, unknown_status=unknown)
     assert (sent[0].method, sent[0].url.path) == ("GET", "/api/v3/contents/generations/tasks/cgt-1")
 
 

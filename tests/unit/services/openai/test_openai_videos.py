@@ -104,14 +104,17 @@ def test_a_wrong_input_says_what_is_allowed(params: dict[str, Any], said: str) -
         job(**params)
 
 
-@pytest.mark.parametrize(("status", "progress"), [("queued", None), ("in_progress", 0.33), ("paused", None)])
-async def test_an_unfinished_video_is_polled_again(status: str, progress: float | None) -> None:
-    """Queued, in progress and unknown words mean: not yet."""
+@pytest.mark.parametrize(
+    ("status", "progress", "unknown"),
+    [("queued", None, None), ("in_progress", 0.33, None), ("paused", None, "paused")],
+)
+async def test_an_unfinished_video_is_polled_again(status: str, progress: float | None, unknown: str | None) -> None:
+    """Queued, in progress and unknown words mean: not yet; an unknown word is told."""
     percent = {} if progress is None else {"progress": 33}
 
     outcome = await service([], video(status, **percent)).poll(job(), "video_1")
 
-    assert outcome == Pending(operation="video_1", poll_after_s=0.5, progress=progress)
+    assert outcome == Pending(operation="video_1", poll_after_s=0.5, progress=progress, unknown_status=unknown)
 
 
 async def test_a_finished_video_is_fetched() -> None:
