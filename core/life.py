@@ -55,13 +55,25 @@ def accepted(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) 
 def polled(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) -> Task:
     """The vendor still works on it. A vendor may change its handle; progress never goes back."""
     known = [progress for progress in (task.progress, pending.progress) if progress is not None]
+    strange = _strange(pending)
+    count = task.attempt.unknown_statuses + (strange is not None)
     return task.to(
         State.WAITING,
         now=now,
-        attempts=task.with_attempt(operation=pending.operation, poll_failures=0, failure=None),
+        attempts=task.with_attempt(
+            operation=pending.operation, poll_failures=0, unknown_statuses=count, failure=strange
+        ),
         progress=max(known, default=None),
         wake_at=poll_at,
     )
+
+
+def _strange(pending: Pending) -> Failure | None:
+    """What a person should read about a status that nobody knows, should the task end without a better reason."""
+    if pending.unknown_status is None:
+        return None
+    word = str(pending.unknown_status)[:100]
+    return Failure(code="protocol_error", message=f"the vendor's status was {word!r}, which is not known")
 
 
 def poll_missed(task: Task, failure: Failure, *, poll_at: datetime, now: datetime) -> Task:

@@ -114,6 +114,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
         ended: When its outcome was known, or known to be unknown.
         operation: The vendor's handle.
         poll_failures: Polls without an answer since the last good one.
+        unknown_statuses: Polls whose answer was a status that the vendor's pages do not name.
         copy_failures: Tries to copy its results that failed.
         failure: Why it failed.
     """
@@ -126,6 +127,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: datetime | None = None
     operation: str | None = None
     poll_failures: int = 0
+    unknown_statuses: int = 0
     copy_failures: int = 0
     failure: Failure | None = None
 

@@ -140,11 +140,13 @@ class Pending(Struct, frozen=True, kw_only=True, tag="pending"):
         operation: Opaque to the server; stored with the attempt and handed back to `poll`. At most 4 KiB.
         poll_after_s: Wait before the next `poll`, in seconds.
         progress: 0.0 to 1.0, or None where the provider does not say.
+        unknown_status: The vendor's word for how it stands, where that is none that its pages name; kept for people.
     """
 
     operation: str
     poll_after_s: float = 2.0
     progress: float | None = None
+    unknown_status: str | None = None
 
 
 class Done(Struct, frozen=True, kw_only=True, tag="done"):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
+import structlog
 from msgspec import Struct
 
 from core.catalogue import Entry
@@ -43,6 +44,8 @@ PATH: Final = "/contents/generations/tasks"
 URL_LIFETIME_S: Final = 24 * 3600.0
 POLL_S: Final = 5.0
 TIMEOUT_S: Final = 3600.0
+
+log = structlog.get_logger("services.ark")
 
 
 class ArkVideos:
@@ -127,8 +130,11 @@ def read_task(answer: Answer, *, poll_s: float) -> Outcome:
             raise _failed(task, request_id)
         case "cancelled" | "expired":
             raise GenerationFailed(f"the task is {task.status} at Ark", code=task.status, request_id=request_id)
-        case _:
+        case "queued" | "running":
             return Pending(operation=task.id, poll_after_s=poll_s)
+        case unknown:
+            log.warning("vendor_status_unknown", operation=task.id, status=unknown[:100])
+            return Pending(operation=task.id, poll_after_s=poll_s, unknown_status=unknown[:100])
 
 
 class _Created(Struct, frozen=True):

@@ -85,9 +85,10 @@ def read_progress(answer: Answer, family: Family, *, operation: str, poll_scale:
             http_status=answer.status,
             request_id=text_or_none(answered.request_id),
         )
-    if not (isinstance(status, str) and status in _OPEN):
-        log.warning("vendor_status_unknown", operation=operation, status=str(status)[:100])
-    return Pending(operation=operation, poll_after_s=family.poll_after_s * poll_scale)
+    unknown = None if isinstance(status, str) and status in _OPEN else str(status)[:100]
+    if unknown is not None:
+        log.warning("vendor_status_unknown", operation=operation, status=unknown)
+    return Pending(operation=operation, poll_after_s=family.poll_after_s * poll_scale, unknown_status=unknown)
 
 
 def _read(answer: Answer) -> _Answered:

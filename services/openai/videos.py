@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
+import structlog
 from msgspec import Meta, Struct
 
 from core.catalogue import Entry
@@ -35,7 +36,10 @@ from services.pictures import ImageReference, embedded
 PATH: Final = "/videos"
 POLL_S: Final = 5.0
 TIMEOUT_S: Final = 1800.0
+_OPEN: Final = frozenset({"queued", "in_progress", "completed"})
 _INTERNAL: Final = frozenset({"internal_error", "server_error", "processing_error"})
+
+log = structlog.get_logger("services.openai")
 
 
 class SoraParams(Params, frozen=True, kw_only=True):
@@ -130,7 +134,10 @@ def read_video(answer: Answer, *, poll_s: float) -> Pending:
         raise ProtocolError("the answer holds no video id", http_status=answer.status)
     if video.status == "failed":
         raise _failed(video, answer.headers.get("x-request-id"))
-    return Pending(operation=video.id, poll_after_s=poll_s, progress=_progress(video.progress))
+    unknown = None if video.status in _OPEN else video.status[:100]
+    if unknown is not None:
+        log.warning("vendor_status_unknown", operation=video.id, status=unknown)
+    return Pending(operation=video.id, poll_after_s=poll_s, progress=_progress(video.progress), unknown_status=unknown)
 
 
 def read_content(answer: Answer, content: Answer) -> Done:

@@ -69,6 +69,18 @@ def test_a_missed_poll_is_counted_and_a_good_one_forgets_it() -> None:
     assert (good.attempt.poll_failures, good.attempt.failure) == (0, None)
 
 
+def test_an_unknown_status_is_kept_and_counted() -> None:
+    """The vendor's word is for people until it says one that is known; the count stays."""
+    strange = Pending(operation="op", unknown_status="paused")
+    twice = life.polled(life.polled(waiting(), strange, poll_at=LATER, now=NOW), strange, poll_at=LATER, now=NOW)
+    assert twice.attempt.unknown_statuses == 2
+    assert twice.attempt.failure is not None
+    assert "'paused'" in twice.attempt.failure.message
+
+    good = life.polled(twice, Pending(operation="op"), poll_at=LATER, now=NOW)
+    assert (good.attempt.unknown_statuses, good.attempt.failure) == (2, None)
+
+
 @pytest.mark.parametrize(("said", "kept"), [(None, 0.4), (0.1, 0.4), (0.7, 0.7)])
 def test_progress_only_grows(said: float | None, kept: float) -> None:
     """A poll never lowers the progress."""
