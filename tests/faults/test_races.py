@@ -73,7 +73,7 @@ def test_two_workers_and_the_reconciler_at_the_end_of_a_task_write_it_once(
     then it answers everybody at the same moment.
     """
     scene.simulator.change_latency(LatencyChange(image_s=0.5, video_s=0.5))
-    prompts = [f"raced {number}" for number in range(4)]
+    prompts = [f"raced {number}" for number in range(8)]
     task_ids = scene.create_all(prompts, kind=kind)
     for task_id in task_ids:
         scene.wait_for_state(task_id, State.WAITING)
@@ -91,6 +91,8 @@ def test_two_workers_and_the_reconciler_at_the_end_of_a_task_write_it_once(
         assert calls(scene, query, prompt) >= 2, "nobody raced"
         assert scene.submits(prompt).accepted == len(task.attempts) == 1
         assert len(task.results) == 1
+    told = [line["task_id"] for line in logged(scene, "task_completed") if line["task_id"] in task_ids]
+    assert sorted(told) == sorted(task_ids), "an end was told twice"
     ends = [*logged(scene, "task_moved_by_another"), *logged(scene, "task_completed")]
     assert len({line["worker"] for line in ends if line["task_id"] in task_ids}) == 2, "one worker did it all"
 

@@ -1,0 +1,140 @@
+"""Scenario 16: the version before and this one work on the same tasks at the same time."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.embedded.processes import ChildProcess
+from cli.embedded.readiness import prints
+from core.tasks import State
+from simulator.faults import Backwards
+from tests.faults.conftest import StackOptions
+from tests.faults.scene import IMAGE, TEXT, VIDEO, Scene, run
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("polyrelay", "core", "services", "providers", "repositories", "worker", "api", "cli")
+POLLED_IMAGE = {"task_type": "image", "provider": "volcengine", "model": "jimeng_t2i_v31"}
+KINDS = (IMAGE, TEXT, VIDEO, POLLED_IMAGE)
+
+
+def _git(*args: str) -> bytes:
+    return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, check=True).stdout
+
+
+def _commit_before() -> str | None:
+    """The commit before the newest one that changed the product, or None where the checkout has no such history."""
+    try:
+        newest, *_ = _git("rev-list", "-1", "HEAD", "--", *PACKAGES).decode().split()
+        return _git("rev-parse", "--verify", "--short", f"{newest}^").decode().strip()
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return None
+
+
+OLD = _commit_before()
+
+
+@pytest.fixture(scope="module")
+def stack_options() -> StackOptions:
+    """One worker of this version; the old one is started beside it."""
+    return StackOptions(workers=1)
+
+
+@pytest.fixture(params=[OLD], ids=[f"{OLD}-and-this" if OLD else "no-history-so-this-version-twice"])
+def old_code(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder with the old version's packages; this version's, where there is no history."""
+    if request.param is None:
+        return ROOT
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", request.param, *PACKAGES))) as archive:
+        archive.extractall(tmp_path / "old", filter="data")
+    return tmp_path / "old"
+
+
+@pytest.fixture
+def old_worker(scene: Scene, old_code: Path, tmp_path: Path) -> Iterator[ChildProcess]:
+    """A running worker of the old version."""
+    environment = {**_environment_of(scene), "PYTHONPATH": str(old_code)}
+    _runs_the_code_of(old_code, environment)
+    worker = ChildProcess(
+        "old-worker",
+        [sys.executable, "-P", "-m", "cli", "worker"],
+        env=environment,
+        log_file=tmp_path / "old-worker.log",
+        ready=prints("worker_started"),
+        cwd=tmp_path,
+    )
+    run(worker.start())
+    try:
+        yield worker
+    finally:
+        run(worker.stop(grace_s=10.0))
+
+
+def _environment_of(scene: Scene) -> dict[str, str]:
+    """What the stack's own worker runs with."""
+    pid = scene.stack["worker-1"].pid
+    pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(os.fsdecode(pair).partition("=")[::2] for pair in pairs if pair)
+
+
+def _runs_the_code_of(folder: Path, environment: dict[str, str]) -> None:
+    """A test that compared a version with itself unawares would show nothing."""
+    asked = "import services.advance; print(services.advance.__file__)"
+    said = subprocess.run([sys.executable, "-P", "-c", asked], env=environment, capture_output=True, text=True)
+    assert Path(said.stdout.strip()).is_relative_to(folder), said
+
+
+def test_an_old_worker_and_a_new_one_do_each_others_tasks_once(scene: Scene, old_worker: ChildProcess) -> None:
+    """Both take part, every task completes, and none is submitted twice."""
+    prompts = [f"{kind['model']} {number}" for kind in KINDS for number in range(8)]
+    task_ids = [
+        task_id
+        for kind in KINDS
+        for task_id in scene.create_all([prompt for prompt in prompts if prompt.startswith(kind["model"])], kind=kind)
+    ]
+    tasks = scene.wait_for_end(task_ids)
+
+    assert {task.state for task in tasks} == {State.COMPLETED}
+    assert {scene.submits(prompt).accepted for prompt in prompts} == {1}
+    assert {len(task.attempts) for task in tasks} == {1}
+    for worker in (old_worker, scene.process("worker-1")):
+        assert "task_completed" in worker.output(), f"{worker.name} did nothing\n{worker.last_lines()}"
+
+
+@pytest.mark.parametrize("leaving", ["old", "new"])
+def test_what_one_version_leaves_the_other_finishes(scene: Scene, old_worker: ChildProcess, leaving: str) -> None:
+    """
+    A rolling update, and its way back: one version is stopped while its tasks wait, the other completes them.
+
+    No attempt is burnt, and nothing is submitted twice.
+    """
+    workers = {"old": old_worker, "new": scene.process("worker-1")}
+    staying = workers["new" if leaving == "old" else "old"]
+    run(staying.stop())
+    scene.simulator.add_fault("openai.video.query", Backwards(), times=None)
+    prompts = [f"handed over {number}" for number in range(12)]
+    task_ids = scene.create_all(prompts, kind=VIDEO)
+    scene.wait_until(
+        lambda: scene.documents.count_documents({"state": "waiting"}) == len(task_ids),
+        description="the leaving one has submitted all",
+    )
+    run(staying.start())
+    run(workers[leaving].stop())
+    scene.simulator.clear_faults()
+    tasks = scene.wait_for_end(task_ids)
+
+    assert workers[leaving].exit_code == 0
+    assert {task.state for task in tasks} == {State.COMPLETED}
+    assert {len(task.attempts) for task in tasks} == {1}
+    assert {scene.submits(prompt).accepted for prompt in prompts} == {1}
+    finished = {task.id for task in tasks if f'"task_id": "{task.id}"' in _lines_of(staying, "task_completed")}
+    assert finished == set(task_ids)
+
+
+def _lines_of(process: ChildProcess, event: str) -> str:
+    return "\n".join(line for line in process.output().splitlines() if f'"{event}"' in line)
