@@ -1,7 +1,9 @@
 """The agent of chaos: deals the blows of a plan to a running stack, and sees to it that what fell comes back."""
 
 import asyncio
+import os
 import shutil
+import signal
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +24,7 @@ from tests.chaos.plan import Act, Blow
 
 _PAUSE_S: Final = 0.2
 _AWAY_AT_ONCE: Final = 2
+_FREEZES: Final = frozenset({Act.FREEZE_WORKER, Act.FREEZE_VALKEY, Act.FREEZE_MONGO})
 _LAST_LINES: Final = 12
 
 
@@ -111,6 +114,13 @@ class Havoc:
             await self._ends()[blow.act](blow.target)
             self._note(f"{blow.act.value} ({blow.target}), away for {blow.lasts_s:.1f} s")
             await asyncio.sleep(blow.lasts_s)
+            await self._bring_back(blow)
+
+    async def _bring_back(self, blow: Blow) -> None:
+        if blow.act in _FREEZES:
+            self._signal(blow.target, signal.SIGCONT)
+            self._runs_again(blow.target)
+        else:
             await self._start(blow.target)
 
     def _ends(self) -> Mapping[Act, Callable[[str], Awaitable[None]]]:
@@ -121,6 +131,7 @@ class Havoc:
             Act.KILL_MONGO: self._kill,
             Act.STOP_MONGO: self._stop,
             Act.EMPTY_VALKEY: self._empty,
+            **dict.fromkeys(_FREEZES, self._freeze),
         }
 
     async def _kill(self, name: str) -> None:
@@ -128,6 +139,14 @@ class Havoc:
 
     async def _stop(self, name: str) -> None:
         await self._stack[name].stop()
+
+    async def _freeze(self, name: str) -> None:
+        self._signal(name, signal.SIGSTOP)
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        pid = self._stack[name].pid
+        if pid is not None:
+            os.killpg(pid, number)
 
     async def _empty(self, name: str) -> None:
         server = self._stack[name]
@@ -145,9 +164,12 @@ class Havoc:
                 self._note(f"{name} did not start: {str(error).splitlines()[0]}")
                 await asyncio.sleep(_PAUSE_S)
             else:
-                self.away.append(Away(name=name, since=self._down.pop(name), until=utc_now()))
-                self._note(f"{name} runs again")
+                self._runs_again(name)
                 return
+
+    def _runs_again(self, name: str) -> None:
+        self.away.append(Away(name=name, since=self._down.pop(name), until=utc_now()))
+        self._note(f"{name} runs again")
 
     def _note(self, what: str) -> None:
         self.log.append(Happening(at=utc_now(), what=what))

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from itertools import cycle
 from typing import Any, Final
 
 from msgspec import Struct
@@ -37,7 +38,14 @@ class Act(StrEnum):
     FLUSH = "flush valkey"
     STOP_MONGO = "stop mongo"
     KILL_MONGO = "kill mongo"
+    FREEZE_WORKER = "freeze worker"
+    FREEZE_VALKEY = "freeze valkey"
+    FREEZE_MONGO = "freeze mongo"
     VENDOR = "vendor fault"
+
+
+OUTLASTS_A_LEASE_S: Final = 3.0
+"""A frozen worker wakes up when others have taken its tasks over, and must not write."""
 
 
 class Blow(Struct, frozen=True, kw_only=True):
@@ -181,14 +189,16 @@ def _process_blows(
     dice: random.Random, seconds: float, workers: Sequence[str], calm_s: float, longest_s: float
 ) -> Iterator[Blow]:
     acts: list[Act] = []
+    turns = cycle(dice.sample(workers, len(workers)))
     at_s = dice.uniform(0.2, 0.6) * calm_s
     while at_s < seconds:
         if not acts:
-            acts = [*_TARGETS, Act.KILL_WORKER, Act.KILL_WORKER]
+            acts = [*_TARGETS, Act.KILL_WORKER, Act.KILL_WORKER, Act.FREEZE_WORKER]
             dice.shuffle(acts)
         act = acts.pop()
-        target = dice.choice(workers) if act is Act.KILL_WORKER else _TARGETS[act]
-        yield Blow(at_s=at_s, act=act, target=target, lasts_s=dice.uniform(0.1, longest_s))
+        target = _TARGETS.get(act) or next(turns)
+        more_s = OUTLASTS_A_LEASE_S if act is Act.FREEZE_WORKER else 0.0
+        yield Blow(at_s=at_s, act=act, target=target, lasts_s=dice.uniform(0.1, longest_s) + more_s)
         at_s += calm_s * dice.uniform(0.6, 1.4)
 
 
@@ -199,6 +209,8 @@ _TARGETS: Final = {
     Act.FLUSH: "valkey",
     Act.STOP_MONGO: "mongo",
     Act.KILL_MONGO: "mongo",
+    Act.FREEZE_VALKEY: "valkey",
+    Act.FREEZE_MONGO: "mongo",
 }
 
 

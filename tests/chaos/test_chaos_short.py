@@ -10,7 +10,9 @@ from tests.chaos.report import explained
 from tests.chaos.run import Options, run
 
 SEED: Final = int(os.environ.get("CHAOS_SEED", "7"))
-SHORT: Final = Options(seconds=9.0, seed=SEED, rate=5.0, deadline_s=(6.0, 12.0), calm_s=1.0, longest_s=0.6, drain_s=1.0)
+SHORT: Final = Options(
+    seconds=10.0, seed=SEED, rate=5.0, deadline_s=(6.0, 12.0), calm_s=0.9, longest_s=0.6, drain_s=1.0
+)
 
 
 @pytest.mark.timeout(300)
