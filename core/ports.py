@@ -178,6 +178,17 @@ class WakeQueue(Protocol):
             QueueUnavailable: Redis cannot be reached; some may be queued.
         """
 
+    async def repair(self, wakes: Sequence[Wake]) -> None:
+        """
+        As `wake_many`, for wakes that were lost: where one for that moment is being worked on, nothing is added.
+
+        A step that takes long is thus not begun again beside itself. What a dead worker took is handed out again by
+        the queue, when its hold on the wake runs out.
+
+        Raises:
+            QueueUnavailable: Redis cannot be reached; some may be queued.
+        """
+
     async def ping(self) -> None:
         """Answer if Redis does. Raises `QueueUnavailable`."""
 

@@ -167,6 +167,10 @@ class MemoryWakeQueue:
             if wake not in self.wakes:
                 self.wakes.append(wake)
 
+    async def repair(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.repair`; what was handed out counts as done."""
+        await self.wake_many(wakes)
+
     async def ping(self) -> None:
         """As `WakeQueue.ping`."""
         self._check()

@@ -107,6 +107,13 @@ class ArqWakeQueue:
         for wake in wakes:
             await self.wake(wake.task_id, at=wake.at, priority=wake.priority)
 
+    async def repair(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.repair`."""
+        for wake in wakes:
+            with queue_errors(self._redis):
+                if not await self._redis.exists(in_progress_key_prefix + _job_id(wake)):
+                    await self.wake(wake.task_id, at=wake.at, priority=wake.priority)
+
     async def ping(self) -> None:
         """As `WakeQueue.ping`."""
         with queue_errors(self._redis):
@@ -117,7 +124,7 @@ class ArqWakeQueue:
         await self._redis.aclose()
 
     async def _enqueue(self, wake: Wake, *, later: int) -> bool:
-        job_id = f"{wake.task_id}:{milliseconds(wake.at) + later}"
+        job_id = _job_id(wake, later=later)
         queue_name = QUEUE_NAMES[wake.priority]
         job = await self._redis.enqueue_job(
             WAKE_FUNCTION,
@@ -136,6 +143,10 @@ class ArqWakeQueue:
             pipe.exists(in_progress_key_prefix + job_id)
             stored, place, running = await pipe.execute()
         return bool(stored and place is not None and not running)
+
+
+def _job_id(wake: Wake, *, later: int = 0) -> str:
+    return f"{wake.task_id}:{milliseconds(wake.at) + later}"
 
 
 def kept_for(wake: Wake, now: datetime) -> timedelta:

@@ -26,7 +26,7 @@ from repositories.queue import (
     serialize,
 )
 
-LOCK_S: Final = 60.0
+LOCK_S: Final = 30.0
 """How long a killed worker's claims are locked. A second run of a wake does no harm: the record decides."""
 
 IDLE_S: Final = 1.0
@@ -60,14 +60,23 @@ class RingingWakeQueue(ArqWakeQueue):
 
     async def wake_many(self, wakes: Sequence[Wake]) -> None:
         """As `WakeQueue.wake_many`; some hundreds go in one round trip."""
+        if refused := await self._written(wakes, ids_tried=IDS_TRIED):
+            raise QueueUnavailable(f"Redis did not take a wake of task {refused[0].decode()}")
+
+    async def repair(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.repair`."""
+        await self._written(wakes, ids_tried=1)
+
+    async def _written(self, wakes: Sequence[Wake], *, ids_tried: int) -> list[bytes]:
+        """Write them and answer the tasks for which no id was free: so many wakes for that moment are worked on."""
+        refused: list[bytes] = []
         for first in range(0, len(wakes), _WAKES_AT_ONCE):
             with queue_errors(self._redis):
-                refused = await self._script(
+                refused += await self._script(
                     keys=_keys(_PRIORITIES),
-                    args=[_BELL_KEPT_MS, IDS_TRIED, *self._arguments(wakes[first : first + _WAKES_AT_ONCE])],
+                    args=[_BELL_KEPT_MS, ids_tried, *self._arguments(wakes[first : first + _WAKES_AT_ONCE])],
                 )
-            if refused:
-                raise QueueUnavailable(f"Redis did not take a wake of task {refused[0].decode()}")
+        return refused
 
     def _arguments(self, wakes: Sequence[Wake]) -> Iterator[Any]:
         now = self._clock()

@@ -76,7 +76,7 @@ class Upkeep:
         try:
             while page := await self._tasks.overdue(before=before, after=after, limit=_PAGE):
                 lost = await self._lost(page)
-                await self._queue.wake_many([_wake_of(task) for task in lost])
+                await self._queue.repair([_wake_of(task) for task in lost])
                 found, after = found + len(lost), page[-1].id
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("reconcile_cut_short", reason=str(error))

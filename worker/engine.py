@@ -17,7 +17,6 @@ from worker.cancelling import cancelled
 from worker.claims import ClaimingWorker
 
 _LONGEST_STEP_S: Final = 24 * 3600
-_LOCK_S: Final = 60
 _MANY: Final = 1_000_000
 _PAUSE_S: Final = 1.0
 
@@ -108,7 +107,13 @@ def claim_engine(redis: ArqRedis, claims: Claims, step: Step, *, concurrency: in
 
 
 def arq_engine(
-    redis: ArqRedis, queues: Mapping[Priority, str], step: Step, *, concurrency: int, poll_s: float = 0.05
+    redis: ArqRedis,
+    queues: Mapping[Priority, str],
+    step: Step,
+    *,
+    concurrency: int,
+    poll_s: float = 0.05,
+    lock_s: float = 30.0,
 ) -> Engine:
     """
     An engine of plain arq workers, one for each queue, which share the slots by weight and do not lend them.
@@ -119,14 +124,15 @@ def arq_engine(
         step: One step of one task.
         concurrency: Steps that run at once; at least one for each queue.
         poll_s: How often the queues are looked at, in seconds.
+        lock_s: How long a killed worker's wakes are locked, in seconds. A step may take longer: a second run of a wake
+            does no harm, the record decides.
     """
     workers = [
         PollingWorker(**_options(redis, step, queues[priority], slots), poll_delay=poll_s)
         for priority, slots in shares(concurrency, queues).items()
     ]
     for worker in workers:
-        # A killed worker's wakes are locked that long. A second run of a wake does no harm: the record decides.
-        worker.in_progress_timeout_s = _LOCK_S
+        worker.in_progress_timeout_s = lock_s
     return Engine(workers)
 
 

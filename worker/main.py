@@ -179,8 +179,9 @@ def _limits(settings: Settings) -> Limits:
 def _engine(settings: Settings, redis: ArqRedis, owner: str, step: Step) -> Engine:
     concurrency, priorities = settings.worker_concurrency, settings.worker_priorities
     if settings.queue_engine == "arq":
-        return arq_engine(redis, {each: QUEUE_NAMES[each] for each in priorities}, step, concurrency=concurrency)
-    claims = RedisClaims(redis, worker=owner, priorities=priorities)
+        queues = {each: QUEUE_NAMES[each] for each in priorities}
+        return arq_engine(redis, queues, step, concurrency=concurrency, lock_s=settings.lease_s)
+    claims = RedisClaims(redis, worker=owner, priorities=priorities, lock_s=settings.lease_s)
     return claim_engine(redis, claims, step, concurrency=concurrency)
 
 

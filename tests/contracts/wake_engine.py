@@ -129,6 +129,28 @@ class EngineContract:
 
         assert sorted(steps.ran) == sorted(wake.task_id for wake in wakes)
 
+    async def test_a_wake_that_is_worked_on_is_not_repaired(self, lab: EngineLab) -> None:
+        """A step that takes long is not begun again beside itself, however often its wake is taken for lost."""
+        lost, after = Wake(task_id="task_slow", at=utc_now()), Wake(task_id="task_after", at=utc_now())
+        goes_on = asyncio.Event()
+
+        async def act(task_id: str) -> None:
+            if task_id == lost.task_id:
+                await goes_on.wait()
+
+        steps = Steps(act)
+        await lab.queue.wake_many([lost])
+        async with at_work(lab.engine(steps, concurrency=10)):
+            await steps.have(1)
+            for _ in range(3):
+                await lab.queue.repair([lost, after])
+            await steps.have(2)
+            goes_on.set()
+            await settled(lab.redis)
+
+        assert steps.ran.count(lost.task_id) == 1
+        assert steps.doubled == []
+
     async def test_wakes_of_a_priority_run_in_order_of_time(self, lab: EngineLab) -> None:
         """The earliest first, whenever they were asked for."""
         wakes = many(30, Priority.DEFAULT, at=utc_now() - timedelta(seconds=1))

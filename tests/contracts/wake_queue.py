@@ -60,6 +60,18 @@ class WakeQueueContract:
 
         assert sorted(await queue.due(utc_now())) == ["task_1", "task_2"]
 
+    async def test_a_lost_wake_is_repaired(self, queue: ReadableQueue) -> None:
+        """A wake that is not there is queued; one that is there, late or early, is one."""
+        late, early = utc_now() - timedelta(minutes=5), utc_now() + timedelta(minutes=5)
+        await queue.queue.wake("task_1", at=late)
+        await queue.queue.wake("task_2", at=early)
+        lost = [Wake(task_id=f"task_{number}", at=at) for number, at in ((1, late), (2, early), (3, late))]
+
+        await queue.queue.repair(lost)
+        await queue.queue.repair(lost)
+
+        assert sorted(await queue.due(early)) == ["task_1", "task_2", "task_3"]
+
     async def test_each_priority_has_a_queue_of_its_own(self, queue: ReadableQueue) -> None:
         """A wake is found under its priority and under no other."""
         now = utc_now()

@@ -2,14 +2,17 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from core.settings import Settings
-from core.tasks import State
+from core.tasks import State, Task, new_task_id
+from polyrelay import TaskType
 from repositories.queue import QUEUE_NAMES
+from repositories.task_documents import document_of, encode_input
 from simulator.faults import CutAfter, Hang
-from tests.faults.scene import IMAGE, LEASE_S, RECONCILE_S, VIDEO, Scene
+from tests.faults.scene import IMAGE, LEASE_S, RECONCILE_S, TEXT, VIDEO, Scene
 
 LONG_S = 300.0
 """A vendor's silence that no test outlasts."""
@@ -26,6 +29,25 @@ def queued(scene: Scene) -> int:
 def claimed(scene: Scene) -> int:
     """How many wakes are locked by workers."""
     return len(scene.redis.keys("arq:in-progress:*"))  # type: ignore[arg-type]
+
+
+def recorded_only(scene: Scene, prompt: str) -> str:
+    """A text task that is on record and has no wake, so that only the reconciler finds it."""
+    now = datetime.now(UTC)
+    task = Task(
+        id=new_task_id(now),
+        type=TaskType.TEXT,
+        provider=TEXT["provider"],
+        model=TEXT["model"],
+        user_id="cat",
+        prompt=prompt,
+        created=now,
+        updated=now,
+        deadline=now + timedelta(minutes=5),
+        wake_at=now,
+    )
+    scene.documents.insert_one({**document_of(task), "input": encode_input({"prompt": prompt})})
+    return task.id
 
 
 def test_a_task_whose_wake_was_never_sent_still_runs(scene: Scene) -> None:
@@ -155,6 +177,18 @@ def test_a_waiting_task_of_a_killed_worker_is_polled_on_by_another(scene: Scene)
     assert after.state is State.COMPLETED
     assert len(after.attempts) == 1
     assert scene.submits(prompt).received == 1
+
+
+def test_a_poll_that_takes_long_is_not_polled_beside_itself(scene: Scene) -> None:
+    """A vendor that is silent while it is polled holds one slot for the task, however often the reconciler looks."""
+    scene.simulator.add_fault("openai.video.query", Hang(seconds=LONG_S), prompt="silent", times=None)
+    silent = scene.create("silent", kind=VIDEO)
+    scene.wait_for_call("openai.video.query")
+    for number in range(5):
+        scene.wait_for_end([recorded_only(scene, f"found by the reconciler's look {number}")])
+
+    assert scene.task(silent).state is State.WAITING
+    assert [call.kind for call in scene.stats().calls].count("openai.video.query") == 1
 
 
 def test_default_settings_keep_the_promised_time() -> None:
