@@ -5,7 +5,7 @@ A plugin that cannot be loaded is reported and left out; the others are served.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import structlog
 from msgspec import Struct
 
 from core.errors import ConfigurationError, FieldProblem, ProviderUnavailable, UnknownModel, UnknownProvider
+from core.switches import Switch
 from polyrelay import Disabled, Env, Model, Provider, Service, TaskType, hooks
 
 RESERVED_FIELDS: Final = frozenset({"user_id", "provider", "model", "priority", "deadline_s", "fallbacks", "metadata"})
@@ -31,7 +32,7 @@ class PluginReport(Struct, frozen=True, kw_only=True):
         package: Its distribution, or None where unknown.
         version: Of that distribution.
         providers: Names that it registered.
-        error: Why it was left out, in one sentence, or None.
+        error: Why it was left out, or why its latest reload was not taken, in one sentence, or None.
     """
 
     name: str
@@ -41,17 +42,24 @@ class PluginReport(Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class Route(Struct, frozen=True, kw_only=True):
-    """Where a request for a model goes."""
+class Route(Struct, frozen=True, kw_only=True, eq=False, weakref=True):
+    """Where a request for a model goes, and how its provider was switched at that moment."""
 
     provider: Provider
     model: Model
     service: Service
+    switch: Switch | None = None
 
     @property
     def unavailable(self) -> str | None:
-        """Why no task can be taken for it, or None."""
+        """Why it cannot work in this process at all, or None."""
         return self.service.reason if isinstance(self.service, Disabled) else None
+
+    @property
+    def closed(self) -> str | None:
+        """Why no new task can be taken for it, or None."""
+        switched_off = self.switch is not None and self.switch.refuses_new_tasks
+        return self.unavailable or (self.switch.text if self.switch and switched_off else None)
 
 
 class Registry:
@@ -61,11 +69,15 @@ class Registry:
     Args:
         providers: Registered in this order; names are unique.
         reports: One for each plugin that was looked at.
+
+    Attributes:
+        switches: What an operator decided, by provider; one that is missing is enabled.
     """
 
     def __init__(self, providers: Iterable[Provider], reports: Iterable[PluginReport] = ()) -> None:
         self.providers: Mapping[str, Provider] = {provider.name: provider for provider in providers}
         self.reports = tuple(reports)
+        self.switches: Mapping[str, Switch] = {}
 
     def route(self, provider: str, model: str) -> Route:
         """
@@ -80,7 +92,7 @@ class Registry:
             served, service = found.route(model)
         except KeyError:
             raise UnknownModel([_unknown("model", model, [served.name for served in found.models])]) from None
-        return Route(provider=found, model=served, service=service)
+        return Route(provider=found, model=served, service=service, switch=self.switches.get(provider))
 
     def route_for(self, provider: str, model: str, task_type: TaskType) -> Route:
         """
@@ -99,8 +111,8 @@ class Registry:
             raise UnknownModel([_unknown("model", model, of_type)]) from None
         if route.model.type is not task_type:
             raise UnknownModel([_unknown("model", model, of_type, f"makes {route.model.type}, not {task_type}; ")])
-        if route.unavailable is not None:
-            raise ProviderUnavailable(f"{provider} cannot serve {model} here: {route.unavailable}")
+        if route.closed is not None:
+            raise ProviderUnavailable(refusal(route))
         return route
 
     def _provider(self, name: str) -> Provider:
@@ -132,18 +144,40 @@ def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Regist
     providers: dict[str, Provider] = {}
     reports: list[PluginReport] = []
     for entry_point in entry_points(group=hooks.ENTRY_POINTS) if found is None else found:
-        try:
-            new = _providers_of(entry_point, env)
-            _refuse_duplicates(new, providers)
-        except ConfigurationError:
-            raise
-        except (Exception, SystemExit) as error:  # a plugin may raise anything; it must not stop the others
-            log.exception("plugin_left_out", plugin=entry_point.name, reason=str(error))
-            reports.append(_report(entry_point, error=f"{type(error).__name__}: {error}"))
-        else:
-            providers.update((provider.name, provider) for provider in new)
-            reports.append(_report(entry_point, providers=tuple(provider.name for provider in new)))
+        new, report = load_plugin(entry_point, env, taken=providers)
+        providers.update((provider.name, provider) for provider in new)
+        reports.append(report)
     return Registry(providers.values(), reports)
+
+
+def load_plugin(entry_point: EntryPoint, env: Env, *, taken: Container[str]) -> tuple[list[Provider], PluginReport]:
+    """
+    The providers of one plugin, and what became of it; none where it cannot be loaded.
+
+    Args:
+        entry_point: The plugin's.
+        env: Handed to it.
+        taken: Names of providers that others registered.
+
+    Raises:
+        ConfigurationError: As `load_registry`.
+    """
+    try:
+        new = _providers_of(entry_point, env)
+        _refuse_duplicates(new, taken)
+    except ConfigurationError:
+        raise
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; it must not stop the others
+        log.exception("plugin_left_out", plugin=entry_point.name, reason=str(error))
+        return [], _report(entry_point, error=f"{type(error).__name__}: {error}")
+    return new, _report(entry_point, providers=tuple(provider.name for provider in new))
+
+
+def refusal(route: Route) -> str:
+    """What a caller is told about a model that takes no new tasks."""
+    if route.unavailable is not None:
+        return f"{route.provider.name} cannot serve {route.model.name} here: {route.unavailable}"
+    return f"{route.provider.name} takes no new tasks: it is {route.closed}"
 
 
 def _providers_of(entry_point: EntryPoint, env: Env) -> list[Provider]:
@@ -171,10 +205,10 @@ def _refuse_reserved(provider: Provider) -> None:
             raise ValueError(f"params of the model {model.name!r} have the names {names}, which every task has already")
 
 
-def _refuse_duplicates(new: Iterable[Provider], known: Mapping[str, Provider]) -> None:
-    seen = set(known)
+def _refuse_duplicates(new: Iterable[Provider], taken: Container[str]) -> None:
+    seen: set[str] = set()
     for provider in new:
-        if provider.name in seen:
+        if provider.name in taken or provider.name in seen:
             raise ValueError(f"a provider named {provider.name!r} is registered already")
         seen.add(provider.name)
 
