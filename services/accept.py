@@ -78,7 +78,8 @@ class Accept:
             InvalidRequest: Names every wrong field; also as UnknownProvider and UnknownModel.
             ProviderUnavailable: None of the choices can take tasks here.
             QueueFull: Too many tasks wait for the provider.
-            StoreUnavailable: Nothing was stored and nobody was woken.
+            StoreUnavailable: Nobody was woken, and nothing was stored as far as is known; a database that hangs may
+                still take the write, and the task is then done.
         """
         order = self._checked(task_type, body)
         await self._refuse_overflow(order.common.provider)
