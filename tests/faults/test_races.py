@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import httpx
@@ -21,6 +22,9 @@ POLLED_IMAGE = {"task_type": "image", "provider": "volcengine", "model": "jimeng
 ARK_VIDEO = {"task_type": "video", "provider": "volcengine", "model": "doubao-seedance-1-0-pro-250528"}
 """The one vendor here that can be asked to stop: while the task is in its queue."""
 GATED = {"task_type": "text", "provider": "volcengine", "model": "doubao-pro-4k"}
+
+TAKES_S = 2.0
+"""A generation lasts so long where it must not end before the test wants it."""
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +76,18 @@ def test_two_workers_and_the_reconciler_at_the_end_of_a_task_write_it_once(
     The vendor falls silent while the tasks wait; both workers ask it, woken by doubled wakes and by the reconciler;
     then it answers everybody at the same moment.
     """
-    scene.simulator.change_latency(LatencyChange(image_s=0.5, video_s=0.5))
-    prompts = [f"raced {number}" for number in range(8)]
+    scene.simulator.change_latency(LatencyChange(image_s=TAKES_S, video_s=TAKES_S))
+    prompts = [f"raced {number}" for number in range(6)]
     task_ids = scene.create_all(prompts, kind=kind)
     for task_id in task_ids:
         scene.wait_for_state(task_id, State.WAITING)
+    done_at = datetime.now(UTC) + timedelta(seconds=TAKES_S)
     repaired = len(logged(scene, "wakes_repaired"))
     with scene.paused("simulator"):
         wake_again(scene, task_ids, times=3)
         scene.wait_until(
-            lambda: len(logged(scene, "wakes_repaired")) > repaired, description="the reconciler looked as well"
+            lambda: len(logged(scene, "wakes_repaired")) > repaired and datetime.now(UTC) > done_at,
+            description="the reconciler looked as well, and all is done at the vendor",
         )
     tasks = scene.wait_for_end(task_ids)
     scene.wait_until(lambda: scene.stats().in_flight == 0, description="every poll was answered")

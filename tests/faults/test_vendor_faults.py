@@ -124,7 +124,7 @@ def test_an_unknown_status_is_waited_out_kept_and_counted(scene: Scene, kind: di
     polls = sum(kind.endswith("query") for kind in calls_of(scene, "strange word"))
     noticed = [line for line in logged(scene, "vendor_status_unknown") if line["task_id"] == task_id]
     assert {line["status"] for line in noticed} == {"paused_by_operator"}
-    assert len(noticed) == polls
+    assert len(noticed) in {polls, polls + 1}, "each poll's answer, and the submit's where it has a status"
     assert task.attempt.unknown_statuses == polls - 1, "the last one came after the deadline"
     assert task.failure is not None
     assert "paused_by_operator" in task.failure.message
@@ -221,8 +221,14 @@ def test_answers_of_50_mb_leave_the_memory_of_a_worker_bounded(scene: Scene) -> 
     forget_peak(scene, "worker-1")
     _huge_answers(scene, "second", AT_ONCE)
 
-    assert memory_bytes(scene, "worker-1") - rest < HUGE_BYTES
     assert peak_bytes(scene, "worker-1") - rest < AT_ONCE * 2.2 * HUGE_BYTES
+    scene.wait_until(lambda: _memory_after_a_text(scene) - rest < HUGE_BYTES, description="it is given back")
+
+
+def _memory_after_a_text(scene: Scene) -> int:
+    """The worker's memory after another step, which lets go of what the one before left behind."""
+    _seconds_of_a_text(scene, "small again")
+    return memory_bytes(scene, "worker-1")
 
 
 def _huge_answers(scene: Scene, name: str, count: int) -> None:
