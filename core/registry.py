@@ -7,18 +7,15 @@ A plugin that cannot be loaded is reported and left out; the others are served.
 import difflib
 from collections.abc import Container, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import Any
 
-import pluggy
 import structlog
 from msgspec import Struct
 
 from core.errors import ConfigurationError, FieldProblem, ProviderUnavailable, UnknownModel, UnknownProvider
 from core.switches import Switch
 from polyrelay import Disabled, Env, Model, Provider, Service, TaskType, hooks
-
-RESERVED_FIELDS: Final = frozenset({"user_id", "provider", "model", "priority", "deadline_s", "fallbacks", "metadata"})
-"""What every task is created with; no model may have params of these names."""
+from polyrelay.contract import RESERVED_FIELDS
 
 log = structlog.get_logger("polyrelay.registry")
 
@@ -181,18 +178,8 @@ def refusal(route: Route) -> str:
 
 
 def _providers_of(entry_point: EntryPoint, env: Env) -> list[Provider]:
-    """A manager for each plugin, so that one plugin's mistakes are seen as its own."""
-    manager = pluggy.PluginManager(hooks.PROJECT)
-    manager.add_hookspecs(hooks)
-    manager.register(entry_point.load(), name=entry_point.name)
-    manager.check_pending()
-    answers: list[Iterable[Provider]] = manager.hook.register_providers(env=env)
-    if not answers:
-        raise TypeError("no hook register_providers marked with polyrelay.hookimpl")
-    providers = [provider for answer in answers for provider in answer]
+    providers = hooks.providers_of(entry_point.load(), env, name=entry_point.name)
     for provider in providers:
-        if not isinstance(provider, Provider):
-            raise TypeError(f"register_providers answered {provider!r}, which is not a polyrelay.Provider")
         _refuse_reserved(provider)
     return providers
 

@@ -1,5 +1,6 @@
 """What an outsider imports: the provider contract, its errors, the plugin hook and an HTTP helper."""
 
+from polyrelay.api_version import API_VERSION
 from polyrelay.contract import (
     Cancels,
     Delta,
@@ -37,6 +38,7 @@ from polyrelay.provider import Disabled, Provider
 from polyrelay.secrets import Secret
 
 __all__ = [
+    "API_VERSION",
     "Answer",
     "BearerAuth",
     "Cancels",

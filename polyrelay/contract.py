@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
@@ -28,6 +28,9 @@ class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
 
 ParamsClass: TypeAlias = type[Params]
+
+RESERVED_FIELDS: Final = frozenset({"user_id", "provider", "model", "priority", "deadline_s", "fallbacks", "metadata"})
+"""What every task is created with; no model may have params of these names."""
 
 
 class Model(Struct, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from core.errors import ConfigurationError, ProviderUnavailable, UnknownModel, UnknownProvider
-from core.registry import RESERVED_FIELDS, Registry, load_registry
+from core.registry import Registry, load_registry
 from polyrelay import Disabled, Env, Job, Model, Outcome, Params, Provider, TaskType, hooks
+from polyrelay.contract import RESERVED_FIELDS
 from services.create_fields import COMMON_FIELDS
 
 PLUGINS = Path(__file__).parents[2] / "data" / "plugins"
