@@ -68,7 +68,7 @@ def load_app() -> Callable[..., Any]:
     return app
 
 
-def address_of(host: str) -> str:
+def address_of(host: str, *, setting: str = "HOST") -> str:
     """
     The IP address of a host name: granian takes no names.
 
@@ -78,10 +78,10 @@ def address_of(host: str) -> str:
     try:
         return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:
-        raise Misused(f"HOST={host}: there is no such address: {error}") from error
+        raise Misused(f"{setting}={host}: there is no such address: {error}") from error
 
 
-def check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int, *, setting: str = "PORT") -> None:
     """
     Fail where something listens there already: granian would share the port with it silently.
 
@@ -93,9 +93,9 @@ def check_address(host: str, port: int) -> None:
     try:
         socket.create_server((address, port), family=family).close()
     except PermissionError as error:
-        raise Failed(f"port {port} needs more rights; set PORT to 1024 or higher") from error
+        raise Failed(f"port {port} needs more rights; set {setting} to 1024 or higher") from error
     except OSError as error:
         raise Failed(
             f"cannot listen on {host}:{port} ({error.strerror or error}); "
-            f"stop what uses it, or choose another port with PORT=… (`polyrelay dev --port …`)"
+            f"stop what uses it, or choose another port with {setting}=…"
         ) from error

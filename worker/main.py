@@ -76,11 +76,21 @@ async def _work(settings: Settings) -> None:
         stop = _stop_signal()
         background = [asyncio.create_task(work) for work in _background(settings, parts)]
         log.info("worker_started", concurrency=settings.worker_concurrency)
-        await stop.wait()
+        await _either(stop, background)
         log.info("worker_stopping", running=engine.running, grace_s=settings.shutdown_grace_s)
         cut_off = await engine.drain(grace_s=settings.shutdown_grace_s)
+        broken = [work.exception() for work in background if work.done() and not work.cancelled()]
         await cancelled(background)
         log.info("worker_stopped", cut_off=cut_off)
+        for error in filter(None, broken):
+            raise error
+
+
+async def _either(stop: asyncio.Event, background: Iterable["asyncio.Task[None]"]) -> None:
+    """Wait until the worker is to stop, or until something that it does all the time broke: half a worker is none."""
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopped, *background], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
 
 
 class _Parts(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,11 @@ def command() -> None:
     Configured by the environment and `.env`. SIGTERM or Ctrl-C stops it: it finishes what it is doing first.
     """
     settings = settings_or_exit()
+    from cli.serving import check_address
     from worker.main import run
+
+    if settings.worker_port is not None:
+        check_address(settings.worker_host, settings.worker_port, setting="WORKER_PORT")
 
     try:
         run(settings)
