@@ -97,7 +97,7 @@ class Advance:
         self._registry = registry
         self._admissions = admissions
         self._places = places
-        self._chooser = Chooser(tasks, registry, admissions)
+        self._chooser = Chooser(tasks, registry, admissions, clock)
         self._storer = storer
         self._clock = clock
         self._dice = dice

@@ -48,9 +48,18 @@ async def _answer_of_plugin(ask: Callable[[], Awaitable[Outcome]]) -> object:
         return await ask()
     except ProviderError:
         raise
-    except Exception as error:  # plugin code
+    except BaseException as error:  # plugin code; a SystemExit would end the whole process
+        _pass_on_ours(error)
         log.exception("provider_defect")
         raise ProtocolError(f"the provider plugin raised {type(error).__name__}") from error
+
+
+def _pass_on_ours(error: BaseException) -> None:
+    """Raise it again if it is how asyncio ends the step, and not the plugin's own."""
+    step = asyncio.current_task()
+    cancelled = isinstance(error, asyncio.CancelledError) and step is not None and step.cancelling()
+    if cancelled or isinstance(error, GeneratorExit):
+        raise error
 
 
 def _checked(outcome: object) -> Outcome:
@@ -79,7 +88,8 @@ async def cancel_asked(service: Cancels, job: Job[Params], operation: str, *, wi
         raise
     except TimeoutError as error:
         raise OutcomeUnknown("the provider did not answer in time") from error
-    except Exception as error:  # plugin code
+    except BaseException as error:  # plugin code; a SystemExit would end the whole process
+        _pass_on_ours(error)
         log.exception("provider_defect")
         raise ProtocolError(f"the provider plugin raised {type(error).__name__}") from error
 

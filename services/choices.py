@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from core.errors import FieldProblem, InvalidRequest, ProviderUnavailable
-from core.registry import Registry, Route
+from core.registry import Registry, Route, refusal
 from core.tasks import Choice, TaskInput
 from core.validation import checked, field_names
 from polyrelay import Params, TaskType
@@ -53,11 +53,8 @@ def available(routes: Sequence[Route]) -> None:
     Raises:
         ProviderUnavailable: None can; says why for each.
     """
-    if all(route.unavailable is not None for route in routes):
-        reasons = [
-            f"{route.provider.name} cannot serve {route.model.name} here: {route.unavailable}" for route in routes
-        ]
-        raise ProviderUnavailable("; ".join(reasons))
+    if all(route.closed is not None for route in routes):
+        raise ProviderUnavailable("; ".join(map(refusal, routes)))
 
 
 def read_fallbacks(

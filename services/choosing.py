@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from core.errors import InvalidRequest
 from core.gates import Refusal
-from core.ports import TaskRepository
+from core.ports import Clock, TaskRepository
 from core.registry import Registry, Route
 from core.tasks import Task, TaskInput
 from polyrelay import Job, Params
@@ -40,7 +40,7 @@ class NotNow(Struct, frozen=True, kw_only=True):
 
 
 class Away(Struct, frozen=True, kw_only=True):
-    """The vendors that could serve it are away; the first of them is asked again at that moment."""
+    """The vendors that could serve it are away or switched off; the first of them is asked again at that moment."""
 
     again_at: datetime
 
@@ -59,19 +59,21 @@ class Chooser:
         tasks: For the input.
         registry: Where models are served.
         admissions: Lets tasks through.
+        clock: Now.
     """
 
-    def __init__(self, tasks: TaskRepository, registry: Registry, admissions: Admissions) -> None:
+    def __init__(self, tasks: TaskRepository, registry: Registry, admissions: Admissions, clock: Clock) -> None:
         self._tasks = tasks
         self._registry = registry
         self._admissions = admissions
+        self._clock = clock
 
     async def choose(self, task: Task) -> Chosen | InLine | NotNow | Away | NotHere:
         """
         The first choice, from `task.choice` on, that takes the task now.
 
-        A choice is passed over where it is not served here or its circuit is open. A full gate is waited for, in its
-        line, since the vendor is up and it is the task's turn soon.
+        A choice is passed over where it is not served here, was switched off, or its circuit is open. A full gate is
+        waited for, in its line, since the vendor is up and it is the task's turn soon.
 
         Raises:
             QueueUnavailable: The gates cannot be asked.
@@ -88,6 +90,10 @@ class Chooser:
                 reasons.append(str(error))
                 continue
             door = self._admissions.door(task, route)
+            if route.switch is not None and route.switch.refuses_submit_of(task.retried or task.created):
+                await door.leave()  # it may stand in the line of a provider that takes nothing now
+                earliest = _earlier(earliest, route.switch.again_at(self._clock()))
+                continue
             admission = await door.enter()
             match admission.refusal:
                 case None:
@@ -97,7 +103,7 @@ class Chooser:
                 case Refusal.SPACING:
                     return NotNow(again_at=admission.again_at or task.updated)
                 case Refusal.CIRCUIT_OPEN:
-                    earliest = min(filter(None, (earliest, admission.again_at)), default=None)
+                    earliest = _earlier(earliest, admission.again_at)
         return Away(again_at=earliest) if earliest is not None else NotHere(reason="; ".join(reasons))
 
     def _route(self, task: Task, choice: int) -> Route:
@@ -110,6 +116,10 @@ class Chooser:
     def _job(self, task: Task, task_input: TaskInput, choice: int, route: Route) -> Job[Params]:
         wanted = input_for(task_input, task.choices[choice])
         return job_of(task, route.model, wanted, attempt=len(task.attempts) + 1)
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(filter(None, (one, other)), default=None)
 
 
 class NotServed(Exception):

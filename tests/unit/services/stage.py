@@ -236,6 +236,10 @@ def pending(operation: str = "op-1", **fields: Any) -> Pending:
 
 async def _played(lines: list[Line]) -> Outcome:
     line = lines.pop(0) if len(lines) > 1 else lines[0]
+    step = asyncio.current_task()
+    if isinstance(line, asyncio.CancelledError) and step is not None:
+        step.cancel()  # as a worker's end does; one that a plugin raises by itself is the plugin's defect
+        await asyncio.sleep(0)
     if isinstance(line, BaseException):
         raise line
     answer = line() if callable(line) else line
