@@ -77,12 +77,15 @@ class ArkVideos:
         """
         Take the task out of Ark's queue.
 
-        It is asked first, because the same call erases the record, and with it the video, of a finished task.
+        It is asked first, because the same call erases the record, and with it the video, of a finished task. One that
+        is cancelled already, say by another worker that was woken for the same wish, has stopped.
 
         Raises:
             Rejected: It runs or has ended.
         """
         status = (await self._get(operation)).read(_Task).status
+        if status == "cancelled":
+            return
         if status != "queued":
             raise Rejected(f"too late to cancel: the task is {status}, and Ark only cancels a queued one")
         await self._http.query("DELETE", _path(operation), json={})
