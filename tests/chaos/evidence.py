@@ -42,6 +42,11 @@ class Wish(Struct, frozen=True, kw_only=True):
     answer: str = ""
     at: datetime
 
+    @property
+    def may_be_done(self) -> bool:
+        """Whether it was done, or nobody knows: a database that goes away answers 503 for a write that it did."""
+        return self.status in {0, 200} or self.status >= 500
+
 
 class VendorCall(Struct, frozen=True, kw_only=True, order=True):
     """A call that the simulator got. `at` is Unix time in seconds."""
@@ -143,8 +148,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
         return {**last, **self.tasks}
 
     def removable(self) -> frozenset[str]:
-        """Tasks that the client asked to remove, unless it was refused."""
-        return frozenset(wish.task_id for wish in self.wishes if wish.call == "delete" and wish.status in {0, 200})
+        """Tasks that the client asked to remove, unless that was refused."""
+        return frozenset(wish.task_id for wish in self.wishes if wish.call == "delete" and wish.may_be_done)
 
 
 class Violation(Struct, frozen=True, kw_only=True):

@@ -108,6 +108,9 @@ SOUND: Final[dict[str, Evidence]] = {
     "a task that was removed as asked": evidence(
         [*HEALTHY, Version(at=at(9), task=None)], wishes=[Wish(task_id="task_1", call="delete", status=0, at=at(8))]
     ),
+    "a task whose removal was done and answered 503": evidence(
+        [*HEALTHY, Version(at=at(9), task=None)], wishes=[Wish(task_id="task_1", call="delete", status=503, at=at(8))]
+    ),
     "a second submit after a refusal": evidence(
         failed(attempt(1, "overloaded"), attempt(2, "outcome_unknown")),
         submits={"one": Submits(received=2, accepted=1)},
