@@ -1,0 +1,64 @@
+"""A twin of `MongoControlRoom` that lives in this process's memory: for tests, and for nothing else."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import structs
+
+from core.control import ProcessReport
+from core.errors import StoreUnavailable
+from core.switches import Controls, Switch
+
+
+class MemoryControlRoom:
+    """
+    Decisions and reports in fields.
+
+    Attributes:
+        reachable: Set it to False, and every call raises `StoreUnavailable`.
+    """
+
+    def __init__(self) -> None:
+        self.reachable = True
+        self._controls = Controls()
+        self._reports: dict[str, ProcessReport] = {}
+
+    async def read(self) -> Controls:
+        """As `ControlRoom.read`."""
+        self._check()
+        return self._controls
+
+    async def switch(self, provider: str, switch: Switch) -> Controls:
+        """As `ControlRoom.switch`."""
+        return self._change(switches={**self._controls.switches, provider: switch})
+
+    async def request_reload(self, plugin: str | None = None) -> Controls:
+        """As `ControlRoom.request_reload`."""
+        generation = self._controls.generation + 1
+        forced = {plugin: generation} if plugin is not None else {}
+        return self._change(generation=generation, forced={**self._controls.forced, **forced})
+
+    async def report(self, report: ProcessReport) -> None:
+        """As `ControlRoom.report`."""
+        self._check()
+        self._reports[report.id] = report
+
+    async def withdraw(self, process_id: str) -> None:
+        """As `ControlRoom.withdraw`."""
+        self._check()
+        self._reports.pop(process_id, None)
+
+    async def processes(self, *, since: datetime) -> Sequence[ProcessReport]:
+        """As `ControlRoom.processes`."""
+        self._check()
+        found = [report for report in self._reports.values() if report.seen >= since]
+        return sorted(found, key=lambda report: (report.role, report.id))
+
+    def _change(self, **fields: object) -> Controls:
+        self._check()
+        self._controls = structs.replace(self._controls, revision=self._controls.revision + 1, **fields)
+        return self._controls
+
+    def _check(self) -> None:
+        if not self.reachable:
+            raise StoreUnavailable("the control room is away, as the test wanted it")

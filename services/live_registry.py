@@ -1,0 +1,105 @@
+"""A registry whose providers and switches change while the process runs."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Final
+from weakref import WeakSet
+
+import structlog
+
+from core.plugins import Plugin, owner_of, reload_plugins
+from core.registry import Registry, Route
+from core.switches import Controls, Mode, Switch
+from polyrelay import Env, Provider
+
+LONGEST_CLOSE_S: Final = 10.0
+
+log = structlog.get_logger("polyrelay.registry")
+
+
+class LiveRegistry(Registry):
+    """
+    As `Registry`, with plugins that come, go and are replaced.
+
+    A change is made between two steps of the event loop: who asked for a route before keeps what it got, and its
+    provider is closed when the last such route is gone.
+
+    Args:
+        plugins: Those that were loaded at the start.
+        env: Handed to plugins.
+    """
+
+    def __init__(self, plugins: Sequence[Plugin], env: Env) -> None:
+        super().__init__(_providers(plugins), [plugin.report for plugin in plugins])
+        self._plugins = tuple(plugins)
+        self._env = env
+        self._given: WeakSet[Route] = WeakSet()
+        self._replaced: list[Provider] = []
+
+    def route(self, provider: str, model: str) -> Route:
+        """As `Registry.route`; what it leads to stays open as long as the route is held."""
+        route = super().route(provider, model)
+        self._given.add(route)
+        return route
+
+    def follow(self, controls: Controls) -> None:
+        """Switch the providers as the operator decided; what changed is logged."""
+        for name, switch in controls.switches.items():
+            if self.switches.get(name) != switch and (switch.mode is not Mode.ENABLED or name in self.switches):
+                log.info("provider_switched", provider=name, mode=switch.mode.value, reason=switch.reason)
+        self.switches = dict(controls.switches)
+
+    async def reload(self, *, forced: Collection[str] = ()) -> None:
+        """
+        Have the plugins that are installed now.
+
+        Plugins are imported in a thread, so that the event loop goes on. Call it from one place at a time.
+
+        Args:
+            forced: Plugins or providers that are loaded anew even where they look the same.
+        """
+        plugins = await asyncio.to_thread(reload_plugins, self._plugins, self._env, forced=forced)
+        before = self.providers
+        self._plugins = plugins
+        self.providers = {provider.name: provider for provider in _providers(plugins)}
+        self.reports = tuple(plugin.report for plugin in plugins)
+        now = set(map(id, self.providers.values()))
+        self._replaced += [provider for provider in before.values() if id(provider) not in now]
+        log.info("plugins_looked_at", plugins=len(plugins), replaced=len(self._replaced))
+
+    async def close_unused(self) -> None:
+        """Close replaced providers that nobody uses any more."""
+        used = {id(route.provider) for route in self._given}
+        unused = [provider for provider in self._replaced if id(provider) not in used]
+        self._replaced = [provider for provider in self._replaced if id(provider) in used]
+        for provider in unused:
+            await _closed(provider)
+
+    async def aclose(self) -> None:
+        """Close every provider, replaced ones too."""
+        replaced, self._replaced = self._replaced, []
+        for provider in replaced:
+            await _closed(provider)
+        await super().aclose()
+
+    def plugin_of(self, module: str) -> str | None:
+        """The plugin that a module belongs to, or None; safe to ask from another thread."""
+        return owner_of(module, self._plugins)
+
+    def switch_of(self, provider: str) -> Switch | None:
+        """How the operator switched it last, or None where that never happened."""
+        return self.switches.get(provider)
+
+
+def _providers(plugins: Sequence[Plugin]) -> list[Provider]:
+    return [provider for plugin in plugins for provider in plugin.providers]
+
+
+async def _closed(provider: Provider) -> None:
+    try:
+        async with asyncio.timeout(LONGEST_CLOSE_S):
+            await provider.aclose()
+    except Exception:  # plugin code, or it takes too long
+        log.exception("provider_not_closed", provider=provider.name)
+    else:
+        log.info("provider_closed", provider=provider.name)
