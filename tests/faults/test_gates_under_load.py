@@ -21,10 +21,10 @@ BY_ANOTHER = {"task_type": "text", "provider": "openai", "model": "gpt-4"}
 
 @pytest.fixture(scope="module")
 def stack_options() -> StackOptions:
-    """Two workers, a gate for two, and a vendor that needs no time."""
+    """Two workers, a gate for two, a vendor that needs no time, and patience while all are created."""
     return StackOptions(
         workers=2,
-        env={"MODEL_MAX_CONCURRENT": "doubao-pro-4k=2", "LOG_LEVEL": "info"},
+        env={"MODEL_MAX_CONCURRENT": "doubao-pro-4k=2", "AI_TIMEOUT": "15m"},
         simulator_args=("--latency-text", "0"),
     )
 
@@ -40,7 +40,9 @@ def test_many_tasks_before_a_gate_of_two_all_end_in_order_and_cost_no_memory(sce
     rest = {name: memory_bytes(scene, name) for name in scene.stack.workers}
     with scene.paused("simulator"):
         task_ids = scene.create_all([f"in line {number}" for number in range(TASKS)], kind=GATED)
-        scene.wait_until(lambda: _in_line(scene) == TASKS - 2, description="the others stand in line", within_s=60)
+        scene.wait_until(
+            lambda: _in_line(scene) == TASKS - 2, description="the others stand in line", within_s=60 + TASKS / 20
+        )
         in_line = {name: memory_bytes(scene, name) for name in scene.stack.workers}
     (passing,) = scene.wait_for_end([scene.create("passes by", kind=BY_ANOTHER)], within_s=10)
     assert _in_line(scene) > 0, "nobody stands in line any more"

@@ -76,10 +76,11 @@ def old_worker(scene: Scene, old_code: Path, tmp_path: Path) -> Iterator[ChildPr
 
 
 def _environment_of(scene: Scene) -> dict[str, str]:
-    """What the stack's own worker runs with."""
+    """What the stack's own worker runs with, but for the port of its health, which is taken."""
     pid = scene.stack["worker-1"].pid
     pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return dict(os.fsdecode(pair).partition("=")[::2] for pair in pairs if pair)
+    environment = dict(os.fsdecode(pair).partition("=")[::2] for pair in pairs if pair)
+    return {name: value for name, value in environment.items() if name != "WORKER_PORT"}
 
 
 def _runs_the_code_of(folder: Path, environment: dict[str, str]) -> None:
