@@ -1,0 +1,87 @@
+"""All checks, in the order in which they are run and listed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from polyrelay.provider import Provider
+from polyrelay.testing.checks import any_bytes, capabilities, models, params, plugin, poll, process, secrets, submit
+from polyrelay.testing.scene import Scene, SetUp
+from polyrelay.testing.talks import Talk
+
+Findings: TypeAlias = Iterator[str]
+Field: TypeAlias = Literal["done", "cancelled", "streamed"]
+
+
+class ProviderCheck(Struct, frozen=True):
+    """Looks at a provider, without a call."""
+
+    run: Callable[[Provider], Findings]
+
+
+class PluginCheck(Struct, frozen=True):
+    """Looks at what a plugin's hook does."""
+
+    run: Callable[[SetUp], Findings]
+
+
+class TalkCheck(Struct, frozen=True):
+    """
+    Lets a service talk to a scripted vendor.
+
+    Attributes:
+        run: Yields what is wrong.
+        needs: The answers without which there is nothing to check, such as `done` for polls.
+    """
+
+    run: Callable[[Scene], Findings]
+    needs: Field | None = None
+
+    def applies(self, talk: Talk) -> bool:
+        """Whether the talk has the answers that are needed."""
+        return self.needs is None or bool(getattr(talk, self.needs))
+
+
+Check: TypeAlias = ProviderCheck | PluginCheck | TalkCheck
+
+STATIC: Final[Sequence[ProviderCheck]] = (
+    ProviderCheck(models.services_are_asynchronous),
+    ProviderCheck(models.models_are_sane),
+    ProviderCheck(models.params_are_strict),
+    ProviderCheck(models.schemas_are_valid),
+)
+CHECKS: Final[Sequence[Check]] = (
+    *STATIC,
+    PluginCheck(plugin.registers_without_network),
+    PluginCheck(plugin.disabled_without_credentials),
+    PluginCheck(plugin.talks_cover_the_models),
+    TalkCheck(params.params_refuse_what_is_wrong),
+    TalkCheck(process.network_is_reached_with_httpx),
+    TalkCheck(process.loop_is_not_blocked),
+    TalkCheck(process.aclose_is_harmless),
+    TalkCheck(submit.submit_is_answered),
+    TalkCheck(submit.submit_by_status),
+    TalkCheck(submit.submit_without_connection),
+    TalkCheck(submit.submit_without_answer),
+    TalkCheck(submit.submit_cut_off),
+    TalkCheck(submit.submit_is_sent_once),
+    TalkCheck(any_bytes.any_bytes_to_submit),
+    TalkCheck(poll.poll_is_answered, "done"),
+    TalkCheck(poll.poll_is_repeatable, "done"),
+    TalkCheck(poll.poll_needs_no_memory, "done"),
+    TalkCheck(poll.poll_by_status, "done"),
+    TalkCheck(poll.poll_without_answer, "done"),
+    TalkCheck(any_bytes.any_bytes_to_poll, "done"),
+    TalkCheck(secrets.secrets_are_not_shown),
+    TalkCheck(capabilities.cancel_is_answered, "cancelled"),
+    TalkCheck(capabilities.cancel_fails_openly, "cancelled"),
+    TalkCheck(capabilities.stream_is_answered, "streamed"),
+    TalkCheck(capabilities.stream_fails_openly, "streamed"),
+)
+BY_NAME: Final = {check.run.__name__: check for check in CHECKS}
+
+
+def rule_of(check: Check) -> str:
+    """What must hold, in one sentence."""
+    return (check.run.__doc__ or "").strip()

@@ -1,0 +1,134 @@
+"""Whatever bytes come as an answer, they come to an outcome or to a ProviderError."""
+
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from polyrelay.errors import NotAccepted, ProviderError
+from polyrelay.testing.scene import Heard, Scene, broken_outcome, described
+from polyrelay.testing.talks import Replies, Reply, Turn, ending_with, replies_of
+
+NASTY: Final = (
+    b"",
+    b" ",
+    b"null",
+    b"true",
+    b"0",
+    b"[]",
+    b"{}",
+    b'""',
+    b"{",
+    b"\x00\xff\xfe",
+    b"\xef\xbb\xbf{}",
+    b'{"a":1}{"a":1}',
+    b'{"id":"\\ud800"}',
+    b"[" * 5000,
+    b"1e999999",
+    b"<html></html>",
+    b"data: {\n\ndata: [DONE]\n\n",
+)
+INSTEAD: Final[tuple[object, ...]] = (None, "", "?", -1, 10**30, 0.5, True, [], {}, [None], [{}], {"": None})
+MOST_MUTATIONS: Final = 1500
+_EXAMPLES: Final = 60
+
+
+def any_bytes_to_submit(scene: Scene) -> Iterator[str]:
+    """Any bytes as the answer to a submit come to an outcome or a ProviderError, and are never submitted again."""
+
+    def heard(turns: Sequence[Turn]) -> str | None:
+        outcome = scene.submit(*turns)
+        if isinstance(outcome, NotAccepted):
+            return f"{described(outcome)}: an answer that is not understood may be an acceptance; raise ProtocolError"
+        return _wrong(outcome)
+
+    yield from _findings([scene.talk.accepted], heard)
+
+
+def any_bytes_to_poll(scene: Scene) -> Iterator[str]:
+    """Any bytes as the answer to a poll come to an outcome or a ProviderError."""
+    operation = scene.operation()
+
+    def heard(turns: Sequence[Turn]) -> str | None:
+        return _wrong(scene.poll(operation, *turns))
+
+    yield from _findings([scene.talk.done, scene.talk.working, scene.talk.failed], heard)
+
+
+def mutations(value: Any) -> Iterator[Any]:
+    """The value with one part of it left out or replaced by something else, for each of its parts."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            rest = {name: other for name, other in value.items() if name != key}
+            yield rest
+            yield from ({**value, key: other} for other in (*INSTEAD, *mutations(inner)))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            before, after = value[:index], value[index + 1 :]
+            yield before + after
+            yield from ([*before, other, *after] for other in (*INSTEAD, *mutations(inner)))
+
+
+def _findings(talks: Sequence[Replies], heard: Callable[[Sequence[Turn]], str | None]) -> Iterator[str]:
+    first = replies_of(talks[0])
+    for index in range(len(first)):
+        for body in NASTY:
+            if (wrong := heard((*first[:index], Reply(body=body), *first[index + 1 :]))) is not None:
+                yield f"the body {body[:40]!r}: it {wrong}"
+    for replies in filter(None, map(replies_of, talks)):
+        for body in islice(_damaged(replies[-1]), MOST_MUTATIONS):
+            if (wrong := heard(ending_with(replies, Reply(status=replies[-1].status, body=body)))) is not None:
+                yield f"the body {body[:300]!r}: it {wrong}"
+    yield from _invented(lambda body: heard(ending_with(first, Reply(body=body))))
+
+
+def _damaged(reply: Reply) -> Iterator[bytes]:
+    """A recorded body with each part damaged in turn, and cut short."""
+    for step in range(1, 5):
+        yield reply.content[: len(reply.content) * step // 5]
+    try:
+        value = msgspec.json.decode(reply.content)
+    except msgspec.DecodeError:
+        return
+    yield from map(msgspec.json.encode, mutations(value))
+
+
+def _invented(heard: Callable[[bytes], str | None]) -> Iterator[str]:
+    """What hypothesis finds, where it is installed."""
+    if importlib.util.find_spec("hypothesis") is None:
+        return
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import strategies as some
+
+    found: list[str] = []
+    values = some.recursive(
+        some.none() | some.booleans() | some.integers(-(2**63), 2**63) | some.text(max_size=5),
+        lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=5), inner, max_size=3),
+        max_leaves=8,
+    )
+
+    @settings(
+        max_examples=_EXAMPLES,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(some.binary(max_size=60) | values.map(msgspec.json.encode))
+    def try_one(body: bytes) -> None:
+        if not found and (wrong := heard(body)) is not None:
+            found.append(f"the body {body!r}: it {wrong}")
+
+    try_one()
+    yield from found
+
+
+def _wrong(heard: Heard) -> str | None:
+    if isinstance(heard, ProviderError):
+        return None
+    if isinstance(heard, Exception):
+        return f"{described(heard)}, which is no ProviderError"
+    broken = broken_outcome(heard)
+    return None if broken is None else f"{described(heard)}, against the contract: {broken}"
