@@ -24,6 +24,7 @@ from tests.chaos.plan import Act, Blow
 
 _PAUSE_S: Final = 0.2
 _AWAY_AT_ONCE: Final = 2
+_LONGEST_START_S: Final = 120.0
 _FREEZES: Final = frozenset({Act.FREEZE_WORKER, Act.FREEZE_VALKEY, Act.FREEZE_MONGO})
 _LAST_LINES: Final = 12
 
@@ -155,12 +156,20 @@ class Havoc:
             shutil.rmtree(server.data_dir / "appendonlydir", ignore_errors=True)
 
     async def _start(self, name: str) -> None:
-        """However often it takes: a worker does not start while MongoDB is away."""
+        """
+        Again and again, since a worker does not start while MongoDB is away.
+
+        Raises:
+            ServerNotStarted: It still does not after minutes.
+        """
         self._down.setdefault(name, utc_now())
+        until = asyncio.get_running_loop().time() + _LONGEST_START_S
         while True:
             try:
                 await self._stack[name].start()
             except ServerNotStarted as error:
+                if asyncio.get_running_loop().time() > until:
+                    raise
                 self._note(f"{name} did not start: {str(error).splitlines()[0]}")
                 await asyncio.sleep(_PAUSE_S)
             else:

@@ -34,6 +34,7 @@ SETTINGS: Final = {
 }
 SIMULATOR: Final = ("--latency-image", "0.2", "--latency-video", "1.0", "--latency-text", "0.1")
 
+_NO_LIMITS: Final = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 _LOOK_S: Final = 0.2
 _SLACK_S: Final = 10.0
 
@@ -109,7 +110,9 @@ class _Run:
         closing.callback(database.client.close)
         redis = Redis.from_url(stack.redis_url)
         closing.push_async_callback(redis.aclose)
-        http = await closing.enter_async_context(httpx.AsyncClient(base_url=stack.api_url, trust_env=False))
+        http = await closing.enter_async_context(
+            httpx.AsyncClient(base_url=stack.api_url, trust_env=False, limits=_NO_LIMITS)
+        )
         return cls(options=options, stack=stack, database=database, redis=redis, http=http)
 
     async def whole(self) -> Outcome:
