@@ -9,7 +9,7 @@ from core.errors import InvalidRequest
 from core.gates import Refusal
 from core.ports import Clock, TaskRepository
 from core.registry import Registry, Route
-from core.tasks import Task, TaskInput
+from core.tasks import Task
 from polyrelay import Job, Params
 from services.admission import Admissions, Door
 from services.asking import InputNotTaken, job_of
@@ -79,14 +79,12 @@ class Chooser:
             QueueUnavailable: The gates cannot be asked.
             StoreUnavailable: The input cannot be read.
         """
-        task_input = await self._tasks.get_input(task.id)
         reasons: list[str] = []
         earliest: datetime | None = None
         for choice in range(task.choice, len(task.choices)):
             try:
                 route = self._route(task, choice)
-                job = self._job(task, task_input, choice, route)
-            except (InvalidRequest, InputNotTaken, NotServed) as error:
+            except (InvalidRequest, NotServed) as error:
                 reasons.append(str(error))
                 continue
             door = self._admissions.door(task, route)
@@ -97,7 +95,13 @@ class Chooser:
             admission = await door.enter()
             match admission.refusal:
                 case None:
-                    return Chosen(choice=choice, route=route, job=job, door=door)
+                    try:
+                        job = await self._job(task, choice, route)
+                    except InputNotTaken as error:
+                        reasons.append(str(error))
+                        await door.leave()
+                    else:
+                        return Chosen(choice=choice, route=route, job=job, door=door)
                 case Refusal.FULL:
                     return InLine(gate=admission.gate)
                 case Refusal.SPACING:
@@ -113,8 +117,9 @@ class Chooser:
             raise NotServed(f"{asked.provider} cannot serve {asked.model} here: {route.unavailable}")
         return route
 
-    def _job(self, task: Task, task_input: TaskInput, choice: int, route: Route) -> Job[Params]:
-        wanted = input_for(task_input, task.choices[choice])
+    async def _job(self, task: Task, choice: int, route: Route) -> Job[Params]:
+        """Read only now: an input may be large, and a task may stand in line for long."""
+        wanted = input_for(await self._tasks.get_input(task.id), task.choices[choice])
         return job_of(task, route.model, wanted, attempt=len(task.attempts) + 1)
 
 
