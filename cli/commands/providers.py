@@ -6,6 +6,8 @@ from typing import Any
 import rich_click as click
 import structlog
 
+from cli.commands.providers_check import check_providers
+from cli.commands.providers_new import new_provider
 from cli.output import FORMAT, print_json, print_table
 from cli.startup import settings_or_exit
 from core.registry import PluginReport, Registry, load_registry
@@ -14,7 +16,11 @@ from polyrelay import Disabled, Provider, Service
 
 @click.group(name="providers")
 def command() -> None:
-    """Look at the providers that are installed here."""
+    """Look at the providers that are installed here, check them, and write new ones."""
+
+
+command.add_command(new_provider)
+command.add_command(check_providers)
 
 
 @command.command(name="list")

@@ -1,0 +1,1 @@
+"""The plugin project that `polyrelay providers new` writes."""
