@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from litestar.types import LifeSpanReceive, LifeSpanSend, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanScope
 
+from api.admin import Admin
 from api.catalogue import Catalogue
 from api.docs import Docs
 from api.files import Files
@@ -20,10 +21,12 @@ from api.openapi import document
 from api.parts import Parts, Tools
 from api.problems import HANDLERS
 from api.tasks import Tasks
+from core.clock import utc_now
 from core.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
 from core.logs import set_up_logs
-from core.registry import load_registry
+from core.plugins import load_plugins
 from core.settings import Settings, read_settings
+from repositories.control import MongoControlRoom
 from repositories.gates import RedisGates
 from repositories.mongo import MongoTaskRepository
 from repositories.mongo_client import connect_mongo
@@ -32,8 +35,11 @@ from repositories.queue_claims import wake_queue
 from repositories.results import connect_results
 from services.accept import Accept
 from services.cancel import Cancel
+from services.following import Following, running, this_process
+from services.live_registry import LiveRegistry
 from services.remove import Remove
 from services.retry import Retry
+from services.watchdog import Watchdog
 
 log = structlog.get_logger("polyrelay.api")
 
@@ -88,7 +94,7 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
         "openapi": document(parts.registry),
     }
     app = Api(
-        [Tasks, Files, Catalogue, Docs, health, ready, metrics_text],
+        [Tasks, Files, Catalogue, Admin, Docs, health, ready, metrics_text],
         exception_handlers=HANDLERS,
         request_max_body_size=settings.max_body_bytes,
         lifespan=list(lifespan),
@@ -118,33 +124,50 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
 
 def _create(settings: Settings) -> Litestar:
     set_up_logs(settings, process="api")
-    tasks = MongoTaskRepository(connect_mongo(settings.mongo_url))
+    database = connect_mongo(settings.mongo_url)
+    tasks, control = MongoTaskRepository(database), MongoControlRoom(database)
+    registry = LiveRegistry(load_plugins(settings.env), settings.env)
+    watchdog = Watchdog(registry.plugin_of, stall_s=settings.loop_stall_s, clock=utc_now)
+    following = Following(control, registry, this_process("api"), utc_now, stalls=lambda: watchdog.stalls)
     redis = connect_queue(settings.redis_url)
     parts = Parts(
         tasks=tasks,
         queue=wake_queue(redis, settings.queue_engine),
         results=connect_results(settings.results_url),
         gates=RedisGates(redis),
-        registry=load_registry(settings.env),
+        registry=registry,
+        control=control,
+        follow=following.look,
+        stalls=lambda: watchdog.stalls,
     )
 
     @asynccontextmanager
-    async def connected(_: Litestar) -> AsyncIterator[None]:
+    async def connected(app: Litestar) -> AsyncIterator[None]:
+        following.on_reload = lambda: _describe(app, registry)
         try:
-            await _prepare(tasks)
+            await _prepare(tasks, control, following)
             await _look_at_queue(parts)
-            yield
+            async with running(following.run(), watchdog.run()):
+                yield
         finally:
-            await parts.registry.aclose()
+            await following.end()
+            await registry.aclose()
             await redis.aclose()
             await tasks.aclose()
 
     return build_app(parts, settings, lifespan=[connected])
 
 
-async def _prepare(tasks: MongoTaskRepository) -> None:
+def _describe(app: Litestar, registry: LiveRegistry) -> None:
+    """The description of the models that there are now."""
+    app.state.openapi = document(registry)
+
+
+async def _prepare(tasks: MongoTaskRepository, control: MongoControlRoom, following: Following) -> None:
     try:
         await tasks.prepare()
+        await control.prepare()
+        await following.begin()
     except StoreUnavailable as error:
         way_out = "Start MongoDB or correct MONGO_URL; `polyrelay dev` brings its own."
         raise StartFailed(f"{error}. {way_out}") from None

@@ -1,20 +1,26 @@
 """The catalogue: which models and providers there are, and whether they can take tasks."""
 
+import asyncio
 import functools
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
 from litestar import Controller, get
 from msgspec import Struct
 
-from api.parts import Call, tools_of
+from api.parts import Call, Parts, tools_of
 from api.requests import CatalogueQuery, read_query
 from api.views import Answer
-from core.errors import FieldProblem, UnknownProvider
+from core.control import ProcessReport, Stall
+from core.errors import FieldProblem, StoreUnavailable, UnknownProvider
 from core.registry import Registry
+from core.switches import Mode
 from polyrelay import Disabled, Model, Params, Provider, TaskType
+from services.following import alive
+from services.readiness import PING_TIMEOUT_S
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
@@ -38,8 +44,19 @@ class ModelList(Struct, frozen=True, kw_only=True):
     total: int
 
 
+class StallView(Struct, frozen=True, kw_only=True):
+    """How often the plugin's code held up the event loop of one process, and where it did so last."""
+
+    process: str
+    role: str
+    count: int
+    longest_s: float
+    last: datetime
+    where: str
+
+
 class ProviderView(Struct, frozen=True, kw_only=True):
-    """A provider and the plugin that brought it."""
+    """A provider, the plugin that brought it, how an operator switched it, and what it did to the event loop."""
 
     name: str
     plugin: str | None
@@ -48,10 +65,14 @@ class ProviderView(Struct, frozen=True, kw_only=True):
     models: int
     available: bool
     reason: str | None
+    mode: Mode
+    mode_since: datetime | None
+    mode_reason: str | None
+    stalls: list[StallView]
 
 
 class FailedPlugin(Struct, frozen=True, kw_only=True):
-    """A plugin that was left out, and why."""
+    """A plugin that could not be loaded as it is installed, and why; `version` is that which is served, if any is."""
 
     plugin: str
     package: str | None
@@ -92,8 +113,9 @@ class Catalogue(Controller):
     @get("/providers")
     async def providers(self, request: Call) -> Answer[ProviderList]:
         """All providers, and the plugins that failed."""
-        registry = tools_of(request).parts.registry
-        providers = [_provider_view(provider, registry) for provider in registry.providers.values()]
+        parts = tools_of(request).parts
+        registry, stalls = parts.registry, await _stalls(parts)
+        providers = [_provider_view(provider, registry, stalls) for provider in registry.providers.values()]
         failed = [
             FailedPlugin(plugin=report.name, package=report.package, version=report.version, error=report.error)
             for report in registry.reports
@@ -106,7 +128,7 @@ def model_views(registry: Registry) -> Iterator[ModelView]:
     """All models of all providers."""
     for provider in registry.providers.values():
         for service in provider.services:
-            reason = service.reason if isinstance(service, Disabled) else None
+            reason = service.reason if isinstance(service, Disabled) else _switched_off(provider, registry)
             for model in service.models:
                 yield _model_view(provider, model, reason)
 
@@ -136,7 +158,35 @@ def _model_view(provider: Provider, model: Model, reason: str | None) -> ModelVi
     )
 
 
-def _provider_view(provider: Provider, registry: Registry) -> ProviderView:
+async def _stalls(parts: Parts) -> Mapping[str, list[StallView]]:
+    """By plugin, of all processes as far as they can be asked."""
+    found: dict[str, list[StallView]] = {}
+    with suppress(StoreUnavailable, TimeoutError):
+        for report in await asyncio.wait_for(alive(parts.control, parts.clock()), PING_TIMEOUT_S):
+            for stall in report.stalls:
+                found.setdefault(stall.plugin, []).append(_stall_view(stall, report))
+    return found
+
+
+def _stall_view(stall: Stall, process: ProcessReport) -> StallView:
+    return StallView(
+        process=process.id,
+        role=process.role,
+        count=stall.count,
+        longest_s=stall.longest_s,
+        last=stall.last,
+        where=stall.where,
+    )
+
+
+def _switched_off(provider: Provider, registry: Registry) -> str | None:
+    switch = registry.switches.get(provider.name)
+    return switch.text if switch is not None and switch.refuses_new_tasks else None
+
+
+def _provider_view(provider: Provider, registry: Registry, stalls: Mapping[str, list[StallView]]) -> ProviderView:
+    switch = registry.switches.get(provider.name)
+    reason = provider.unavailable or _switched_off(provider, registry)
     by = next((report for report in registry.reports if provider.name in report.providers), None)
     return ProviderView(
         name=provider.name,
@@ -144,6 +194,10 @@ def _provider_view(provider: Provider, registry: Registry) -> ProviderView:
         package=by.package if by else None,
         version=by.version if by else None,
         models=len(provider.models),
-        available=provider.unavailable is None,
-        reason=provider.unavailable,
+        available=reason is None,
+        reason=reason,
+        mode=switch.mode if switch else Mode.ENABLED,
+        mode_since=switch.since if switch else None,
+        mode_reason=switch.reason if switch else None,
+        stalls=stalls.get(by.name, []) if by else [],
     )

@@ -9,6 +9,7 @@ from api import metrics
 from api.parts import Call, tools_of
 from core.errors import QueueUnavailable
 from core.gates import Gates
+from services.process_metrics import process_text, resident_bytes
 from services.readiness import PING_TIMEOUT_S, Readiness, readiness
 
 
@@ -37,7 +38,9 @@ async def ready(request: Call) -> Response[Readiness]:
 async def metrics_text(request: Call) -> Response[bytes]:
     """Counters in Prometheus' text format; with the gates, where Redis answers."""
     tools = tools_of(request)
-    text = tools.metrics.text() + await _gates_text(tools.parts.gates)
+    parts = tools.parts
+    common = process_text(parts.registry, parts.stalls(), resident_bytes())
+    text = tools.metrics.text() + common + await _gates_text(parts.gates)
     return Response(text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from api.admin import ProcessList, ReloadOrder, RequestedReload, SwitchedProvider, SwitchOrder
 from api.catalogue import ModelList, ProviderList
 from api.examples import EXAMPLES
 from api.health import Health
@@ -40,6 +41,7 @@ _INDEX: Final = {
     "description": "Position in the task's `results`.",
     "schema": {"type": "integer", "minimum": 0},
 }
+_PROVIDER: Final = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 _PROBLEMS: Final = {
     400: "The body is not valid JSON (`malformed_json`).",
     404: "There is no such task or file (`task_not_found`, `file_not_found`).",
@@ -51,8 +53,8 @@ _PROBLEMS: Final = {
     422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`).",
     429: "As many tasks wait for the provider as may (`queue_full`, with Retry-After); see UPSTREAM_MAX_QUEUE.",
     500: "A defect of the server; the log has more under the `request_id` (`internal_error`).",
-    503: "The provider has no credentials here (`provider_unavailable`), or the store cannot be reached"
-    " (`store_unavailable`, with Retry-After).",
+    503: "The provider has no credentials here or was switched off (`provider_unavailable`), or the store cannot be"
+    " reached (`store_unavailable`, with Retry-After).",
 }
 _ABOUT: Final = """\
 One request for every provider: post an image, video or text task, get its id at once, read its result later.
@@ -75,6 +77,13 @@ def document(registry: Registry) -> bytes:
         "/api/v1/ai/tasks": {"get": _list(schemas)},
         "/api/v1/ai/models": {"get": _models(schemas)},
         "/api/v1/ai/providers": {"get": _providers(schemas)},
+        "/api/v1/admin/providers/{name}/enable": {"post": _switch(schemas, "enable", "Have a provider take tasks")},
+        "/api/v1/admin/providers/{name}/drain": {"post": _switch(schemas, "drain", "Take no new tasks for a provider")},
+        "/api/v1/admin/providers/{name}/disable": {
+            "post": _switch(schemas, "disable", "Submit nothing more to a provider")
+        },
+        "/api/v1/admin/providers/reload": {"post": _reload(schemas)},
+        "/api/v1/admin/processes": {"get": _processes(schemas)},
         "/health": {"get": _health(schemas)},
         "/ready": {"get": _ready(schemas)},
         "/metrics": {"get": _metrics()},
@@ -269,6 +278,48 @@ def _providers(schemas: _Schemas) -> Json:
         "operationId": "list_providers",
         "summary": "List providers and the plugins that brought them",
         "responses": {"200": _json(schemas.of(Answer[ProviderList]), "The providers."), **_problems(schemas, 500)},
+    }
+
+
+def _switch(schemas: _Schemas, verb: str, summary: str) -> Json:
+    return {
+        "tags": ["admin"],
+        "operationId": f"{verb}_provider",
+        "summary": summary,
+        "description": "All processes follow within 2 s. Open tasks go on; see the how-to on switching providers.",
+        "parameters": [_PROVIDER],
+        "requestBody": {"required": False, "content": {"application/json": {"schema": schemas.of(SwitchOrder)}}},
+        "responses": {
+            "200": _json(schemas.of(Answer[SwitchedProvider]), "It is switched."),
+            **_problems(schemas, 400, 415, 422, 500, 503),
+        },
+    }
+
+
+def _reload(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["admin"],
+        "operationId": "reload_providers",
+        "summary": "Have all processes look for plugins again",
+        "description": "New and changed plugins are loaded, uninstalled ones dropped. One that cannot be loaded stays"
+        " as it was; the list of processes tells why.",
+        "requestBody": {"required": False, "content": {"application/json": {"schema": schemas.of(ReloadOrder)}}},
+        "responses": {
+            "202": _json(schemas.of(Answer[RequestedReload]), "They will."),
+            **_problems(schemas, 400, 415, 422, 500, 503),
+        },
+    }
+
+
+def _processes(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["admin"],
+        "operationId": "list_processes",
+        "summary": "List the processes of the server and what each runs",
+        "responses": {
+            "200": _json(schemas.of(Answer[ProcessList]), "The processes."),
+            **_problems(schemas, 500, 503),
+        },
     }
 
 

@@ -1,5 +1,6 @@
 """What the HTTP side is put together from."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from litestar import Request
@@ -7,6 +8,7 @@ from msgspec import Struct
 
 from api.metrics import Metrics
 from core.clock import utc_now
+from core.control import ControlRoom, Stall
 from core.gates import Gates
 from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
 from core.registry import Registry
@@ -16,6 +18,10 @@ from services.remove import Remove
 from services.retry import Retry
 
 Call = Request[Any, Any, Any]
+
+
+async def _nothing() -> None:
+    """This process follows no decisions."""
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -28,7 +34,10 @@ class Parts(Struct, frozen=True, kw_only=True):
         results: Files of results.
         gates: Who waits for which vendor.
         registry: The providers.
+        control: The operator's decisions.
         clock: Time.
+        follow: Follow what was decided, at once.
+        stalls: What blocked this process's event loop.
     """
 
     tasks: TaskRepository
@@ -36,7 +45,10 @@ class Parts(Struct, frozen=True, kw_only=True):
     results: ResultStore
     gates: Gates
     registry: Registry
+    control: ControlRoom
     clock: Clock = utc_now
+    follow: Callable[[], Awaitable[None]] = _nothing
+    stalls: Callable[[], Sequence[Stall]] = tuple
 
 
 class Tools(Struct, frozen=True, kw_only=True):

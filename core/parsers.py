@@ -73,6 +73,13 @@ def body_size(text: str) -> int:
     return value
 
 
+def memory_size(text: str) -> int:
+    value = size_bytes(text)
+    if not 32 * 2**20 <= value <= 2**39:
+        raise ValueError("a size from 32MiB to 512GiB")
+    return value
+
+
 def amounts(text: str) -> Mapping[str, int]:
     """One number for all ("2", under the name "*"), or a number for each name ("volcengine=2,openai=10")."""
     pairs = [word.strip().rpartition("=") for word in text.split(",")]

@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 from msgspec import Struct, structs
 
 from core.errors import ConfigurationError
-from core.parsers import amounts, body_size, duration, number, priorities, secret_url, url, word
+from core.parsers import amounts, body_size, duration, memory_size, number, priorities, secret_url, url, word
 from core.tasks import Priority
 from polyrelay import Env, Secret
 
@@ -47,6 +47,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         upstream_submit_min_interval_s: Least time between two submits to one provider, such as 1s.
         worker_host: Address on which a worker tells its health.
         worker_port: Port on which a worker tells its health and metrics, or None for none.
+        worker_max_rss: A worker that occupies more memory than that stops in order and ends with exit code 75.
+        loop_stall_s: Code that holds up the event loop for longer is reported.
         ai_timeout_s: Longest wait for one answer of a vendor (AI_TIMEOUT), such as 30s or 5m.
         model_catalogue: File with further model names.
         ark_api_key: Volcengine Ark (Doubao).
@@ -84,6 +86,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     upstream_submit_min_interval_s: float = 0.0
     worker_host: str = "127.0.0.1"
     worker_port: int | None = None
+    worker_max_rss: int | None = None
+    loop_stall_s: float = 1.0
     ai_timeout_s: float = 300.0
     model_catalogue: Path | None = None
     ark_api_key: Secret | None = None
@@ -186,6 +190,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "upstream_submit_min_interval_s": duration(0, 3600),
     "worker_host": str,
     "worker_port": number(1, 65535),
+    "worker_max_rss": memory_size,
+    "loop_stall_s": duration(0.05, 60),
     "ai_timeout_s": duration(1, 3600),
     "model_catalogue": Path,
     "ark_api_key": Secret,

@@ -1,10 +1,13 @@
 """Keeps one process in line with what the operator decided, and tells the others what it runs."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from msgspec import Struct, structs
@@ -34,6 +37,12 @@ class Identity(Struct, frozen=True, kw_only=True):
     pid: int
 
 
+def this_process(role: str) -> Identity:
+    """This one; its id is unlike any other's, also after a restart."""
+    host, pid = socket.gethostname(), os.getpid()
+    return Identity(id=f"{host}-{pid}-{secrets.token_hex(4)}", role=role, host=host, pid=pid)
+
+
 class Following:
     """
     Follows the decisions.
@@ -44,6 +53,8 @@ class Following:
         identity: This process.
         clock: Now.
         stalls: What blocked its event loop.
+
+    Attributes:
         on_reload: Called when the plugins may have changed.
     """
 
@@ -55,14 +66,13 @@ class Following:
         clock: Clock,
         *,
         stalls: Callable[[], Sequence[Stall]] = tuple,
-        on_reload: Callable[[], None] = lambda: None,
     ) -> None:
         self._room = room
         self._registry = registry
         self._identity = identity
         self._clock = clock
         self._stalls = stalls
-        self._on_reload = on_reload
+        self.on_reload: Callable[[], None] = _nothing
         self._started = clock()
         self._controls = Controls()
         self._generation = 0
@@ -86,7 +96,10 @@ class Following:
         try:
             while True:
                 await asyncio.sleep(LOOK_S)
-                await self.look()
+                try:
+                    await self.look()
+                except Exception:  # such as a decision that only a newer version understands
+                    log.exception("decisions_not_followed")
         finally:
             if self._reloading is not None:
                 self._reloading.cancel()
@@ -121,7 +134,7 @@ class Following:
         try:
             await self._registry.reload(forced=forced)
             self._generation = controls.generation
-            self._on_reload()
+            self.on_reload()
             with suppress(StoreUnavailable):
                 await self._tell()
         except Exception:
@@ -157,3 +170,19 @@ async def alive(room: ControlRoom, now: datetime) -> Sequence[ProcessReport]:
         StoreUnavailable: They cannot be asked for.
     """
     return await room.processes(since=now - ALIVE)
+
+
+@asynccontextmanager
+async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """All of it runs while inside."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

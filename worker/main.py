@@ -3,13 +3,11 @@
 import asyncio
 import os
 import random
-import secrets
 import signal
-import socket
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import structlog
@@ -19,9 +17,10 @@ from msgspec import Struct
 
 from core.clock import utc_now
 from core.logs import set_up_logs
+from core.plugins import load_plugins
 from core.ports import Locks
-from core.registry import load_registry
 from core.settings import Settings
+from repositories.control import MongoControlRoom
 from repositories.gates import RedisGates
 from repositories.locks import MongoLocks
 from repositories.mongo import MongoTaskRepository, connect_mongo
@@ -30,24 +29,35 @@ from repositories.queue_claims import RedisClaims, wake_queue
 from repositories.results import connect_results
 from services.admission import Admissions, Limits, Places, Turns
 from services.advance import Advance
+from services.following import Following, Identity, this_process
 from services.healing import Healing
 from services.leases import Leases
+from services.live_registry import LiveRegistry
+from services.process_metrics import process_text, resident_bytes
 from services.recorder import Recorder
 from services.results import Results
 from services.storing import Storer
 from services.upkeep import Upkeep
+from services.watchdog import Watchdog
 from worker.cancelling import cancelled
 from worker.engine import Engine, Step, arq_engine, claim_engine
 from worker.health import health_app, serve_health
+from worker.memory import Memory
 from worker.metrics import WorkerMetrics
 from worker.periodic import Once, every
 
 log = structlog.get_logger("polyrelay.worker")
 
+MEMORY_EXIT: Final = 75
+"""Exit code of a worker that stopped because of its memory; its supervisor starts it again."""
+_MEMORY_LOOK_S: Final = 5.0
 
-def run(settings: Settings) -> None:
+
+def run(settings: Settings) -> int:
     """
-    Work until SIGTERM or SIGINT, then end what runs within the grace period.
+    Work until SIGTERM or SIGINT, or until the memory is too much, then end what runs within the grace period.
+
+    Answers the exit code of the process: 0, or `MEMORY_EXIT`.
 
     Raises:
         ConfigurationError: A setting cannot be used.
@@ -55,7 +65,7 @@ def run(settings: Settings) -> None:
     """
     set_up_logs(settings, process="worker")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_work(settings))
+        return runner.run(_work(settings))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -67,14 +77,16 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _work(settings: Settings) -> None:
-    owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    structlog.contextvars.bind_contextvars(worker=owner)
+async def _work(settings: Settings) -> int:
+    identity = this_process("worker")
+    structlog.contextvars.bind_contextvars(worker=identity.id)
     async with AsyncExitStack() as closing:
-        parts = await _composed(settings, owner, closing)
+        parts = await _composed(settings, identity, closing)
         engine = parts.engine
         stop = _stop_signal()
+        memory = Memory(limit_bytes=settings.worker_max_rss, stop=stop)
         background = [asyncio.create_task(work) for work in _background(settings, parts)]
+        background.append(asyncio.create_task(every(_MEMORY_LOOK_S, memory.look)))
         log.info("worker_started", concurrency=settings.worker_concurrency)
         await _either(stop, background)
         log.info("worker_stopping", running=engine.running, grace_s=settings.shutdown_grace_s)
@@ -84,6 +96,7 @@ async def _work(settings: Settings) -> None:
         log.info("worker_stopped", cut_off=cut_off)
         for error in filter(None, broken):
             raise error
+    return MEMORY_EXIT if memory.exceeded else 0
 
 
 async def _either(stop: asyncio.Event, background: Iterable["asyncio.Task[None]"]) -> None:
@@ -97,6 +110,8 @@ class _Parts(Struct, frozen=True, kw_only=True):
     engine: Engine
     upkeep: Upkeep
     healing: Healing
+    following: Following
+    watchdog: Watchdog
     locks: Locks
     health: Litestar
 
@@ -111,6 +126,8 @@ def _background(settings: Settings, parts: _Parts) -> Iterable[Coroutine[Any, An
     period_s = settings.reconcile_s
     once = Once(parts.locks, for_s=period_s / 2)
     yield parts.engine.run()
+    yield parts.following.run()
+    yield parts.watchdog.run()
     yield every(settings.lease_s / 3, parts.upkeep.renew)
     yield every(period_s / 4, once("reconcile", parts.upkeep.reconcile))
     yield every(period_s / 4, once("heal_gates", parts.healing.heal))
@@ -118,7 +135,7 @@ def _background(settings: Settings, parts: _Parts) -> Iterable[Coroutine[Any, An
         yield serve_health(parts.health, host=settings.worker_host, port=settings.worker_port)
 
 
-async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> _Parts:
+async def _composed(settings: Settings, identity: Identity, closing: AsyncExitStack) -> _Parts:
     database = connect_mongo(settings.mongo_url)
     tasks = MongoTaskRepository(database)
     closing.push_async_callback(tasks.aclose)
@@ -126,13 +143,19 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
     redis = connect_queue(settings.redis_url)
     closing.push_async_callback(redis.aclose)
     queue = wake_queue(redis, settings.queue_engine)
-    registry = load_registry(settings.env)
+    control = MongoControlRoom(database)
+    await control.prepare()
+    registry = LiveRegistry(load_plugins(settings.env), settings.env)
     closing.push_async_callback(registry.aclose)
+    watchdog = Watchdog(registry.plugin_of, stall_s=settings.loop_stall_s, clock=utc_now)
+    following = Following(control, registry, identity, utc_now, stalls=lambda: watchdog.stalls)
+    await following.begin()
+    closing.push_async_callback(following.end)
     http = await closing.enter_async_context(httpx.AsyncClient(follow_redirects=True, timeout=httpx.Timeout(60.0)))
     gates = RedisGates(redis, clock=utc_now)
     turns = Turns(tasks, queue, utc_now)
     admissions = Admissions(gates, turns, _limits(settings))
-    leases = Leases(owner)
+    leases = Leases(identity.id)
     leases.distrust(until=utc_now() + timedelta(seconds=settings.lease_s / 2))  # the database may just have come back
     metrics = WorkerMetrics()
     recorder = Recorder(tasks, queue, on_change=metrics.changed)
@@ -166,14 +189,19 @@ async def _composed(settings: Settings, owner: str, closing: AsyncExitStack) -> 
         lease_s=settings.lease_s,
         patience_s=settings.reconcile_s / 8,
     )
-    engine = _engine(settings, redis, owner, advance)
+    engine = _engine(settings, redis, identity.id, advance)
     pings = {"mongodb": tasks.ping, "queue": queue.ping, "results": store.ping}
     return _Parts(
         engine=engine,
         upkeep=upkeep,
         healing=Healing(tasks=tasks, gates=gates, admissions=admissions, turns=turns, registry=registry),
+        following=following,
+        watchdog=watchdog,
         locks=MongoLocks(database, clock=utc_now),
-        health=health_app(pings, lambda: metrics.text(running=engine.running)),
+        health=health_app(
+            pings,
+            lambda: metrics.text(running=engine.running) + process_text(registry, watchdog.stalls, resident_bytes()),
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from core.registry import PluginReport, Registry
 from core.tasks import Attempt, Failure, Result, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, TaskType, Usage
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_control import MemoryControlRoom
 from repositories.memory_gates import MemoryGates
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
@@ -88,6 +89,8 @@ class Lab(Struct, frozen=True, kw_only=True):
     queue: MemoryWakeQueue
     results: MemoryResultStore
     gates: MemoryGates
+    control: MemoryControlRoom
+    registry: Registry
 
     def parts(self) -> Parts:
         """All of them, as the API takes them."""
@@ -96,9 +99,15 @@ class Lab(Struct, frozen=True, kw_only=True):
             queue=self.queue,
             results=self.results,
             gates=self.gates,
-            registry=lab_registry(),
+            registry=self.registry,
+            control=self.control,
+            follow=self.follow,
             clock=lambda: NOW,
         )
+
+    async def follow(self) -> None:
+        """Switch the providers as was decided."""
+        self.registry.switches = (await self.control.read()).switches
 
     async def stored(self, task: Task) -> Task:
         """That task, on record."""
@@ -115,6 +124,8 @@ def new_lab() -> Lab:
         queue=MemoryWakeQueue(clock=lambda: NOW),
         results=MemoryResultStore(),
         gates=MemoryGates(clock=lambda: NOW),
+        control=MemoryControlRoom(),
+        registry=lab_registry(),
     )
 
 

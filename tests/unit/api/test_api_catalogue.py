@@ -1,14 +1,13 @@
 """The catalogue."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from msgspec import structs
 
 from api.app import build_app
-from api.parts import Parts
 from core.registry import Registry
 from core.settings import Settings
 from polyrelay import Disabled, Model, Params, Provider, TaskType
@@ -81,6 +80,10 @@ async def test_providers_name_their_plugin(client: Client) -> None:
             "models": 3,
             "available": True,
             "reason": None,
+            "mode": "enabled",
+            "mode_since": None,
+            "mode_reason": None,
+            "stalls": [],
         },
         {
             "name": "shed",
@@ -90,6 +93,10 @@ async def test_providers_name_their_plugin(client: Client) -> None:
             "models": 1,
             "available": False,
             "reason": "SHED_KEY is not set",
+            "mode": "enabled",
+            "mode_since": None,
+            "mode_reason": None,
+            "stalls": [],
         },
     ]
     assert data["failed_plugins"] == [
@@ -113,22 +120,7 @@ async def test_a_plugins_odd_params_do_not_hide_the_others(lab: Lab) -> None:
     """Params without a JSON Schema leave the catalogue and the documentation of the others alone."""
     odd = Model(name="odd", type=TaskType.TEXT, params=OddParams, timeout_s=1)
     registry = Registry([Provider("odd", [Disabled(models=[odd], reason="x")])])
-    parts = lab.parts()
-    app = build_app(
-        Parts(
-            tasks=parts.tasks,
-            queue=parts.queue,
-            results=parts.results,
-            gates=parts.gates,
-            registry=registry,
-            clock=_clock,
-        ),
-        Settings(),
-    )
+    app = build_app(structs.replace(lab.parts(), registry=registry), Settings())
     async with AsyncTestClient(app) as client:
         assert (await models(client))["odd"]["params"] == {"type": "object"}
         assert (await client.get("/docs/openapi.json")).status_code == 200
-
-
-def _clock() -> datetime:
-    return datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,7 +12,6 @@ from msgspec import structs
 
 from api.app import build_app
 from api.examples import EXAMPLES
-from api.parts import Parts
 from core.registry import Registry
 from core.settings import Settings
 from polyrelay import Env
@@ -131,7 +130,7 @@ async def test_the_examples_are_accepted(lab: Lab, example: dict[str, Any]) -> N
     kind = registry.route(example["provider"], example["model"]).model.type
     parts = lab.parts()
     app = build_app(
-        Parts(tasks=parts.tasks, queue=parts.queue, results=parts.results, gates=parts.gates, registry=registry),
+        structs.replace(parts, registry=registry),
         Settings(),
     )
     async with AsyncTestClient(app) as client:

@@ -11,9 +11,11 @@ from api.metrics import Metrics, gates_text
 from api.openapi import document
 from api.requests import ListQuery
 from api.views import FailureView, ResultView, TaskSummaryView, TaskView
+from core.control import Stall
 from core.gates import CircuitView, GateView
 from services.create_fields import CommonFields, Fallback
-from tests.unit.api.lab import a_task, lab_registry
+from services.process_metrics import process_text
+from tests.unit.api.lab import NOW, a_task, lab_registry
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "api.md").read_text("utf-8")
 
@@ -72,7 +74,9 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     found = {}
     gate = GateView(name="provider:lab", held=1, line=2, limit=3.0)
     gates = gates_text([gate], [CircuitView(account="lab", state="closed", failures=0)])
-    for family in text_string_to_metric_families((metrics.text() + gates).decode()):
+    stall = Stall(plugin="lab-plugin", count=1, longest_s=2.0, last=NOW, where="lab:1 submit")
+    common = process_text(lab_registry(), [stall], 1)
+    for family in text_string_to_metric_families((metrics.text() + gates + common).decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         found[name] = (labels, family.documentation)

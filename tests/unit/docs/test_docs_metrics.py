@@ -9,14 +9,17 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import CIRCUIT_STATES, Metrics, gates_text
+from core.control import Stall
 from core.gates import CircuitView, GateView
 from core.priorities import WEIGHTS
+from core.registry import PluginReport, Registry
 from core.tasks import Attempt, State, Task
-from polyrelay import TaskType
+from polyrelay import Provider, TaskType
 from repositories.gates_rules import WEIGHTS as TURNS
 from repositories.gates_rules import GateRules
 from services.admission import _GRACE
 from services.advance import AWAY_SPREAD_S
+from services.process_metrics import process_text
 from worker.metrics import WorkerMetrics
 
 PAGE: Final = "docs/reference/metrics.md"
@@ -37,8 +40,12 @@ def everything() -> str:
     worker.changed(TASK)
     worker.changed(TASK.to(State.COMPLETED, now=NOW))
     gates = [GateView(name="model:p/m", held=1, line=0, limit=2.0)]
-    return (api.text() + gates_text(gates, [CircuitView(account="p", state="open", failures=5)])).decode() + (
-        worker.text(running=1).decode()
+    stall = Stall(plugin="p", count=1, longest_s=2.0, last=NOW, where="p:1 submit")
+    common = process_text(Registry([Provider("p", [])], [PluginReport(name="p")]), [stall], 1)
+    return (
+        common.decode()
+        + (api.text() + gates_text(gates, [CircuitView(account="p", state="open", failures=5)])).decode()
+        + (worker.text(running=1).decode())
     )
 
 
@@ -62,7 +69,12 @@ def test_no_page_names_a_metric_that_does_not_exist(rows: Tables, page: Pages, r
     known = {row[0].strip("`") for row in rows(PAGE)}
 
     for path in ("README.md", *(str(each.relative_to(root)) for each in (root / "docs").rglob("*.md"))):
-        named = set(re.findall(r"\bpolyrelay_(?:gate|circuit|http|task|tasks|steps|submits)_?[a-z_]*", page(path)))
+        named = set(
+            re.findall(
+                r"\bpolyrelay_(?:gate|circuit|http|task|tasks|steps|submits|provider|plugin|event|resident)_?[a-z_]*",
+                page(path),
+            )
+        )
         assert named <= known, path
 
 
