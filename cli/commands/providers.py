@@ -8,6 +8,7 @@ import structlog
 
 from cli.commands.providers_check import check_providers
 from cli.commands.providers_new import new_provider
+from cli.commands.providers_switch import disable, drain, enable, reload_providers
 from cli.output import FORMAT, print_json, print_table
 from cli.startup import settings_or_exit
 from core.registry import PluginReport, Registry, load_registry
@@ -21,6 +22,8 @@ def command() -> None:
 
 command.add_command(new_provider)
 command.add_command(check_providers)
+for switch in (enable, drain, disable, reload_providers):
+    command.add_command(switch)
 
 
 @command.command(name="list")

@@ -1,27 +1,19 @@
 """`polyrelay tasks`: the task API from a terminal."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import rich_click as click
 
+from cli.connection import URL, relay_at
 from cli.output import FORMAT, Failed, print_json, print_table, tell
 from cli.task_params import fallbacks_of, image_fields, params_of
 from cli.task_text import print_cancelled, print_removed, print_retried, print_task
 from cli.waiting import waited
-from polyrelay.client import ApiError, Client, ClientError, ModelView, NotReached, TaskView
+from polyrelay.client import Client, ModelView, TaskView
 
-_URL: Final = click.option(
-    "--url",
-    envvar="POLYRELAY_URL",
-    default="http://127.0.0.1:8080",
-    show_default=True,
-    show_envvar=True,
-    help="Where the server is.",
-)
 _TIMEOUT: Final = click.option(
     "--timeout", "timeout_s", type=click.FloatRange(min=0), help="Longest wait, in seconds.  [default: no limit]"
 )
@@ -70,7 +62,7 @@ def command() -> None:
 @click.option("--wait", is_flag=True, help="Wait until the task has ended.")
 @_TIMEOUT
 @_OUT
-@_URL
+@URL
 @FORMAT
 def submit(
     task_type: str,
@@ -95,7 +87,7 @@ def submit(
 
     Exit code 1 where the task fails.
     """
-    with _relay(url) as relay:
+    with relay_at(url) as relay:
         served = _model(relay, provider, model)
         created = relay.create(
             task_type,
@@ -120,11 +112,11 @@ def submit(
 
 @command.command(name="get")
 @click.argument("task_id")
-@_URL
+@URL
 @FORMAT
 def get(task_id: str, url: str, output_format: str) -> None:
     """Show a task as it stands."""
-    with _relay(url) as relay:
+    with relay_at(url) as relay:
         task = relay.get(task_id)
     print_json(task) if output_format == "json" else print_task(task)
 
@@ -133,11 +125,11 @@ def get(task_id: str, url: str, output_format: str) -> None:
 @click.argument("task_id")
 @_TIMEOUT
 @_OUT
-@_URL
+@URL
 @FORMAT
 def wait_for(task_id: str, timeout_s: float | None, out: Path | None, url: str, output_format: str) -> None:
     """Wait until a task has ended, then show it. Exit code 1 where it failed; Ctrl-C leaves the task alone."""
-    with _relay(url) as relay:
+    with relay_at(url) as relay:
         _finish(relay, waited(relay, task_id, timeout_s), out, output_format)
 
 
@@ -149,11 +141,11 @@ def wait_for(task_id: str, timeout_s: float | None, out: Path | None, url: str, 
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="At most so many.")
 @click.option("--offset", type=click.IntRange(min=0), default=None, help="Skip so many.")
 @click.option("--after", help="Only those older than the task of this id.")
-@_URL
+@URL
 @FORMAT
 def list_tasks(task_type: str | None, url: str, output_format: str, **filters: Any) -> None:
     """List tasks, newest first."""
-    with _relay(url) as relay:
+    with relay_at(url) as relay:
         page = relay.list(type=task_type, **filters)
     if output_format == "json":
         print_json(page)
@@ -166,7 +158,7 @@ def list_tasks(task_type: str | None, url: str, output_format: str, **filters: A
 
 @command.command(name="cancel")
 @click.argument("task_id")
-@_URL
+@URL
 @FORMAT
 def cancel(task_id: str, url: str, output_format: str) -> None:
     """
@@ -174,29 +166,29 @@ def cancel(task_id: str, url: str, output_format: str) -> None:
 
     One that was submitted is ended a little later, and its vendor may still finish and bill it. Twice is as once.
     """
-    with _relay(url) as relay:
+    with relay_at(url) as relay:
         cancelled = relay.cancel(task_id)
     print_json(cancelled) if output_format == "json" else print_cancelled(cancelled)
 
 
 @command.command(name="retry")
 @click.argument("task_id")
-@_URL
+@URL
 @FORMAT
 def retry(task_id: str, url: str, output_format: str) -> None:
     """Do a failed task once more. Where its outcome is unknown this may pay the vendor a second time."""
-    with _relay(url) as relay:
+    with relay_at(url) as relay:
         retried = relay.retry(task_id)
     print_json(retried) if output_format == "json" else print_retried(retried)
 
 
 @command.command(name="delete")
 @click.argument("task_id")
-@_URL
+@URL
 @FORMAT
 def delete(task_id: str, url: str, output_format: str) -> None:
     """Remove a task and its files; an open one is cancelled first."""
-    with _relay(url) as relay:
+    with relay_at(url) as relay:
         removed = relay.delete(task_id)
     print_json({**msgspec.to_builtins(removed), "removed": True}) if output_format == "json" else print_removed(removed)
 
@@ -209,44 +201,16 @@ def delete(task_id: str, url: str, output_format: str) -> None:
     default=Path(),
     help="Save the results in this folder.  [default: the working directory]",
 )
-@_URL
+@URL
 @FORMAT
 def download(task_id: str, out: Path, url: str, output_format: str) -> None:
     """Save the results of a completed task."""
-    with _relay(url) as relay:
+    with relay_at(url) as relay:
         task = relay.get(task_id)
         if task.status != "completed":
             raise Failed(f"task {task_id} is {task.status} and has no results")
         files = [str(path.resolve()) for path in relay.save(task, out)]
     print_json({"task_id": task_id, "files": files}) if output_format == "json" else click.echo("\n".join(files))
-
-
-@contextmanager
-def _relay(url: str) -> Iterator[Client]:
-    try:
-        with Client(url) as relay:
-            yield relay
-    except NotReached as error:
-        raise Failed(_way_out(error)) from error
-    except ApiError as error:
-        raise Failed(_refusal(error)) from error
-    except (ClientError, OSError) as error:
-        raise Failed(str(error)) from error
-
-
-def _way_out(error: NotReached) -> str:
-    if error.sent:
-        return f"{error}. If you were creating a task, look with `polyrelay tasks list` before you create it again."
-    return (
-        f"no server answers at {error.url} ({error.reason}). Start one with `polyrelay dev`, "
-        "or name another one with --url or POLYRELAY_URL."
-    )
-
-
-def _refusal(error: ApiError) -> str:
-    fields = [f"\n  {detail.get('field')}: {detail.get('message')}" for detail in error.details if detail.get("field")]
-    request = f"\n  request id: {error.request_id}" if error.request_id and error.status >= 500 else ""
-    return f"{error.message} ({error.code}){''.join(fields) if len(fields) > 1 else ''}{request}"
 
 
 def _model(relay: Client, provider: str, name: str) -> ModelView:
