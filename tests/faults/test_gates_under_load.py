@@ -39,7 +39,7 @@ def test_many_tasks_before_a_gate_of_two_all_end_in_order_and_cost_no_memory(sce
     scene.wait_for_end(scene.create_all([f"warm {number}" for number in range(WARM)], kind=GATED), within_s=30)
     rest = {name: memory_bytes(scene, name) for name in scene.stack.workers}
     with scene.paused("simulator"):
-        task_ids = scene.create_all([f"in line {number}" for number in range(TASKS)], kind=GATED)
+        task_ids = scene.create_all([f"in line {number}" for number in range(TASKS)], kind=GATED, deadline_s=3600)
         scene.wait_until(
             lambda: _in_line(scene) == TASKS - 2, description="the others stand in line", within_s=60 + TASKS / 20
         )
