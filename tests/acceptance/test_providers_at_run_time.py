@@ -1,0 +1,209 @@
+"""Providers are switched and plugins come, go and change on all processes of a running server, under load."""
+
+import asyncio
+import json
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.embedded.processes import own_module
+from cli.embedded.stack import Stack
+from tests.acceptance.plugin_folder import PluginFolder
+from tests.acceptance.task_load import OPENAI, TaskLoad
+
+LONG = bool(os.environ.get("CHAOS_LONG"))
+RATE = 100.0 if LONG else 30.0
+"""Creates a second."""
+PAUSE_S = 2.5 if LONG else 0.5
+"""Between two things that the operator does."""
+FOLLOWED_S = 2.0
+SWAP = {"provider": "swap", "model": "words"}
+BROKEN = "raise ImportError('no module named acme_sdk')\n"
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> PluginFolder:
+    """What is installed beside the server: one plugin."""
+    folder = PluginFolder(tmp_path_factory.mktemp("plugins"))
+    folder.install("swap", "1.0")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory, plugins: PluginFolder) -> Iterator[Stack]:
+    """Two API processes and two workers that find those plugins."""
+    base = {**os.environ, "PYTHONPATH": os.pathsep.join((str(plugins.path), os.environ.get("PYTHONPATH", "")))}
+    whole = Stack(
+        tmp_path_factory.mktemp("live"),
+        env={"POLL_SCALE": "0.05", "API_PROCESSES": "2"},
+        base_env=base,
+        workers=2,
+        simulator_args=("--latency-text", "0.05"),
+    )
+    asyncio.run(whole.start())
+    try:
+        yield whole
+    finally:
+        asyncio.run(whole.stop())
+
+
+@asynccontextmanager
+async def http_of(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller of the API."""
+    async with httpx.AsyncClient(base_url=stack.api_url, trust_env=False, timeout=30.0) as http:
+        yield http
+
+
+class Operator:
+    """
+    Runs commands, and knows when each took effect.
+
+    Attributes:
+        off: For each provider, when it was switched off: from before the command until after the one that ended it.
+        times: How long each command took until all processes followed, in seconds.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.off: dict[str, list[tuple[float, float]]] = {}
+        self.times: dict[str, float] = {}
+
+    async def run(self, verb: str, *args: str, code: int = 0) -> Any:
+        """One command of `polyrelay providers`, and its JSON."""
+        began = time.monotonic()
+        command = [*own_module("cli", "providers", verb, *args), "--url", self._stack.api_url, "--format", "json"]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        self.times[" ".join((verb, *args))] = time.monotonic() - began
+        return json.loads(done.stdout)
+
+    @asynccontextmanager
+    async def off_while(self, verb: str, provider: str) -> AsyncIterator[None]:
+        """The provider is drained or disabled while inside."""
+        began = time.monotonic()
+        await self.run(verb, provider, "--reason", "a test")
+        yield
+        await self.run("enable", provider)
+        self.off.setdefault(provider, []).append((began, time.monotonic()))
+
+    def was_off(self, provider: str, at: float) -> bool:
+        """Whether a refusal of that moment is right."""
+        return any(began <= at <= ended for began, ended in self.off.get(provider, ()))
+
+
+def mixed(number: int) -> Mapping[str, Any]:
+    """Every third task for the plugin, every third with the plugin as its fallback."""
+    return (OPENAI, SWAP, {**OPENAI, "fallbacks": [SWAP]})[number % 3]
+
+
+async def seen_by_all(http: httpx.AsyncClient, field: str, least: int) -> list[dict[str, Any]]:
+    """The processes, once that field of all of them is at least that."""
+    async with asyncio.timeout(15):
+        while True:
+            processes: list[dict[str, Any]] = (await http.get("/api/v1/admin/processes")).json()["data"]["processes"]
+            if all(process[field] >= least for process in processes):
+                return processes
+            await asyncio.sleep(0.02)
+
+
+async def test_no_task_is_lost_while_providers_are_switched_and_reloaded(live: Stack, plugins: PluginFolder) -> None:
+    """Every accepted task completes; a refusal is a 503 that says so, and comes only while the provider is off."""
+    operator, done = Operator(live), asyncio.Event()
+    async with http_of(live) as http:
+        load = TaskLoad(http)
+        running = asyncio.create_task(load.run(mixed, rate=RATE, done=done))
+        async with operator.off_while("drain", "openai"):
+            await asyncio.sleep(PAUSE_S)
+        async with operator.off_while("disable", "openai"):
+            await asyncio.sleep(PAUSE_S)
+        plugins.install("swap", "2.0")
+        await operator.run("reload")
+        plugins.install("swap", "3.0", BROKEN)
+        await operator.run("reload", code=1)
+        await asyncio.sleep(PAUSE_S)
+        plugins.install("swap", "4.0")
+        await operator.run("reload")
+        done.set()
+        await running
+        ended = await load.all_ended()
+    print("seconds until all follow:", {name: round(took, 2) for name, took in operator.times.items()})
+
+    assert [task for _, task in ended if task["status"] != "completed"] == []
+    refused = [placed for placed in load.placed if placed.status != 201]
+    assert {(placed.status, placed.code) for placed in refused} == {(503, "provider_unavailable")}
+    assert [placed for placed in refused if not operator.was_off("openai", placed.began)] == []
+    assert all(placed.body == OPENAI for placed in refused), "a task with a fallback was refused"
+    texts = {task["text_result"] for placed, task in ended if placed.body == SWAP}
+    assert texts >= {"1.0", "2.0"}
+    assert texts <= {"1.0", "2.0", "4.0"}
+    instead = [task for placed, task in ended if "fallbacks" in placed.body and task["served_by"]["provider"] == "swap"]
+    assert instead, "no task went to its fallback"
+
+
+async def test_a_switch_reaches_every_process_within_two_seconds(live: Stack) -> None:
+    """From the answer of the call until the last process follows; then the catalogue and the metrics show it."""
+    async with http_of(live) as http:
+        switched = (await http.post("/api/v1/admin/providers/openai/drain", json={"reason": "tired"})).json()["data"]
+        began = time.monotonic()
+        processes = await seen_by_all(http, "revision", switched["revision"])
+        took_s = time.monotonic() - began
+
+        shown = (await http.get("/api/v1/ai/providers")).json()["data"]["providers"]
+        refused = await http.post("/api/v1/ai/text/task", json={**OPENAI, "user_id": "u", "prompt": "hi"})
+        metrics = (await http.get("/metrics")).text
+        enabled = (await http.post("/api/v1/admin/providers/openai/enable")).json()["data"]
+        await seen_by_all(http, "revision", enabled["revision"])
+
+    assert sorted(process["role"] for process in processes) == ["api", "api", "worker", "worker"]
+    assert took_s < FOLLOWED_S
+    (openai,) = [provider for provider in shown if provider["name"] == "openai"]
+    assert (openai["mode"], openai["mode_reason"], openai["available"]) == ("draining", "tired", False)
+    assert refused.status_code == 503
+    assert "it is draining since" in refused.json()["message"]
+    assert "(tired)" in refused.json()["message"]
+    assert 'polyrelay_provider_mode{mode="draining",provider="openai"} 1.0' in metrics
+
+
+async def test_a_plugin_comes_and_goes_without_a_restart(live: Stack, plugins: PluginFolder) -> None:
+    """A newly installed plugin takes tasks after a reload; an uninstalled one is unknown; no process was restarted."""
+    operator = Operator(live)
+    async with http_of(live) as http:
+        load, before = TaskLoad(http), await seen_by_all(http, "generation", 0)
+        assert (await load.place({"provider": "fresh", "model": "words"})).code == "unknown_provider"
+        plugins.install("fresh", "0.1")
+        answer = await operator.run("reload")
+        placed = await load.place({"provider": "fresh", "model": "words"})
+        assert (await load.ended(placed.task_id))["text_result"] == "0.1"
+        described = (await http.get("/docs/openapi.json")).text
+        plugins.uninstall("fresh")
+        await operator.run("reload")
+        assert (await load.place({"provider": "fresh", "model": "words"})).code == "unknown_provider"
+        after = await seen_by_all(http, "generation", answer["generation"] + 1)
+
+    assert '"fresh.words"' in described
+    assert answer["late"] == []
+    assert all("fresh" in [plugin["name"] for plugin in process["plugins"]] for process in answer["processes"])
+    assert {process["id"] for process in after} == {process["id"] for process in before}
+
+
+async def test_a_disabled_provider_submits_nothing_and_goes_on_where_it_stopped(live: Stack) -> None:
+    """A task that was accepted before waits while its provider is disabled, and completes when it is enabled."""
+    async with http_of(live) as http:
+        load = TaskLoad(http)
+        switched = await http.post("/api/v1/admin/providers/swap/disable")
+        await seen_by_all(http, "revision", switched.json()["data"]["revision"])
+        assert (await load.place(SWAP)).status == 503
+        assert (await http.post("/api/v1/admin/providers/nobody/disable")).status_code == 422
+        both = await load.place({**SWAP, "fallbacks": [OPENAI]})
+        served = await load.ended(both.task_id)
+        enabled = await http.post("/api/v1/admin/providers/swap/enable")
+        await seen_by_all(http, "revision", enabled.json()["data"]["revision"])
+        assert (await load.ended((await load.place(SWAP)).task_id))["status"] == "completed"
+
+    assert served["served_by"] == {"provider": "openai", "model": "gpt-4"}
