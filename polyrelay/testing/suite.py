@@ -36,7 +36,7 @@ class ProviderContract:
             source. Only those may raise NotAccepted after a submit.
     """
 
-    plugin: ClassVar[object] = None
+    plugin: object = None  # no ClassVar: mypy refuses a module in its place
     env: ClassVar[Mapping[str, str]] = {}
     talks: ClassVar[Sequence[Talk]] = ()
     skips: ClassVar[Mapping[str, str]] = {}
@@ -100,7 +100,8 @@ def findings(name: str, set_up: SetUp, talk: Talk | None) -> list[str]:
 def _cases(talks: Sequence[Talk]) -> Iterator[tuple[str, Talk | None]]:
     for check in CHECKS:
         if isinstance(check, TalkCheck):
-            yield from ((check.run.__name__, talk) for talk in talks if check.applies(talk))
+            own = [(talk, *talk.others) if check.each_model else (talk,) for talk in talks if check.applies(talk)]
+            yield from ((check.run.__name__, talk) for group in own for talk in group)
         else:
             yield check.run.__name__, None
 
@@ -116,7 +117,7 @@ def _problems(suite: type[ProviderContract]) -> Iterator[str]:
             yield f"not_accepted names {status}; it is for server errors, 500 to 599"
         if not source.strip():
             yield f"not_accepted[{status}] has no source: name the vendor's page that says that nothing was started"
-    models = [talk.model for talk in suite.talks]
+    models = [name for talk in suite.talks for name in (talk.model, *talk.also)]
     if twice := sorted({model for model in models if models.count(model) > 1}):
         yield f"there are two talks for {', '.join(twice)}"
 

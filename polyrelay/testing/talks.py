@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -44,6 +44,8 @@ class Talk(Struct, frozen=True, kw_only=True):
     Attributes:
         model: One of the provider's models; models with the same service and params need one talk together.
         params: A caller's input that the model takes.
+        also: Further models that get the same answers and take other params, with a caller's input for each. They
+            are checked for what depends on the params; the answers are checked once.
         accepted: The vendor takes a submit; of a vendor that answers at once, with the result.
         refused: The vendor refuses a submit for its input.
         working: To a poll: it is not finished.
@@ -64,6 +66,7 @@ class Talk(Struct, frozen=True, kw_only=True):
     cancelled: Replies = ()
     too_late: Replies = ()
     streamed: Replies = ()
+    also: Mapping[str, Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         for name in ("accepted", "refused"):
@@ -76,6 +79,11 @@ class Talk(Struct, frozen=True, kw_only=True):
     def polls(self) -> bool:
         """Whether the vendor works on it after the submit."""
         return bool(replies_of(self.done))
+
+    @property
+    def others(self) -> "tuple[Talk, ...]":
+        """This talk for each of the further models."""
+        return tuple(structs.replace(self, model=model, params=params, also={}) for model, params in self.also.items())
 
 
 class Break(Struct, frozen=True, kw_only=True):

@@ -33,10 +33,12 @@ class TalkCheck(Struct, frozen=True):
     Attributes:
         run: Yields what is wrong.
         needs: The answers without which there is nothing to check, such as `done` for polls.
+        each_model: Whether it is run for every model of a talk, as it depends on the params.
     """
 
     run: Callable[[Scene], Findings]
     needs: Field | None = None
+    each_model: bool = False
 
     def applies(self, talk: Talk) -> bool:
         """Whether the talk has the answers that are needed."""
@@ -56,18 +58,18 @@ CHECKS: Final[Sequence[Check]] = (
     PluginCheck(plugin.registers_without_network),
     PluginCheck(plugin.disabled_without_credentials),
     PluginCheck(plugin.talks_cover_the_models),
-    TalkCheck(params.params_refuse_what_is_wrong),
+    TalkCheck(params.params_refuse_what_is_wrong, each_model=True),
     TalkCheck(process.network_is_reached_with_httpx),
     TalkCheck(process.loop_is_not_blocked),
     TalkCheck(process.aclose_is_harmless),
-    TalkCheck(submit.submit_is_answered),
+    TalkCheck(submit.submit_is_answered, each_model=True),
     TalkCheck(submit.submit_by_status),
     TalkCheck(submit.submit_without_connection),
     TalkCheck(submit.submit_without_answer),
     TalkCheck(submit.submit_cut_off),
     TalkCheck(submit.submit_is_sent_once),
     TalkCheck(any_bytes.any_bytes_to_submit),
-    TalkCheck(poll.poll_is_answered, "done"),
+    TalkCheck(poll.poll_is_answered, "done", each_model=True),
     TalkCheck(poll.poll_is_repeatable, "done"),
     TalkCheck(poll.poll_needs_no_memory, "done"),
     TalkCheck(poll.poll_by_status, "done"),

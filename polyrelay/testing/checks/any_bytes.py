@@ -30,9 +30,9 @@ NASTY: Final = (
     b"<html></html>",
     b"data: {\n\ndata: [DONE]\n\n",
 )
-INSTEAD: Final[tuple[object, ...]] = (None, "", "?", -1, 10**30, 0.5, True, [], {}, [None], [{}], {"": None})
-MOST_MUTATIONS: Final = 1500
-_EXAMPLES: Final = 60
+INSTEAD: Final[tuple[object, ...]] = (None, "", "?", -1, 10**30, True, [None], {"": None})
+MOST_MUTATIONS: Final = 600
+_EXAMPLES: Final = 30
 
 
 def any_bytes_to_submit(scene: Scene) -> Iterator[str]:

@@ -16,7 +16,7 @@ LONGEST_TIMEOUT_S: Final = 7 * 24 * 3600.0
 
 
 def services_are_asynchronous(provider: Provider) -> Iterator[str]:
-    """Each service has submit, poll and aclose as coroutine functions, and cancel and stream, if at all, of the right kind."""
+    """Each service has submit, poll and aclose as coroutine functions; cancel and stream have their shapes."""
     for service in provider.services:
         kind = type(service).__name__
         for name in ("submit", "poll", "aclose", "cancel"):

@@ -50,7 +50,7 @@ def talks_cover_the_models(plugin: SetUp) -> Iterator[str]:
     """Each service has a talk for each kind of params that it takes, and for cancel and stream where it offers them."""
     with Wire().connected():
         pairs = [pair for provider in plugin.register(Env(plugin.settings)) for pair in _pairs(provider)]
-    talks = {talk.model: talk for talk in plugin.talks}
+    talks = {name: talk for talk in plugin.talks for name in (talk.model, *talk.also)}
     told: dict[object, list[Model]] = {}
     for model, service in pairs:
         told.setdefault((type(service), model.params), []).append(model)

@@ -3,17 +3,20 @@
 import io
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from typing import Any, Final
 
+import httpx
 import msgspec
 from structlog.testing import capture_logs
 
 from polyrelay.testing.scene import Heard, NotSetUp, Scene
-from polyrelay.testing.talks import Break, Reply, Turn, ending_with, replies_of
+from polyrelay.testing.talks import Break, Reply, Talk, Turn, ending_with, replies_of
 
 SHORTEST_SECRET: Final = 8
+_FOR_PEOPLE: Final = ("message", "msg", "error", "detail", "description", "reason")
 
 
 def secrets_are_not_shown(scene: Scene) -> Iterator[str]:
@@ -34,65 +37,76 @@ def secrets_are_not_shown(scene: Scene) -> Iterator[str]:
 def _shown(scene: Scene, secrets: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     yield "the repr of the service", [repr(scene.service), str(scene.service)]
     yield "the repr of the provider", [repr(provider) for provider in scene.providers]
-    for what, turns in _submits(scene, secrets):
+    operation = scene.operation() if scene.talk.polls else ""
+    scene.submit(*replies_of(scene.talk.accepted))
+    known_to_vendor = [value for value in secrets.values() if any(map(partial(_holds, value), scene.wire.sent))]
+    for what, turns in _submits(scene.talk, known_to_vendor):
         with _logged() as lines:
             heard = scene.submit(*turns)
         yield f"what a submit comes to after {what}", _texts(heard)
         yield f"a log line of a submit after {what}", lines
-    if scene.talk.polls:
-        operation = scene.operation()
-        for what, turns in _polls(scene, secrets):
-            with _logged() as lines:
-                heard = scene.poll(operation, *turns)
-            yield f"what a poll comes to after {what}", _texts(heard)
-            yield f"a log line of a poll after {what}", lines
+    for what, turns in _polls(scene.talk, known_to_vendor) if scene.talk.polls else ():
+        with _logged() as lines:
+            heard = scene.poll(operation, *turns)
+        yield f"what a poll comes to after {what}", _texts(heard)
+        yield f"a log line of a poll after {what}", lines
 
 
-def _submits(scene: Scene, secrets: Mapping[str, str]) -> Iterator[tuple[str, tuple[Turn, ...]]]:
-    talk = scene.talk
+def _submits(talk: Talk, known: Sequence[str]) -> Iterator[tuple[str, tuple[Turn, ...]]]:
     yield "an acceptance", replies_of(talk.accepted)
     yield "a refusal", replies_of(talk.refused)
     yield "a read timeout", ending_with(talk.accepted, Break(how="read_timeout"))
     yield "a refused connection", ending_with(talk.accepted, Break(how="connect"))
     yield "a body that does not decode", ending_with(talk.accepted, Reply(body=b"{"))
-    refused = replies_of(talk.refused)[-1]
-    for status in {refused.status, 400, 401, 500}:
-        for body in _echoes(refused, secrets):
-            reply = Reply(status=status, body=body, headers=refused.headers)
-            yield "a refusal that repeats it", ending_with(talk.refused, reply)
+    for what, reply in _echoes(talk, known):
+        yield what, ending_with(talk.accepted, reply)
 
 
-def _polls(scene: Scene, secrets: Mapping[str, str]) -> Iterator[tuple[str, tuple[Turn, ...]]]:
-    talk = scene.talk
+def _polls(talk: Talk, known: Sequence[str]) -> Iterator[tuple[str, tuple[Turn, ...]]]:
     yield "an unfinished one", replies_of(talk.working)
     yield "a finished one", replies_of(talk.done)
     yield "a read timeout", ending_with(talk.working, Break(how="read_timeout"))
-    if failed := replies_of(talk.failed):
-        for body in _echoes(failed[-1], secrets):
-            reply = Reply(status=failed[-1].status, body=body, headers=failed[-1].headers)
-            yield "a failure that repeats it", ending_with(talk.failed, reply)
+    yield "a body that does not decode", ending_with(talk.working, Reply(body=b"{"))
+    for what, reply in _echoes(talk, known):
+        yield what, ending_with(talk.working, reply)
 
 
-def _echoes(reply: Reply, secrets: Mapping[str, str]) -> Iterator[bytes]:
-    """The body with the secrets in one of its texts, for each text; a body that is no JSON with them at its end."""
-    echo = " ".join(("", *secrets.values()))
+def _echoes(talk: Talk, known: Sequence[str]) -> Iterator[tuple[str, Reply]]:
+    """Refusals that repeat the secrets that the vendor was sent, as vendors do: "invalid key sk-…"."""
+    refused, echo = replies_of(talk.refused)[-1], " ".join(("", *known))
+    for status in (refused.status, 400, 401, 403, 500):
+        for body in _bodies_with(echo, refused):
+            yield f"HTTP {status} that repeats it", Reply(status=status, body=body, headers=refused.headers)
+
+
+def _bodies_with(echo: str, reply: Reply) -> Iterator[bytes]:
+    """The body with that text in one of its messages, for each; a body that is no JSON with it at its end."""
     try:
         value = msgspec.json.decode(reply.content)
     except msgspec.DecodeError:
         yield reply.content + echo.encode()
-        return
-    yield from map(msgspec.json.encode, _with_echo(value, echo))
+    else:
+        yield from map(msgspec.json.encode, _with_echo(value, echo, said=isinstance(value, str)))
 
 
-def _with_echo(value: Any, echo: str) -> Iterator[Any]:
+def _with_echo(value: Any, echo: str, *, said: bool) -> Iterator[Any]:
+    """`said`: whether the value is under a name like "message", where vendors write for people."""
     if isinstance(value, str):
-        yield value + echo
+        if said or " " in value:
+            yield value + echo
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from ({**value, key: changed} for changed in _with_echo(inner, echo))
+            words = any(part in key.lower() for part in _FOR_PEOPLE)
+            yield from ({**value, key: changed} for changed in _with_echo(inner, echo, said=words))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from ([*value[:index], changed, *value[index + 1 :]] for changed in _with_echo(inner, echo))
+            changes = _with_echo(inner, echo, said=said)
+            yield from ([*value[:index], changed, *value[index + 1 :]] for changed in changes)
+
+
+def _holds(secret: str, request: httpx.Request) -> bool:
+    """Whether the request shows the secret to the vendor; a key that signs is not sent."""
+    return any(secret in text for text in (str(request.url), repr(request.headers.raw), repr(request.content)))
 
 
 def _texts(heard: Heard) -> list[str]:
