@@ -55,6 +55,9 @@ LAST_ANSWER_S: Final = 30.0
 STOPPED: Final = "cancelled; the vendor confirmed that it stopped"
 NOT_STOPPED: Final = "cancelled; the vendor did not stop, or cannot be asked to: it may still finish and bill"
 
+LONGEST_POLL_S: Final = 120.0
+"""A poll that hangs is given up on after that time; it may be asked again."""
+
 AWAY_SPREAD_S: Final = 10.0
 """Tasks that wait for a vendor to come back ask again spread over that time, not all at once."""
 
@@ -228,7 +231,8 @@ class Advance:
         try:
             task_input = input_for(await self._tasks.get_input(task.id), task.choices[task.choice])
             job = job_of(task, route.model, task_input, attempt=task.attempt.number)
-            outcome = await asked(lambda: route.service.poll(job, operation), within_s=self._patience_s(task))
+            within_s = min(self._patience_s(task), LONGEST_POLL_S)
+            outcome = await asked(lambda: route.service.poll(job, operation), within_s=within_s)
         except InputNotTaken as error:
             # A worker of another version may still poll it, and a paid generation is at stake.
             await self._poll_failed(task, Unavailable(str(error)), door)

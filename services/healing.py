@@ -18,6 +18,9 @@ class Healing:
     """
     Compares who holds gates with who is on record as submitted.
 
+    A hold is dropped only where two looks in a row find nobody behind it: between entering a gate and the record of the
+    attempt there is a moment in which a live hold looks like a leftover.
+
     Args:
         tasks: The record.
         gates: Shared by all workers.
@@ -34,23 +37,25 @@ class Healing:
         self._admissions = admissions
         self._turns = turns
         self._registry = registry
+        self._suspects: frozenset[str] = frozenset()
 
     async def heal(self) -> None:
         """End holds of tasks that are not submitted, restore missing ones, and wake heads of lines that sleep."""
         try:
-            # Holders first: one that enters after this look is not taken for a leftover.
             holders = frozenset(await self._gates.holders())
             submitted = {task.id: task async for task in self._submitted()}
             missing = [task for task_id, task in submitted.items() if task_id not in holders]
             await self._gates.restore([ticket for task in missing if (ticket := self._ticket(task))])
-            for task_id in holders - submitted.keys():
+            leftovers = holders - submitted.keys()
+            for task_id in leftovers & self._suspects:
                 await self._turns.wake(await self._gates.forget(task_id))
+            dropped, self._suspects = leftovers & self._suspects, leftovers
             await self._turns.wake(await self._gates.heads())
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("healing_cut_short", reason=str(error))
             return
-        if missing or holders - submitted.keys():
-            log.info("gates_healed", restored=len(missing), dropped=len(holders - submitted.keys()))
+        if missing or dropped:
+            log.info("gates_healed", restored=len(missing), dropped=len(dropped))
 
     async def _submitted(self) -> AsyncIterator[Task]:
         after = ""
