@@ -11,7 +11,7 @@ import importlib
 import site
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Final
@@ -19,10 +19,9 @@ from typing import Final
 import structlog
 from msgspec import Struct, structs
 
-from core.registry import PluginReport, load_plugin
-from polyrelay import Env, Provider, hooks
+from core.registry import PluginReport, installed_plugins, is_own, load_plugin
+from polyrelay import Env, Provider
 
-OWN_DISTRIBUTION: Final = "polyrelay"
 _OWN_ROOTS: Final = frozenset(
     {"polyrelay", "core", "services", "providers", "repositories", "api", "worker", "cli", "simulator"}
 )
@@ -47,12 +46,6 @@ class Plugin(Struct, frozen=True, kw_only=True, eq=False):
     own: bool
 
 
-def installed() -> Sequence[EntryPoint]:
-    """The entry points of the plugins that are installed now."""
-    importlib.invalidate_caches()
-    return tuple(entry_points(group=hooks.ENTRY_POINTS))
-
-
 def load_plugins(env: Env, found: Iterable[EntryPoint] | None = None) -> tuple[Plugin, ...]:
     """
     All installed plugins, for the first time.
@@ -62,7 +55,7 @@ def load_plugins(env: Env, found: Iterable[EntryPoint] | None = None) -> tuple[P
     """
     taken: set[str] = set()
     plugins: list[Plugin] = []
-    for entry_point in installed() if found is None else found:
+    for entry_point in installed_plugins() if found is None else found:
         providers, report = load_plugin(entry_point, env, taken=taken)
         taken.update(report.providers)
         plugins.append(_plugin(entry_point, providers, report))
@@ -87,7 +80,7 @@ def reload_plugins(
         forced: Names of plugins, or of their providers, that are loaded anew even where they look the same.
         found: Entry points to load; by default those that are installed.
     """
-    entries = tuple(installed() if found is None else found)
+    entries = tuple(installed_plugins() if found is None else found)
     before = {plugin.report.name: plugin for plugin in plugins}
     unchanged = [entry for entry in entries if _stays(entry, before.get(entry.name), forced)]
     stays = {entry.name: before[entry.name] for entry in unchanged}
@@ -179,7 +172,7 @@ def _plugin(entry: EntryPoint, providers: Sequence[Provider], report: PluginRepo
         providers=tuple(providers),
         fingerprint=_fingerprint(entry),
         roots=_roots(entry),
-        own=entry.dist is not None and entry.dist.name == OWN_DISTRIBUTION,
+        own=is_own(entry),
     )
 
 

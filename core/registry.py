@@ -5,9 +5,10 @@ A plugin that cannot be loaded is reported and left out; the others are served.
 """
 
 import difflib
-from collections.abc import Container, Iterable, Mapping
+import importlib
+from collections.abc import Container, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from msgspec import Struct
@@ -16,6 +17,8 @@ from core.errors import ConfigurationError, FieldProblem, ProviderUnavailable, U
 from core.switches import Switch
 from polyrelay import Disabled, Env, Model, Provider, Service, TaskType, hooks
 from polyrelay.contract import RESERVED_FIELDS
+
+OWN_DISTRIBUTION: Final = "polyrelay"
 
 log = structlog.get_logger("polyrelay.registry")
 
@@ -127,6 +130,22 @@ class Registry:
                 log.exception("provider_not_closed", provider=provider.name)
 
 
+def installed_plugins() -> Sequence[EntryPoint]:
+    """
+    The entry points of the plugins that are installed now, in the same order in every process.
+
+    The server's own come first, so that nobody can take the name of a built-in provider.
+    """
+    importlib.invalidate_caches()
+    found = entry_points(group=hooks.ENTRY_POINTS)
+    return sorted(found, key=lambda each: (not is_own(each), each.name, each.value))
+
+
+def is_own(entry_point: EntryPoint) -> bool:
+    """Whether the plugin comes with the server."""
+    return entry_point.dist is not None and entry_point.dist.name == OWN_DISTRIBUTION
+
+
 def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Registry:
     """
     The providers of all installed plugins.
@@ -140,7 +159,7 @@ def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Regist
     """
     providers: dict[str, Provider] = {}
     reports: list[PluginReport] = []
-    for entry_point in entry_points(group=hooks.ENTRY_POINTS) if found is None else found:
+    for entry_point in installed_plugins() if found is None else found:
         new, report = load_plugin(entry_point, env, taken=providers)
         providers.update((provider.name, provider) for provider in new)
         reports.append(report)
