@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator,
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -199,9 +200,11 @@ class Scene:
             run(self.stack[name].start())
 
     def pause(self, name: str) -> None:
-        """Let a process stand still: its connections stay, and it answers nothing."""
-        self._signal(name, signal.SIGSTOP)
+        """Let a process stand still: its connections stay, and it answers nothing. Each of its threads has stopped."""
         self._paused.add(name)
+        self._signal(name, signal.SIGSTOP)
+        threads = Path(f"/proc/{self.stack[name].pid}/task")
+        wait_until(lambda: all(map(_stopped, threads.glob("*/stat"))), description=f"{name} stands still")
 
     def resume(self, name: str) -> None:
         """Let it go on."""
@@ -270,6 +273,14 @@ class Scene:
     def _vendor(self) -> str:
         stats = self.stats()
         return f"received {stats.received}, accepted {stats.accepted}, refused {stats.refused}, open {stats.open}"
+
+
+def _stopped(stat: Path) -> bool:
+    """Whether that thread is stopped by a signal; one that has ended is no more in the way."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _status_of(url: str) -> int | None:
