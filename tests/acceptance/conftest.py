@@ -9,6 +9,7 @@ import pytest
 
 from cli.embedded.stack import Stack
 from polyrelay.client import Client
+from tests.acceptance.environments import ROOT, build_wheel
 
 FAST = ("--latency-image", "0.1", "--latency-video", "0.4", "--latency-text", "0.05")
 
@@ -22,6 +23,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield whole
     finally:
         asyncio.run(whole.stop())
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 KEY = "a-key"
@@ -54,7 +55,7 @@ class Vendor(BaseHTTPRequestHandler):
             TEXTS[name] = "stopped"
             self.answer(200, {"id": name, "state": "stopped"})
 
-    def events(self, values: list[dict[str, object]]) -> None:
+    def events(self, values: Sequence[Mapping[str, object]]) -> None:
         """Send server-sent events."""
         events = "".join(f"data: {json.dumps(value)}\n\n" for value in values)
         self.send(200, "text/event-stream", f"{events}data: [DONE]\n\n".encode())

@@ -1,0 +1,209 @@
+"""The plugins in `examples/`: their wheels beside the wheel of polyrelay, in bare environments."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import msgspec
+import pytest
+
+from cli.embedded.stack import Stack
+from tests.acceptance.environments import (
+    ROOT,
+    bare_environment,
+    build_wheel,
+    install,
+    installed_server,
+    run,
+    run_python,
+)
+from tests.acceptance.fake_vendors import running_vendor
+
+EXAMPLES: Final = ROOT / "examples"
+NAMES: Final = ("acme", "scribe")
+MOST_LINES: Final = 45
+
+
+@pytest.fixture(scope="module")
+def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Both plugins, built from copies so that nothing is left in the checkout."""
+    return [
+        build_wheel(copied(name, tmp_path_factory.mktemp(name)), tmp_path_factory.mktemp("built")) for name in NAMES
+    ]
+
+
+@pytest.fixture(scope="module")
+def author(wheel: Path, plugin_wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The environment of a plugin's author, `pip install polyrelay pytest` and the plugins: its Python."""
+    return with_plugins(
+        bare_environment(wheel, tmp_path_factory.mktemp("a"), extra="", tools=["pytest"]), plugin_wheels
+    )
+
+
+@pytest.fixture(scope="module")
+def server(wheel: Path, plugin_wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The environment of a server with the plugins: its Python."""
+    return with_plugins(bare_environment(wheel, tmp_path_factory.mktemp("server"), extra="server"), plugin_wheels)
+
+
+@pytest.fixture(scope="module")
+def vendors() -> Iterator[dict[str, str]]:
+    """Acme and Scribe as processes: the settings that lead to them."""
+    with running_vendor(fake("acme")) as acme, running_vendor(fake("scribe")) as scribe:
+        yield {**acme, **scribe}
+
+
+def test_a_whole_provider_takes_at_most_45_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Submit, poll, errors, params and registration, blank lines not counted; pyproject.toml has about 15."""
+    module = lines(EXAMPLES / "polyrelay-acme/src/polyrelay_acme/__init__.py")
+    project = lines(EXAMPLES / "polyrelay-acme/pyproject.toml")
+
+    with capsys.disabled():
+        print(f"\nthe example provider has {module} lines, its pyproject.toml {project}")
+    assert module <= MOST_LINES
+    assert project <= 15
+    assert {path.name for path in (EXAMPLES / "polyrelay-acme/src").rglob("*") if path.is_file()} - made() == {
+        "__init__.py",
+        "py.typed",
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plugin_passes_its_tests_in_its_author_s_environment(name: str, author: Path, tmp_path: Path) -> None:
+    """With the base dependencies and pytest alone the conformance kit and the plugin's own tests pass."""
+    project = copied(name, tmp_path)
+    shutil.rmtree(project / "src")  # the wheel is what is tested
+
+    printed = run(author, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", cwd=project)
+
+    assert " passed" in printed
+    assert "skipped" not in printed
+
+
+def test_an_author_s_environment_is_light(author: Path, tmp_path: Path) -> None:
+    """Importing polyrelay, the kit and a plugin needs no library of the server, and none is installed."""
+    printed = run_python(
+        author,
+        tmp_path,
+        """
+        import importlib.util
+        import polyrelay, polyrelay.testing, polyrelay_acme, polyrelay_scribe
+        names = ("litestar", "granian", "arq", "redis", "motor", "obstore", "rich", "cryptography", "pytest_asyncio")
+        print(*[name for name in names if importlib.util.find_spec(name)])
+        """,
+    )
+
+    assert printed.strip() == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plugin_is_strictly_typed_for_mypy(name: str, author: Path, tmp_path: Path) -> None:
+    """`mypy --strict` finds nothing in the plugin and its tests, against the installed wheel."""
+    project = copied(name, tmp_path)
+
+    run(
+        *(sys.executable, "-m", "mypy", "--strict", "--config-file=", "--python-executable", author),
+        *("--cache-dir", tmp_path / "cache", project / "src", project / "tests"),
+        cwd=tmp_path,
+        env={"MYPYPATH": str(project / "src")},
+    )
+
+
+@pytest.mark.skipif(
+    shutil.which("pyright") is None, reason="pyright is not on PATH; it needs node and is no dependency"
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plugin_is_strictly_typed_for_pyright(name: str, author: Path, tmp_path: Path) -> None:
+    """pyright in strict mode finds nothing in the plugin and its tests, against the installed wheel."""
+    project = copied(name, tmp_path)
+    (project / "pyrightconfig.json").write_bytes(
+        msgspec.json.encode({"include": ["src", "tests"], "typeCheckingMode": "strict", "pythonVersion": "3.11"})
+    )
+
+    printed = run(shutil.which("pyright") or "", "--pythonpath", author, cwd=project, env=home())
+
+    assert "0 errors, 0 warnings" in printed
+
+
+async def test_a_server_serves_the_plugins(server: Path, stack: Stack, vendors: dict[str, str], tmp_path: Path) -> None:
+    """A picture of Acme and a text of Scribe are made, and what Acme refuses or fails ends with the reason."""
+    async with installed_server(server, stack, tmp_path, settings=vendors) as relay:
+        asked = [
+            await relay.create("image", provider="acme", model="acme-1", user_id="p", prompt=prompt, size="512x512")
+            for prompt in ("a fox", "something forbidden", "something unlucky")
+        ]
+        asked.append(await relay.create("text", provider="scribe", model="scribe-1", user_id="p", prompt="a fable"))
+        picture, refused, failed, text = [await relay.wait(task.task_id, timeout_s=60) for task in asked]
+        (saved,) = await relay.save(picture, tmp_path / "out")
+
+    assert picture.status == "completed"
+    assert saved.read_bytes().startswith(b"\x89PNG")
+    assert text.text_result == "Once upon a time."
+    assert refused.error is not None
+    assert failed.error is not None
+    assert (refused.error.code, failed.error.code) == ("content_blocked", "generation_failed")
+
+
+async def test_a_caller_who_gives_up_stops_scribe(server: Path, stack: Stack, tmp_path: Path) -> None:
+    """Cancelling a task that waits reaches the vendor through the plugin's `cancel`."""
+    with running_vendor(fake("scribe")) as scribe:
+        async with installed_server(server, stack, tmp_path, settings=scribe) as relay, asyncio.timeout(60):
+            task = await relay.create("text", provider="scribe", model="scribe-1", user_id="p", prompt="an epic")
+            while (await relay.get(task.task_id)).phase != "waiting":
+                pass
+            await relay.cancel(task.task_id)
+            ended = await relay.wait(task.task_id)
+        async with httpx.AsyncClient(base_url=scribe["SCRIBE_URL"]) as vendor:
+            state = (await vendor.get("/v1/texts/t-1")).json()["state"]
+
+    assert ended.status == "cancelled"
+    assert state == "stopped"
+
+
+def test_without_keys_the_plugins_are_listed_with_the_reason(server: Path, tmp_path: Path) -> None:
+    """`providers list` shows package, version, models and reason; `providers check` has nothing against them."""
+    listed = run(server.with_name("polyrelay"), "providers", "list", cwd=tmp_path)
+    checked = run(server.with_name("polyrelay"), "providers", "check", "scribe", cwd=tmp_path)
+
+    rows = {line.split()[0]: line for line in listed.splitlines()}
+    assert rows["acme"].split()[1:5] == ["polyrelay-acme", "0.1.0", "1", "no:"]
+    assert "ACME_API_KEY is not set" in rows["acme"]
+    assert "provider scribe, 1 models: good" in checked
+
+
+def copied(name: str, folder: Path) -> Path:
+    """A copy of an example's project."""
+    target = folder / f"polyrelay-{name}"
+    shutil.copytree(EXAMPLES / target.name, target, ignore=shutil.ignore_patterns("__pycache__", ".*", "dist"))
+    return target
+
+
+def fake(name: str) -> Path:
+    """The example's vendor."""
+    return EXAMPLES / f"polyrelay-{name}" / "tests" / f"fake_{name}.py"
+
+
+def lines(path: Path) -> int:
+    """Lines that are not blank."""
+    return sum(1 for line in path.read_text("utf-8").splitlines() if line.strip())
+
+
+def made() -> set[str]:
+    """Names of compiled modules that Python left behind."""
+    return {path.name for path in EXAMPLES.rglob("*.pyc")}
+
+
+def home() -> dict[str, str]:
+    """Where pyright keeps itself."""
+    return {"HOME": str(Path.home()), "PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
+def with_plugins(python: Path, wheels: list[Path]) -> Path:
+    """That environment, with those wheels."""
+    for wheel in wheels:
+        install(python, wheel)
+    return python
