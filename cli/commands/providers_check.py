@@ -88,13 +88,17 @@ def _print_text(checked: Iterable[Checked]) -> None:
 
 
 def _print_verdict(verdict: Verdict) -> None:
-    provider, found = verdict.provider, len(verdict.findings)
-    word = f"{found} finding{'' if found == 1 else 's'}" if found else "good"
-    click.echo(f"  provider {provider.name}, {len(provider.models)} models: {word}")
+    provider, findings = verdict.provider, verdict.findings
+    word = _counted(len(findings), "finding") if findings else "good"
+    click.echo(f"  provider {provider.name}, {_counted(len(provider.models), 'model')}: {word}")
     for finding in verdict.findings:
         click.echo(f"    {finding.check}: {finding.message}")
     if verdict.unseen is not None:
         click.echo(f"    only models and params were checked where {verdict.unseen}")
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _document(report: PluginReport, verdicts: Iterable[Verdict]) -> dict[str, Any]:

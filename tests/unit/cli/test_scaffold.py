@@ -40,9 +40,7 @@ def test_a_good_name_makes_a_project_of_working_names(name: str) -> None:
     assert f"src/{names.module}/__init__.py" in files
 
 
-@pytest.mark.parametrize(
-    "name", ["", "My", "1", "a b", "a--b", "-a", "a-", "vendör", "../a", "polyrelay-a", "a" * 41]
-)
+@pytest.mark.parametrize("name", ["", "My", "1", "a b", "a--b", "-a", "a-", "vendör", "../a", "polyrelay-a", "a" * 41])
 def test_a_bad_name_is_refused(name: str) -> None:
     """What no provider or distribution can be called is refused before anything is written."""
     with pytest.raises(BadName):
