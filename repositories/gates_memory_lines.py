@@ -69,8 +69,10 @@ class MemoryLines:
     def limit_of(self, name: str) -> float | None:
         """The limit in force."""
         gate = self.told.get(name)
-        if gate is None or gate.limit is not None:
-            return gate and gate.limit
+        if gate is None:
+            return None
+        if gate.limit is not None:
+            return gate.limit
         return self.learned.get(name) if gate.learns else None
 
     def room_in(self, name: str) -> float:

@@ -107,7 +107,12 @@ def disable(**options: Any) -> None:
 @click.command(name="reload")
 @click.argument("name", required=False)
 @click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Longest wait, in seconds."
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="Longest wait, in seconds.",
 )
 @_NO_WAIT
 @URL
