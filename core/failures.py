@@ -72,7 +72,7 @@ def deadline_failure(task: Task) -> Failure:
         return Failure(
             code="deadline_exceeded",
             message=f"the task was not submitted by its deadline, {deadline}: no worker that serves "
-            f"{task.provider}/{task.model} was free, or its vendor had no room",
+            f"{task.provider}/{task.model} was free, its vendor had no room, or an operator switched it off",
         )
     last = task.attempt.failure
     because = f"; last: {last.message}" if last else ""

@@ -46,6 +46,8 @@ class Watchdog:
         self._thread_id = 0
         self._ended = threading.Event()
         self._stalls: dict[str, Stall] = {}
+        self._stalled_since = 0.0
+        self._blamed = SERVER
 
     @property
     def stalls(self) -> tuple[Stall, ...]:
@@ -66,17 +68,22 @@ class Watchdog:
             self._ended.set()
 
     def _watch(self) -> None:
-        seen: Stall | None = None
-        began = 0.0
         while not self._ended.wait(self._stall_s / 4):
-            beat = self._beat
-            blocked_s = time.monotonic() - beat
-            if blocked_s <= self._stall_s:
-                seen = None
-            elif seen is None or beat != began:
-                began, seen = beat, self._seen(blocked_s)
-            else:
-                self._lasts(seen.plugin, blocked_s)
+            try:
+                self._look()
+            except Exception:  # a watchdog that ended would look as if all were well
+                log.exception("watchdog_failed")
+
+    def _look(self) -> None:
+        beat = self._beat
+        blocked_s = time.monotonic() - beat
+        if blocked_s <= self._stall_s:
+            return
+        if beat == self._stalled_since:
+            self._lasts(self._blamed, blocked_s)
+        else:
+            self._stalled_since = beat
+            self._blamed = self._seen(blocked_s).plugin
 
     def _seen(self, blocked_s: float) -> Stall:
         """A new stall: whose it is, counted and logged once."""
@@ -93,7 +100,7 @@ class Watchdog:
         )
         self._stalls = {**self._stalls, plugin: stall}
         shown = [_place(frame) for frame in stack[:_LINES_SHOWN]]
-        log.error("event_loop_blocked", plugin=plugin, blocked_s=round(blocked_s, 1), where=where, stack=shown)
+        log.error("event_loop_blocked", plugin=plugin, blocked_s=round(blocked_s, 1), where=where, frames=shown)
         return stall
 
     def _lasts(self, plugin: str, blocked_s: float) -> None:
