@@ -16,6 +16,7 @@ from tests.acceptance.environments import PIP, ROOT, bare_environment, installed
 from tests.acceptance.fake_vendors import running_vendor
 
 PAGE: Final = ROOT / "docs/tutorials/write-a-provider.md"
+MODULE: Final = "polyrelay_mirror.py"
 TOOLS: Final = ("pytest", "hatchling", "editables")
 TURNED: Final = {"1": "olleh", "2": "OLLEH", "3": "olleh", "4": None, "5": None, "6": None}
 """What the task of each step answers; None for a step without one."""
@@ -63,9 +64,25 @@ async def test_every_step_works_as_it_stands(python: Path, stack: Stack, tmp_pat
     assert built.name == "polyrelay_mirror-0.1.0-py3-none-any.whl"
 
 
-def test_the_last_module_is_strictly_typed(python: Path, tmp_path: Path) -> None:
+def test_the_kit_says_what_the_page_shows(python: Path, tmp_path: Path) -> None:
+    """With the mistake that the page describes the tests fail, and the line that it shows is among what they say."""
+    page = PAGE.read_text("utf-8")
+    found = dict(steps(page))
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    right, wrong = 'self._http.submit("/texts", json', 'self._http.query("POST", "/texts", json'
+    assert right in found["4"].files[MODULE]
+    (tmp_path / MODULE).write_text(found["4"].files[MODULE].replace(right, wrong), "utf-8")
+    (tmp_path / "test_mirror.py").write_text(found["5"].files["test_mirror.py"], "utf-8")
+
+    done = subprocess.run([str(python), "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert shown in done.stdout
+
+
+def test_the_modules_are_strictly_typed(python: Path, tmp_path: Path) -> None:
     """From step 2 on `mypy --strict` has nothing to say."""
-    modules = [step.files["polyrelay_mirror.py"] for _, step in steps(PAGE.read_text("utf-8")) if MODULE in step.files]
+    modules = [step.files[MODULE] for _, step in steps(PAGE.read_text("utf-8")) if MODULE in step.files]
 
     for number, text in enumerate(modules[1:], 2):
         file = tmp_path / f"step_{number}.py"
@@ -82,9 +99,6 @@ def test_ten_lines_are_ten_lines() -> None:
     counts = [sum(1 for line in text.splitlines() if line.strip()) for text in modules]
     assert counts[0] == 10
     assert max(counts) <= 45
-
-
-MODULE: Final = "polyrelay_mirror.py"
 
 
 def command(python: Path, name: str, script: str) -> None:
