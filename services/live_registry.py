@@ -99,7 +99,7 @@ async def _closed(provider: Provider) -> None:
     try:
         async with asyncio.timeout(LONGEST_CLOSE_S):
             await provider.aclose()
-    except Exception:  # plugin code, or it takes too long
+    except (Exception, SystemExit):  # plugin code, or it takes too long
         log.exception("provider_not_closed", provider=provider.name)
     else:
         log.info("provider_closed", provider=provider.name)

@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import httpx
 import pytest
 
+from cli.embedded.processes import own_environment, own_module
 from cli.embedded.servers import free_port
 from cli.embedded.stack import Stack
 from tests.acceptance.plugin_folder import ANSWERS, PluginFolder
 from tests.acceptance.task_load import OPENAI, TaskLoad
+from worker.main import MEMORY_EXIT
 
 RATE = 15.0
 BLOCKED_S = 10.0
@@ -119,3 +122,16 @@ def _check_report(providers: Mapping[str, Any]) -> None:
     assert stall["longest_s"] > BLOCKED_S / 2
     assert stall["where"].startswith("plugin_blocking:")
     assert stall["where"].endswith(" submit")
+
+
+async def test_a_worker_that_grows_too_large_ends_with_a_code_of_its_own(beset: Stack) -> None:
+    """It stops in order, so that its supervisor can start a fresh one."""
+    limits = {"WORKER_MAX_RSS": "32MiB", "MONGO_URL": beset.mongo_url, "REDIS_URL": beset.redis_url}
+    worker = await asyncio.create_subprocess_exec(
+        *own_module("cli", "worker"), env={**own_environment(os.environ), **limits}, cwd=beset.folder, stderr=PIPE
+    )
+    _, told = await asyncio.wait_for(worker.communicate(), 60)
+
+    assert worker.returncode == MEMORY_EXIT
+    assert b"memory_over_limit" in told
+    assert b"worker_stopped" in told

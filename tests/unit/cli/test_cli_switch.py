@@ -1,0 +1,106 @@
+"""`polyrelay providers enable|drain|disable|reload` against a server that answers as the real one does."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.fake_api import FakeApi, Run
+
+BROKEN = {"name": "acme", "version": "1.0", "error": "1.0 is kept: 2.0 was not loaded: ImportError: no"}
+
+
+class FakeAdmin:
+    """Answers the operator's calls; `follows` tells from which look on the last process follows."""
+
+    def __init__(self, api: FakeApi, *, follows: int = 2, plugin: dict[str, Any] | None = None) -> None:
+        self.bodies: list[tuple[str, Any]] = []
+        self.looks = 0
+        self._follows = follows
+        self._plugin = plugin or {"name": "acme", "version": "1.0", "error": None}
+        api.answer = self.answer  # type: ignore[method-assign]
+
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body."""
+        if method == "POST":
+            self.bodies.append((path.removeprefix("/api/v1/admin/providers/"), json.loads(body) if body else None))
+            if path.startswith("/api/v1/admin/providers/nobody"):
+                error = {"code": "unknown_provider", "message": "name: Allowed: openai", "details": []}
+                return 422, json.dumps({"success": False, "error": error}).encode()
+            switched = {"provider": "openai", "mode": "draining", "since": "now", "reason": "tired", "revision": 7}
+            return 200, json.dumps({"data": {**switched, "generation": 3}}).encode()
+        self.looks += 1
+        late = {"revision": 6, "generation": 2} if self.looks < self._follows else {"revision": 7, "generation": 3}
+        processes = [
+            {"id": "a", "role": "api", "pid": 1, "host": "h", "revision": 8, "generation": 4, "plugins": []},
+            {"id": "w", "role": "worker", "pid": 2, "host": "h", "seen": "then", "plugins": [self._plugin], **late},
+        ]
+        return 200, json.dumps({"data": {"processes": processes}}).encode()
+
+
+def test_a_switch_waits_until_all_processes_follow(api: FakeApi, run: Run) -> None:
+    """The command posts once, with the reason, and ends when the last process follows."""
+    admin = FakeAdmin(api, follows=3)
+
+    result = run("providers", "drain", "openai", "--reason", "tired", "--url", api.url)
+
+    assert result.exit_code == 0, result.output
+    assert "openai is draining (tired)" in result.stdout
+    assert "2 of 2 processes follow" in result.stderr
+    assert (admin.bodies, admin.looks) == ([("openai/drain", {"reason": "tired"})], 3)
+
+
+@pytest.mark.parametrize("verb", ["enable", "drain", "disable"])
+def test_json_has_what_was_decided_and_who_is_late(api: FakeApi, run: Run, verb: str) -> None:
+    """Without waiting, a late process is named and is no failure."""
+    admin = FakeAdmin(api, follows=100)
+
+    result = run("providers", verb, "openai", "--no-wait", "--format", "json", "--url", api.url)
+
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert (answer["switched"]["mode"], answer["processes"], answer["late"]) == ("draining", 2, ["w"])
+    assert admin.bodies == [(f"openai/{verb}", None)]
+
+
+def test_a_reload_shows_what_each_process_runs(api: FakeApi, run: Run) -> None:
+    """A row a process, with its plugins and versions; a name is forced."""
+    admin = FakeAdmin(api)
+
+    result = run("providers", "reload", "acme", "--url", api.url)
+
+    assert result.exit_code == 0, result.output
+    assert "acme 1.0" in result.stdout
+    assert admin.bodies == [("reload", {"plugin": "acme"})]
+
+
+def test_a_process_that_does_not_follow_fails_the_reload(api: FakeApi, run: Run) -> None:
+    """It is named, with when it was last heard of."""
+    FakeAdmin(api, follows=1000)
+
+    result = run("providers", "reload", "--timeout", "0", "--url", api.url)
+
+    assert result.exit_code == 1
+    assert "did not follow in time: worker 2 on h (last heard then)" in result.stderr
+
+
+def test_a_plugin_that_could_not_be_loaded_fails_the_reload(api: FakeApi, run: Run) -> None:
+    """With the reason, and in how many processes."""
+    FakeAdmin(api, plugin=BROKEN)
+
+    result = run("providers", "reload", "--format", "json", "--url", api.url)
+
+    assert result.exit_code == 1
+    assert "plugin acme: 1.0 is kept: 2.0 was not loaded: ImportError: no (in 1 of 2 processes)" in result.stderr
+    assert json.loads(result.stdout)["late"] == []
+
+
+def test_a_refusal_is_told_without_a_trace(api: FakeApi, run: Run) -> None:
+    """An unknown provider, and a server that is not there."""
+    FakeAdmin(api)
+    refused = run("providers", "drain", "nobody", "--url", api.url)
+    away = run("providers", "drain", "openai", "--url", "http://127.0.0.1:9")
+
+    assert (refused.exit_code, away.exit_code) == (1, 1)
+    assert "Allowed: openai (unknown_provider)" in refused.stderr
+    assert "no server answers" in away.stderr
