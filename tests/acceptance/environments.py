@@ -25,7 +25,7 @@ from cli.embedded.stack import Stack
 from cli.embedded.upstreams import VENDORS, simulated
 from polyrelay.client import AsyncClient
 
-PIP: Final = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+PIP: Final = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-cache-dir")
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
