@@ -6,7 +6,7 @@ The same failure means different things in the two: see `polyrelay.errors`.
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +24,7 @@ from polyrelay.errors import (
     Rejected,
     Unavailable,
 )
+from polyrelay.secrets import Secret
 
 T = TypeVar("T")
 Query: TypeAlias = Sequence[tuple[str, str]]
@@ -89,6 +90,7 @@ class VendorHttp:
             it returns `OutcomeUnknown`; `query` makes `Unavailable` of it, since a query may be repeated.
         connect_s: Longest wait for a connection, in seconds.
         read_s: Longest silence while waiting for an answer, in seconds.
+        hide: Credentials; where the vendor repeats one in an answer, `***` is read in its place.
         max_answer_bytes: A longer answer is a `ProtocolError`; it is not read to its end.
         transport: Another httpx transport, for tests.
     """
@@ -100,6 +102,7 @@ class VendorHttp:
         *,
         auth: httpx.Auth | None = None,
         fault: ReadFault | None = None,
+        hide: Iterable[Secret] = (),
         connect_s: float = 10.0,
         read_s: float = 300.0,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
@@ -107,6 +110,7 @@ class VendorHttp:
     ) -> None:
         self._vendor = vendor
         self._fault: ReadFault = fault or (lambda _: None)
+        self._hidden = tuple(secret.reveal().encode() for secret in hide)
         self._max_answer_bytes = max_answer_bytes
         self._client = httpx.AsyncClient(
             base_url=base_url.rstrip("/"),
@@ -231,12 +235,12 @@ class VendorHttp:
         async for chunk in response.aiter_bytes():
             *ended, tail = chunk.split(b"\n")
             for end in ended:
-                yield bytes(rest + end).rstrip(b"\r")
+                yield self._without_secrets(bytes(rest + end).rstrip(b"\r"))
                 rest.clear()
             rest += tail
             if len(rest) > self._max_answer_bytes:
                 raise ProtocolError(f"{self._vendor}'s answer has a line of more than {self._max_answer_bytes} bytes")
-        yield bytes(rest)
+        yield self._without_secrets(bytes(rest))
 
     async def _whole(self, response: httpx.Response) -> Answer:
         body = bytearray()
@@ -252,7 +256,15 @@ class VendorHttp:
             raise ProtocolError(
                 f"{self._vendor}'s answer does not decompress", http_status=response.status_code
             ) from error
-        return Answer(status=response.status_code, headers=dict(response.headers), body=bytes(body))
+        return Answer(
+            status=response.status_code, headers=dict(response.headers), body=self._without_secrets(bytes(body))
+        )
+
+    def _without_secrets(self, data: bytes) -> bytes:
+        for secret in self._hidden:
+            if secret in data:
+                data = data.replace(secret, b"***")
+        return data
 
     def _judge(self, answer: Answer) -> Answer:
         fault = self._fault(answer) or (_by_status(self._vendor, answer) if answer.status >= 300 else None)

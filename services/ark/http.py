@@ -42,6 +42,7 @@ def ark_http(
         base_url,
         auth=BearerAuth(api_key.reveal()),
         fault=fault_reader("ark", meaning, hide=api_key),
+        hide=(api_key,),
         read_s=read_s,
         transport=transport,
     )

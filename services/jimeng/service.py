@@ -117,6 +117,7 @@ def jimeng_http(
         base_url,
         auth=VolcengineAuth(credentials),
         fault=faults(access_key, secret_key, session_token),
+        hide=(secret_key,),
         read_s=read_s,
         transport=transport,
     )

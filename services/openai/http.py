@@ -35,6 +35,7 @@ def openai_http(
         base_url,
         auth=BearerAuth(api_key.reveal()),
         fault=fault_reader("openai", meaning, hide=api_key),
+        hide=(api_key,),
         read_s=read_s,
         transport=transport,
     )
