@@ -130,7 +130,7 @@ async def seen_by_all(http: httpx.AsyncClient, field: str, least: int) -> list[d
             processes: list[dict[str, Any]] = (await http.get(f"{ADMIN}/processes")).json()["data"]["processes"]
             if all(process[field] >= least for process in processes):
                 return processes
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
 
 
 async def test_no_task_is_lost_while_providers_are_switched_and_reloaded(live: Stack, plugins: PluginFolder) -> None:
