@@ -23,6 +23,8 @@ RATE = 100.0 if LONG else 30.0
 PAUSE_S = 2.5 if LONG else 0.5
 """Between two things that the operator does."""
 FOLLOWED_S = 2.0
+PROCESSES = 4
+"""Two of the API and two workers; the stack is ready when the first of the API answers."""
 ADMIN = "/api/v1/admin"
 SWAP = {"provider": "swap", "model": "words"}
 BROKEN = "raise ImportError('no module named acme_sdk')\n"
@@ -124,11 +126,11 @@ def mixed(number: int) -> Mapping[str, Any]:
 
 
 async def seen_by_all(http: httpx.AsyncClient, field: str, least: int) -> list[dict[str, Any]]:
-    """The processes, once that field of all of them is at least that."""
+    """All processes, once that field of each is at least that."""
     async with asyncio.timeout(15):
         while True:
             processes: list[dict[str, Any]] = (await http.get(f"{ADMIN}/processes")).json()["data"]["processes"]
-            if all(process[field] >= least for process in processes):
+            if len(processes) == PROCESSES and all(process[field] >= least for process in processes):
                 return processes
             await asyncio.sleep(0.1)
 
