@@ -55,18 +55,25 @@ class Development:
     async def run(self) -> None:
         """Run until somebody stops it."""
         with folder_lock(self._data_dir):
-            check_address(*self._address)
+            check_address(*self._address, setting="--port")
             stack = self._stack()
             _say_upstreams(self._simulated, self._settings)
             async with interruption(stack) as signals:
+                started = asyncio.Event()
+                # Watched from before the start on: what is changed while it starts is not overlooked.
+                reloading = asyncio.create_task(_reload_on_change(stack, started)) if self._reload else None
                 try:
                     tail = _tail_of(stack)
                     await signals.interrupts(stack.start())
                     _say_ready(stack)
-                    await signals.interrupts(self._watch(stack, tail))
+                    started.set()
+                    await signals.interrupts(_print_and_look_after(stack, tail, reloading))
                 except Interrupted:
                     results().print("stopping …")
                 finally:
+                    if reloading is not None:
+                        reloading.cancel()
+                        await asyncio.wait({reloading})
                     await stack.stop(grace_s=_GRACE_S + 2.0)
             results().print("stopped")
 
@@ -94,15 +101,6 @@ class Development:
             "RESULTS_URL": env.text("RESULTS_URL", str(self._data_dir / "results")),
         }
 
-    async def _watch(self, stack: Stack, tail: LogTail) -> None:
-        reloading = asyncio.create_task(_reload_on_change(stack)) if self._reload else None
-        try:
-            await _print_and_look_after(stack, tail, reloading)
-        finally:
-            if reloading is not None:
-                reloading.cancel()
-                await asyncio.wait({reloading})
-
 
 async def _print_and_look_after(stack: Stack, tail: LogTail, reloading: "asyncio.Task[None] | None") -> None:
     while True:
@@ -113,9 +111,10 @@ async def _print_and_look_after(stack: Stack, tail: LogTail, reloading: "asyncio
         await asyncio.sleep(WATCH_PAUSE_S)
 
 
-async def _reload_on_change(stack: Stack) -> None:
+async def _reload_on_change(stack: Stack, started: asyncio.Event) -> None:
     folders = [_ROOT / name for name in _SOURCES]
     async for changes in awatch(*folders, watch_filter=_SourceFilter()):
+        await started.wait()
         changed = ", ".join(sorted({str(Path(path).relative_to(_ROOT)) for _, path in changes})[:3])
         results().print(f"[bold]{escape(changed)} changed: starting the API and the workers again[/]")
         try:

@@ -30,6 +30,7 @@ T = TypeVar("T")
 Query: TypeAlias = Sequence[tuple[str, str]]
 
 MAX_ANSWER_BYTES: Final = 128 * 1024 * 1024
+SHORTEST_SECRET: Final = 12
 _CONNECTIONS: Final = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=15.0)
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -90,7 +91,8 @@ class VendorHttp:
             it returns `OutcomeUnknown`; `query` makes `Unavailable` of it, since a query may be repeated.
         connect_s: Longest wait for a connection, in seconds.
         read_s: Longest silence while waiting for an answer, in seconds.
-        hide: Credentials; where the vendor repeats one in an answer, `***` is read in its place.
+        hide: Credentials; where the vendor repeats one in an answer, `***` is read in its place. One that is shorter
+            than `SHORTEST_SECRET` is not looked for: it may be a word of the answer.
         max_answer_bytes: A longer answer is a `ProtocolError`; it is not read to its end.
         transport: Another httpx transport, for tests.
     """
@@ -110,7 +112,8 @@ class VendorHttp:
     ) -> None:
         self._vendor = vendor
         self._fault: ReadFault = fault or (lambda _: None)
-        self._hidden = tuple(secret.reveal().encode() for secret in hide)
+        texts = [secret.reveal() for secret in hide]
+        self._hidden = tuple(text.encode() for text in texts if len(text) >= SHORTEST_SECRET)
         self._max_answer_bytes = max_answer_bytes
         self._client = httpx.AsyncClient(
             base_url=base_url.rstrip("/"),
