@@ -30,7 +30,7 @@ dev: $(STAMP) ## Run everything and restart on source changes; data stays in .po
 
 .PHONY: test
 test: $(STAMP) ## Run the whole test suite
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: chaos
 chaos: $(STAMP) ## Kill and break everything under load, then judge; SECONDS=180 SEED=7 RATE=6 FORMAT=json
