@@ -66,7 +66,7 @@ def set_up_logs(settings: Settings, *, process: str) -> None:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a cached logger would keep this set-up when another one follows
     )
     root = logging.getLogger()
     root.handlers = list(_handlers(settings, process, shared))
