@@ -1,8 +1,10 @@
-"""For all tests: those that start the whole product go first, so that none of them is left for last."""
+"""For all tests: the long ones first, and no test hears what another one set up for the logs."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
+import structlog
 
 _LONG: Final = ("tests/chaos/", "tests/faults/", "tests/acceptance/")
 
@@ -11,3 +13,10 @@ _LONG: Final = ("tests/chaos/", "tests/faults/", "tests/acceptance/")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; within each half the random order stays."""
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+@pytest.fixture(autouse=True)
+def default_logs() -> Iterator[None]:
+    """A test that configures structlog, as commands do in their process, leaves no trace."""
+    yield
+    structlog.reset_defaults()
