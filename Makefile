@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+JOBS ?= 4
 
 .DEFAULT_GOAL := help
 
@@ -30,7 +31,7 @@ dev: $(STAMP) ## Run everything and restart on source changes; data stays in .po
 
 .PHONY: test
 test: $(STAMP) ## Run the whole test suite
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: chaos
 chaos: $(STAMP) ## Kill and break everything under load, then judge; SECONDS=180 SEED=7 RATE=6 FORMAT=json
