@@ -83,6 +83,7 @@ STATUSES: Final[Mapping[type[PolyrelayError], int]] = {
     errors.UnknownProvider: 422,
     errors.UnknownModel: 422,
     errors.QueueFull: 429,
+    errors.AuditFailed: 500,
     errors.ProviderUnavailable: 503,
     errors.StoreUnavailable: 503,
     errors.QueueUnavailable: 503,

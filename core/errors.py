@@ -9,6 +9,7 @@ What can go wrong inside the server. The API renders each class with its code an
     ├── NotPossible             the task is not in a state for that
     ├── QueueFull               too many tasks wait; come back later
     ├── Stale                   another writer was first
+    ├── AuditFailed             what was to be done cannot be put on the audit log
     └── StoreUnavailable, QueueUnavailable
 """
 
@@ -124,6 +125,12 @@ class Stale(PolyrelayError):
     """Somebody else wrote first; read again and decide again."""
 
     code = "conflict"
+
+
+class AuditFailed(PolyrelayError):
+    """The audit log does not take the row of what was to be done; so nothing was done."""
+
+    code = "AUDIT_FAILED"  # as clients of the relay that this server replaces know it
 
 
 class StoreUnavailable(PolyrelayError):

@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
+from core.audit import AuditRow
 from core.tasks import Priority, Status, Task, TaskInput, TaskSummary
 from polyrelay import TaskType
 
@@ -21,6 +22,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     Which tasks to list, newest first. A field that is None does not filter.
 
     Attributes:
+        owner: Only tasks that a key of that owner created.
         limit: At most so many, 1 to 100.
         offset: Skip so many.
         after: Only tasks older than the one of this id.
@@ -30,6 +32,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     type: TaskType | None = None
     status: Status | None = None
     provider: str | None = None
+    owner: str | None = None
     limit: int = 20
     offset: int = 0
     after: str | None = None
@@ -62,12 +65,15 @@ class TaskRepository(Protocol):
     The tasks on record: the truth. Every method raises `StoreUnavailable` where the database cannot be reached.
     """
 
-    async def add(self, task: Task, task_input: TaskInput) -> None:
+    async def add(self, task: Task, task_input: TaskInput, *, row: AuditRow | None = None) -> None:
         """
-        Store a new task with its input, durably.
+        Store a new task with its input, durably, and before it the row that says who created it.
+
+        The row is as durable as the task: there is no task on record without it.
 
         Raises:
             DuplicateTask: That id is stored already.
+            AuditFailed: The row cannot be written; the task is not stored.
         """
 
     async def get(self, task_id: str) -> Task:

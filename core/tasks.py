@@ -101,6 +101,51 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str | None = None
 
 
+class VendorAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    A vendor's answer as it came, kept for a caller who speaks the vendor's own API.
+
+    Attributes:
+        status: HTTP status.
+        media_type: Its Content-Type.
+        body: Its bytes, where they are few.
+        file: Name in the result store, where they are many.
+    """
+
+    status: int
+    media_type: str | None = None
+    body: bytes | None = None
+    file: str | None = None
+
+
+class RelayCall(Struct, frozen=True, kw_only=True):
+    """
+    The call of a vendor's own API that created a task; its body is the task's input and is sent as it came.
+
+    Attributes:
+        action: Such as "CVSync2AsyncSubmitTask".
+        version: Such as "2022-08-31".
+    """
+
+    action: str
+    version: str
+
+
+class Idempotency(Struct, frozen=True, kw_only=True):
+    """
+    What makes a repeated request the same request.
+
+    Attributes:
+        key: The caller's `Idempotency-Key` with whose it is and for which route; no two tasks have the same.
+        body_hash: SHA-256 of the request's body, in hex.
+        until: From then on the key may be used for something else.
+    """
+
+    key: str
+    body_hash: str
+    until: datetime
+
+
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     One submission to a vendor.
@@ -117,6 +162,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
         unknown_statuses: Polls whose answer was a status that the vendor's pages do not name.
         copy_failures: Tries to copy its results that failed.
         failure: Why it failed.
+        answer: What the vendor answered to it, where the task came by a relay.
     """
 
     number: int
@@ -130,6 +176,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unknown_statuses: int = 0
     copy_failures: int = 0
     failure: Failure | None = None
+    answer: VendorAnswer | None = None
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -191,6 +238,12 @@ class Task(Struct, frozen=True, kw_only=True):
         provider: Whom the caller asked for.
         model: Which model the caller asked for.
         user_id: The caller's word for whose task it is.
+        owner: Whose key created it: the only one whose `app` keys see it. None where nobody was asked.
+        key_id: The key that created it.
+        key_max_concurrent: So many submissions of that owner may be open at once, or None for any number.
+        idempotency: What makes a repeated request the same request. Written once, and by no save.
+        replay: Hash of the signature that created it; no two tasks have the same. Written once, and by no save.
+        relay: The call of the vendor's own API that created it, if one did.
         fallbacks: Whom to ask instead, in order, while it is certain that nobody accepted the task.
         choice: Who is asked next: 0 is `provider` and `model`, 1 the first fallback.
         priority: How soon it is looked at, relative to others.
@@ -218,6 +271,12 @@ class Task(Struct, frozen=True, kw_only=True):
     provider: str
     model: str
     user_id: str
+    owner: str | None = None
+    key_id: str | None = None
+    key_max_concurrent: int | None = None
+    idempotency: Idempotency | None = None
+    replay: str | None = None
+    relay: RelayCall | None = None
     fallbacks: tuple[Choice, ...] = ()
     choice: int = 0
     priority: Priority = Priority.DEFAULT
@@ -289,6 +348,7 @@ class TaskSummary(Struct, frozen=True, kw_only=True):
     provider: str
     model: str
     user_id: str
+    owner: str | None = None
     prompt: str | None = None
     created: datetime
     updated: datetime

@@ -3,12 +3,21 @@
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import structs
 
+from core.audit import AuditRow
 from core.clock import to_milliseconds, utc_now
-from core.errors import DuplicateTask, FileNotFound, QueueUnavailable, Stale, StoreUnavailable, TaskNotFound
+from core.errors import (
+    AuditFailed,
+    DuplicateTask,
+    FileNotFound,
+    QueueUnavailable,
+    Stale,
+    StoreUnavailable,
+    TaskNotFound,
+)
 from core.ports import Clock, OverdueTask, StoredFile, TaskPage, TaskQuery, Wake
 from core.tasks import Priority, Result, State, Task, TaskInput, TaskSummary
 from repositories.result_names import checked
@@ -23,10 +32,14 @@ class MemoryTaskRepository:
 
     Attributes:
         reachable: Set it to False, and every call raises `StoreUnavailable`.
+        rows: Audit rows of the tasks that were added.
+        audit_works: Set it to False, and no row can be written.
     """
 
     def __init__(self) -> None:
         self.reachable = True
+        self.rows: list[AuditRow] = []
+        self.audit_works = True
         self._documents: dict[str, Document] = {}
         self._inputs: dict[str, bytes] = {}
 
@@ -34,11 +47,15 @@ class MemoryTaskRepository:
         """As `MongoTaskRepository.prepare`; there is nothing to do."""
         self._check()
 
-    async def add(self, task: Task, task_input: TaskInput) -> None:
+    async def add(self, task: Task, task_input: TaskInput, *, row: AuditRow | None = None) -> None:
         """As `TaskRepository.add`."""
         self._check()
         if task.id in self._documents:
             raise DuplicateTask(f"task {task.id} is stored already")
+        if row is not None:
+            if not self.audit_works:
+                raise AuditFailed("the audit log cannot be written")
+            self.rows.append(row)
         self._documents[task.id] = document_of(task)
         self._inputs[task.id] = encode_input(task_input)
 
@@ -56,14 +73,16 @@ class MemoryTaskRepository:
         """As `TaskRepository.save`."""
         self._check()
         self._check_version(task, task.version - 1)
-        wish = self._documents[task.id].get("cancel_requested")
-        self._documents[task.id] = document_of(structs.replace(task, cancel_requested=wish))
+        stored = task_of(self._documents[task.id])
+        kept = {"cancel_requested": stored.cancel_requested, **_written_once(stored)}
+        self._documents[task.id] = document_of(structs.replace(task, **kept))
 
     async def reopen(self, task: Task) -> None:
         """As `TaskRepository.reopen`."""
         self._check()
         self._check_version(task, task.version - 1)
-        self._documents[task.id] = document_of(structs.replace(task, cancel_requested=None))
+        kept = _written_once(task_of(self._documents[task.id]))
+        self._documents[task.id] = document_of(structs.replace(task, cancel_requested=None, **kept))
 
     async def request_cancel(self, task_id: str, *, at: datetime) -> Task:
         """As `TaskRepository.request_cancel`."""
@@ -248,9 +267,15 @@ def _found(stored: dict[str, _T], task_id: str) -> _T:
         raise TaskNotFound(task_id) from error
 
 
+def _written_once(task: Task) -> dict[str, Any]:
+    """What no save changes."""
+    return {"idempotency": task.idempotency, "replay": task.replay}
+
+
 def _matches(task: Task, query: TaskQuery) -> bool:
     return (
         query.user_id in {None, task.user_id}
+        and query.owner in {None, task.owner}
         and query.type in {None, task.type}
         and query.status in {None, task.status}
         and query.provider in {None, task.provider}

@@ -9,11 +9,14 @@ from bson import ObjectId
 from gridfs.errors import CorruptGridFile, NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
 from pymongo import ASCENDING, DESCENDING, IndexModel
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.write_concern import WriteConcern
 
-from core.errors import DuplicateTask, Stale, TaskNotFound
+from core.audit import AuditRow
+from core.errors import AuditFailed, DuplicateTask, Stale, TaskNotFound
 from core.ports import OverdueTask, TaskPage, TaskQuery
 from core.tasks import OPEN, Priority, State, Task, TaskInput
+from repositories.audit_documents import AUDIT_COLLECTION, document_of_row
 from repositories.mongo_client import Database, connect_mongo, initiate_replica_set, server_of, store_errors
 from repositories.task_documents import (
     SUMMARY,
@@ -86,6 +89,7 @@ class MongoTaskRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tasks = database.get_collection("tasks")
+        self._rows = database.get_collection(AUDIT_COLLECTION, write_concern=WriteConcern(1))
         self._inputs = AsyncIOMotorGridFSBucket(database, bucket_name="inputs", chunk_size_bytes=_CHUNK_BYTES)
 
     async def prepare(self) -> None:
@@ -98,10 +102,12 @@ class MongoTaskRepository:
         with self._errors():
             await self._tasks.create_indexes(list(INDEXES))
 
-    async def add(self, task: Task, task_input: TaskInput) -> None:
+    async def add(self, task: Task, task_input: TaskInput, *, row: AuditRow | None = None) -> None:
         """As `TaskRepository.add`."""
         data = encode_input(task_input)
         document = document_of(task)
+        if row is not None:
+            await self._write_row(row)
         with self._errors():
             if len(data) < INLINE_LIMIT_BYTES:
                 await self._insert({**document, "input": data})
@@ -204,6 +210,13 @@ class MongoTaskRepository:
             done = await self._tasks.update_one({"_id": task.id, "version": task.version - 1}, update)
         if not done.matched_count:
             raise Stale(f"task {task.id} is no longer at version {task.version - 1}")
+
+    async def _write_row(self, row: AuditRow) -> None:
+        """Not journaled: the task that follows is, and with it all that the server wrote before."""
+        try:
+            await self._rows.insert_one(document_of_row(row))
+        except PyMongoError as error:
+            raise AuditFailed("the audit log cannot be written; nothing was stored") from error
 
     async def _insert(self, document: Document) -> None:
         try:

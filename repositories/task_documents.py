@@ -4,8 +4,9 @@ How a task looks in MongoDB.
 The document has the fields of `Task` under their names, with `_id` for `id`, times as dates, and nothing where a
 field is None or empty. Three fields are JSON texts instead, because BSON cannot hold every JSON value (big integers,
 `$ref`, NUL in a key): `metadata`, `fallbacks`, and `input`, which is not part of `Task`. A large input lies in GridFS,
-and `input_file` names it. `cancel_requested` is written by a request to cancel and taken away by a retry, and never
-touched by a save.
+and `input_file` names it. A save never touches three fields: `cancel_requested` is written by a request to cancel and
+taken away by a retry; `idempotency` and `replay` are written with the task and stand under unique indexes, which must
+never stand in the way of what a vendor did.
 """
 
 from datetime import datetime
@@ -22,7 +23,7 @@ Document: TypeAlias = dict[str, Any]
 
 # A field that was renamed or dropped stays in old documents, and a newer server's field in ours: both are let be.
 _FIELDS: Final = tuple(field.name for field in structs.fields(Task) if field.name != "id")
-_SAVED: Final = tuple(name for name in _FIELDS if name != "cancel_requested")
+_SAVED: Final = tuple(name for name in _FIELDS if name not in {"cancel_requested", "idempotency", "replay"})
 _COLLECTIONS: Final = frozenset({"metadata", "fallbacks", "attempts", "results"})
 _JSON: Final = ("metadata", "fallbacks")
 
@@ -84,7 +85,7 @@ def decode_input(data: bytes) -> TaskInput:
 
 def filter_of(query: TaskQuery) -> Document:
     """The filter of all tasks that a query means, wherever its page begins."""
-    wanted = {"user_id": query.user_id, "type": query.type, "provider": query.provider}
+    wanted = {"owner": query.owner, "user_id": query.user_id, "type": query.type, "provider": query.provider}
     conditions: Document = {name: value for name, value in wanted.items() if value is not None}
     if query.status is not None:
         conditions["state"] = _states(query.status)
@@ -98,5 +99,5 @@ def _states(status: Status) -> Any:
 
 
 def _builtins(task: Task) -> dict[str, Any]:
-    values: dict[str, Any] = msgspec.to_builtins(task, builtin_types=(datetime,))
+    values: dict[str, Any] = msgspec.to_builtins(task, builtin_types=(datetime, bytes))
     return values

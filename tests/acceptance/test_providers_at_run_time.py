@@ -20,7 +20,7 @@ from tests.acceptance.task_load import OPENAI, TaskLoad
 LONG = bool(os.environ.get("CHAOS_LONG"))
 RATE = 100.0 if LONG else 30.0
 """Creates a second."""
-PAUSE_S = 2.5 if LONG else 0.5
+PAUSE_S = 3.2 if LONG else 0.5
 """Between two things that the operator does."""
 FOLLOWED_S = 2.0
 PROCESSES = 4

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from core.errors import DuplicateTask, Stale, TaskNotFound
 from core.ports import TaskQuery, TaskRepository
-from core.tasks import FINAL, OPEN, PHASES, Lease, Result, State, Status, Task
+from core.tasks import FINAL, OPEN, PHASES, Idempotency, Lease, Result, State, Status, Task
 from polyrelay import TaskType
 from tests.contracts.tasks import NOW, a_full_task, a_task
 
@@ -43,6 +43,15 @@ class TaskRepositoryContract:
         await repository.add(task, SMALL)
 
         assert await repository.get(task.id) == task
+
+    async def test_no_save_changes_what_makes_a_request_the_same(self, repository: TaskRepository) -> None:
+        """What stands under unique indexes is written with the task only: no save of a paid outcome can fail by it."""
+        once = Idempotency(key="owner-1 /task k", body_hash="00", until=NOW)
+        task = await stored(repository, idempotency=once, replay="signature")
+        await repository.save(structs.replace(task, version=2, idempotency=None, replay="another"))
+
+        kept = await repository.get(task.id)
+        assert (kept.idempotency, kept.replay, kept.version) == (once, "signature", 2)
 
     @pytest.mark.parametrize("task_input", [{}, SMALL, LARGE], ids=["empty", "small", "large"])
     async def test_an_input_comes_back_as_it_was_added(
@@ -336,6 +345,7 @@ class TaskRepositoryContract:
             TaskQuery(user_id="user-1"),
             TaskQuery(type=TaskType.VIDEO),
             TaskQuery(provider="openai"),
+            TaskQuery(owner="owner-1"),
             TaskQuery(status=Status.PENDING),
             TaskQuery(user_id="user-1", type=TaskType.VIDEO),
             TaskQuery(user_id="user-1", status=Status.PROCESSING, type=TaskType.IMAGE, provider="openai"),
@@ -348,7 +358,8 @@ class TaskRepositoryContract:
     ) -> None:
         """Exactly those tasks are shown and counted that have each wanted value."""
         tasks = [
-            await stored(repository, user_id=user_id, type=task_type, provider=provider, state=state)
+            await stored(repository, user_id=user_id, owner=owner, type=task_type, provider=provider, state=state)
+            for owner in ("owner-1", None)
             for user_id in ("user-1", "user-2")
             for task_type in (TaskType.IMAGE, TaskType.VIDEO)
             for provider in ("volcengine", "openai")
@@ -363,6 +374,7 @@ class TaskRepositoryContract:
             if query.user_id in {None, task.user_id}
             and query.type in {None, task.type}
             and query.provider in {None, task.provider}
+            and query.owner in {None, task.owner}
             and query.status in {None, task.status}
         }
         assert {shown.id for shown in page.tasks} == wanted

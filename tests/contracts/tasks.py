@@ -5,7 +5,20 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from core.tasks import Attempt, Choice, Failure, Lease, Priority, Result, State, Task, new_task_id
+from core.tasks import (
+    Attempt,
+    Choice,
+    Failure,
+    Idempotency,
+    Lease,
+    Priority,
+    RelayCall,
+    Result,
+    State,
+    Task,
+    VendorAnswer,
+    new_task_id,
+)
 from polyrelay import TaskType, Usage
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -28,7 +41,7 @@ def a_task(*, created: datetime = NOW, **fields: Any) -> Task:
 
 
 def a_full_task() -> Task:
-    """A task with something in each field but the wish to cancel, which no save writes."""
+    """A task with something in each field but those that no save writes."""
     failure = Failure(code="overloaded", message="too many", vendor_code="50430", http_status=429, request_id="r-1")
     attempt = Attempt(
         number=1,
@@ -40,9 +53,14 @@ def a_full_task() -> Task:
         operation="op-1",
         poll_failures=2,
         failure=failure,
+        answer=VendorAnswer(status=429, media_type="application/json", body=b"\x00{}", file="t/1/answer"),
     )
     return a_task(
         state=State.STORING,
+        owner="owner-1",
+        key_id="key-1",
+        key_max_concurrent=2,
+        relay=RelayCall(action="CVSubmitTask", version="2022-08-31"),
         fallbacks=(
             Choice(provider="openai", model="dall-e-3", params={"size": None, "big": 2**70, "$ref": {"a.b": [1]}}),
             Choice(provider="openai", model="gpt-image-1"),
@@ -122,6 +140,9 @@ def attempts() -> st.SearchStrategy[Attempt]:
         operation=_maybe(_texts),
         poll_failures=_numbers,
         failure=_maybe(failures()),
+        answer=_maybe(
+            st.builds(VendorAnswer, status=_numbers, body=_maybe(st.binary(max_size=40)), file=_maybe(_texts))
+        ),
     )
 
 
@@ -151,6 +172,12 @@ def tasks() -> st.SearchStrategy[Task]:
         provider=_texts,
         model=_texts,
         user_id=_texts,
+        owner=_maybe(_texts),
+        key_id=_maybe(_texts),
+        key_max_concurrent=_maybe(_numbers),
+        idempotency=_maybe(st.builds(Idempotency, key=_texts, body_hash=_texts, until=_moments)),
+        replay=_maybe(_texts),
+        relay=_maybe(st.builds(RelayCall, action=_texts, version=_texts)),
         fallbacks=st.lists(choices(), max_size=3).map(tuple),
         choice=_numbers,
         priority=st.sampled_from(Priority),

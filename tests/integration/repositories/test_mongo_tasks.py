@@ -10,10 +10,12 @@ import pytest
 from pymongo import MongoClient
 
 from cli.embedded.servers import MongoServer
-from core.errors import DuplicateTask
+from core.audit import AuditRow
+from core.errors import AuditFailed, DuplicateTask, TaskNotFound
 from core.ports import TaskQuery
 from core.tasks import State, Status
 from polyrelay import TaskType
+from repositories.audit_documents import AUDIT_COLLECTION, row_of
 from repositories.mongo import INDEXES, INLINE_LIMIT_BYTES, MongoTaskRepository, index_for
 from repositories.mongo_client import Database, connect_mongo
 from repositories.task_documents import SUMMARY, Document, filter_of
@@ -36,6 +38,7 @@ async def database(tasks_url: str) -> AsyncIterator[Database]:
     database = connect_mongo(tasks_url)
     for name in ("tasks", "inputs.files", "inputs.chunks"):
         await database[name].delete_many({})
+    await database[AUDIT_COLLECTION].drop()
     yield database
     database.client.close()
 
@@ -191,3 +194,24 @@ async def test_another_connection_reads_what_was_written(repository: MongoTaskRe
         task = await stored(repository)
         assert await outcome_of(other.get(task.id)) is None
     await other.aclose()
+
+
+async def test_the_row_is_stored_with_the_task(repository: MongoTaskRepository, database: Database) -> None:
+    """Who created a task stands in the audit log, in each field, once the task is on record."""
+    row = AuditRow(id="audit_1", at=NOW, action="task.create", owner="owner-1", detail={"$ref": 2**70})
+    await repository.add(a_task(), {}, row=row)
+
+    document = await database[AUDIT_COLLECTION].find_one({"_id": "audit_1"})
+    assert document is not None
+    assert row_of(document) == row
+
+
+async def test_a_task_whose_row_is_refused_is_not_stored(repository: MongoTaskRepository, database: Database) -> None:
+    """Without its row a task does not exist."""
+    await database.create_collection(AUDIT_COLLECTION, validator={"never": {"$exists": True}})
+    task = a_task()
+
+    with pytest.raises(AuditFailed):
+        await repository.add(task, {}, row=AuditRow(id="audit_2", at=NOW, action="task.create"))
+    with pytest.raises(TaskNotFound):
+        await repository.get(task.id)

@@ -38,7 +38,7 @@ def test_any_input_survives(task_input: dict[str, Any]) -> None:
 
 @given(tasks(), tasks())
 def test_an_update_makes_any_version_of_any_other(old: Task, new: Task) -> None:
-    """Setting and unsetting as it says makes the new document of the old one; the input and the wish to cancel stay."""
+    """Setting and unsetting as it says makes the new document of the old one; what no save writes stays."""
     document = {**document_of(old), "input": b"{}", "future_field": 1}
     update = update_of(new)
     document.update(update["$set"])
@@ -47,7 +47,9 @@ def test_an_update_makes_any_version_of_any_other(old: Task, new: Task) -> None:
 
     assert document.pop("input") == b"{}"
     assert document.pop("future_field") == 1
-    assert {**document, "_id": new.id} == document_of(structs.replace(new, cancel_requested=old.cancel_requested))
+    assert {**document, "_id": new.id} == document_of(
+        structs.replace(new, cancel_requested=old.cancel_requested, idempotency=old.idempotency, replay=old.replay)
+    )
     assert not set(update["$set"]) & set(update.get("$unset", {}))
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.audit import AuditRow
 from core.errors import DuplicateTask, InvalidRequest, ProviderUnavailable, QueueUnavailable, StoreUnavailable
 from core.tasks import Task, TaskInput
 from polyrelay import TaskType
@@ -23,10 +24,10 @@ class Watched(MemoryTaskRepository):
         self.woken_before: list[bool] = []
         self._queue = queue
 
-    async def add(self, task: Task, task_input: TaskInput) -> None:
+    async def add(self, task: Task, task_input: TaskInput, *, row: AuditRow | None = None) -> None:
         """Store, and look at the queue."""
         self.woken_before.append(bool(self._queue.history))
-        await super().add(task, task_input)
+        await super().add(task, task_input, row=row)
 
 
 async def test_a_task_is_stored_before_a_worker_is_woken() -> None:
