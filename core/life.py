@@ -9,6 +9,8 @@ The steps of a task's life as pure functions: the record before and what happene
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import structs
+
 from core.tasks import Attempt, Failure, Lease, Result, State, Task
 from polyrelay import Pending, Usage
 
@@ -66,6 +68,11 @@ def polled(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) ->
         progress=max(known, default=None),
         wake_at=poll_at,
     )
+
+
+def taught_nothing(before: Task, after: Task) -> bool:
+    """Whether a poll changed nothing but the moment of the next one: then there is nothing to put on record."""
+    return structs.replace(after, version=before.version, updated=before.updated, wake_at=before.wake_at) == before
 
 
 def _strange(pending: Pending) -> Failure | None:

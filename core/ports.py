@@ -170,7 +170,7 @@ class WakeQueue(Protocol):
         Have a worker look at the task at that moment, or at once where it is past.
 
         The same moment again adds nothing while the first has not begun, so a wake for a task's `wake_at` may be
-        repeated freely.
+        repeated freely. One that its step put back for later comes at that moment after all.
 
         Raises:
             QueueUnavailable: Redis cannot be reached.
@@ -184,9 +184,24 @@ class WakeQueue(Protocol):
             QueueUnavailable: Redis cannot be reached; some may be queued.
         """
 
+    def name_of(self, task_id: str, at: datetime) -> str:
+        """
+        The queue's name of the wake of that task for that moment, by which a step knows whether it was woken by it.
+
+        One name is in the queue at most once, so of all wakes of a task one at most has the name of its `wake_at`.
+        """
+
+    async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
+        """
+        Those that the queue does not have: neither to come, nor put back by their step, nor being worked on.
+
+        Raises:
+            QueueUnavailable: Redis cannot be reached.
+        """
+
     async def repair(self, wakes: Sequence[Wake]) -> None:
         """
-        As `wake_many`, for wakes that were lost: where one for that moment is being worked on, nothing is added.
+        As `wake_many`, for wakes that were lost: where the queue has one for that moment, nothing is added or moved.
 
         A step that takes long is thus not begun again beside itself. What a dead worker took is handed out again by
         the queue, when its hold on the wake runs out.

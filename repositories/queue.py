@@ -26,6 +26,9 @@ WAKE_FUNCTION: Final = "advance"
 WAKE_KEPT: Final = timedelta(days=7)
 """How long a wake that no worker takes is kept after its time; then the record's `wake_at` brings it back."""
 
+_ROUNDING_MS: Final = 1
+"""arq computes with floats."""
+
 IDS_TRIED: Final = 20
 """So many wakes of one task for one millisecond may run at once."""
 
@@ -93,7 +96,8 @@ class ArqWakeQueue:
         As `WakeQueue.wake`.
 
         arq drops a job whose id exists, also while that job runs, and a running job may have read the record before
-        the caller changed it. So a dropped one counts only if it has not begun; otherwise the next id is taken.
+        the caller changed it. So a dropped one counts only if it comes by then and has not begun; otherwise the next
+        id is taken.
         """
         wake = Wake(task_id=task_id, at=at, priority=priority)
         with queue_errors(self._redis):
@@ -107,11 +111,25 @@ class ArqWakeQueue:
         for wake in wakes:
             await self.wake(wake.task_id, at=wake.at, priority=wake.priority)
 
+    def name_of(self, task_id: str, at: datetime) -> str:
+        """As `WakeQueue.name_of`: the job's id."""
+        return _job_id(task_id, milliseconds(at))
+
+    async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
+        """As `WakeQueue.lost`, in one round trip: an id stays in its queue until its job is done."""
+        queued: set[str] = set()
+        with queue_errors(self._redis):
+            for priority in {wake.priority for wake in wakes}:
+                names = [self.name_of(wake.task_id, wake.at) for wake in wakes if wake.priority is priority]
+                places = await self._redis.zmscore(QUEUE_NAMES[priority], names)
+                queued.update(name for name, place in zip(names, places, strict=True) if place is not None)
+        return [wake for wake in wakes if self.name_of(wake.task_id, wake.at) not in queued]
+
     async def repair(self, wakes: Sequence[Wake]) -> None:
         """As `WakeQueue.repair`."""
-        for wake in wakes:
+        for wake in await self.lost(wakes):
             with queue_errors(self._redis):
-                if not await self._redis.exists(in_progress_key_prefix + _job_id(wake)):
+                if not await self._redis.exists(in_progress_key_prefix + self.name_of(wake.task_id, wake.at)):
                     await self.wake(wake.task_id, at=wake.at, priority=wake.priority)
 
     async def ping(self) -> None:
@@ -124,7 +142,7 @@ class ArqWakeQueue:
         await self._redis.aclose()
 
     async def _enqueue(self, wake: Wake, *, later: int) -> bool:
-        job_id = _job_id(wake, later=later)
+        job_id = _job_id(wake.task_id, milliseconds(wake.at) + later)
         queue_name = QUEUE_NAMES[wake.priority]
         job = await self._redis.enqueue_job(
             WAKE_FUNCTION,
@@ -134,19 +152,19 @@ class ArqWakeQueue:
             _defer_until=wake.at,
             _expires=kept_for(wake, self._clock()),
         )
-        return job is not None or await self._will_run(job_id, queue_name)
+        return job is not None or await self._will_run(job_id, queue_name, by=milliseconds(wake.at))
 
-    async def _will_run(self, job_id: str, queue_name: str) -> bool:
+    async def _will_run(self, job_id: str, queue_name: str, *, by: int) -> bool:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.exists(job_key_prefix + job_id)
             pipe.zscore(queue_name, job_id)
             pipe.exists(in_progress_key_prefix + job_id)
             stored, place, running = await pipe.execute()
-        return bool(stored and place is not None and not running)
+        return bool(stored and place is not None and place <= by + _ROUNDING_MS and not running)
 
 
-def _job_id(wake: Wake, *, later: int = 0) -> str:
-    return f"{wake.task_id}:{milliseconds(wake.at) + later}"
+def _job_id(task_id: str, ms: int) -> str:
+    return f"{task_id}:{ms}"
 
 
 def kept_for(wake: Wake, now: datetime) -> timedelta:

@@ -60,21 +60,25 @@ class RingingWakeQueue(ArqWakeQueue):
 
     async def wake_many(self, wakes: Sequence[Wake]) -> None:
         """As `WakeQueue.wake_many`; some hundreds go in one round trip."""
-        if refused := await self._written(wakes, ids_tried=IDS_TRIED):
+        if refused := await self._written(wakes, ids_tried=IDS_TRIED, existing="LT"):
             raise QueueUnavailable(f"Redis did not take a wake of task {refused[0].decode()}")
 
     async def repair(self, wakes: Sequence[Wake]) -> None:
         """As `WakeQueue.repair`."""
-        await self._written(wakes, ids_tried=1)
+        await self._written(await self.lost(wakes), ids_tried=1, existing="NX")
 
-    async def _written(self, wakes: Sequence[Wake], *, ids_tried: int) -> list[bytes]:
-        """Write them and answer the tasks for which no id was free: so many wakes for that moment are worked on."""
+    async def _written(self, wakes: Sequence[Wake], *, ids_tried: int, existing: str) -> list[bytes]:
+        """
+        Write them and answer the tasks for which no id was free: so many wakes for that moment are worked on.
+
+        One that exists is left alone ("NX"), or comes by its moment if it was put back for later ("LT").
+        """
         refused: list[bytes] = []
         for first in range(0, len(wakes), _WAKES_AT_ONCE):
             with queue_errors(self._redis):
                 refused += await self._script(
                     keys=_keys(_PRIORITIES),
-                    args=[_BELL_KEPT_MS, ids_tried, *self._arguments(wakes[first : first + _WAKES_AT_ONCE])],
+                    args=[_BELL_KEPT_MS, ids_tried, existing, *self._arguments(wakes[first : first + _WAKES_AT_ONCE])],
                 )
         return refused
 

@@ -26,21 +26,22 @@ WAKE: Final = (
     _COMMON
     + """
 -- KEYS: of each priority its queue and its bell
--- ARGV: ms that a bell is kept, ids tried; then of each wake number of its queue, task, time, ms kept, job
+-- ARGV: ms that a bell is kept, ids tried, NX or LT for what exists;
+--       then of each wake number of its queue, task, time, ms kept, job
 -- Returns the tasks for which no id was free.
 local function enqueue(queue, task, at, keep, job)
   for later = 0, ARGV[2] - 1 do
     local id = task .. ':' .. string.format('%.0f', at + later)
     if redis.call('EXISTS', 'arq:in-progress:' .. id, 'arq:result:' .. id) == 0 then
       redis.call('SET', 'arq:job:' .. id, job, 'PX', keep)
-      redis.call('ZADD', queue, 'NX', string.format('%.0f', at), id)
+      redis.call('ZADD', queue, ARGV[3], string.format('%.0f', at), id)
       return id
     end
   end
 end
 
 local refused = {}
-for i = 3, #ARGV, 5 do
+for i = 4, #ARGV, 5 do
   local queue, bell = KEYS[2 * ARGV[i] - 1], KEYS[2 * ARGV[i]]
   local at = tonumber(ARGV[i + 2])
   local id = enqueue(queue, ARGV[i + 1], at, ARGV[i + 3], ARGV[i + 4])

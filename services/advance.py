@@ -4,6 +4,9 @@ One step of one task: what a worker does when it is woken.
 The record is read, one thing is done (submit, or poll, or copy results), the outcome is recorded by compare-and-set and
 the next wake is set. A wake that comes twice, too early or too late does no harm.
 
+A poll that taught nothing is not recorded: its wake goes back to the queue for the next one, and `wake_at` stays where
+it was. Only the wake of that `wake_at` goes back; any other polls once and is used up, so there is one chain of polls.
+
 What may die where:
 
 - before `submitting` is on record: nothing happened; the task is still pending. A gate that it holds is given up by
@@ -107,23 +110,35 @@ class Advance:
         self._leases = leases
         self._lease_s = lease_s
 
-    async def __call__(self, task_id: str) -> None:
+    async def __call__(self, task_id: str, wake: str | None = None) -> float | None:
         """
         Do the task's next step, if one is due.
+
+        Args:
+            task_id: Which.
+            wake: The queue's name of the wake; None where nobody was woken.
+
+        Returns:
+            In how many seconds the same wake is to come again; None where it is used up.
 
         Raises:
             StoreUnavailable, QueueUnavailable: Before the provider was asked; wake it again later.
         """
         with structlog.contextvars.bound_contextvars(task_id=task_id):
             try:
-                await self._step(await self._tasks.get(task_id))
+                task = await self._tasks.get(task_id)
+                again_in_s = await self._step(task)
             except TaskNotFound:
                 log.info("task_gone")
                 await self._places.leave(task_id)
             except Stale:
                 log.info("task_moved_by_another")
+            else:
+                return again_in_s if self._recorder.wakes(task, wake) else None
+        return None
 
-    async def _step(self, task: Task) -> None:
+    async def _step(self, task: Task) -> float | None:
+        """One step; answers in how many seconds the next one is due, where that is not on record."""
         now = self._clock()
         if task.state.final:
             await self._places.leave(task.id)  # it may still stand in a line
@@ -133,13 +148,14 @@ class Advance:
         elif task.cancel_wanted and task.state is not State.STORING:
             await self._cancel(task)
         elif task.wake_at is not None and task.wake_at > now + EARLY:
-            return  # the wake of that moment is queued, or the reconciler sends it
+            return (task.wake_at - now).total_seconds()
         elif task.state is State.STORING:
             await self._storer.resume(task)
         elif task.state is State.WAITING:
-            await self._poll(task)
+            return await self._poll(task)
         else:
             await self._start(task)
+        return None
 
     async def _start(self, task: Task) -> None:
         """A pending task: submit it to whoever takes it first."""
@@ -220,12 +236,12 @@ class Advance:
         idempotent = route is not None and route.model.idempotent_submit
         await self._submit_failed(task, error, None, idempotent=idempotent)
 
-    async def _poll(self, task: Task) -> None:
+    async def _poll(self, task: Task) -> float | None:
         route = self._asked_route(task)
         if route is None:
             if self._clock() >= task.deadline:
                 await self._out_of_time(task)
-            return
+            return None
         door = self._admissions.door(task, route)
         operation = task.attempt.operation or ""
         try:
@@ -240,7 +256,8 @@ class Advance:
             await door.tell(error)
             await self._poll_failed(task, error, door)
         else:
-            await self._settle(task, outcome, door)
+            return await self._settle(task, outcome, door)
+        return None
 
     def _asked_route(self, task: Task) -> Route | None:
         """Where the latest attempt was sent, or None where this worker must leave it to others."""
@@ -268,8 +285,8 @@ class Advance:
             poll_at = until_deadline(poll_at, deadline=task.deadline, now=now)
             await self._recorder.record(life.poll_missed(task, failure, poll_at=poll_at, now=now))
 
-    async def _settle(self, task: Task, outcome: Outcome, door: Door) -> None:
-        """What the vendor answered, put on record."""
+    async def _settle(self, task: Task, outcome: Outcome, door: Door) -> float | None:
+        """What the vendor answered, put on record; where it taught nothing, in how many seconds to ask again."""
         now = self._clock()
         match outcome:
             case Pending() if task.state is State.WAITING and now >= task.deadline:
@@ -277,10 +294,14 @@ class Advance:
             case Pending():
                 poll_at = until_deadline(now + poll_interval(outcome), deadline=task.deadline, now=now)
                 step = life.polled if task.state is State.WAITING else life.accepted
-                await self._recorder.record(step(task, outcome, poll_at=poll_at, now=now))
+                after = step(task, outcome, poll_at=poll_at, now=now)
+                if life.taught_nothing(task, after):
+                    return (poll_at - now).total_seconds()
+                await self._recorder.record(after)
             case Done():
                 await door.leave()
                 await self._storer.done(task, outcome)
+        return None
 
     async def _cancel(self, task: Task) -> None:
         """The caller wants it to end; the vendor is asked to stop where that can be done."""

@@ -11,7 +11,7 @@ from core.gates import Gates
 from core.ports import Clock, OverdueTask, TaskRepository, Wake, WakeQueue
 from services.leases import Leases
 
-_PAGE: Final = 200
+_PAGE: Final = 1000
 
 log = structlog.get_logger("polyrelay.upkeep")
 
@@ -67,16 +67,18 @@ class Upkeep:
 
     async def reconcile(self) -> int:
         """
-        Wake every open task that nobody looked at when it was time; by the record, never by the queue.
+        Wake every open task whose time has passed and whose wake the queue does not have; answers how many.
 
-        One that stands in a gate's line is left alone until its deadline: it is woken when it is its turn.
+        The record tells which tasks, never the queue. A task that is polled without news is among them each time, and
+        its wake is found. One that stands in a gate's line is left alone until its deadline: it is woken when it is
+        its turn.
         """
         found, after = 0, ""
         before = self._clock() - self._patience
         try:
             while page := await self._tasks.overdue(before=before, after=after, limit=_PAGE):
                 lost = await self._lost(page)
-                await self._queue.repair([_wake_of(task) for task in lost])
+                await self._queue.repair(lost)
                 found, after = found + len(lost), page[-1].id
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("reconcile_cut_short", reason=str(error))
@@ -84,10 +86,13 @@ class Upkeep:
             log.info("wakes_repaired", tasks=found)
         return found
 
-    async def _lost(self, page: Sequence[OverdueTask]) -> Sequence[OverdueTask]:
-        in_line = await self._gates.in_line([task.id for task in page])
-        now = self._clock()
-        return [task for task, waits in zip(page, in_line, strict=True) if not waits or task.deadline <= now]
+    async def _lost(self, page: Sequence[OverdueTask]) -> Sequence[Wake]:
+        lost = await self._queue.lost([_wake_of(task) for task in page])
+        if not lost:
+            return []
+        in_line = await self._gates.in_line([wake.task_id for wake in lost])
+        now, deadlines = self._clock(), {task.id: task.deadline for task in page}
+        return [wake for wake, waits in zip(lost, in_line, strict=True) if not waits or deadlines[wake.task_id] <= now]
 
 
 def _wake_of(task: OverdueTask) -> Wake:

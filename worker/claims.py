@@ -112,7 +112,7 @@ class ClaimingWorker(Worker):
         """Run arq's job and tell when it is to run again, in seconds; None where it is done."""
         try:
             name, args, kwargs, _, _ = deserialize_job_raw(claim.job, deserializer=self.job_deserializer)
-            await self.functions[name].coroutine(self.ctx, *args, **kwargs)
+            await self.functions[name].coroutine({**self.ctx, "job_id": claim.id}, *args, **kwargs)
         except Retry as retry:
             return (retry.defer_score or 0) / 1000
         except (SerializationError, KeyError):

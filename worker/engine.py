@@ -22,8 +22,12 @@ _PAUSE_S: Final = 1.0
 
 log = structlog.get_logger("polyrelay.worker")
 
-Step: TypeAlias = Callable[[str], Awaitable[None]]
-"""One step of the task of that id."""
+Step: TypeAlias = Callable[[str, str], Awaitable[float | None]]
+"""
+One step of the task of that id, woken by the wake of that name.
+
+Answers in how many seconds the same wake is to come again, or None where it is used up.
+"""
 
 
 class PollingWorker(Worker):
@@ -137,8 +141,8 @@ def arq_engine(
 
 
 def _options(redis: ArqRedis, step: Step, queue_name: str, concurrency: int) -> dict[str, Any]:
-    async def advance(_: dict[Any, Any], task_id: str) -> None:
-        await _guarded(step, task_id)
+    async def advance(job: dict[Any, Any], task_id: str) -> None:
+        await _guarded(step, task_id, job["job_id"])
 
     return {
         "functions": [func(cast(WorkerCoroutine, advance), name="advance", max_tries=_MANY, keep_result=0)],
@@ -154,14 +158,17 @@ def _options(redis: ArqRedis, step: Step, queue_name: str, concurrency: int) -> 
     }
 
 
-async def _guarded(step: Step, task_id: str) -> None:
+async def _guarded(step: Step, task_id: str, wake: str) -> None:
+    again_in_s = None
     try:
-        await step(task_id)
+        again_in_s = await step(task_id, wake)
     except (StoreUnavailable, QueueUnavailable) as error:
         log.warning("step_postponed", task_id=task_id, reason=str(error), again_after_s=_PAUSE_S)
         raise Retry(defer=_PAUSE_S) from error
     except Exception:  # one task's trouble must not reach the others
         log.exception("step_failed", task_id=task_id)
+    if again_in_s is not None:
+        raise Retry(defer=again_in_s)
 
 
 async def _run(worker: ClaimingWorker | PollingWorker) -> None:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -86,8 +85,7 @@ def counts_of(
                 max(((end - start).total_seconds() for start, end in evidence.outages), default=0.0), 2
             ),
             "latest end after a deadline, calm s": _latest_end(evidence, ended),
-            "longest a lease stood after it ran out, calm s": _longest(evidence, _after_lease),
-            "longest a due poll waited, calm s": _longest(evidence, _after_wake),
+            "longest a lease stood after it ran out, calm s": _longest_after_lease(evidence),
         },
         "chaos": dict(sorted(Counter(_kind(event.what) for event in log).items())),
     }
@@ -157,9 +155,9 @@ def _latest_end(evidence: Evidence, tasks: Sequence[Task]) -> float:
     return round(max((evidence.late_s(task.deadline, task.updated) for task in tasks), default=0.0), 2)
 
 
-def _longest(evidence: Evidence, waited: Any) -> float:
+def _longest_after_lease(evidence: Evidence) -> float:
     found = (
-        waited(evidence, before, after)
+        _after_lease(evidence, before, after)
         for versions in evidence.histories.values()
         for before, after in pairwise(versions)
     )
@@ -170,12 +168,6 @@ def _after_lease(evidence: Evidence, before: Version, after: Version) -> float:
     if before.task is None or before.task.lease is None:
         return 0.0
     return evidence.late_s(before.task.lease.until, after.at)
-
-
-def _after_wake(evidence: Evidence, before: Version, after: Version) -> float:
-    if before.task is None or before.task.state is not State.WAITING or before.task.wake_at is None:
-        return 0.0
-    return evidence.late_s(before.task.wake_at, after.at)
 
 
 def _kind(what: str) -> str:

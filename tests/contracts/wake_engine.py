@@ -45,20 +45,25 @@ class Steps:
 
     Attributes:
         ran: The tasks, in the order in which their steps began.
+        wakes: The names of the wakes that began them.
         at_once: Tasks whose step runs just now.
         doubled: Tasks whose step began while another one of theirs ran.
+        again: In how many seconds the wake of that task is to come again, time after time.
     """
 
     def __init__(self, act: Callable[[str], Awaitable[None]] | None = None) -> None:
         self.ran: list[str] = []
+        self.wakes: list[str] = []
+        self.again: dict[str, list[float]] = {}
         self.at_once: Counter[str] = Counter()
         self.doubled: list[str] = []
         self._act = act
         self._changed = asyncio.Condition()
 
-    async def __call__(self, task_id: str) -> None:
+    async def __call__(self, task_id: str, wake: str) -> float | None:
         """The step."""
         self.ran.append(task_id)
+        self.wakes.append(wake)
         if self.at_once[task_id]:
             self.doubled.append(task_id)
         self.at_once[task_id] += 1
@@ -67,6 +72,7 @@ class Steps:
                 self._changed.notify_all()
             if self._act is not None:
                 await self._act(task_id)
+            return self.again[task_id].pop(0) if self.again.get(task_id) else None
         finally:
             self.at_once[task_id] -= 1
 
@@ -102,6 +108,15 @@ async def settled(redis: ArqRedis) -> None:
 
     await until(empty)
     assert await redis.keys("arq:*") == []
+
+
+async def put_back(redis: ArqRedis) -> None:
+    """Wait until no wake is worked on."""
+
+    async def unlocked() -> bool:
+        return not await redis.keys("arq:in-progress:*")
+
+    await until(unlocked)
 
 
 def many(number: int, priority: Priority, *, at: datetime) -> list[Wake]:
@@ -264,6 +279,94 @@ class EngineContract:
             await settled(lab.redis)
 
         assert steps.ran == ["task_1"] * 4
+
+    async def test_a_step_knows_its_wake(self, lab: EngineLab) -> None:
+        """By the name that the queue gives the wake of that task for that moment."""
+        at = utc_now() - timedelta(seconds=1)
+        steps = Steps()
+        async with at_work(lab.engine(steps)):
+            await lab.queue.wake("task_1", at=at)
+            await steps.have(1)
+
+        assert steps.wakes == [lab.queue.name_of("task_1", at)]
+
+    async def test_a_step_may_have_its_wake_put_back(self, lab: EngineLab) -> None:
+        """The same wake comes again then, as often as the step wants it, and goes when it is not wanted any more."""
+        began: list[datetime] = []
+
+        async def note(_: str) -> None:
+            began.append(utc_now())
+
+        steps = Steps(note)
+        steps.again["task_1"] = [0.15, 0.0, 0.15]
+        async with at_work(lab.engine(steps)):
+            await lab.queue.wake("task_1", at=utc_now())
+            await steps.have(4)
+            await settled(lab.redis)
+
+        assert len(steps.ran) == 4
+        assert len(set(steps.wakes)) == 1
+        assert began[1] - began[0] >= timedelta(seconds=0.14)
+        assert began[3] - began[2] >= timedelta(seconds=0.14)
+
+    async def test_a_wake_that_was_put_back_is_not_lost(self, lab: EngineLab) -> None:
+        """Repairing it adds none, and brings it no sooner."""
+        kept = Wake(task_id="task_kept", at=utc_now())
+        steps = Steps()
+        steps.again[kept.task_id] = [3600.0]
+        async with at_work(lab.engine(steps)):
+            await lab.queue.wake_many([kept])
+            await steps.have(1)
+            for number in range(3):
+                assert await lab.queue.lost([kept]) == []
+                await lab.queue.repair([kept])
+                await lab.queue.wake(f"task_after_{number}", at=utc_now())
+                await steps.have(number + 2)
+
+        assert steps.ran.count(kept.task_id) == 1
+        assert await lab.redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 1
+
+    async def test_a_wake_that_was_put_back_comes_at_its_moment_if_it_is_wanted_then(self, lab: EngineLab) -> None:
+        """Somebody who asks for that moment is not put off until the step's."""
+        at = utc_now()
+        steps = Steps()
+        steps.again["task_1"] = [3600.0]
+        async with at_work(lab.engine(steps)):
+            await lab.queue.wake("task_1", at=at)
+            await steps.have(1)
+            await put_back(lab.redis)
+            await lab.queue.wake("task_1", at=at)
+            await steps.have(2)
+
+        assert steps.ran == ["task_1"] * 2
+
+    async def test_a_wake_that_is_put_back_after_redis_was_emptied_is_lost(self, lab: EngineLab) -> None:
+        """And can be repaired; there is one chain of it as before."""
+        kept = Wake(task_id="task_kept", at=utc_now())
+        go = asyncio.Event()
+
+        async def block(_: str) -> None:
+            await go.wait()
+
+        steps = Steps(block)
+        steps.again[kept.task_id] = [0.05, 0.05]
+        engine = lab.engine(steps)
+        async with at_work(engine):
+            await lab.queue.wake_many([kept])
+            await steps.have(1)
+            await lab.redis.flushall()
+            go.set()
+
+            async def lost() -> bool:
+                return not engine.running and await lab.queue.lost([kept]) == [kept]
+
+            await until(lost)
+            await lab.queue.repair([kept])
+            await steps.have(3)
+            await settled(lab.redis)
+
+        assert len(steps.ran) == 3
+        assert set(steps.wakes) == {lab.queue.name_of(kept.task_id, kept.at)}
 
     async def test_the_wakes_of_a_dead_worker_come_back(self, lab: EngineLab) -> None:
         """When their lock runs out, and no sooner."""

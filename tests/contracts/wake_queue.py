@@ -72,6 +72,33 @@ class WakeQueueContract:
 
         assert sorted(await queue.due(early)) == ["task_1", "task_2", "task_3"]
 
+    async def test_lost_wakes_are_told_from_those_that_come(self, queue: ReadableQueue) -> None:
+        """By task, moment and priority, late or early; of none, none is lost."""
+        late, early = utc_now() - timedelta(minutes=5), utc_now() + timedelta(minutes=5)
+        there = [
+            Wake(task_id="task_1", at=late),
+            Wake(task_id="task_2", at=early),
+            Wake(task_id="task_3", at=early, priority=Priority.LOW),
+        ]
+        await queue.queue.wake_many(there)
+        lost = [Wake(task_id="task_1", at=early), Wake(task_id="task_4", at=late, priority=Priority.LOW)]
+
+        assert await queue.queue.lost([there[0], lost[0], *there[1:], lost[1]]) == lost
+        assert await queue.queue.lost([]) == []
+
+    async def test_the_name_of_a_wake_is_its_task_and_its_millisecond(self, queue: ReadableQueue) -> None:
+        """Two wakes that are one to the queue have one name, others have others."""
+        at = utc_now()
+        names = [
+            queue.queue.name_of("task_1", at),
+            queue.queue.name_of("task_1", at + timedelta(microseconds=400)),
+            queue.queue.name_of("task_1", at + timedelta(milliseconds=1)),
+            queue.queue.name_of("task_2", at),
+        ]
+
+        assert names[0] == names[1]
+        assert len(set(names)) == 3
+
     async def test_each_priority_has_a_queue_of_its_own(self, queue: ReadableQueue) -> None:
         """A wake is found under its priority and under no other."""
         now = utc_now()

@@ -58,7 +58,7 @@ async def test_due_wakes_are_handed_out_once() -> None:
     await queue.wake("task_later", at=now + timedelta(seconds=9))
     await queue.wake("task_now", at=now)
 
-    assert queue.take_due(now) == ["task_now"]
+    assert [wake.task_id for wake in queue.take_due(now)] == ["task_now"]
     assert queue.take_due(now) == []
     assert queue.next_at() == now + timedelta(seconds=9)
     assert [wake.task_id for wake in queue.history] == ["task_later", "task_now"]

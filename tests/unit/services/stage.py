@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 import httpx
 
 from core.errors import StoreUnavailable
+from core.ports import Wake
 from core.registry import Registry
 from core.tasks import Task, new_task_id
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
@@ -204,8 +205,15 @@ class Stage:
 
     async def play_due(self) -> None:
         """Run a step for each wake that is due."""
-        for task_id in self.queue.take_due(self.now):
-            await self.advance(task_id)
+        for wake in self.queue.take_due(self.now):
+            await self.run_step(wake)
+
+    async def run_step(self, wake: Wake, advance: Advance | None = None) -> None:
+        """A step, woken by that wake, which is put back if the step wants it again."""
+        name = self.queue.name_of(wake.task_id, wake.at)
+        again_in_s = await (advance or self.advance)(wake.task_id, name)
+        if again_in_s is not None:
+            self.queue.put_back[wake] = self.now + timedelta(seconds=again_in_s)
 
     async def play(self, *, steps: int = 200) -> None:
         """Move the clock from wake to wake until none is left."""

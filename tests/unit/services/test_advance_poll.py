@@ -8,7 +8,7 @@ import pytest
 
 from core import life
 from core.retries import MAX_DAMAGED_POLLS
-from core.tasks import State
+from core.tasks import Failure, State
 from polyrelay import (
     Done,
     GenerationFailed,
@@ -224,6 +224,169 @@ async def test_early_polls_do_not_happen() -> None:
         await stage.advance(task_id)
 
     assert service.polls == []
+
+
+async def test_a_poll_that_teaches_nothing_is_not_recorded() -> None:
+    """The wake of the record comes again after the poll's interval; nothing is written until there is news."""
+    service = ScriptedService(
+        submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=7.0)] * 3 + [pending(progress=0.5), TEXT]
+    )
+    stage = Stage(service)
+    task_id = await stage.new_task()
+    await stage.play_due()
+    accepted = await stage.task(task_id)
+
+    for seconds in (5, 12, 19, 26):
+        assert stage.queue.next_at() == START + timedelta(seconds=seconds)
+        assert await stage.task(task_id) == accepted
+        stage.now = START + timedelta(seconds=seconds)
+        await stage.play_due()
+    assert (await stage.task(task_id)).progress == 0.5
+
+    await stage.play()
+    states = [task.state for task in stage.tasks.saves]
+    assert states == [State.SUBMITTING, State.WAITING, State.WAITING, State.COMPLETED]
+    assert len(service.polls) == 5
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        pending("op-2", poll_after_s=5.0),
+        pending(progress=0.1, poll_after_s=5.0),
+        pending(unknown_status="dreaming", poll_after_s=5.0),
+    ],
+    ids=["operation", "progress", "unknown-status"],
+)
+async def test_news_of_a_poll_is_recorded(news: Pending) -> None:
+    """Another operation, progress, or a status that nobody knows: the record has it, and the next wake is for it."""
+    stage = Stage(ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[news]))
+    task_id = await stage.new_task()
+    await stage.play_due()
+    stage.later(5.0)
+    await stage.play_due()
+
+    task = await stage.task(task_id)
+    assert (task.version, task.wake_at) == (4, stage.now + timedelta(seconds=5))
+    assert (stage.queue.next_at(), stage.queue.put_back) == (task.wake_at, {})
+
+
+async def test_a_good_poll_after_a_failed_one_is_recorded_once() -> None:
+    """It clears the count of failures; the next one like it teaches nothing."""
+    stage = Stage(ScriptedService(submit=[pending()], poll=[Unavailable("away"), pending(), pending()]))
+    task_id = await stage.new_task()
+    versions = []
+    for _ in range(4):
+        await stage.play_due()
+        versions.append((await stage.task(task_id)).version)
+        stage.later(30.0)
+
+    assert versions == [3, 4, 5, 5]
+
+
+async def test_only_the_wake_of_the_record_polls_on() -> None:
+    """Other wakes of a task poll once at most and are used up, so that there is one chain of polls."""
+    service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0)])
+    stage = Stage(service)
+    task_id = await stage.new_task()
+    await stage.play_due()
+    for _ in range(20):
+        stage.later(5.0)
+        await stage.queue.wake(task_id, at=stage.now)
+        await stage.play_due()
+
+    assert len(stage.queue.put_back) == 1
+    before = len(service.polls)
+    for _ in range(10):
+        stage.later(5.0)
+        await stage.play_due()
+    assert len(service.polls) == before + 10
+
+
+async def test_a_chain_that_is_handed_over_leaves_no_second_one() -> None:
+    """Where another wake brought news, the one of the former record polls at most once more and is used up."""
+    news = [pending(progress=number / 100, poll_after_s=5.0) for number in range(1, 30)]
+    service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0), *news])
+    stage = Stage(service)
+    task_id = await stage.new_task()
+    await stage.play_due()
+    stage.later(5.0)
+    await stage.play_due()
+    assert len(stage.queue.put_back) == 1
+
+    await stage.advance(task_id)  # a stray one, which has news
+    assert len(stage.queue.wakes) == 1
+    polls = len(service.polls)
+    for _ in range(5):
+        stage.later(5.0)
+        await stage.play_due()
+
+    assert (len(stage.queue.wakes), stage.queue.put_back) == (1, {})
+    assert len(service.polls) <= polls + 6
+
+
+async def test_a_wake_that_comes_too_early_is_put_back_until_its_time() -> None:
+    """A queue whose clock is ahead does not make a task late; a wake of another moment is used up."""
+    service = ScriptedService(submit=[pending(poll_after_s=60.0)], poll=[TEXT])
+    stage = Stage(service)
+    task_id = await stage.new_task()
+    await stage.play_due()
+    at = (await stage.task(task_id)).wake_at
+    assert at is not None
+    stage.later(50.0)
+
+    assert await stage.advance(task_id, stage.queue.name_of(task_id, at)) == 10.0
+    assert await stage.advance(task_id, stage.queue.name_of(task_id, stage.now)) is None
+    assert await stage.advance(task_id) is None
+    assert service.polls == []
+
+
+async def test_unrecorded_polls_end_at_the_deadline() -> None:
+    """The last one comes at the deadline, however long the vendor wants to wait, and the task fails with a reason."""
+    service = ScriptedService(submit=[pending(poll_after_s=40.0)], poll=[pending(poll_after_s=40.0)])
+    stage = Stage(service)
+    task_id = await stage.new_task(deadline_s=100.0)
+
+    await stage.play()
+
+    task = await stage.task(task_id)
+    assert (task.state, task.updated, task.version) == (State.FAILED, task.deadline, 4)
+    assert len(service.polls) == 3
+
+
+async def test_a_wish_to_cancel_is_heard_between_unrecorded_polls() -> None:
+    """By the wake of the wish, or by the next poll if that one is lost; the chain ends with the task."""
+    service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0)])
+    stage = Stage(service)
+    task_id = await stage.new_task()
+    for _ in range(4):
+        await stage.play_due()
+        stage.later(5.0)
+    await stage.tasks.request_cancel(task_id, at=stage.now)
+
+    await stage.play_due()
+
+    assert (await stage.task(task_id)).state is State.CANCELLED
+    assert stage.queue.next_at() is None
+
+
+async def test_an_end_outruns_a_poll_without_news() -> None:
+    """A poll under way while somebody else ends the task puts its wake back once; that one finds the end and goes."""
+
+    def ended_meanwhile() -> Any:
+        async def answer() -> Pending:
+            task = await stage.task(task_id)
+            await stage.tasks.save(life.cancelled(task, Failure(code="cancelled", message="x"), now=stage.now))
+            return pending(poll_after_s=5.0)
+
+        return answer()
+
+    stage = Stage(ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[ended_meanwhile]))
+    task_id = await stage.new_task()
+
+    await stage.play()
+
+    assert [task.state for task in stage.tasks.saves] == [State.SUBMITTING, State.WAITING, State.CANCELLED]
 
 
 async def test_two_workers_that_poll_at_once_write_once() -> None:

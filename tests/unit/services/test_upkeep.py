@@ -5,7 +5,7 @@ import structlog
 from core import life
 from core.tasks import State
 from services.leases import Leases
-from tests.unit.services.stage import LEASE_S, TEXT, ScriptedService, Stage
+from tests.unit.services.stage import LEASE_S, TEXT, ScriptedService, Stage, pending
 
 
 async def test_lost_wakes_are_repaired_in_pages() -> None:
@@ -20,6 +20,56 @@ async def test_lost_wakes_are_repaired_in_pages() -> None:
     assert sorted(wake.task_id for wake in stage.queue.wakes) == ids
     await stage.play_due()
     assert {(await stage.task(task_id)).state for task_id in ids} == {State.COMPLETED}
+
+
+async def test_a_wake_that_was_put_back_is_not_repaired() -> None:
+    """A task that is polled without news looks overdue for ever, and its wake is there."""
+    stage = Stage(ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=60.0)]))
+    task_id = await stage.new_task()
+    await stage.play_due()
+    stage.later(5.0)
+    await stage.play_due()
+    next_at = stage.queue.next_at()
+    stage.later(30.0)
+
+    assert await stage.upkeep.reconcile() == 0
+
+    assert (stage.queue.wakes, stage.queue.next_at()) == ([], next_at)
+    assert [task.id for task in await stage.tasks.overdue(before=stage.now)] == [task_id]
+
+
+async def test_a_chain_of_polls_that_was_lost_goes_on() -> None:
+    """The wake of the record is queued again, and polls on as the same one."""
+    service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0)])
+    stage = Stage(service)
+    await stage.new_task()
+    for _ in range(3):
+        await stage.play_due()
+        stage.later(5.0)
+    stage.queue.wakes, stage.queue.put_back = [], {}  # all data in Redis are lost
+    stage.later(5.0)
+
+    assert await stage.upkeep.reconcile() == 1
+    await stage.play_due()
+    assert len(stage.queue.put_back) == 1
+    assert await stage.upkeep.reconcile() == 0
+    assert len(service.polls) == 3
+
+
+async def test_overdue_tasks_whose_wakes_are_there_hide_no_lost_one() -> None:
+    """A lost wake behind more than a page of tasks that are polled without news is found in the same look."""
+    stage = Stage(ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=60.0)]))
+    for number in range(1300):
+        await stage.new_task(id=f"task_{number:04}")
+    await stage.play_due()
+    stage.later(5.0)
+    await stage.play_due()
+    lost = await stage.new_task(id="task_last")
+    stage.queue.wakes = []
+    stage.later(10.0)
+
+    assert await stage.upkeep.reconcile() == 1
+    assert [wake.task_id for wake in stage.queue.wakes] == [lost]
 
 
 async def test_a_wake_that_may_still_come_is_not_repeated() -> None:

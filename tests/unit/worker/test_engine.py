@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisAway
 from core.errors import StoreUnavailable
 from core.tasks import Priority
 from repositories.queue import QUEUE_NAMES, ArqWakeQueue, deserialize, serialize
-from worker.engine import Engine, arq_engine
+from worker.engine import Engine, Step, arq_engine
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -62,9 +62,7 @@ async def redis() -> AsyncIterator[FragileRedis]:
 
 
 @asynccontextmanager
-async def running(
-    redis: ArqRedis, step: Callable[[str], Awaitable[None]], *, concurrency: int = 10
-) -> AsyncIterator[Engine]:
+async def running(redis: ArqRedis, step: Step, *, concurrency: int = 10) -> AsyncIterator[Engine]:
     """An engine that takes wakes while the block runs."""
     queues = {Priority.DEFAULT: QUEUE_NAMES[Priority.DEFAULT]}
     engine = arq_engine(redis, queues, step, concurrency=concurrency, poll_s=0.005)
@@ -86,7 +84,7 @@ class Steps:
         self._expected = expected
         self._act = act
 
-    async def __call__(self, task_id: str) -> None:
+    async def __call__(self, task_id: str, _: str) -> None:
         """Count, then act."""
         self.ran.append(task_id)
         if len(self.ran) >= self._expected:
