@@ -12,8 +12,7 @@ from msgspec import Struct
 
 from api.parts import Call, tools_of
 from api.problems import RangeNotSatisfiable
-from api.requests import task_id_of
-from api.tasks import RESULT_PATH
+from api.tasks import RESULT_PATH, named_task
 from core.errors import FileNotFound
 from core.ports import StoredFile
 from core.tasks import Result, State, Task
@@ -38,7 +37,7 @@ class Files(Controller):
     async def file(self, request: Call) -> Response[Any]:
         """The file of one result, whole or a range of it."""
         parts = tools_of(request).parts
-        task = await parts.tasks.get(task_id_of(request))
+        task = await named_task(request)
         index = int(request.path_params["index"])
         result, name = stored_result(task, index)
         headers = _headers(result, task.id, index, name)

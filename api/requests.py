@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from api.parts import Call
 from api.problems import ClientGone, MalformedJson, WrongContentType, field_problem
+from core.access import Caller
 from core.errors import FieldProblem, InvalidRequest, TaskNotFound
 from core.ports import TaskQuery
 from core.tasks import Status
@@ -51,9 +52,10 @@ class ListQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     offset: Offset = 0
     after: After | None = None
 
-    def query(self) -> TaskQuery:
-        """The same for the repository."""
+    def query(self, caller: Caller) -> TaskQuery:
+        """The same for the repository, among what exists for that caller."""
         return TaskQuery(
+            owner=caller.confined_to,
             user_id=self.user_id,
             type=self.type,
             status=self.status,

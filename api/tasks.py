@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 from litestar import Controller, Response, delete, get, post
 
+from api.access import caller_of
 from api.parts import Call, Tools, tools_of
 from api.requests import ListQuery, read_object, read_query, task_id_of
 from api.views import (
@@ -26,6 +27,8 @@ from api.views import (
     summary_view,
     task_view,
 )
+from core.errors import TaskNotFound
+from core.tasks import Task
 from polyrelay import TaskType
 
 RESULT_PATH: Final = "/api/v1/ai/task/result"
@@ -55,7 +58,7 @@ class Tasks(Controller):
     async def result(self, request: Call) -> Answer[TaskView]:
         """A task with its results."""
         tools = tools_of(request)
-        task = await tools.parts.tasks.get(task_id_of(request))
+        task = await named_task(request)
         return Answer(data=task_view(task, file_urls(tools.base_url(request), task.id)), message=MESSAGES[task.status])
 
     @get("/tasks")
@@ -63,7 +66,7 @@ class Tasks(Controller):
         """One page of tasks, newest first."""
         query = read_query(request, ListQuery)
         tools = tools_of(request)
-        page = await tools.parts.tasks.page(query.query())
+        page = await tools.parts.tasks.page(query.query(caller_of(request)))
         base = tools.base_url(request)
         tasks = [summary_view(task, file_urls(base, task.id)) for task in page.tasks]
         listed = TaskList(
@@ -78,19 +81,19 @@ class Tasks(Controller):
     @post("/task/{task_id:str}/cancel", status_code=200)
     async def cancelled(self, request: Call) -> Answer[CancelledTask]:
         """End an open task before its time."""
-        cancelled = cancelled_task(await tools_of(request).cancel(_bound_task_id(request)))
+        cancelled = cancelled_task(await tools_of(request).cancel(await _own_task_id(request)))
         return Answer(data=cancelled, message=cancel_message(cancelled))
 
     @post("/task/{task_id:str}/retry", status_code=200)
     async def retried(self, request: Call) -> Answer[RetriedTask]:
         """Do a failed task once more."""
-        retried = retried_task(await tools_of(request).retry(_bound_task_id(request)))
+        retried = retried_task(await tools_of(request).retry(await _own_task_id(request)))
         return Answer(data=retried, message=retry_message(retried))
 
     @delete("/task/{task_id:str}", status_code=200)
     async def removed(self, request: Call) -> Answer[RemovedTask]:
         """Remove a task and its files; an open one is cancelled first."""
-        removed = removed_task(await tools_of(request).remove(_bound_task_id(request)))
+        removed = removed_task(await tools_of(request).remove(await _own_task_id(request)))
         billed = " The vendor may bill what it was given." if removed.cancelled and removed.may_be_billed else ""
         return Answer(data=removed, message=f"The task was removed.{billed}")
 
@@ -100,16 +103,36 @@ def file_urls(base_url: str, task_id: str) -> Callable[[int], str]:
     return lambda index: f"{base_url}{RESULT_PATH}/{task_id}/files/{index}"
 
 
-def _bound_task_id(request: Call) -> str:
-    """The task that the path names, which the log then names, too."""
+async def named_task(request: Call) -> Task:
+    """
+    The task that the path names.
+
+    Raises:
+        TaskNotFound: There is none of that id that the caller may know of.
+    """
+    task = await tools_of(request).parts.tasks.get(task_id_of(request))
+    if not caller_of(request).sees(task.owner):
+        raise TaskNotFound(task.id)
+    return task
+
+
+async def _own_task_id(request: Call) -> str:
+    """
+    The task that the path names, which the log then names, too. Whose it is never changes, so it is asked once.
+
+    Raises:
+        TaskNotFound: There is none of that id that the caller may know of.
+    """
     task_id = task_id_of(request)
     structlog.contextvars.bind_contextvars(task_id=task_id)
+    if caller_of(request).confined_to is not None:
+        await named_task(request)
     return task_id
 
 
 async def _create(request: Call, task_type: TaskType) -> Response[Answer[CreatedTask]]:
     tools: Tools = tools_of(request)
-    task = await tools.accept(task_type, await read_object(request))
+    task = await tools.accept(task_type, await read_object(request), caller_of(request))
     structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
     tools.metrics.created(task)
     return Response(

@@ -52,6 +52,7 @@ class Caller(Struct, frozen=True, kw_only=True):
         key_id: Of the key that was shown.
         access_key: The public half of that key.
         limits: Those of that key.
+        replay: Hash of the signature on this request: what it creates is created once. None where nothing is signed.
     """
 
     role: Role
@@ -59,10 +60,16 @@ class Caller(Struct, frozen=True, kw_only=True):
     key_id: str | None = None
     access_key: str | None = None
     limits: KeyLimits = KeyLimits()
+    replay: str | None = None
+
+    @property
+    def confined_to(self) -> str | None:
+        """The only owner whose tasks exist for this caller, or None where everybody's do."""
+        return (self.owner or "") if self.role is Role.APP else None
 
     def sees(self, owner: str | None) -> bool:
         """Whether what belongs to that owner exists for this caller."""
-        return self.role is not Role.APP or owner == self.owner
+        return self.confined_to in {None, owner}
 
 
 ANYBODY: Final = Caller(role=Role.ADMIN)

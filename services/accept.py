@@ -7,6 +7,7 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct
 
+from core.access import ANYBODY, Caller
 from core.errors import FieldProblem, InvalidRequest, QueueFull, QueueUnavailable
 from core.ports import Clock, TaskRepository, WakeQueue
 from core.registry import Registry, Route
@@ -68,7 +69,7 @@ class Accept:
         self._clock = clock
         self._max_queue = max_queue
 
-    async def __call__(self, task_type: TaskType, body: Mapping[str, Any]) -> Task:
+    async def __call__(self, task_type: TaskType, body: Mapping[str, Any], caller: Caller = ANYBODY) -> Task:
         """
         Check a caller's flat body, store the task and wake a worker.
 
@@ -83,7 +84,7 @@ class Accept:
         """
         order = self._checked(task_type, body)
         await self._refuse_overflow(order.common.provider)
-        task = self._new_task(task_type, order)
+        task = self._new_task(task_type, order, caller)
         await self._tasks.add(task, order.task_input)
         try:
             await self._queue.wake(task.id, at=task.created, priority=task.priority)
@@ -130,7 +131,7 @@ class Accept:
                 retry_after_s=FULL_RETRY_AFTER_S,
             )
 
-    def _new_task(self, task_type: TaskType, order: Order) -> Task:
+    def _new_task(self, task_type: TaskType, order: Order, caller: Caller) -> Task:
         now, common = self._clock(), order.common
         prompt = order.task_input.get("prompt")
         return Task(
@@ -139,6 +140,10 @@ class Accept:
             provider=common.provider,
             model=common.model,
             user_id=common.user_id,
+            owner=caller.owner,
+            key_id=caller.key_id,
+            key_max_concurrent=caller.limits.max_concurrent,
+            replay=caller.replay,
             fallbacks=order.fallbacks,
             priority=common.priority,
             prompt=prompt[:LONGEST_PROMPT_SHOWN] if isinstance(prompt, str) else None,
