@@ -72,6 +72,7 @@ class Tasks(Controller):
         listed = TaskList(
             tasks=tasks,
             total=page.total,
+            total_is_exact=page.total_is_exact,
             limit=query.limit,
             offset=query.offset,
             next_after=tasks[-1].task_id if len(tasks) == query.limit else None,

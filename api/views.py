@@ -185,10 +185,15 @@ class TaskSummaryView(Struct, frozen=True, kw_only=True):
 
 
 class TaskList(Struct, frozen=True, kw_only=True):
-    """One page, newest first. `next_after` is the `after` of the next page, or null at the end."""
+    """
+    One page, newest first. `next_after` is the `after` of the next page, or null at the end.
+
+    `total` is counted up to a thousand; where `total_is_exact` is false, more match.
+    """
 
     tasks: list[TaskSummaryView]
     total: int
+    total_is_exact: bool
     limit: int
     offset: int
     next_after: str | None

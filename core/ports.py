@@ -1,6 +1,6 @@
 """What the server needs from the outside world; `repositories/` has the adapters."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
@@ -26,6 +26,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
         limit: At most so many, 1 to 100.
         offset: Skip so many.
         after: Only tasks older than the one of this id.
+        count_limit: Count up to so many of all that match: a count's cost grows with what it counts.
     """
 
     user_id: str | None = None
@@ -36,6 +37,7 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     limit: int = 20
     offset: int = 0
     after: str | None = None
+    count_limit: int = 1000
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):
@@ -44,11 +46,18 @@ class TaskPage(Struct, frozen=True, kw_only=True):
 
     Attributes:
         tasks: Newest first.
-        total: How many match without `limit`, `offset` and `after`.
+        total: How many match without `limit`, `offset` and `after`, counted up to `count_limit`.
+        total_is_exact: False where there are more.
     """
 
     tasks: tuple[TaskSummary, ...]
     total: int
+    total_is_exact: bool
+
+
+def page_of(tasks: Iterable[TaskSummary], *, found: int, query: TaskQuery) -> TaskPage:
+    """The page with those tasks, of a list in which so many were found, or more than it counts."""
+    return TaskPage(tasks=tuple(tasks), total=min(found, query.count_limit), total_is_exact=found <= query.count_limit)
 
 
 class OverdueTask(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from core.errors import (
     StoreUnavailable,
     TaskNotFound,
 )
-from core.ports import Clock, OverdueTask, StoredFile, TaskPage, TaskQuery, Wake
+from core.ports import Clock, OverdueTask, StoredFile, TaskPage, TaskQuery, Wake, page_of
 from core.tasks import Priority, Result, State, Task, TaskInput, TaskSummary
 from repositories.result_names import checked
 from repositories.task_documents import Document, decode_input, document_of, encode_input, task_of
@@ -125,7 +125,7 @@ class MemoryTaskRepository:
         wanted = [task for task in self._newest_first() if _matches(task, query)]
         older = (task for task in wanted if query.after is None or task.id < query.after)
         shown = islice(older, query.offset, query.offset + query.limit)
-        return TaskPage(tasks=tuple(map(_summary_of, shown)), total=len(wanted))
+        return page_of(map(_summary_of, shown), found=len(wanted), query=query)
 
     async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[OverdueTask]:
         """As `TaskRepository.overdue`."""

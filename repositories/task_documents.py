@@ -16,7 +16,8 @@ import msgspec
 from msgspec import structs
 
 from core.ports import TaskQuery
-from core.tasks import PHASES, Result, Status, Task, TaskInput, TaskSummary
+from core.tasks import PHASES, Result, State, Status, Task, TaskInput, TaskSummary
+from polyrelay import TaskType
 
 Document: TypeAlias = dict[str, Any]
 """A MongoDB document."""
@@ -84,15 +85,22 @@ def decode_input(data: bytes) -> TaskInput:
 
 
 def filter_of(query: TaskQuery) -> Document:
-    """The filter of all tasks that a query means, wherever its page begins."""
-    wanted = {"owner": query.owner, "user_id": query.user_id, "type": query.type, "provider": query.provider}
-    conditions: Document = {name: value for name, value in wanted.items() if value is not None}
-    if query.status is not None:
-        conditions["state"] = _states(query.status)
-    return conditions
+    """
+    The filter of all tasks that a query means, wherever its page begins.
+
+    One that filters at all names states and types, too, all of them where the query leaves them open: for each pair an
+    index has a stretch that is in order already.
+    """
+    owned = {"owner": query.owner, "user_id": query.user_id, "provider": query.provider}
+    conditions: Document = {name: value for name, value in owned.items() if value is not None}
+    if not conditions and query.type is None and query.status is None:
+        return {}
+    return {**conditions, "state": _states(query.status), "type": query.type or {"$in": sorted(TaskType)}}
 
 
-def _states(status: Status) -> Any:
+def _states(status: Status | None) -> Any:
+    if status is None:
+        return {"$in": sorted(State)}
     if status is Status.PROCESSING:
         return {"$in": sorted(PHASES)}
     return status.value

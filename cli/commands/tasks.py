@@ -153,7 +153,7 @@ def list_tasks(task_type: str | None, url: str, output_format: str, **filters: A
     rows = [(task.task_id, task.type, task.status, task.model, _short(task.prompt)) for task in page.tasks]
     print_table(("task", "type", "status", "model", "prompt"), rows)
     more = f"; older ones: --after {page.next_after}" if page.next_after else ""
-    tell(f"{len(page.tasks)} of {page.total}{more}")
+    tell(f"{len(page.tasks)} of {page.total}{'' if page.total_is_exact else '+'}{more}")
 
 
 @command.command(name="cancel")

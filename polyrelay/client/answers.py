@@ -214,10 +214,16 @@ class TaskView(Struct, frozen=True, kw_only=True):
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):
-    """One page of a list, newest first. `total` counts all that match; `next_after` leads to the next page."""
+    """
+    One page of a list, newest first.
+
+    `total` counts all that match, up to a bound: where `total_is_exact` is false, there are more. `next_after` leads to
+    the next page.
+    """
 
     tasks: list[TaskView]
     total: int = 0
+    total_is_exact: bool = True
     limit: int = 0
     offset: int = 0
     next_after: str | None = None

@@ -327,6 +327,27 @@ class TaskRepositoryContract:
         assert page.tasks == ()
         assert page.total == 1
 
+    @pytest.mark.parametrize("query", [TaskQuery(count_limit=3), TaskQuery(count_limit=3, user_id="user-1")], ids=str)
+    async def test_a_total_is_counted_up_to_a_limit(self, repository: TaskRepository, query: TaskQuery) -> None:
+        """As many as the limit is exact; of more than that the limit is told, and that it is not exact."""
+        totals = []
+        for _ in range(5):
+            page = await repository.page(query)
+            totals.append((page.total, page.total_is_exact))
+            await stored(repository)
+
+        assert totals == [(0, True), (1, True), (2, True), (3, True), (3, False)]
+
+    async def test_a_list_counts_a_thousand_by_itself(self, repository: TaskRepository) -> None:
+        """A query that does not say how far to count gets an exact total of 1000, and no further one."""
+        await asyncio.gather(*(stored(repository) for _ in range(1000)))
+        full = await repository.page(TaskQuery())
+        await stored(repository)
+        more = await repository.page(TaskQuery())
+
+        assert (full.total, full.total_is_exact) == (1000, True)
+        assert (more.total, more.total_is_exact) == (1000, False)
+
     async def test_a_page_shows_the_fields_of_summaries_without_texts(self, repository: TaskRepository) -> None:
         """A summary has the task's values; its results come without the text, which may be long."""
         task = a_full_task()
@@ -378,7 +399,7 @@ class TaskRepositoryContract:
             and query.status in {None, task.status}
         }
         assert {shown.id for shown in page.tasks} == wanted
-        assert page.total == len(wanted)
+        assert (page.total, page.total_is_exact) == (len(wanted), True)
 
     @pytest.mark.parametrize("status", Status)
     async def test_a_status_means_all_its_states(self, repository: TaskRepository, status: Status) -> None:

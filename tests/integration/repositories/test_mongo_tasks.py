@@ -3,10 +3,12 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
 import pytest
+from msgspec import structs
 from pymongo import MongoClient
 
 from cli.embedded.servers import MongoServer
@@ -18,7 +20,7 @@ from polyrelay import TaskType
 from repositories.audit_documents import AUDIT_COLLECTION, row_of
 from repositories.mongo import INDEXES, INLINE_LIMIT_BYTES, MongoTaskRepository, index_for
 from repositories.mongo_client import Database, connect_mongo
-from repositories.task_documents import SUMMARY, Document, filter_of
+from repositories.task_documents import SUMMARY, Document, document_of, filter_of
 from tests.contracts.task_repository import TaskRepositoryContract, outcome_of, stored
 from tests.contracts.tasks import NOW, a_task
 
@@ -72,9 +74,13 @@ def winning_plan(explained: dict[str, Any]) -> Any:
 
 
 QUERIES = [
-    TaskQuery(user_id=user_id, type=task_type, status=status, provider=provider)
-    for user_id, task_type, status, provider in product(
-        (None, "user-1"), (None, TaskType.VIDEO), (None, Status.PROCESSING, Status.COMPLETED), (None, "openai")
+    TaskQuery(owner=owner, user_id=user_id, type=task_type, status=status, provider=provider)
+    for owner, user_id, task_type, status, provider in product(
+        (None, "owner-1"),
+        (None, "user-1"),
+        (None, TaskType.VIDEO),
+        (None, Status.PROCESSING, Status.COMPLETED),
+        (None, "openai"),
     )
 ]
 
@@ -107,7 +113,7 @@ async def test_every_total_is_counted_in_an_index(
         {
             "explain": {
                 "aggregate": "tasks",
-                "pipeline": [{"$match": filter_of(query)}, {"$group": {"_id": 1, "n": {"$sum": 1}}}],
+                "pipeline": [{"$match": filter_of(query)}, {"$limit": 1001}, {"$group": {"_id": 1, "n": {"$sum": 1}}}],
                 "cursor": {},
                 "hint": index_for(query),
             }
@@ -115,6 +121,50 @@ async def test_every_total_is_counted_in_an_index(
     )
 
     assert not stages_of(winning_plan(explained)) & {"COLLSCAN", "FETCH"}
+
+
+SMALL_LISTS = [
+    structs.replace(whose, type=task_type, status=status, limit=5, count_limit=5)
+    for whose, task_type, status in product(
+        (TaskQuery(), TaskQuery(user_id="user-1"), TaskQuery(owner="owner-1"), TaskQuery(provider="openai")),
+        (None, TaskType.VIDEO),
+        (None, Status.PROCESSING, Status.FAILED),
+    )
+]
+
+
+@pytest.mark.parametrize("query", SMALL_LISTS, ids=str)
+async def test_a_list_reads_hardly_more_than_it_shows(
+    repository: MongoTaskRepository, database: Database, query: TaskQuery
+) -> None:
+    """However many tasks there are that match, or are those of the same user, owner or provider and do not."""
+    await store_many(database)
+    match, limit = {"$match": filter_of(query)}, {"$limit": query.count_limit + 1}
+
+    page = await keys_read(database, [match, {"$sort": {"_id": -1}}, {"$limit": query.limit}], query)
+    total = await keys_read(database, [match, limit, {"$group": {"_id": 1, "n": {"$sum": 1}}}], query)
+
+    streams = len(State) * len(TaskType)
+    assert page <= query.limit + 2 * streams
+    assert total <= query.count_limit + 1 + streams
+
+
+async def store_many(database: Database) -> None:
+    """Thirty tasks of each state and type, all of one owner, user and provider; once for all tests that ask."""
+    fields = {"owner": "owner-1", "user_id": "user-1", "provider": "openai"}
+    tasks = [
+        a_task(created=NOW + timedelta(seconds=second), state=state, type=task_type, **fields)
+        for second, state, task_type in product(range(30), State, TaskType)
+    ]
+    await database["tasks"].insert_many(list(map(document_of, tasks)))
+
+
+async def keys_read(database: Database, pipeline: list[Document], query: TaskQuery) -> int:
+    """How many keys of its index that pipeline reads."""
+    command = {"aggregate": "tasks", "pipeline": pipeline, "cursor": {}, "hint": index_for(query)}
+    explained = await database.command({"explain": command, "verbosity": "executionStats"})
+    stats = explained if "executionStats" in explained else explained["stages"][0]["$cursor"]
+    return int(stats["executionStats"]["totalKeysExamined"])
 
 
 async def test_only_open_tasks_are_in_the_index_that_overdue_tasks_are_read_from(

@@ -189,6 +189,18 @@ async def test_a_list_is_newest_first_and_filtered(client: Client, lab: Lab) -> 
         assert data["total"] == len(expected)
 
 
+async def test_a_list_counts_up_to_a_thousand(client: Client, lab: Lab) -> None:
+    """`total` says no more than 1000, and `total_is_exact` whether that is all."""
+    for _ in range(1000):
+        await lab.stored(a_task())
+    full = await listed(client, "limit=1")
+    await lab.stored(a_task())
+    more = await listed(client, "limit=1")
+
+    assert (full["total"], full["total_is_exact"]) == (1000, True)
+    assert (more["total"], more["total_is_exact"]) == (1000, False)
+
+
 async def test_a_list_shows_small_tasks(client: Client, lab: Lab) -> None:
     """Tasks of a list have their links and no texts, attempts or metadata."""
     await lab.stored(completed(PICTURE))

@@ -35,6 +35,7 @@ class FakeApi:
             "model": "m",
             "image_urls": ["/files/0.png"],
         }
+        self.total, self.total_is_exact = 1, True
         self.url = ""
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
@@ -52,7 +53,8 @@ class FakeApi:
         if path.startswith("/api/v1/ai/models"):
             return 200, _good({"models": [{"provider": "p", "name": "m", "type": "image", "params": IMAGE_PARAMS}]})
         if path.startswith("/api/v1/ai/tasks"):
-            return 200, _good({"tasks": [self.task], "total": 1, "limit": 20, "offset": 0, "next_after": None})
+            counted = {"total": self.total, "total_is_exact": self.total_is_exact}
+            return 200, _good({"tasks": [self.task], **counted, "limit": 20, "offset": 0, "next_after": None})
         if path.endswith("/task_1"):
             return 200, _good(self.task)
         error = {"code": "task_not_found", "message": "there is no task", "details": [], "request_id": "r"}

@@ -142,11 +142,14 @@ def test_a_list_sends_only_the_filters_that_are_set() -> None:
 
     def handle(request: httpx.Request) -> httpx.Response:
         assert dict(request.url.params) == {"user_id": "me", "limit": "5"}
-        return good({"tasks": [task()], "total": 7, "limit": 5, "offset": 0, "next_after": "task_1"})
+        return good(
+            {"tasks": [task()], "total": 7, "total_is_exact": False, "limit": 5, "offset": 0, "next_after": "task_1"}
+        )
 
     page = relay(handle).list(user_id="me", limit=5)
 
-    assert (page.tasks[0].task_id, page.total, page.next_after) == ("task_1", 7, "task_1")
+    assert (page.tasks[0].task_id, page.total, page.total_is_exact) == ("task_1", 7, False)
+    assert page.next_after == "task_1"
 
 
 def test_an_id_cannot_leave_its_place_in_the_path() -> None:
