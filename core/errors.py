@@ -5,7 +5,7 @@ What can go wrong inside the server. The API renders each class with its code an
     ├── ConfigurationError      stops the start
     ├── InvalidRequest          the caller's input; carries a detail for each field
     ├── UnknownProvider, UnknownModel, ProviderUnavailable
-    ├── TaskNotFound, FileNotFound, DuplicateTask
+    ├── TaskNotFound, FileNotFound, DuplicateTask, TaskTooLarge
     ├── NotPossible             the task is not in a state for that
     ├── QueueFull               too many tasks wait; come back later
     ├── Stale                   another writer was first
@@ -119,6 +119,12 @@ class DuplicateTask(PolyrelayError):
     """A task of that id is stored already."""
 
     code = "duplicate_task"
+
+
+class TaskTooLarge(PolyrelayError):
+    """No record can hold the task. The limits on callers' fields are far below that."""
+
+    code = "task_too_large"
 
 
 class Stale(PolyrelayError):

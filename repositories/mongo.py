@@ -9,14 +9,11 @@ from bson import ObjectId
 from gridfs.errors import CorruptGridFile, NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
 from pymongo import ASCENDING, DESCENDING, IndexModel
-from pymongo.errors import DuplicateKeyError, PyMongoError
-from pymongo.write_concern import WriteConcern
 
 from core.audit import AuditRow
-from core.errors import AuditFailed, DuplicateTask, Stale, TaskNotFound
+from core.errors import AuditFailed, DuplicateTask, Stale, TaskNotFound, TaskTooLarge
 from core.ports import OverdueTask, TaskPage, TaskQuery, page_of
 from core.tasks import OPEN, Priority, State, Task, TaskInput
-from repositories.audit_documents import AUDIT_COLLECTION, document_of_row
 from repositories.mongo_client import Database, connect_mongo, initiate_replica_set, server_of, store_errors
 from repositories.task_documents import (
     SUMMARY,
@@ -31,6 +28,7 @@ from repositories.task_documents import (
     update_of,
     without_wish,
 )
+from repositories.task_inserts import TaskInserts
 
 __all__ = ["MongoTaskRepository", "connect_mongo", "initiate_replica_set"]
 
@@ -102,7 +100,7 @@ class MongoTaskRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tasks = database.get_collection("tasks")
-        self._rows = database.get_collection(AUDIT_COLLECTION, write_concern=WriteConcern(1))
+        self._inserts = TaskInserts(database)
         self._inputs = AsyncIOMotorGridFSBucket(database, bucket_name="inputs", chunk_size_bytes=_CHUNK_BYTES)
 
     async def prepare(self) -> None:
@@ -119,16 +117,15 @@ class MongoTaskRepository:
         """As `TaskRepository.add`."""
         data = encode_input(task_input)
         document = document_of(task)
-        if row is not None:
-            await self._write_row(row)
+        if len(data) < INLINE_LIMIT_BYTES:
+            document["input"] = data
+            await self._inserts.insert(document, row)
+            return
         with self._errors():
-            if len(data) < INLINE_LIMIT_BYTES:
-                await self._insert({**document, "input": data})
-                return
-            file_id = await self._inputs.upload_from_stream(task.id, data)
+            document["input_file"] = file_id = await self._inputs.upload_from_stream(task.id, data)
             try:
-                await self._insert({**document, "input_file": file_id})
-            except DuplicateTask:
+                await self._inserts.insert(document, row)
+            except (AuditFailed, DuplicateTask, TaskTooLarge):
                 await self._remove_input(file_id)
                 raise
 
@@ -223,19 +220,6 @@ class MongoTaskRepository:
             done = await self._tasks.update_one({"_id": task.id, "version": task.version - 1}, update)
         if not done.matched_count:
             raise Stale(f"task {task.id} is no longer at version {task.version - 1}")
-
-    async def _write_row(self, row: AuditRow) -> None:
-        """Not journaled: the task that follows is, and with it all that the server wrote before."""
-        try:
-            await self._rows.insert_one(document_of_row(row))
-        except PyMongoError as error:
-            raise AuditFailed("the audit log cannot be written; nothing was stored") from error
-
-    async def _insert(self, document: Document) -> None:
-        try:
-            await self._tasks.insert_one(document)
-        except DuplicateKeyError as error:
-            raise DuplicateTask(f"task {document['_id']} is stored already") from error
 
     async def _find(self, task_id: str, projection: Document) -> Document:
         with self._errors():

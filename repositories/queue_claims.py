@@ -15,6 +15,7 @@ from core.priorities import turns
 from core.settings import QueueEngine
 from core.tasks import Priority
 from repositories import queue_scripts
+from repositories.group_commit import GroupCommit
 from repositories.queue import (
     IDS_TRIED,
     QUEUE_NAMES,
@@ -48,24 +49,33 @@ def wake_queue(redis: ArqRedis, engine: QueueEngine) -> ArqWakeQueue:
 
 
 class RingingWakeQueue(ArqWakeQueue):
-    """The wakes of `ArqWakeQueue`, written in one round trip, which also rings for an idle worker."""
+    """
+    The wakes of `ArqWakeQueue`, written in one round trip, which also rings for an idle worker.
+
+    Wakes that are asked for while a round trip is under way share the next one.
+    """
 
     def __init__(self, redis: ArqRedis, *, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__(redis, clock=clock)
         self._script = redis.register_script(queue_scripts.WAKE)
+        self._together: GroupCommit[Wake, None] = GroupCommit(self._wake_each, most=_WAKES_AT_ONCE)
 
     async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
         """As `WakeQueue.wake`."""
-        await self.wake_many([Wake(task_id=task_id, at=at, priority=priority)])
+        await self._together(Wake(task_id=task_id, at=at, priority=priority))
 
     async def wake_many(self, wakes: Sequence[Wake]) -> None:
         """As `WakeQueue.wake_many`; some hundreds go in one round trip."""
         if refused := await self._written(wakes, ids_tried=IDS_TRIED, existing="LT"):
-            raise QueueUnavailable(f"Redis did not take a wake of task {refused[0].decode()}")
+            raise _not_taken(refused[0].decode())
 
     async def repair(self, wakes: Sequence[Wake]) -> None:
         """As `WakeQueue.repair`."""
         await self._written(await self.lost(wakes), ids_tried=1, existing="NX")
+
+    async def _wake_each(self, wakes: Sequence[Wake]) -> Sequence[QueueUnavailable | None]:
+        refused = {task_id.decode() for task_id in await self._written(wakes, ids_tried=IDS_TRIED, existing="LT")}
+        return [_not_taken(wake.task_id) if wake.task_id in refused else None for wake in wakes]
 
     async def _written(self, wakes: Sequence[Wake], *, ids_tried: int, existing: str) -> list[bytes]:
         """
@@ -150,6 +160,10 @@ class RedisClaims:
 
     def _number(self, priority: Priority) -> int:
         return self._served.index(priority) + 1
+
+
+def _not_taken(task_id: str) -> QueueUnavailable:
+    return QueueUnavailable(f"Redis did not take a wake of task {task_id}")
 
 
 def _keys(priorities: Sequence[Priority]) -> list[str]:

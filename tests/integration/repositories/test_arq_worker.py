@@ -180,3 +180,20 @@ async def test_more_wakes_at_once_than_connections_all_arrive(redis_url: str) ->
 
     assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 200
     await queue.aclose()
+
+
+async def test_wakes_at_once_share_round_trips(redis: ArqRedis) -> None:
+    """Fifty at the same moment are one call of the script, and all are queued."""
+    queue = RingingWakeQueue(redis)
+    await queue.wake("task_0", at=utc_now())
+    before = await scripts_called(redis)
+
+    await asyncio.gather(*(queue.wake(f"task_{number}", at=utc_now()) for number in range(1, 50)))
+
+    assert await scripts_called(redis) == before + 1
+    assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 50
+
+
+async def scripts_called(redis: ArqRedis) -> int:
+    """How often the server ran a script so far."""
+    return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"])

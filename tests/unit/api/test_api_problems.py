@@ -123,7 +123,12 @@ async def test_a_defect_is_a_500_without_its_text(client: Client, lab: Lab, monk
 
 
 def test_every_error_that_callers_cause_has_its_status() -> None:
-    """Errors without a status are our defects: wrong settings at the start and an id that is given twice."""
+    """Errors without a status are our defects: a wrong start, an id given twice, limits that let through too much."""
     own = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PolyrelayError)}
 
-    assert own - set(STATUSES) == {errors.PolyrelayError, errors.ConfigurationError, errors.DuplicateTask}
+    assert own - set(STATUSES) == {
+        errors.PolyrelayError,
+        errors.ConfigurationError,
+        errors.DuplicateTask,
+        errors.TaskTooLarge,
+    }

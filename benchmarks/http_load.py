@@ -1,0 +1,152 @@
+"""
+A load generator: one process, raw sockets, connections that are kept, one request after the other on each.
+
+A client library would cost more than what it measures.
+"""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+_LONGEST_WAIT_S: Final = 60.0
+
+
+class Load(Struct, frozen=True, kw_only=True):
+    """
+    What came of one run.
+
+    Attributes:
+        connections: So many requests were open at once.
+        requests: Answered within the measured time.
+        seconds: The measured time.
+        failed: Answers with another status than the expected one; they are not in `requests`.
+        p50_ms: Half of the answers took at most so long.
+        p99_ms: All but one in a hundred took at most so long.
+    """
+
+    connections: int
+    requests: int
+    seconds: float
+    failed: int
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def per_second(self) -> float:
+        """Good answers per second."""
+        return self.requests / self.seconds
+
+
+async def post_load(
+    url: str, body: bytes, *, connections: int, seconds: float, warm_up_s: float = 0.5, expected: int = 201
+) -> Load:
+    """
+    Post that body again and again, and count what is answered after the warm-up.
+
+    Raises:
+        ConnectionError: The server closed a connection.
+        TimeoutError: The last answers did not come.
+    """
+    address = urlsplit(url)
+    request = _request(address.path, address.netloc, body)
+    loop = asyncio.get_running_loop()
+    begins = time.perf_counter() + warm_up_s
+    callers = [_Caller(request, expected, begins, begins + seconds) for _ in range(connections)]
+    for caller in callers:
+        await loop.create_connection(lambda caller=caller: caller, address.hostname or "", address.port or 80)  # type: ignore[misc]
+    async with asyncio.timeout(warm_up_s + seconds + _LONGEST_WAIT_S):
+        await asyncio.gather(*(caller.ended for caller in callers))
+    return _load(callers, seconds)
+
+
+class _Caller(asyncio.Protocol):
+    """One connection: sends the request as soon as the answer to the one before is complete."""
+
+    def __init__(self, request: bytes, expected: int, begins: float, ends: float) -> None:
+        self.took_s: list[float] = []
+        self.failed = 0
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._good = b" %d " % expected
+        self._begins = begins
+        self._ends = ends
+        self._received = b""
+        self._sent = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a piece of an answer."""
+        self._received = received = self._received + data if self._received else data
+        head = received.find(b"\r\n\r\n")
+        if head < 0 or len(received) < head + 4 + _content_length(received[:head]):
+            return
+        self._received = b""
+        now = time.perf_counter()
+        if self._begins <= now < self._ends:
+            if received.startswith(self._good, 8):
+                self.took_s.append(now - self._sent)
+            else:
+                self.failed += 1
+        if now < self._ends:
+            self._send()
+            return
+        self.ended.set_result(None)
+        self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server hung up, or we did."""
+        if not self.ended.done():
+            self.ended.set_exception(exc or ConnectionError("the server closed the connection"))
+
+    def _send(self) -> None:
+        self._sent = time.perf_counter()
+        self._transport.write(self._request)  # type: ignore[attr-defined]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that so large a share of the sorted values does not exceed; 0.0 of none."""
+    return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
+
+
+def median_load(loads: Sequence[Load]) -> Mapping[str, float]:
+    """Medians of several rounds, and the range of their rates."""
+    rates = [load.per_second for load in loads]
+    return {
+        "per_second": round(statistics.median(rates), 1),
+        "per_second_lowest": round(min(rates), 1),
+        "per_second_highest": round(max(rates), 1),
+        "p50_ms": round(statistics.median(load.p50_ms for load in loads), 3),
+        "p99_ms": round(statistics.median(load.p99_ms for load in loads), 3),
+        "failed": sum(load.failed for load in loads),
+    }
+
+
+def _request(path: str, host: str, body: bytes) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}\r\n".encode() + body
+
+
+def _content_length(head: bytes) -> int:
+    start = head.lower().find(b"content-length:")
+    return 0 if start < 0 else int(head[start + 15 :].split(b"\r\n", 1)[0])
+
+
+def _load(callers: Sequence[_Caller], seconds: float) -> Load:
+    took = sorted(took_s for caller in callers for took_s in caller.took_s)
+    return Load(
+        connections=len(callers),
+        requests=len(took),
+        seconds=seconds,
+        failed=sum(caller.failed for caller in callers),
+        p50_ms=percentile(took, 0.5) * 1000,
+        p99_ms=percentile(took, 0.99) * 1000,
+    )

@@ -1,0 +1,98 @@
+"""Group commit: what callers ask for at the same moment is written together, and each gets its own outcome."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Commit: TypeAlias = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
+"""Writes items and answers an outcome for each, in their order: a result, or the error of that item alone."""
+
+
+class _Entry(NamedTuple, Generic[T, R]):
+    item: T
+    size_bytes: int
+    outcome: "asyncio.Future[R]"
+
+
+class GroupCommit(Generic[T, R]):
+    """
+    Shares one write among its callers.
+
+    A caller who finds nothing under way is served at once, with those of the same turn of the event loop: nobody waits
+    for company. Who comes while a write is under way is in the next one.
+
+    A caller who is cancelled harms no other. What it asked for is left out where the write has not begun, and written
+    whole, with nobody to tell, where it has.
+
+    Args:
+        commit: The write. What it raises is the outcome of each of its items.
+        most: So many items go in one write, at most.
+        most_bytes: So many bytes go in one write, at most; a single item may be larger.
+    """
+
+    def __init__(self, commit: Commit[T, R], *, most: int, most_bytes: float = math.inf) -> None:
+        self._commit = commit
+        self._most = most
+        self._most_bytes = most_bytes
+        self._waiting: deque[_Entry[T, R]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: T, *, size_bytes: int = 0) -> R:
+        """
+        Have the item written.
+
+        Raises:
+            Exception: What `commit` answered for it, or raised.
+        """
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[R] = loop.create_future()
+        self._waiting.append(_Entry(item, size_bytes, outcome))
+        if self._writer is None:
+            # Without the first caller's context variables: they are bound to its request.
+            self._writer = loop.create_task(self._write(), context=Context())
+        return await outcome
+
+    async def _write(self) -> None:
+        try:
+            while batch := self._next():
+                await self._write_batch(batch)
+        finally:
+            self._writer = None
+            while self._waiting:  # we were cancelled: the event loop ends
+                self._waiting.popleft().outcome.cancel()
+
+    async def _write_batch(self, batch: Sequence[_Entry[T, R]]) -> None:
+        outcomes: Sequence[R | Exception]
+        try:
+            outcomes = await self._commit([entry.item for entry in batch])
+        except Exception as error:  # whatever it is, it is theirs
+            outcomes = [error] * len(batch)
+        except BaseException:
+            for entry in batch:
+                entry.outcome.cancel()
+            raise
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            if entry.outcome.done():  # its caller was cancelled
+                continue
+            if isinstance(outcome, Exception):
+                entry.outcome.set_exception(outcome)
+            else:
+                entry.outcome.set_result(outcome)
+
+    def _next(self) -> Sequence[_Entry[T, R]]:
+        batch: list[_Entry[T, R]] = []
+        left_bytes = self._most_bytes
+        while self._waiting and len(batch) < self._most:
+            if batch and self._waiting[0].size_bytes > left_bytes:
+                break
+            entry = self._waiting.popleft()
+            if not entry.outcome.done():
+                batch.append(entry)
+                left_bytes -= entry.size_bytes
+        return batch

@@ -1,0 +1,134 @@
+"""New tasks into MongoDB: callers at the same moment share one journaled write, with the audit rows before it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from msgspec import Struct
+from pymongo.errors import AutoReconnect, ConnectionFailure, PyMongoError, ServerSelectionTimeoutError, WriteError
+
+from core.audit import AuditRow
+from core.errors import AuditFailed, DuplicateTask, StoreUnavailable, TaskTooLarge
+from repositories.audit_documents import AUDIT_COLLECTION, document_of_row
+from repositories.group_commit import GroupCommit
+from repositories.mongo_client import Database, server_of, store_errors
+from repositories.task_documents import Document
+
+MOST_AT_ONCE: Final = 500
+MOST_BYTES_AT_ONCE: Final = 8 * 2**20
+LARGEST_BYTES: Final = 16 * 2**20
+"""MongoDB's limit for one document."""
+
+_DUPLICATE_KEY: Final = 11000
+_INTERRUPTED: Final = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436})
+"""Codes of a server that stops, or is the primary no longer."""
+
+_Errors: TypeAlias = Mapping[int, Mapping[str, Any]]
+"""What the server says about documents of a write, by their index."""
+
+
+class NewTask(Struct, frozen=True, kw_only=True):
+    """A document and its row, encoded already: a caller's defect is met before it shares a write with others."""
+
+    id: str
+    document: bytes
+    row: bytes | None
+
+
+class TaskInserts:
+    """
+    Inserts documents of tasks.
+
+    Rows are written first and not journaled: the tasks that follow are, and with them all that the server wrote before.
+    So a lost connection begins both again, which the driver would not do; what was written before is met as a
+    duplicate.
+
+    Args:
+        database: Its write concern is what makes a task durable.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._durable = database.write_concern.document
+        self._commit: GroupCommit[NewTask, None] = GroupCommit(
+            self._insert, most=MOST_AT_ONCE, most_bytes=MOST_BYTES_AT_ONCE
+        )
+
+    async def insert(self, document: Document, row: AuditRow | None = None) -> None:
+        """
+        Store a document, durably, and before it a row. An error of the connection is that of all in the same write.
+
+        Raises:
+            AuditFailed: The row cannot be written; the document is not stored.
+            DuplicateTask: That id is stored already.
+            TaskTooLarge: MongoDB cannot hold it.
+            StoreUnavailable: It may be stored all the same.
+        """
+        data = bson.encode(document)
+        if len(data) > LARGEST_BYTES:
+            raise TaskTooLarge(f"a record of {len(data)} bytes is more than a task may have: {LARGEST_BYTES}")
+        row_data = None if row is None else bson.encode(document_of_row(row))
+        task = NewTask(id=document["_id"], document=data, row=row_data)
+        await self._commit(task, size_bytes=len(data) + len(row_data or b""))
+
+    async def _insert(self, tasks: Sequence[NewTask]) -> Sequence[Exception | None]:
+        with store_errors(server_of(self._database)):
+            try:
+                return await self._write(tasks, again=False)
+            except ServerSelectionTimeoutError:
+                raise
+            except AutoReconnect:
+                return await self._write(tasks, again=True)
+
+    async def _write(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[Exception | None]:
+        outcomes: list[Exception | None] = [None] * len(tasks)
+        for index in await self._write_rows(tasks, again=again):
+            outcomes[index] = AuditFailed("the audit log does not take the row of a new task")
+        audited = [index for index, outcome in enumerate(outcomes) if outcome is None]
+        problems = await self._command("tasks", [tasks[index].document for index in audited], self._durable, again)
+        for place, problem in problems.items():
+            index = audited[place]
+            outcomes[index] = _error_of(problem, tasks[index])
+        return outcomes
+
+    async def _write_rows(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[int]:
+        """Write them, and answer the indexes of the tasks whose row was refused."""
+        given = [(index, task.row) for index, task in enumerate(tasks) if task.row is not None]
+        try:
+            problems = await self._command(AUDIT_COLLECTION, [row for _, row in given], {"w": 1}, again)
+        except ConnectionFailure:
+            raise
+        except PyMongoError:
+            return [index for index, _ in given]
+        return [given[place][0] for place in problems]
+
+    async def _command(
+        self, collection: str, documents: Sequence[bytes], concern: Mapping[str, Any], again: bool
+    ) -> _Errors:
+        """Insert, and answer what is wrong with single documents; of a second try, without those of the first."""
+        if not documents:
+            return {}
+        command = {"insert": collection, "ordered": False, "writeConcern": concern}
+        answer = await self._database.command(command | {"documents": list(map(RawBSONDocument, documents))})
+        if unconfirmed := answer.get("writeConcernError"):
+            self._refuse(unconfirmed)
+        problems = {problem["index"]: problem for problem in answer.get("writeErrors", ())}
+        return {index: problem for index, problem in problems.items() if not (again and _is_stored(problem))}
+
+    def _refuse(self, unconfirmed: Mapping[str, Any]) -> None:
+        if unconfirmed["code"] in _INTERRUPTED:
+            raise AutoReconnect(unconfirmed.get("errmsg", ""))
+        server = server_of(self._database)
+        raise StoreUnavailable(f"MongoDB at {server} did not confirm a write: {unconfirmed.get('errmsg', '')}")
+
+
+def _is_stored(problem: Mapping[str, Any]) -> bool:
+    """Whether a document with that id is there already."""
+    return problem["code"] == _DUPLICATE_KEY and set(problem.get("keyPattern", ())) == {"_id"}
+
+
+def _error_of(problem: Mapping[str, Any], task: NewTask) -> Exception:
+    if problem["code"] == _DUPLICATE_KEY:
+        return DuplicateTask(f"task {task.id} is stored already")
+    return WriteError(problem.get("errmsg", ""), problem["code"], dict(problem))

@@ -1,0 +1,190 @@
+"""`GroupCommit`: who shares a write with whom, and whose outcome is whose."""
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from repositories.group_commit import GroupCommit
+from tests.contracts.task_repository import outcome_of
+
+REQUEST: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="")
+
+
+class Refused(Exception):
+    """What a write says about one item, or about all."""
+
+
+class Writer:
+    """
+    Writes on command.
+
+    Attributes:
+        batches: What was asked to be written together, in order.
+        gate: Clear it, and writes wait until it is set.
+        broken: What the next write raises.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.broken: Exception | None = None
+        self.request = ""
+        self._changed = asyncio.Condition()
+
+    async def write(self, items: Sequence[str]) -> Sequence[str | Exception]:
+        """Items with a capital are refused; the result of the others is their capital."""
+        async with self._changed:
+            self.batches.append(list(items))
+            self._changed.notify_all()
+        self.request = REQUEST.get()
+        await self.gate.wait()
+        if self.broken is not None:
+            broken, self.broken = self.broken, None
+            raise broken
+        return [Refused(item) if item.isupper() else item.upper() for item in items]
+
+    async def begun(self, batches: int) -> None:
+        """Wait until so many writes have begun."""
+        async with asyncio.timeout(5), self._changed:
+            await self._changed.wait_for(lambda: len(self.batches) >= batches)
+
+
+@pytest.fixture
+def writer() -> Writer:
+    """One that writes at once."""
+    return Writer()
+
+
+@pytest.fixture
+def commit(writer: Writer) -> GroupCommit[str, str]:
+    """Up to three items, up to ten bytes."""
+    return GroupCommit(writer.write, most=3, most_bytes=10)
+
+
+@asynccontextmanager
+async def held(writer: Writer, commit: GroupCommit[str, str]) -> AsyncIterator[None]:
+    """While a write of "first" is under way."""
+    writer.gate.clear()
+    first = asyncio.create_task(commit("first"))
+    await writer.begun(1)
+    try:
+        yield
+    finally:
+        writer.gate.set()
+        await first
+
+
+async def test_a_caller_who_is_alone_is_served_alone(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """Nobody waits for company: one after the other, each is a write of its own."""
+    assert [await commit("a"), await commit("b")] == ["A", "B"]
+    assert writer.batches == [["a"], ["b"]]
+
+
+async def test_callers_of_the_same_moment_share_a_write(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """And each gets its own result."""
+    assert await asyncio.gather(*map(commit, "abc")) == ["A", "B", "C"]
+    assert writer.batches == [["a", "b", "c"]]
+
+
+async def test_callers_who_come_during_a_write_share_the_next_one(
+    writer: Writer, commit: GroupCommit[str, str]
+) -> None:
+    """However they come: there is one write at a time."""
+    async with held(writer, commit):
+        later = []
+        for item in "ab":
+            later.append(asyncio.create_task(commit(item)))
+            await asyncio.sleep(0)
+        assert len(writer.batches) == 1
+
+    assert await asyncio.gather(*later) == ["A", "B"]
+    assert writer.batches == [["first"], ["a", "b"]]
+
+
+async def test_a_write_has_at_most_so_many_items(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """The rest goes in the next ones, in the order in which they came."""
+    await asyncio.gather(*map(commit, "abcdefgh"))
+
+    assert writer.batches == [list("abc"), list("def"), list("gh")]
+
+
+async def test_a_write_has_at_most_so_many_bytes(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """An item that is larger than all that is written alone."""
+    sizes = {"a": 6, "b": 4, "c": 1, "d": 99, "e": 1}
+
+    await asyncio.gather(*(commit(item, size_bytes=size) for item, size in sizes.items()))
+
+    assert writer.batches == [["a", "b"], ["c"], ["d"], ["e"]]
+
+
+async def test_a_bad_item_fails_alone(commit: GroupCommit[str, str]) -> None:
+    """Those beside it are written."""
+    outcomes = await asyncio.gather(*map(commit, "aBc"), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [str, Refused, str]
+
+
+async def test_a_write_that_fails_fails_exactly_its_own_callers(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """Those of the next one are served."""
+    writer.broken = ConnectionError("gone")
+
+    outcomes = await asyncio.gather(*(outcome_of(commit(item)) for item in "abcdef"))
+
+    assert outcomes == [ConnectionError] * 3 + [None] * 3
+    assert writer.batches == [list("abc"), list("def")]
+
+
+async def test_who_leaves_before_the_write_is_left_out(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """Nothing of it is written, and the others are."""
+    async with held(writer, commit):
+        gone, stays = asyncio.create_task(commit("gone")), asyncio.create_task(commit("stays"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+
+    assert await stays == "STAYS"
+    assert gone.cancelled()
+    assert writer.batches == [["first"], ["stays"]]
+
+
+async def test_who_leaves_during_the_write_disturbs_nobody(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """It is written all the same, whole, and so are those beside it."""
+    writer.gate.clear()
+    gone, stays = asyncio.create_task(commit("gone")), asyncio.create_task(commit("stays"))
+    await writer.begun(1)
+    gone.cancel()
+    await asyncio.wait([gone])
+    writer.gate.set()
+
+    assert await stays == "STAYS"
+    assert writer.batches == [["gone", "stays"]]
+    assert await commit("next") == "NEXT"
+
+
+async def test_a_write_knows_nothing_of_the_request_that_began_it(
+    writer: Writer, commit: GroupCommit[str, str]
+) -> None:
+    """It is many requests' at once, and no line of its log belongs to one of them."""
+    REQUEST.set("request-1")
+
+    await commit("a")
+
+    assert writer.request == ""
+
+
+async def test_the_end_of_the_event_loop_ends_all_who_wait(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """Those in the write, and those behind it; nobody hangs."""
+    writer.gate.clear()
+    before = asyncio.all_tasks()
+    callers = [asyncio.create_task(commit(item)) for item in "abcd"]
+    await writer.begun(1)
+    (write,) = asyncio.all_tasks() - before - set(callers)
+
+    write.cancel()
+
+    done, _ = await asyncio.wait(callers, timeout=5)
+    assert [caller.cancelled() for caller in done] == [True] * 4
