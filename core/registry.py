@@ -14,8 +14,10 @@ import structlog
 from msgspec import Struct
 
 from core.errors import ConfigurationError, FieldProblem, ProviderUnavailable, UnknownModel, UnknownProvider
+from core.relays import Relays
 from core.switches import Switch
-from polyrelay import Disabled, Env, Model, Provider, Service, TaskType, hooks
+from core.tasks import Attempt, Choice, Task
+from polyrelay import Disabled, Env, Model, Params, Provider, Service, TaskType, hooks
 from polyrelay.contract import RESERVED_FIELDS
 
 OWN_DISTRIBUTION: Final = "polyrelay"
@@ -114,6 +116,35 @@ class Registry:
         if route.closed is not None:
             raise ProviderUnavailable(refusal(route))
         return route
+
+    def relay_route(self, provider: str, model: str) -> Route:
+        """
+        Where a call of that provider's own API goes, available or not, whether the catalogue has the model or not.
+
+        Raises:
+            UnknownProvider: No such provider; names those that there are.
+            UnknownModel: Nothing of the provider's can relay.
+        """
+        found, switch = self._provider(provider), self.switches.get(provider)
+        for service in found.services:
+            if isinstance(service, Relays):
+                served, relay = service.relay_of(model)
+                return Route(provider=found, model=served, service=relay, switch=switch)
+        for service in found.services:
+            if isinstance(service, Disabled):
+                served = Model(name=model, type=TaskType.IMAGE, params=Params, timeout_s=0)
+                return Route(provider=found, model=served, service=service, switch=switch)
+        raise UnknownModel([_unknown("model", model, (), f"{provider} has no API that is relayed; ")])
+
+    def route_of(self, task: Task, choice: Choice | Attempt) -> Route:
+        """
+        Where a choice or an attempt of a task leads.
+
+        Raises:
+            UnknownProvider, UnknownModel: It is not served here.
+        """
+        find = self.route if task.relay is None else self.relay_route
+        return find(choice.provider, choice.model)
 
     def _provider(self, name: str) -> Provider:
         try:

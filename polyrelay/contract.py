@@ -7,6 +7,8 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_ch
 
 from msgspec import Struct
 
+from polyrelay.http import Answer
+
 P = TypeVar("P", bound="Params")
 
 
@@ -144,12 +146,14 @@ class Pending(Struct, frozen=True, kw_only=True, tag="pending"):
         poll_after_s: Wait before the next `poll`, in seconds.
         progress: 0.0 to 1.0, or None where the provider does not say.
         unknown_status: The vendor's word for how it stands, where that is none that its pages name; kept for people.
+        answer: The vendor's answer as it came, where a relay must hand it on.
     """
 
     operation: str
     poll_after_s: float = 2.0
     progress: float | None = None
     unknown_status: str | None = None
+    answer: Answer | None = None
 
 
 class Done(Struct, frozen=True, kw_only=True, tag="done"):
@@ -160,11 +164,13 @@ class Done(Struct, frozen=True, kw_only=True, tag="done"):
         outputs: At least one.
         usage: What the vendor counted, where it says.
         request_id: The vendor's id of the request that brought the result.
+        answer: The vendor's answer as it came, where a relay must hand it on.
     """
 
     outputs: tuple[Output, ...]
     usage: Usage | None = None
     request_id: str | None = None
+    answer: Answer | None = None
 
 
 Outcome: TypeAlias = Pending | Done

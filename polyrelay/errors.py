@@ -12,7 +12,10 @@ What a provider may raise. The class decides whether a task may be submitted aga
     └── ProtocolError        an answer that does not decode
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from polyrelay.http import Answer
 
 RejectReason = Literal["invalid_input", "content_blocked", "auth", "quota", "not_found"]
 
@@ -26,7 +29,10 @@ class ProviderError(Exception):
         code: The vendor's own code, such as "50413" or "RateLimitExceeded", or None.
         http_status: Status of the vendor's answer, or None where there was none.
         request_id: The vendor's id of the request, for its support.
+        answer: The vendor's answer as it came, where a relay must hand it on.
     """
+
+    answer: "Answer | None" = None
 
     def __init__(
         self,

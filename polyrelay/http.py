@@ -76,6 +76,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ReadFault: TypeAlias = Callable[[Answer], ProviderError | None]
+Keep: TypeAlias = Callable[[Answer], None]
 
 
 class VendorHttp:
@@ -133,9 +134,12 @@ class VendorHttp:
         query: Query = (),
         form: Mapping[str, str] | None = None,
         files: Mapping[str, Any] | None = None,
+        keep: Keep | None = None,
     ) -> Answer:
         """
         POST a request that starts something. `json`, or `form` and `files` as multipart.
+
+        `keep` is called with the answer, a refusal as well, before it is judged.
 
         Raises:
             NotAccepted: Not sent, or refused for now: safe to submit again.
@@ -149,13 +153,15 @@ class VendorHttp:
             async with self._open(
                 "POST", path, query, content, [*(multipart or ()), *(files or {}).items()]
             ) as response:
-                return self._judge(await self._whole(response))
+                return self._judge(await self._whole(response), keep)
         except httpx.TransportError as error:
             self._raise_for_submit(error)
 
-    async def query(self, method: str, path: str, *, json: object = None, query: Query = ()) -> Answer:
+    async def query(
+        self, method: str, path: str, *, json: object = None, query: Query = (), keep: Keep | None = None
+    ) -> Answer:
         """
-        Send a request that may be repeated at will.
+        Send a request that may be repeated at will. `keep` is as in `submit`.
 
         Raises:
             Unavailable: No usable answer this time, for whatever reason.
@@ -166,7 +172,7 @@ class VendorHttp:
         """
         try:
             async with self._open(method, path, query, _content(json)) as response:
-                return self._judge(await self._whole(response))
+                return self._judge(await self._whole(response), keep)
         except httpx.TransportError as error:
             raise Unavailable(f"{self._vendor} did not answer: {_kind(error)}") from error
         except OutcomeUnknown as error:
@@ -269,7 +275,9 @@ class VendorHttp:
                 data = data.replace(secret, b"***")
         return data
 
-    def _judge(self, answer: Answer) -> Answer:
+    def _judge(self, answer: Answer, keep: Keep | None = None) -> Answer:
+        if keep is not None:
+            keep(answer)
         fault = self._fault(answer) or (_by_status(self._vendor, answer) if answer.status >= 300 else None)
         if fault is not None:
             raise fault

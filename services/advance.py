@@ -34,6 +34,7 @@ from polyrelay import (
     Cancels,
     Done,
     GenerationFailed,
+    NotAccepted,
     Outcome,
     OutcomeUnknown,
     Pending,
@@ -41,6 +42,7 @@ from polyrelay import (
     Unavailable,
 )
 from services.admission import Admissions, Door, Places
+from services.answers import Answers
 from services.asking import InputNotTaken, asked, cancel_asked, job_of
 from services.choices import input_for
 from services.choosing import Away, Chooser, Chosen, InLine, NotHere, NotNow
@@ -78,6 +80,7 @@ class Advance:
         admissions: Lets tasks through to their vendors.
         places: What a task holds or waits for.
         storer: Takes what a provider made.
+        answers: Keeps what a vendor answered, for relays.
         clock: Now.
         dice: For jitter.
         leases: Those of this worker, which it renews while the step runs.
@@ -93,6 +96,7 @@ class Advance:
         admissions: Admissions,
         places: Places,
         storer: Storer,
+        answers: Answers,
         clock: Clock,
         dice: Dice,
         leases: Leases,
@@ -105,6 +109,7 @@ class Advance:
         self._places = places
         self._chooser = Chooser(tasks, registry, admissions, clock)
         self._storer = storer
+        self._answers = answers
         self._clock = clock
         self._dice = dice
         self._leases = leases
@@ -193,9 +198,11 @@ class Advance:
                 outcome = await asked(lambda: chosen.route.service.submit(chosen.job), within_s=self._patience_s(begun))
             except ProviderError as error:
                 await chosen.door.tell(error)
+                begun = await self._answers.kept(begun, error.answer)
                 await self._submit_failed(begun, error, chosen.door, idempotent=chosen.route.model.idempotent_submit)
             else:
                 await chosen.door.tell()
+                begun = await self._answers.kept(begun, outcome.answer)
                 try:
                     await self._settle(begun, outcome, chosen.door)
                 except Stale:
@@ -262,7 +269,7 @@ class Advance:
     def _asked_route(self, task: Task) -> Route | None:
         """Where the latest attempt was sent, or None where this worker must leave it to others."""
         try:
-            route = self._registry.route(task.attempt.provider, task.attempt.model)
+            route = self._registry.route_of(task, task.attempt)
         except InvalidRequest as error:
             log.warning("task_left_to_other_workers", reason=str(error))
             return None
@@ -329,6 +336,8 @@ class Advance:
     def _retry_at(
         self, task: Task, error: ProviderError, *, idempotent: bool, in_submit: bool, now: datetime
     ) -> datetime | None:
+        if task.relay is not None and not isinstance(error, NotAccepted):
+            return None  # its caller speaks the vendor's API, reads the same error there, and may submit anew itself
         accepted = life.accepted_count(task) + (in_submit and isinstance(error, GenerationFailed))
         return retry_at(
             error,

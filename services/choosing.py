@@ -112,7 +112,7 @@ class Chooser:
 
     def _route(self, task: Task, choice: int) -> Route:
         asked = task.choices[choice]
-        route = self._registry.route(asked.provider, asked.model)
+        route = self._registry.route_of(task, asked)
         if route.unavailable is not None:
             raise NotServed(f"{asked.provider} cannot serve {asked.model} here: {route.unavailable}")
         return route

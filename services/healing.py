@@ -67,7 +67,7 @@ class Healing:
     def _ticket(self, task: Task) -> Ticket | None:
         """What the task holds; None where this worker does not know its model."""
         try:
-            route = self._registry.route(task.attempt.provider, task.attempt.model)
+            route = self._registry.route_of(task, task.attempt)
         except InvalidRequest:
             return None
         return self._admissions.ticket(task, route)

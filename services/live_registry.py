@@ -42,6 +42,12 @@ class LiveRegistry(Registry):
         self._given.add(route)
         return route
 
+    def relay_route(self, provider: str, model: str) -> Route:
+        """As `Registry.relay_route`, and `route` here."""
+        route = super().relay_route(provider, model)
+        self._given.add(route)
+        return route
+
     def follow(self, controls: Controls) -> None:
         """Switch the providers as the operator decided; what changed is logged."""
         for name, switch in controls.switches.items():

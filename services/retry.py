@@ -64,7 +64,7 @@ class Retry:
         routes: list[Route] = []
         for choice in task.choices:
             try:
-                routes.append(self._registry.route(choice.provider, choice.model))
+                routes.append(self._registry.route_of(task, choice))
             except InvalidRequest:
                 continue
         if not routes:

@@ -32,7 +32,7 @@ async def vendor_stopped(task: Task, tasks: TaskRepository, registry: Registry) 
         return False
     task_input = input_for(await tasks.get_input(task.id), _choice_of(task, attempt))
     try:
-        route = registry.route(attempt.provider, attempt.model)
+        route = registry.route_of(task, attempt)
         if not isinstance(route.service, Cancels):
             return False
         job = job_of(task, route.model, task_input, attempt=attempt.number)

@@ -29,6 +29,7 @@ from repositories.queue_claims import RedisClaims, wake_queue
 from repositories.results import connect_results
 from services.admission import Admissions, Limits, Places, Turns
 from services.advance import Advance
+from services.answers import Answers
 from services.following import Following, Identity, this_process
 from services.healing import Healing
 from services.leases import Leases
@@ -175,6 +176,7 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
         admissions=admissions,
         places=Places(gates, turns),
         storer=storer,
+        answers=Answers(store),
         clock=utc_now,
         dice=random.random,
         leases=leases,

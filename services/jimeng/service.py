@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from core.catalogue import Entry
 from polyrelay import Job, Model, Outcome, Pending, Rejected, Secret, VendorHttp
@@ -12,6 +12,7 @@ from services.jimeng.answers import read_progress, read_result, read_submission
 from services.jimeng.calls import inquiry, read_operation, submission
 from services.jimeng.families import FAMILIES, Family
 from services.jimeng.faults import faults
+from services.jimeng.relays import JimengRelay, RelayParams, guessed_family, relay_model
 from services.jimeng.signing import Credentials, VolcengineAuth
 
 
@@ -71,6 +72,17 @@ class Jimeng:
         answer = await self._http.query("POST", "/", json=call.body, query=call.query)
         return read_progress(answer, family, operation=operation, poll_scale=self._poll_scale)
 
+    def relay_of(self, model: str) -> tuple[Model, JimengRelay]:
+        """
+        What sends calls of the vendor's own API for a `req_key`.
+
+        One that the catalogue has shares the gates of its model, since the vendor's limits are on capabilities.
+        """
+        offer = next((offer for offer in self._offers.values() if offer.req_key == model), None)
+        family = offer.family if offer is not None else guessed_family(model)
+        served = structs.replace(offer.model, params=RelayParams) if offer is not None else relay_model(model, family)
+        return served, JimengRelay(served, model, family, self._http, poll_scale=self._poll_scale)
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -117,7 +129,7 @@ def jimeng_http(
         base_url,
         auth=VolcengineAuth(credentials),
         fault=faults(access_key, secret_key, session_token),
-        hide=(secret_key,),
+        hide=[secret for secret in (access_key, secret_key, session_token) if secret is not None],
         read_s=read_s,
         transport=transport,
     )

@@ -16,6 +16,7 @@ from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryW
 from repositories.memory_gates import MemoryGates
 from services.admission import Admissions, Limits, Places, Turns
 from services.advance import Advance
+from services.answers import Answers
 from services.healing import Healing
 from services.leases import Leases
 from services.recorder import Recorder
@@ -153,6 +154,7 @@ class Stage:
             admissions=self.admissions,
             places=Places(self.gates, self.turns),
             storer=storer,
+            answers=Answers(self.store),
             clock=self.clock,
             dice=lambda: 0.5,
             leases=self.leases,
