@@ -20,6 +20,8 @@ from core.logs import set_up_logs
 from core.plugins import load_plugins
 from core.ports import Locks
 from core.settings import Settings
+from core.tasks import Task
+from repositories.announcements import RedisAnnouncements
 from repositories.control import MongoControlRoom
 from repositories.gates import RedisGates
 from repositories.locks import MongoLocks
@@ -29,6 +31,7 @@ from repositories.queue_claims import RedisClaims, wake_queue
 from repositories.results import connect_results
 from services.admission import Admissions, Limits, Places, Turns
 from services.advance import Advance
+from services.announcing import Announcing
 from services.answers import Answers
 from services.following import Following, Identity, this_process
 from services.healing import Healing
@@ -159,7 +162,13 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
     leases = Leases(identity.id)
     leases.distrust(until=utc_now() + timedelta(seconds=settings.lease_s / 2))  # the database may just have come back
     metrics = WorkerMetrics()
-    recorder = Recorder(tasks, queue, on_change=metrics.changed)
+    announcing = Announcing(RedisAnnouncements(redis))
+
+    def changed(task: Task) -> None:
+        metrics.changed(task)
+        announcing.changed(task)
+
+    recorder = Recorder(tasks, queue, on_change=changed)
     store = connect_results(settings.results_url)
     storer = Storer(
         recorder=recorder,

@@ -1,0 +1,92 @@
+"""`RedisAnnouncements` on a real Valkey, each side with connections of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from cli.embedded.servers import ValkeyServer, free_port
+from core.errors import QueueUnavailable
+from repositories.announcements import RedisAnnouncements
+from repositories.queue import connect_queue
+from tests.contracts.announcements import ONE, AnnouncementsContract, heard
+from tests.servers import running
+
+
+async def received(announcements: RedisAnnouncements) -> "asyncio.Task[None]":
+    """What receives announcements, once it does."""
+    with announcements.listening(ONE) as event:
+        receiving = asyncio.create_task(announcements.run())
+        await heard(event)  # as everybody is told when it begins
+    return receiving
+
+
+async def ended(receiving: "asyncio.Task[None]") -> None:
+    """Stop receiving."""
+    receiving.cancel()
+    with suppress(asyncio.CancelledError):
+        await receiving
+
+
+@pytest.fixture
+async def worker(redis_url: str) -> AsyncIterator[RedisAnnouncements]:
+    """The side that announces and does not listen."""
+    redis = connect_queue(redis_url)
+    yield RedisAnnouncements(redis)
+    await redis.aclose()
+
+
+@pytest.fixture
+async def api(redis_url: str) -> AsyncIterator[RedisAnnouncements]:
+    """The side that listens."""
+    redis = connect_queue(redis_url)
+    announcements = RedisAnnouncements(redis)
+    receiving = await received(announcements)
+    yield announcements
+    await ended(receiving)
+    await redis.aclose()
+
+
+class TestRedisAnnouncements(AnnouncementsContract):
+    """`RedisAnnouncements` keeps the contract."""
+
+
+async def test_all_processes_hear(worker: RedisAnnouncements, api: RedisAnnouncements, redis_url: str) -> None:
+    """Whichever API process holds the caller is told."""
+    redis = connect_queue(redis_url)
+    another = RedisAnnouncements(redis)
+    receiving = await received(another)
+    with api.listening(ONE) as one, another.listening(ONE) as other:
+        await worker.announce(ONE)
+        await heard(one)
+        await heard(other)
+    await ended(receiving)
+    await redis.aclose()
+
+
+async def test_a_redis_that_came_back_is_listened_to_again(tmp_path: Path) -> None:
+    """Who waits is told to look when announcements may have been missed, and hears later ones."""
+    async with running(ValkeyServer(tmp_path, port=free_port())) as server:
+        redis = connect_queue(server.url)
+        announcements = RedisAnnouncements(redis)
+        receiving = await received(announcements)
+        with announcements.listening(ONE) as event:
+            await server.stop()
+            event.clear()
+            await server.start()
+            await heard(event)
+            await announcements.announce(ONE)
+            await heard(event)
+        await ended(receiving)
+        await redis.aclose()
+
+
+async def test_a_redis_that_is_away_is_told_as_such() -> None:
+    """The worker logs it and goes on."""
+    redis = connect_queue(f"redis://127.0.0.1:{free_port()}/0", connect_timeout_s=0.2)
+
+    with pytest.raises(QueueUnavailable):
+        await RedisAnnouncements(redis).announce(ONE)
+    await redis.aclose()
