@@ -11,7 +11,7 @@ from core.access import ANYBODY, Caller
 from core.errors import FieldProblem, InvalidRequest, QueueFull, QueueUnavailable
 from core.ports import Clock, TaskRepository, WakeQueue
 from core.registry import Registry, Route
-from core.tasks import Choice, Task, TaskInput, new_task_id
+from core.tasks import Choice, RelayCall, Task, TaskInput, new_task_id
 from core.validation import MOST_PROBLEMS, checked, field_names, unknown_fields
 from polyrelay import Params, TaskType
 from services.choices import available, input_of, read_fallbacks, route_of
@@ -33,12 +33,16 @@ class Order(Struct, frozen=True, kw_only=True):
         task_input: The params of the first choice.
         fallbacks: The other choices.
         longest_s: The longest time limit of the models named, in seconds.
+        prompt: What lists show.
+        relay: The call of a vendor's own API that this came by, if it did.
     """
 
     common: CommonFields
     task_input: TaskInput
     fallbacks: tuple[Choice, ...]
     longest_s: float
+    prompt: str | None = None
+    relay: RelayCall | None = None
 
 
 class Accept:
@@ -82,7 +86,15 @@ class Accept:
             StoreUnavailable: Nobody was woken, and nothing was stored as far as is known; a database that hangs may
                 still take the write, and the task is then done.
         """
-        order = self._checked(task_type, body)
+        return await self.take(task_type, self._checked(task_type, body), caller)
+
+    async def take(self, task_type: TaskType, order: Order, caller: Caller) -> Task:
+        """
+        Store a task for what was found good, and wake a worker.
+
+        Raises:
+            QueueFull, StoreUnavailable: As the call itself.
+        """
         await self._refuse_overflow(order.common.provider)
         task = self._new_task(task_type, order, caller)
         await self._tasks.add(task, order.task_input)
@@ -106,7 +118,9 @@ class Accept:
             raise InvalidRequest(problems[:MOST_PROBLEMS])
         routes = [route, *(fallback.route for fallback in fallbacks)]
         available(routes)
+        prompt = task_input.get("prompt")
         return Order(
+            prompt=prompt if isinstance(prompt, str) else None,
             common=common,
             task_input=task_input,
             fallbacks=tuple(fallback.choice for fallback in fallbacks),
@@ -133,7 +147,6 @@ class Accept:
 
     def _new_task(self, task_type: TaskType, order: Order, caller: Caller) -> Task:
         now, common = self._clock(), order.common
-        prompt = order.task_input.get("prompt")
         return Task(
             id=new_task_id(now),
             type=task_type,
@@ -146,7 +159,8 @@ class Accept:
             replay=caller.replay,
             fallbacks=order.fallbacks,
             priority=common.priority,
-            prompt=prompt[:LONGEST_PROMPT_SHOWN] if isinstance(prompt, str) else None,
+            prompt=order.prompt[:LONGEST_PROMPT_SHOWN] if order.prompt is not None else None,
+            relay=order.relay,
             metadata=common.metadata,
             created=now,
             updated=now,
