@@ -2,7 +2,6 @@
 
 import logging
 import logging.handlers
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -11,25 +10,9 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from core.redaction import HIDDEN, is_secret, without_secrets
 from core.settings import Settings
 
-_SECRET_NAMES: Final = re.compile(
-    r"(?:^|_)(?:secret|password|passwd|token|authorization|cookie|signature|api_?key|access_?key|secret_?key|credential)"
-    r"s?(?:$|_)"
-)
-_WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
-_SECRET_TEXTS: Final = (
-    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), r"\1 ***"),
-    (re.compile(r"(://[^\s:/@]*:)[^\s@/]+@"), r"\1***@"),
-    (re.compile(r"\b(sk|prk|ak)-[\w-]{8,}"), r"\1-***"),
-    (
-        re.compile(
-            r"\b((?:[\w-]*[_-])?(?:secret|password|token|signature|api_?key|access_?key)=)[^\s&;,\"']+", re.IGNORECASE
-        ),
-        r"\1***",
-    ),
-)
-_HIDDEN: Final = "***"
 _LONGEST_VALUE: Final = 2000
 _DEEPEST: Final = 8
 _UNTOUCHED: Final = frozenset({"exc_info", "_record", "_from_structlog"})
@@ -113,21 +96,15 @@ def _formatter(shared: list[Processor], *, readable: bool) -> logging.Formatter:
 def _shown(name: object, value: Any, *, depth: int) -> Any:
     if isinstance(value, (int, float, bool)) or value is None:
         return value
-    if _SECRET_NAMES.search(_WORD_STARTS.sub("_", str(name)).lower()) or depth > _DEEPEST:
-        return _HIDDEN
+    if is_secret(str(name)) or depth > _DEEPEST:
+        return HIDDEN
     if isinstance(value, str):
-        return _without_secrets(value if name == "exception" else _cut(value))
+        return without_secrets(value if name == "exception" else _cut(value))
     if isinstance(value, Mapping):
         return {key: _shown(key, item, depth=depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return [_shown("", item, depth=depth + 1) for item in value]
     return value
-
-
-def _without_secrets(text: str) -> str:
-    for pattern, replacement in _SECRET_TEXTS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def _cut(text: str) -> str:

@@ -8,7 +8,7 @@ from msgspec import structs
 from pymongo.write_concern import WriteConcern
 
 from cli.embedded.servers import MongoServer, free_port
-from core.audit import AuditRow, new_row_id
+from core.audit import Action, AuditRow, new_row_id
 from core.errors import AuditFailed, DuplicateTask, StoreUnavailable, TaskNotFound, TaskTooLarge
 from core.tasks import Task
 from repositories.mongo import MongoTaskRepository
@@ -200,7 +200,7 @@ async def without_row(database: Database) -> int:
 
 def row_of(task: Task) -> AuditRow:
     """The row that says that the task was created."""
-    return AuditRow(id=new_row_id(NOW), at=NOW, action="task.create", target=task.id)
+    return AuditRow(id=new_row_id(NOW), at=NOW, action=Action.TASK_CREATE, target=task.id)
 
 
 async def test_a_caller_who_leaves_harms_no_other(repository: MongoTaskRepository) -> None:

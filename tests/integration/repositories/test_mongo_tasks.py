@@ -12,7 +12,7 @@ from msgspec import structs
 from pymongo import MongoClient
 
 from cli.embedded.servers import MongoServer
-from core.audit import AuditRow
+from core.audit import Action, AuditRow
 from core.errors import AuditFailed, DuplicateTask, TaskNotFound
 from core.ports import TaskQuery
 from core.tasks import State, Status
@@ -248,7 +248,7 @@ async def test_another_connection_reads_what_was_written(repository: MongoTaskRe
 
 async def test_the_row_is_stored_with_the_task(repository: MongoTaskRepository, database: Database) -> None:
     """Who created a task stands in the audit log, in each field, once the task is on record."""
-    row = AuditRow(id="audit_1", at=NOW, action="task.create", owner="owner-1", detail={"$ref": 2**70})
+    row = AuditRow(id="audit_1", at=NOW, action=Action.TASK_CREATE, owner="owner-1", detail={"$ref": 2**70})
     await repository.add(a_task(), {}, row=row)
 
     document = await database[AUDIT_COLLECTION].find_one({"_id": "audit_1"})
@@ -262,6 +262,6 @@ async def test_a_task_whose_row_is_refused_is_not_stored(repository: MongoTaskRe
     task = a_task()
 
     with pytest.raises(AuditFailed):
-        await repository.add(task, {}, row=AuditRow(id="audit_2", at=NOW, action="task.create"))
+        await repository.add(task, {}, row=AuditRow(id="audit_2", at=NOW, action=Action.TASK_CREATE))
     with pytest.raises(TaskNotFound):
         await repository.get(task.id)

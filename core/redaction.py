@@ -1,0 +1,183 @@
+"""What is not kept: secrets by name and by looks, signatures, encoded files, ends of long texts."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+HIDDEN: Final = "***"
+CUT: Final = "…"
+LONGEST_TEXT: Final = 500
+"""Characters of a text that are kept."""
+LONGEST_NAME: Final = 64
+MOST_ITEMS: Final = 50
+"""Of one list or object."""
+DEEPEST: Final = 8
+MOST_BYTES: Final = 8192
+"""Of all that is kept, as JSON."""
+SHORTEST_SECRET: Final = 8
+"""A known secret that is shorter is not looked for: it may be any word."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+Redact: TypeAlias = Callable[[Any], Any]
+
+_SHOWN_OF_CODE: Final = 12
+_LOOK_AHEAD: Final = 2000  # a secret that begins before the cut is found whole
+_MARGIN_BYTES: Final = 256  # for the marks that say where something is missing
+_NAMES: Final = (
+    r"[a-z]*(?:secret|password)|passwd|token|authorization|cookie|signature|api_?key|access_?key|secret_?key|credential"
+)
+_SECRET_NAME: Final = re.compile(rf"(?:^|_)(?:{_NAMES}|passphrase|pwd|auth|private_?key|encryption_?key)s?(?:$|_)")
+_WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
+_SECRET_TEXTS: Final = (
+    # What such a text has for certain, how it looks, and what is shown instead.
+    ("", re.compile(r"\b([Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc])\s+[\w.~+/=-]{6,}"), r"\1 ***"),
+    ("://", re.compile(r"(://[^\s:/@]*:)[^\s@/]+@"), r"\1***@"),
+    ("", re.compile(r"\b(sk|rk|prk|ak)([-_])[\w-]{8,}"), r"\1\2***"),
+    ("AK", re.compile(r"\b(AK(?:LT|TP|IA))[\w=-]{8,}"), r"\1***"),
+    (
+        "=",
+        re.compile(
+            r"\b((?:[\w-]*[_-])?(?:secret|password|token|signature|api_?key|access_?key|credential)=)[^\s&;,\"']+",
+            re.IGNORECASE,
+        ),
+        r"\1***",
+    ),
+)
+# A caller's text may quote a header or a piece of JSON. Too eager for logs, whose own words would go.
+_QUOTED: Final = re.compile(
+    r"((?:secret|password|token|signature|authorization|api[_-]?key|access[_-]?key(?:[_-]?id)?|credential)s?"
+    r"\\?[\"']?\s*[:=]\s*\\?[\"']?)[^\s&;,\"']{4,}",
+    re.IGNORECASE,
+)
+_SUSPECT: Final = re.compile(r"[=:@]|[A-Za-z0-9+/_-]{10}|[Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc]")
+"""Found in every text in which one of the patterns is."""
+_LONG: Final = re.compile(
+    r"(?P<data>data:[\w.+/;=-]*,)(?P<coded>[^\s\"'<>)]*)"
+    r"|(?P<link>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>]+)"
+    r"|(?P<code>[A-Za-z0-9+/_=-]{40,})"
+)
+
+
+@lru_cache(maxsize=1024)
+def is_secret(name: str) -> bool:
+    """Whether what has that name, in whatever case and style, must not be shown."""
+    return _SECRET_NAME.search(_WORD_STARTS.sub("_", name).lower()) is not None
+
+
+def without_secrets(text: str) -> str:
+    """The text without what looks like a key, a password in an address, or a signature."""
+    for sign, pattern, replacement in _SECRET_TEXTS:
+        if sign in text:
+            text = pattern.sub(replacement, text)
+    return text
+
+
+def redaction(known: Iterable[str] = ()) -> Redact:
+    """
+    A function from a JSON value to what may be kept of it: at most `MOST_BYTES`, and cut where it was cut.
+
+    Gone are secrets by name and by looks, what is `known`, what links carry behind their path, and all but the
+    beginning of encoded files, of other long runs of letters and digits, and of long texts.
+
+    Args:
+        known: Secrets that this process holds, which are found whatever they look like.
+    """
+    words = sorted({word for word in known if len(word) >= SHORTEST_SECRET}, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, words))) if words else None
+    name_shown = lru_cache(maxsize=1024)(lambda name: _short(name, LONGEST_NAME, pattern))
+    return lambda value: _Redactor(pattern, name_shown).shown("", value)
+
+
+class _Redactor:
+    """One value's redaction, which counts what is kept."""
+
+    def __init__(self, known: re.Pattern[str] | None, name_shown: Callable[[str], str]) -> None:
+        self._known = known
+        self._name_shown = name_shown
+        self._left_bytes = MOST_BYTES - _MARGIN_BYTES
+
+    def shown(self, name: str, value: Any, depth: int = 0) -> Any:
+        """What may be kept of a value of that name."""
+        if isinstance(value, Mapping | list | tuple):
+            if (name and is_secret(name)) or depth >= DEEPEST:
+                return self._kept(HIDDEN if name and is_secret(name) else CUT)
+            return self._object(value, depth) if isinstance(value, Mapping) else self._list(value, depth)
+        return self._kept(self._leaf(name, value))
+
+    def _object(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        for name, item in self._while_room(value.items(), len(value)):
+            shown_name = self._name_shown(str(name))
+            self._left_bytes -= len(shown_name.encode()) + 3
+            shown[shown_name] = self.shown(str(name), item, depth + 1)
+        if len(shown) < len(value):
+            shown[CUT] = f"{len(value)} fields"
+        return shown
+
+    def _list(self, value: Sequence[Any], depth: int) -> list[Any]:
+        shown = [self.shown("", item, depth + 1) for item in self._while_room(value, len(value))]
+        return shown if len(shown) == len(value) else [*shown, f"{CUT} ({len(value)} items)"]
+
+    def _while_room(self, items: Iterable[Any], count: int) -> Iterator[Any]:
+        for item in islice(items, min(count, MOST_ITEMS)):
+            if self._left_bytes <= 0:
+                return
+            yield item
+
+    def _leaf(self, name: str, value: Any) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if name and is_secret(name) and not (isinstance(value, int | float) and name.lower().endswith("tokens")):
+            return HIDDEN
+        if isinstance(value, str):
+            return _short(value, LONGEST_TEXT, self._known)
+        if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 64):
+            return value
+        return CUT
+
+    def _kept(self, value: Any) -> Any:
+        size_bytes = len(_encode(value)) + 2  # what stands between values
+        if size_bytes > self._left_bytes:
+            self._left_bytes = 0
+            return CUT
+        self._left_bytes -= size_bytes
+        return value
+
+
+def _short(text: str, longest: int, known: re.Pattern[str] | None) -> str:
+    shown = text[: longest + _LOOK_AHEAD]
+    if known is not None:
+        shown = known.sub(HIDDEN, shown)
+    if _SUSPECT.search(shown) is not None:
+        shown = _QUOTED.sub(rf"\1{HIDDEN}", without_secrets(_LONG.sub(_shortened, shown)))
+    if len(shown) <= longest and len(text) <= longest + _LOOK_AHEAD:
+        return shown
+    return f"{shown[:longest].rstrip(CUT)}{CUT} ({len(text)} characters)"
+
+
+def _shortened(match: re.Match[str]) -> str:
+    if match["link"] is not None:
+        return _bare(match["link"])
+    start, code = match["data"] or "", match["code"] or match["coded"] or ""
+    return f"{start[:100]}{code[:_SHOWN_OF_CODE]}{CUT}"
+
+
+def _bare(link: str) -> str:
+    """A link without user, password, query and fragment: signatures and tokens stand there."""
+    try:
+        parts = urlsplit(link)
+    except ValueError:  # such as a broken address in brackets
+        return f"{link.partition('://')[0]}://{CUT}"
+    path = "/".join(_short_step(step) for step in parts.path.split("/"))
+    more = f"?{CUT}" if parts.query or parts.fragment else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}{more}"
+
+
+def _short_step(step: str) -> str:
+    return step if len(step) < 40 else f"{step[:_SHOWN_OF_CODE]}{CUT}"
