@@ -6,6 +6,10 @@ What can go wrong inside the server. The API renders each class with its code an
     ├── InvalidRequest          the caller's input; carries a detail for each field
     ├── UnknownProvider, UnknownModel, ProviderUnavailable
     ├── TaskNotFound, FileNotFound, DuplicateTask, TaskTooLarge
+    ├── KeyNotFound, DuplicateKey, UserNotFound, EmailTaken
+    ├── Unauthenticated         nobody knows who the caller is
+    │   └── KeyExpired, KeyRevoked, InvalidSignature, ClockSkew, ReplayedRequest
+    ├── Forbidden               it is known, and they may not do that
     ├── NotPossible             the task is not in a state for that
     ├── QueueFull               too many tasks wait; come back later
     ├── Stale                   another writer was first
@@ -92,6 +96,72 @@ class FileNotFound(PolyrelayError):
     """There is no stored file of that name."""
 
     code = "file_not_found"
+
+
+class KeyNotFound(PolyrelayError):
+    """There is no such API key."""
+
+    code = "key_not_found"
+
+
+class DuplicateKey(PolyrelayError):
+    """A key of that id, access key or secret is stored already."""
+
+    code = "duplicate_key"
+
+
+class UserNotFound(PolyrelayError):
+    """There is no such user."""
+
+    code = "user_not_found"
+
+
+class EmailTaken(PolyrelayError):
+    """Another user has that e-mail address."""
+
+    code = "email_taken"
+
+
+class Unauthenticated(PolyrelayError):
+    """The request does not show who makes it, or not with a key that is known here."""
+
+    code = "unauthenticated"
+
+
+class KeyExpired(Unauthenticated):
+    """The key was good until a moment that has passed. Told only to who has its secret."""
+
+    code = "key_expired"
+
+
+class KeyRevoked(Unauthenticated):
+    """The key was taken back. Told only to who has its secret."""
+
+    code = "key_revoked"
+
+
+class InvalidSignature(Unauthenticated):
+    """The request's signature is not one that a key known here makes of that request."""
+
+    code = "invalid_signature"
+
+
+class ClockSkew(Unauthenticated):
+    """The request was signed at a moment too far from now."""
+
+    code = "clock_skew"
+
+
+class ReplayedRequest(Unauthenticated):
+    """A request with that very signature was carried out already."""
+
+    code = "replayed_request"
+
+
+class Forbidden(PolyrelayError):
+    """The key's role does not allow that."""
+
+    code = "forbidden"
 
 
 class NotPossible(PolyrelayError):

@@ -29,6 +29,14 @@ def secret_url(*schemes: str) -> Callable[[str], Secret]:
     return lambda text: Secret(parse(text))
 
 
+def encryption_keys(text: str) -> Secret:
+    from core.vault import vault_of  # only where the setting is given: a cipher takes its time to load
+
+    secret = Secret(text)
+    vault_of(secret)
+    return secret
+
+
 def number(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:

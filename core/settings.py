@@ -10,7 +10,18 @@ from dotenv import dotenv_values
 from msgspec import Struct, structs
 
 from core.errors import ConfigurationError
-from core.parsers import amounts, body_size, duration, memory_size, number, priorities, secret_url, url, word
+from core.parsers import (
+    amounts,
+    body_size,
+    duration,
+    encryption_keys,
+    memory_size,
+    number,
+    priorities,
+    secret_url,
+    url,
+    word,
+)
 from core.tasks import Priority
 from polyrelay import Env, Secret
 
@@ -18,6 +29,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
 ResultCopies = Literal["copy", "link"]
 QueueEngine = Literal["claim", "arq"]
+AuthMode = Literal["required", "none"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -30,6 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         api_processes: API processes that share the port.
         public_url: The API's address in links to results, or None for that of the request.
         max_body_bytes: Longest request body, such as 20MiB.
+        auth: `required` asks every caller for a key; `none` asks nobody, and is for loopback only.
+        api_key_encryption_key: Encrypts the secrets of API keys. Of several with commas between, the first does.
         mongo_url: MongoDB, with the database's name.
         redis_url: Redis or Valkey.
         results_url: Where files of results are kept: a folder, or s3://bucket/prefix.
@@ -69,6 +83,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     api_processes: int = 1
     public_url: str | None = None
     max_body_bytes: int = 20 * 2**20
+    auth: AuthMode = "required"
+    api_key_encryption_key: Secret | None = None
     mongo_url: Secret = Secret("mongodb://127.0.0.1:27017/polyrelay")
     redis_url: Secret = Secret("redis://127.0.0.1:6379/0")
     results_url: str = ".polyrelay/results"
@@ -173,6 +189,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "api_processes": number(1, 64),
     "public_url": _http_url,
     "max_body_bytes": body_size,
+    "auth": word(AuthMode),
+    "api_key_encryption_key": encryption_keys,
     "mongo_url": secret_url("mongodb", "mongodb+srv"),
     "redis_url": secret_url("redis", "rediss"),
     "results_url": str,

@@ -130,5 +130,6 @@ def test_every_error_that_callers_cause_has_its_status() -> None:
         errors.PolyrelayError,
         errors.ConfigurationError,
         errors.DuplicateTask,
+        errors.DuplicateKey,
         errors.TaskTooLarge,
     }

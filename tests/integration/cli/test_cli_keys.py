@@ -1,0 +1,120 @@
+"""`polyrelay keys` on a real MongoDB."""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import main
+from core.settings import NAMES
+
+ENCRYPTION_KEY = base64.b64encode(bytes(range(32))).decode()
+ANOTHER = base64.b64encode(bytes(range(1, 33))).decode()
+
+
+class Keys(Protocol):
+    """Runs `polyrelay keys …`; keyword arguments are settings."""
+
+    def __call__(self, *args: str, **settings: str) -> Result:
+        """What it printed, and how it ended."""
+
+
+@pytest.fixture
+def keys(mongo_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
+    """On an empty database."""
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*args: str, **settings: str) -> Result:
+        environment = {"MONGO_URL": mongo_database_url, "API_KEY_ENCRYPTION_KEY": ENCRYPTION_KEY, **settings}
+        return CliRunner().invoke(main, ["keys", *args], env=environment, prog_name="polyrelay")
+
+    return run
+
+
+def document(result: Result) -> Any:
+    """The JSON document of a command that worked."""
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_key_is_made_shown_listed_and_revoked(keys: Keys) -> None:
+    """Before any API ran; its secret is shown once."""
+    made = document(keys("create", "--role", "admin", "--description", "first", "--max-queue", "0", "--format", "json"))
+    listed = keys("list", "--format", "json")
+    shown = keys("show", made["access_key"], "--format", "json")
+
+    assert (made["role"], made["state"], made["max_queue"], made["owner"]) == ("admin", "active", 0, made["id"])
+    assert made["secret"].startswith("sk_")
+    assert document(listed)["total"] == 1
+    assert document(shown) == {name: value for name, value in made.items() if name != "secret"}
+    assert made["secret"] not in listed.output + shown.output
+    assert document(keys("revoke", made["id"], "--format", "json"))["state"] == "revoked"
+
+
+def test_people_see_the_secret_and_that_it_is_shown_once(keys: Keys) -> None:
+    """The fields are on standard output, the warning is not."""
+    made = keys("create", "--owner", "shop", "--expires-at", "2999-01-01T00:00:00+01:00")
+
+    assert re.search(r"^secret +sk_\w{40}$", made.stdout, re.MULTILINE)
+    assert re.search(r"^owner +shop$", made.stdout, re.MULTILINE)
+    assert re.search(r"^expires +2998-12-31T23:00:00Z$", made.stdout, re.MULTILINE)
+    assert "shown this once" in made.stderr
+    assert "shown this once" not in made.stdout
+
+
+def test_a_key_is_rotated_with_a_grace_period(keys: Keys) -> None:
+    """The old one ends later, the new one has its owner."""
+    old = document(keys("create", "--format", "json"))
+    new = document(keys("rotate", old["id"], "--grace-period", "5m", "--format", "json"))
+
+    assert (new["owner"], new["rotated_from"]) == (old["owner"], old["id"])
+    assert new["old"]["state"] == "active"
+    assert new["old"]["expires_at"] is not None
+    assert new["secret"] != old["secret"]
+
+
+def test_the_encryption_key_is_changed(keys: Keys) -> None:
+    """With the new one in front of the old one; afterwards the new one alone is enough."""
+    made = document(keys("create", "--format", "json"))
+    both = f"{ANOTHER},{ENCRYPTION_KEY}"
+
+    assert "1 secrets" in keys("reencrypt", API_KEY_ENCRYPTION_KEY=both).stdout
+    assert document(keys("reencrypt", "--format", "json", API_KEY_ENCRYPTION_KEY=ANOTHER)) == {"reencrypted": 0}
+    assert "not in API_KEY_ENCRYPTION_KEY" in keys("reencrypt").stderr
+    assert document(keys("show", made["id"], "--format", "json"))["state"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("show", "key_0"), "there is no key 'key_0'"),
+        (("create", "--expires-at", "tomorrow"), "--expires-at=tomorrow"),
+        (("create", "--expires-at", "2001-01-01T00:00:00Z"), "a moment that is still to come"),
+        (("create", "--expires-at", "2999-01-01T00:00:00"), "--expires-at=2999-01-01T00:00:00"),
+        (("create", "--owner", "a b"), "--owner=a b"),
+        (("create", "--description", "x" * 201), "--description"),
+        (("rotate", "key_0", "--grace-period", "soon"), "--grace-period=soon: allowed is a duration"),
+        (("rotate", "key_0", "--grace-period", "9999d"), "--grace-period-s"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_sentence(keys: Keys, args: tuple[str, ...], told: str) -> None:
+    """With what came and what is allowed, exit code 1, and no trace."""
+    result = keys(*args)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert told in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_without_an_encryption_key_the_way_to_make_one_is_told(keys: Keys) -> None:
+    """Nothing is stored that could not be read again."""
+    result = keys("create", API_KEY_ENCRYPTION_KEY="")
+
+    assert result.exit_code == 1
+    assert "openssl rand -base64 32" in result.stderr

@@ -1,0 +1,81 @@
+"""Keys, users and used-up signatures in MongoDB keep the contracts."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from cli.embedded.servers import free_port
+from core.errors import StoreUnavailable
+from repositories.keys import MongoKeys
+from repositories.mongo_client import Database, connect_mongo
+from repositories.replays import MongoReplays
+from repositories.users import MongoUsers
+from tests.contracts.access import NOW, KeysContract, ReplaysContract, UsersContract, a_key, a_user
+
+
+@pytest.fixture
+async def database(mongo_database_url: str) -> AsyncIterator[Database]:
+    """An empty one."""
+    database = connect_mongo(mongo_database_url)
+    yield database
+    database.client.close()
+
+
+@pytest.fixture
+async def keys(database: Database) -> MongoKeys:
+    """An empty one; made ready twice, as two processes do."""
+    keys = MongoKeys(database)
+    await keys.prepare()
+    await keys.prepare()
+    return keys
+
+
+@pytest.fixture
+async def users(database: Database) -> MongoUsers:
+    """An empty one."""
+    users = MongoUsers(database)
+    await users.prepare()
+    return users
+
+
+@pytest.fixture
+async def replays(database: Database) -> MongoReplays:
+    """An empty one."""
+    replays = MongoReplays(database)
+    await replays.prepare()
+    return replays
+
+
+class TestMongoKeys(KeysContract):
+    """`MongoKeys` keeps the contract."""
+
+
+class TestMongoUsers(UsersContract):
+    """`MongoUsers` keeps the contract."""
+
+
+class TestMongoReplays(ReplaysContract):
+    """`MongoReplays` keeps the contract."""
+
+
+async def test_a_newer_versions_fields_are_let_be(keys: MongoKeys, database: Database) -> None:
+    """Two versions of the server run side by side."""
+    key = a_key()
+    await keys.add(key)
+    await database.get_collection("api_keys").update_one({"_id": key.id}, {"$set": {"scopes": ["x"]}})
+
+    assert await keys.get(key.id) == key
+
+
+async def test_a_database_that_is_away_is_told_as_such() -> None:
+    """Nobody is taken for unknown because nobody can be asked."""
+    database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
+
+    for call in (
+        MongoKeys(database).of_fingerprint("0"),
+        MongoUsers(database).add(a_user("a@b.de")),
+        MongoReplays(database).spend("0", until=NOW),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await call
+    database.client.close()
