@@ -156,9 +156,11 @@ class Gates(Protocol):
         Answers the ids of tasks that may enter now, because a limit grew or the circuit closed; wake them.
         """
 
-    async def leave(self, ticket: Ticket) -> Sequence[str]:
+    async def leave(self, ticket: Ticket, verdict: Verdict | None = None) -> Sequence[str]:
         """
         End the hold, or the place in a line, and answer the ids of tasks that may enter now; wake them.
+
+        With a verdict, as `report` first.
 
         They are as many for each gate as there is room in it, and at most 100.
         """

@@ -69,6 +69,13 @@ class OverdueTask(Struct, frozen=True, kw_only=True):
     deadline: datetime
 
 
+class TaskWithInput(Struct, frozen=True, kw_only=True):
+    """A task and its input; None where that is large and lies apart, for `get_input` to read."""
+
+    task: Task
+    input: TaskInput | None
+
+
 class TaskRepository(Protocol):
     """
     The tasks on record: the truth. Every method raises `StoreUnavailable` where the database cannot be reached.
@@ -88,6 +95,14 @@ class TaskRepository(Protocol):
     async def get(self, task_id: str) -> Task:
         """
         The task of that id.
+
+        Raises:
+            TaskNotFound: There is none.
+        """
+
+    async def get_with_input(self, task_id: str) -> TaskWithInput:
+        """
+        The task of that id, and its input where that costs no second look.
 
         Raises:
             TaskNotFound: There is none.

@@ -29,6 +29,7 @@ from core.gates import Admission, CircuitView, GateView, Refusal, Ticket, Verdic
 from core.ports import Clock
 from repositories.gates_rules import CLASSES, GateRules
 from repositories.queue import milliseconds, queue_errors
+from repositories.scripts import Scripts
 
 _AT_ONCE: Final = 200
 """Tasks in one call of a script, so that nobody else waits long for Redis."""
@@ -41,7 +42,7 @@ class RedisGates:
         self._redis = redis
         self._clock = clock
         self._rules = _milliseconds_of(rules or GateRules())
-        self._scripts = {name: redis.register_script(source) for name, source in _sources().items()}
+        self._scripts = Scripts(redis, _sources())
 
     async def enter(self, ticket: Ticket) -> Admission:
         """As `Gates.enter`."""
@@ -57,9 +58,10 @@ class RedisGates:
         """As `Gates.report`."""
         return _texts(await self._run("report", ticket=_request_of(ticket), verdict=verdict.value))
 
-    async def leave(self, ticket: Ticket) -> Sequence[str]:
+    async def leave(self, ticket: Ticket, verdict: Verdict | None = None) -> Sequence[str]:
         """As `Gates.leave`."""
-        return _texts(await self._run("leave", ticket=_request_of(ticket)))
+        told = {} if verdict is None else {"verdict": verdict.value}
+        return _texts(await self._run("leave", ticket=_request_of(ticket), **told))
 
     async def restore(self, tickets: Sequence[Ticket]) -> None:
         """As `Gates.restore`; atomic for 200 tickets at a time."""
@@ -100,7 +102,7 @@ class RedisGates:
     async def _run(self, script: str, **request: Any) -> Any:
         request |= {"now": milliseconds(self._clock()), "rules": self._rules}
         with queue_errors(self._redis):
-            return await self._scripts[script](args=[msgspec.json.encode(request)])
+            return await self._scripts.run(script, msgspec.json.encode(request).decode())
 
 
 def _sources() -> Mapping[str, str]:
@@ -109,7 +111,11 @@ def _sources() -> Mapping[str, str]:
     names = (
         "enter", "forget", "heads", "holders", "in_line", "leave", "line_length", "report", "restore", "views",
     )  # fmt: skip
-    return {name: shared + (folder / f"{name}.lua").read_text() for name in names}
+    verdicts = (folder / "verdicts.lua").read_text()
+    return {
+        name: shared + (verdicts if name in {"leave", "report"} else "") + (folder / f"{name}.lua").read_text()
+        for name in names
+    }
 
 
 def _milliseconds_of(rules: GateRules) -> Mapping[str, int]:

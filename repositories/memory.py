@@ -18,10 +18,17 @@ from core.errors import (
     StoreUnavailable,
     TaskNotFound,
 )
-from core.ports import Clock, OverdueTask, StoredFile, TaskPage, TaskQuery, Wake, page_of
+from core.ports import Clock, OverdueTask, StoredFile, TaskPage, TaskQuery, TaskWithInput, Wake, page_of
 from core.tasks import Priority, Result, State, Task, TaskInput, TaskSummary
 from repositories.result_names import checked
-from repositories.task_documents import Document, decode_input, document_of, encode_input, task_of
+from repositories.task_documents import (
+    INLINE_LIMIT_BYTES,
+    Document,
+    decode_input,
+    document_of,
+    encode_input,
+    task_of,
+)
 
 _T = TypeVar("_T")
 
@@ -63,6 +70,11 @@ class MemoryTaskRepository:
         """As `TaskRepository.get`."""
         self._check()
         return task_of(_found(self._documents, task_id))
+
+    async def get_with_input(self, task_id: str) -> TaskWithInput:
+        """As `TaskRepository.get_with_input`: large is what `MongoTaskRepository` takes for large."""
+        task, data = await self.get(task_id), self._inputs[task_id]
+        return TaskWithInput(task=task, input=decode_input(data) if len(data) < INLINE_LIMIT_BYTES else None)
 
     async def get_input(self, task_id: str) -> TaskInput:
         """As `TaskRepository.get_input`."""

@@ -60,6 +60,10 @@ class MemoryGates:
     async def report(self, ticket: Ticket, verdict: Verdict) -> Sequence[str]:
         """As `Gates.report`."""
         round_ = self._begin()
+        self._take_verdict(ticket, verdict, round_)
+        return self._lines.wakes_of(round_)
+
+    def _take_verdict(self, ticket: Ticket, verdict: Verdict, round_: Round) -> None:
         self._declare(ticket, round_)
         account = self._accounts.setdefault(ticket.account, _Account())
         match verdict:
@@ -73,11 +77,12 @@ class MemoryGates:
                 self._count_failure(account, round_.now)
             case Verdict.NOTHING:
                 self._free_probe(ticket)
-        return self._lines.wakes_of(round_)
 
-    async def leave(self, ticket: Ticket) -> Sequence[str]:
+    async def leave(self, ticket: Ticket, verdict: Verdict | None = None) -> Sequence[str]:
         """As `Gates.leave`."""
         round_ = self._begin()
+        if verdict is not None:
+            self._take_verdict(ticket, verdict, round_)
         known = self._lines.tasks.get(ticket.task_id)
         if known is not None:
             self._release(known, round_)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from bson import ObjectId
@@ -12,11 +13,15 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from core.audit import AuditRow
 from core.errors import AuditFailed, DuplicateTask, Stale, TaskNotFound, TaskTooLarge
-from core.ports import OverdueTask, TaskPage, TaskQuery, page_of
+from core.ports import OverdueTask, TaskPage, TaskQuery, TaskWithInput, page_of
 from core.tasks import OPEN, Priority, State, Task, TaskInput
+from repositories.group_commit import GroupCommit
 from repositories.mongo_client import Database, connect_mongo, initiate_replica_set, server_of, store_errors
+from repositories.task_batches import ALONE_BYTES, AT_ONCE, VersionedUpdate, read_each, update_each
 from repositories.task_documents import (
+    INLINE_LIMIT_BYTES,
     SUMMARY,
+    WITH_INPUT,
     WITHOUT_INPUT,
     Document,
     decode_input,
@@ -31,9 +36,6 @@ from repositories.task_documents import (
 from repositories.task_inserts import TaskInserts
 
 __all__ = ["MongoTaskRepository", "connect_mongo", "initiate_replica_set"]
-
-INLINE_LIMIT_BYTES: Final = 256 * 1024
-"""Inputs of this size and above go to GridFS: a document ends at 16 MiB, a request's body at 20 MiB."""
 
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 
@@ -102,6 +104,9 @@ class MongoTaskRepository:
         self._tasks = database.get_collection("tasks")
         self._inserts = TaskInserts(database)
         self._inputs = AsyncIOMotorGridFSBucket(database, bucket_name="inputs", chunk_size_bytes=_CHUNK_BYTES)
+        self._read = GroupCommit[str, Document](partial(self._documents, WITHOUT_INPUT), most=AT_ONCE)
+        self._read_whole = GroupCommit[str, Document](partial(self._documents, WITH_INPUT), most=AT_ONCE)
+        self._update = GroupCommit[VersionedUpdate, None](self._updates, most=AT_ONCE)
 
     async def prepare(self) -> None:
         """
@@ -131,7 +136,13 @@ class MongoTaskRepository:
 
     async def get(self, task_id: str) -> Task:
         """As `TaskRepository.get`."""
-        return task_of(await self._find(task_id, WITHOUT_INPUT))
+        return task_of(await self._read(task_id))
+
+    async def get_with_input(self, task_id: str) -> TaskWithInput:
+        """As `TaskRepository.get_with_input`."""
+        document = await self._read_whole(task_id)
+        data = document.get("input")
+        return TaskWithInput(task=task_of(document), input=None if data is None else decode_input(data))
 
     async def get_input(self, task_id: str) -> TaskInput:
         """As `TaskRepository.get_input`."""
@@ -149,7 +160,11 @@ class MongoTaskRepository:
 
     async def save(self, task: Task) -> None:
         """As `TaskRepository.save`; a task that was removed is stale, too."""
-        await self._replace(task, update_of(task))
+        update = VersionedUpdate(task_id=task.id, version=task.version - 1, update=update_of(task))
+        if update.size_bytes < ALONE_BYTES:
+            await self._update(update)
+        else:
+            await self._replace(task, update.update)
 
     async def reopen(self, task: Task) -> None:
         """As `TaskRepository.reopen`; a task that was removed is stale, too."""
@@ -220,6 +235,14 @@ class MongoTaskRepository:
             done = await self._tasks.update_one({"_id": task.id, "version": task.version - 1}, update)
         if not done.matched_count:
             raise Stale(f"task {task.id} is no longer at version {task.version - 1}")
+
+    async def _documents(self, projection: Document, task_ids: Sequence[str]) -> Sequence[Document | Exception]:
+        with self._errors():
+            return await read_each(self._tasks, task_ids, projection)
+
+    async def _updates(self, updates: Sequence[VersionedUpdate]) -> Sequence[Exception | None]:
+        with self._errors():
+            return await update_each(self._tasks, updates)
 
     async def _find(self, task_id: str, projection: Document) -> Document:
         with self._errors():

@@ -22,11 +22,17 @@ from polyrelay import TaskType
 Document: TypeAlias = dict[str, Any]
 """A MongoDB document."""
 
+INLINE_LIMIT_BYTES: Final = 256 * 1024
+"""Inputs of this size and above go to GridFS: a document ends at 16 MiB, a request's body at 20 MiB."""
+
 # A field that was renamed or dropped stays in old documents, and a newer server's field in ours: both are let be.
 _FIELDS: Final = tuple(field.name for field in structs.fields(Task) if field.name != "id")
 _SAVED: Final = tuple(name for name in _FIELDS if name not in {"cancel_requested", "idempotency", "replay"})
 _COLLECTIONS: Final = frozenset({"metadata", "fallbacks", "attempts", "results"})
 _JSON: Final = ("metadata", "fallbacks")
+
+WITH_INPUT: Final[Document] = {"input_file": 0}
+"""Projection of what `task_of` needs, and the input where it is small."""
 
 WITHOUT_INPUT: Final = {"input": 0, "input_file": 0}
 """Projection of what `task_of` needs."""

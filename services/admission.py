@@ -104,10 +104,14 @@ class Door:
         except QueueUnavailable as unavailable:
             log.warning("verdict_not_told", reason=str(unavailable))
 
-    async def leave(self) -> None:
-        """Give up the hold or the place in line, and wake who is next. Made up for by upkeep where Redis is away."""
+    async def leave(self, verdict: Verdict | None = None) -> None:
+        """
+        Give up the hold or the place in line, and wake who is next. Made up for by upkeep where Redis is away.
+
+        With a verdict, `tell` what an answer showed, in the same round trip.
+        """
         try:
-            await self._turns.wake(await self._gates.leave(self._ticket))
+            await self._turns.wake(await self._gates.leave(self._ticket, verdict))
         except QueueUnavailable as unavailable:
             log.warning("gates_not_left", reason=str(unavailable))
 

@@ -26,10 +26,11 @@ import structlog
 from core import life
 from core.errors import InvalidRequest, Stale, TaskNotFound
 from core.failures import deadline_failure, failure_of, failure_of_submit
+from core.gates import Verdict
 from core.ports import Clock, Dice, TaskRepository
 from core.registry import Registry, Route
 from core.retries import poll_again_at, poll_interval, retry_at, takes_nothing, until_deadline
-from core.tasks import Failure, State, Task
+from core.tasks import Failure, State, Task, TaskInput
 from polyrelay import (
     Cancels,
     Done,
@@ -131,19 +132,23 @@ class Advance:
         """
         with structlog.contextvars.bound_contextvars(task_id=task_id):
             try:
-                task = await self._tasks.get(task_id)
-                again_in_s = await self._step(task)
+                found = await self._tasks.get_with_input(task_id)
+                again_in_s = await self._step(found.task, found.input)
             except TaskNotFound:
                 log.info("task_gone")
                 await self._places.leave(task_id)
             except Stale:
                 log.info("task_moved_by_another")
             else:
-                return again_in_s if self._recorder.wakes(task, wake) else None
+                return again_in_s if self._recorder.wakes(found.task, wake) else None
         return None
 
-    async def _step(self, task: Task) -> float | None:
-        """One step; answers in how many seconds the next one is due, where that is not on record."""
+    async def _step(self, task: Task, task_input: TaskInput | None) -> float | None:
+        """
+        One step; answers in how many seconds the next one is due, where that is not on record.
+
+        The input is None where it is large and has to be read by itself.
+        """
         now = self._clock()
         if task.state.final:
             await self._places.leave(task.id)  # it may still stand in a line
@@ -157,18 +162,18 @@ class Advance:
         elif task.state is State.STORING:
             await self._storer.resume(task)
         elif task.state is State.WAITING:
-            return await self._poll(task)
+            return await self._poll(task, task_input)
         else:
-            await self._start(task)
+            await self._start(task, task_input)
         return None
 
-    async def _start(self, task: Task) -> None:
+    async def _start(self, task: Task, task_input: TaskInput | None) -> None:
         """A pending task: submit it to whoever takes it first."""
         now = self._clock()
         if now >= task.deadline:
             await self._out_of_time(task)
             return
-        match await self._chooser.choose(task):
+        match await self._chooser.choose(task, task_input):
             case Chosen() as chosen:
                 await self._submit(task, chosen)
             case InLine(gate=gate):
@@ -201,7 +206,6 @@ class Advance:
                 begun = await self._answers.kept(begun, error.answer)
                 await self._submit_failed(begun, error, chosen.door, idempotent=chosen.route.model.idempotent_submit)
             else:
-                await chosen.door.tell()
                 begun = await self._answers.kept(begun, outcome.answer)
                 try:
                     await self._settle(begun, outcome, chosen.door)
@@ -243,7 +247,7 @@ class Advance:
         idempotent = route is not None and route.model.idempotent_submit
         await self._submit_failed(task, error, None, idempotent=idempotent)
 
-    async def _poll(self, task: Task) -> float | None:
+    async def _poll(self, task: Task, task_input: TaskInput | None) -> float | None:
         route = self._asked_route(task)
         if route is None:
             if self._clock() >= task.deadline:
@@ -252,8 +256,10 @@ class Advance:
         door = self._admissions.door(task, route)
         operation = task.attempt.operation or ""
         try:
-            task_input = input_for(await self._tasks.get_input(task.id), task.choices[task.choice])
-            job = job_of(task, route.model, task_input, attempt=task.attempt.number)
+            if task_input is None:
+                task_input = await self._tasks.get_input(task.id)
+            wanted = input_for(task_input, task.choices[task.choice])
+            job = job_of(task, route.model, wanted, attempt=task.attempt.number)
             within_s = min(self._patience_s(task), LONGEST_POLL_S)
             outcome = await asked(lambda: route.service.poll(job, operation), within_s=within_s)
         except InputNotTaken as error:
@@ -299,6 +305,8 @@ class Advance:
             case Pending() if task.state is State.WAITING and now >= task.deadline:
                 await self._out_of_time(task, door)
             case Pending():
+                if task.state is State.SUBMITTING:
+                    await door.tell()
                 poll_at = until_deadline(now + poll_interval(outcome), deadline=task.deadline, now=now)
                 step = life.polled if task.state is State.WAITING else life.accepted
                 after = step(task, outcome, poll_at=poll_at, now=now)
@@ -306,7 +314,7 @@ class Advance:
                     return (poll_at - now).total_seconds()
                 await self._recorder.record(after)
             case Done():
-                await door.leave()
+                await door.leave(Verdict.WELL if task.state is State.SUBMITTING else None)
                 await self._storer.done(task, outcome)
         return None
 

@@ -9,7 +9,7 @@ from core.errors import InvalidRequest
 from core.gates import Refusal
 from core.ports import Clock, TaskRepository
 from core.registry import Registry, Route
-from core.tasks import Task
+from core.tasks import Task, TaskInput
 from polyrelay import Job, Params
 from services.admission import Admissions, Door
 from services.asking import InputNotTaken, job_of
@@ -68,12 +68,18 @@ class Chooser:
         self._admissions = admissions
         self._clock = clock
 
-    async def choose(self, task: Task) -> Chosen | InLine | NotNow | Away | NotHere:
+    async def choose(
+        self, task: Task, task_input: TaskInput | None = None
+    ) -> Chosen | InLine | NotNow | Away | NotHere:
         """
         The first choice, from `task.choice` on, that takes the task now.
 
         A choice is passed over where it is not served here, was switched off, or its circuit is open. A full gate is
         waited for, in its line, since the vendor is up and it is the task's turn soon.
+
+        Args:
+            task: Which.
+            task_input: Its input, where that was read with it.
 
         Raises:
             QueueUnavailable: The gates cannot be asked.
@@ -96,7 +102,7 @@ class Chooser:
             match admission.refusal:
                 case None:
                     try:
-                        job = await self._job(task, choice, route)
+                        job = await self._job(task, task_input, choice, route)
                     except InputNotTaken as error:
                         reasons.append(str(error))
                         await door.leave()
@@ -117,9 +123,11 @@ class Chooser:
             raise NotServed(f"{asked.provider} cannot serve {asked.model} here: {route.unavailable}")
         return route
 
-    async def _job(self, task: Task, choice: int, route: Route) -> Job[Params]:
-        """Read only now: an input may be large, and a task may stand in line for long."""
-        wanted = input_for(await self._tasks.get_input(task.id), task.choices[choice])
+    async def _job(self, task: Task, task_input: TaskInput | None, choice: int, route: Route) -> Job[Params]:
+        """A large input is read only now: a task may stand in line for long."""
+        if task_input is None:
+            task_input = await self._tasks.get_input(task.id)
+        wanted = input_for(task_input, task.choices[choice])
         return job_of(task, route.model, wanted, attempt=len(task.attempts) + 1)
 
 

@@ -1,6 +1,7 @@
 -- Answers the ids to wake.
 local ticket = request.ticket
 
+if request.verdict then take_verdict(ticket, request.verdict) end
 local task = read_task(ticket.id)
 if task then release(ticket.id, task) end
 -- What is on record may be older than the ticket, or lost.

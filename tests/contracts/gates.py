@@ -522,6 +522,17 @@ class CircuitContract:
         assert (await circuit(gates)).state == "closed"
         assert (await circuit(gates)).failures == 4
 
+    async def test_leaving_with_a_verdict_tells_it_and_leaves(self, gates: Gates) -> None:
+        """In one step: the row is broken, the hold is over, and who stands next is woken."""
+        await self.open(gates, failures=4)
+        assert (await gates.enter(a_ticket(1, ONE))).granted
+        assert not (await gates.enter(a_ticket(2, ONE))).granted
+
+        assert list(await gates.leave(a_ticket(1, ONE), Verdict.WELL)) == ["task_2"]
+
+        assert (await circuit(gates)).failures == 0
+        assert (await gates.enter(a_ticket(2, ONE))).granted
+
     async def test_what_teaches_nothing_leaves_the_row(self, gates: Gates) -> None:
         """Neither a failure nor a success."""
         await self.open(gates, failures=4)

@@ -63,12 +63,28 @@ class TaskRepositoryContract:
 
         assert await repository.get_input(task.id) == task_input
 
+    @pytest.mark.parametrize(
+        ("task_input", "apart"), [({}, False), (SMALL, False), (LARGE, True)], ids=["empty", "small", "large"]
+    )
+    async def test_a_task_is_read_with_an_input_that_is_not_large(
+        self, repository: TaskRepository, task_input: dict[str, Any], apart: bool
+    ) -> None:
+        """In one look; a large one is left to be read by itself."""
+        task = a_full_task()
+        await repository.add(task, task_input)
+
+        found = await repository.get_with_input(task.id)
+
+        assert (found.task, found.input) == (task, None if apart else task_input)
+
     async def test_an_unknown_task_is_not_found(self, repository: TaskRepository) -> None:
         """Neither a task nor an input is invented."""
         with pytest.raises(TaskNotFound):
             await repository.get("task_none")
         with pytest.raises(TaskNotFound):
             await repository.get_input("task_none")
+        with pytest.raises(TaskNotFound):
+            await repository.get_with_input("task_none")
 
     @pytest.mark.parametrize("second_input", [SMALL, LARGE], ids=["small", "large"])
     async def test_a_second_task_of_one_id_is_refused(

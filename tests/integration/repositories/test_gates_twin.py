@@ -48,7 +48,9 @@ class Step(Struct, frozen=True, kw_only=True):
 
 STEPS = st.builds(
     Step,
-    operation=st.sampled_from(("enter",) * 7 + ("leave",) * 2 + ("report",) * 4 + ("forget", "restore", "heads")),
+    operation=st.sampled_from(
+        ("enter",) * 7 + ("leave",) * 2 + ("report",) * 4 + ("report and leave", "forget", "restore", "heads")
+    ),
     tasks=st.lists(st.integers(0, len(PRIORITIES) - 1), min_size=1, max_size=5, unique=True).map(tuple),
     shape=st.integers(0, len(SHAPES) - 1),
     verdict=st.sampled_from(Verdict),
@@ -80,6 +82,8 @@ async def answer(gates: Gates, step: Step, clock: MovableClock) -> Any:
             return [await gates.leave(ticket) for ticket in tickets]
         case "report":
             return [await gates.report(ticket, step.verdict) for ticket in tickets]
+        case "report and leave":
+            return [await gates.leave(ticket, step.verdict) for ticket in tickets]
         case "forget":
             return await gates.forget(tickets[0].task_id)
         case "restore":

@@ -18,9 +18,9 @@ from core.ports import TaskQuery
 from core.tasks import State, Status
 from polyrelay import TaskType
 from repositories.audit_documents import AUDIT_COLLECTION, row_of
-from repositories.mongo import INDEXES, INLINE_LIMIT_BYTES, MongoTaskRepository, index_for
+from repositories.mongo import INDEXES, MongoTaskRepository, index_for
 from repositories.mongo_client import Database, connect_mongo
-from repositories.task_documents import SUMMARY, Document, document_of, filter_of
+from repositories.task_documents import INLINE_LIMIT_BYTES, SUMMARY, Document, document_of, filter_of
 from tests.contracts.task_repository import TaskRepositoryContract, outcome_of, stored
 from tests.contracts.tasks import NOW, a_task
 

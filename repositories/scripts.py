@@ -1,0 +1,59 @@
+"""Lua scripts in Redis; those that are asked for at the same moment go in one round trip."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha1
+from typing import Any, Final, NamedTuple
+
+from arq.connections import ArqRedis
+from redis.exceptions import NoScriptError
+
+from repositories.group_commit import GroupCommit
+
+_AT_ONCE: Final = 100
+
+
+class _Call(NamedTuple):
+    script: str
+    argument: str
+
+
+class Scripts:
+    """
+    Runs scripts of one argument and no keys. Each is atomic by itself; they share a round trip and nothing else.
+
+    Args:
+        redis: Where they run.
+        sources: Their texts by name.
+    """
+
+    def __init__(self, redis: ArqRedis, sources: Mapping[str, str]) -> None:
+        self._redis = redis
+        self._sources = sources
+        self._digests = {name: sha1(text.encode()).hexdigest() for name, text in sources.items()}  # noqa: S324  Redis' own
+        self._calls = GroupCommit[_Call, Any](self._run_each, most=_AT_ONCE)
+
+    async def run(self, script: str, argument: str) -> Any:
+        """
+        What the script of that name answers.
+
+        Raises:
+            RedisError, OSError: Redis cannot be reached, or the script failed.
+        """
+        return await self._calls(_Call(script, argument))
+
+    async def _run_each(self, calls: Sequence[_Call]) -> Sequence[Any | Exception]:
+        answers = await self._answers(calls)
+        unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:  # Redis is new, or was emptied; these did not run
+            for name in {calls[place].script for place in unknown}:
+                await self._redis.script_load(self._sources[name])
+            again = await self._answers([calls[place] for place in unknown])
+            for place, answer in zip(unknown, again, strict=True):
+                answers[place] = answer
+        return answers
+
+    async def _answers(self, calls: Sequence[_Call]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.evalsha(self._digests[call.script], 0, call.argument)
+            return list(await pipe.execute(raise_on_error=False))

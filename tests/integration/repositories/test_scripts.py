@@ -1,0 +1,69 @@
+"""Scripts on a real Valkey: those of one moment share a round trip and nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from arq.connections import ArqRedis
+from redis.exceptions import ResponseError
+
+from repositories.queue import connect_queue
+from repositories.scripts import Scripts
+
+SOURCES = {
+    "count": "return redis.call('INCRBY', 'count', ARGV[1])",
+    "break": "return redis.error_reply('broken ' .. ARGV[1])",
+    "echo": "return ARGV[1]",
+}
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    """An empty Valkey."""
+    redis = connect_queue(redis_url)
+    yield redis
+    await redis.aclose()
+
+
+@pytest.fixture
+def scripts(redis: ArqRedis) -> Scripts:
+    """Scripts that Valkey does not know yet."""
+    return Scripts(redis, SOURCES)
+
+
+async def test_each_caller_gets_its_own_answer(scripts: Scripts) -> None:
+    """Of different scripts, in any number, asked for at once."""
+    answers = await asyncio.gather(*(scripts.run("echo", str(number)) for number in range(250)))
+
+    assert answers == [str(number).encode() for number in range(250)]
+
+
+async def test_a_script_that_fails_fails_its_caller(scripts: Scripts) -> None:
+    """And nobody who asked at the same moment."""
+    told = await asyncio.gather(
+        scripts.run("count", "1"), scripts.run("break", "x"), scripts.run("count", "1"), return_exceptions=True
+    )
+
+    assert (told[0], told[2]) == (1, 2)
+    assert isinstance(told[1], ResponseError)
+
+
+async def test_each_runs_once_though_redis_forgets_its_scripts(scripts: Scripts, redis: ArqRedis) -> None:
+    """A Redis that is new, or was restarted, is told the texts; what ran already does not run again."""
+    await scripts.run("count", "1")
+    await redis.script_flush()
+    await redis.script_load(SOURCES["echo"])
+
+    told = await asyncio.gather(scripts.run("echo", "a"), scripts.run("count", "10"), scripts.run("count", "100"))
+
+    assert list(told) == [b"a", 11, 111]
+
+
+async def test_scripts_of_one_moment_share_a_round_trip(scripts: Scripts, redis: ArqRedis) -> None:
+    """Valkey sees all of them before it is asked for anything else."""
+    await scripts.run("count", "1")
+    before = (await redis.info("stats"))["total_reads_processed"]
+
+    await asyncio.gather(*(scripts.run("count", "1") for _ in range(50)))
+
+    assert (await redis.info("stats"))["total_reads_processed"] <= before + 3
