@@ -4,8 +4,9 @@ import logging
 import logging.handlers
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
+import msgspec
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor, WrappedLogger
@@ -17,6 +18,8 @@ _LONGEST_VALUE: Final = 2000
 _DEEPEST: Final = 8
 _UNTOUCHED: Final = frozenset({"exc_info", "_record", "_from_structlog"})
 """What structlog itself reads later."""
+
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -41,10 +44,13 @@ def set_up_logs(settings: Settings, *, process: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
     ]
+    handlers = list(_handlers(settings, process, shared))
+    short_cut = [_ShortCut(handlers[0])] if len(handlers) == 1 and not _readable(settings) else []
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
             *shared,
+            *short_cut,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -52,16 +58,43 @@ def set_up_logs(settings: Settings, *, process: str) -> None:
         cache_logger_on_first_use=False,  # a cached logger would keep this set-up when another one follows
     )
     root = logging.getLogger()
-    root.handlers = list(_handlers(settings, process, shared))
+    root.handlers = [*handlers]
     root.setLevel(settings.log_level.upper())
     for noisy in ("httpx", "httpcore", "pymongo", "arq", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
-def _handlers(settings: Settings, process: str, shared: list[Processor]) -> Iterable[logging.Handler]:
+class _ShortCut:
+    """
+    Writes a line of plain values as JSON right away: making a record of `logging` would cost many times as much.
+
+    Anything else goes on its way.
+    """
+
+    def __init__(self, handler: "logging.StreamHandler[TextIO]") -> None:
+        self._handler = handler
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        if "exc_info" in event or any(type(value) not in _PLAIN for value in event.values()):
+            return event
+        try:
+            self._write(msgspec.json.encode(event).decode() + "\n")
+        except (OSError, ValueError):  # `logging` knows what to do then
+            return event
+        raise structlog.DropEvent
+
+    def _write(self, line: str) -> None:
+        self._handler.acquire()
+        try:
+            self._handler.stream.write(line)
+            self._handler.flush()
+        finally:
+            self._handler.release()
+
+
+def _handlers(settings: Settings, process: str, shared: list[Processor]) -> "Iterable[logging.StreamHandler[Any]]":
     stream = logging.StreamHandler(sys.stderr)
-    readable = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    stream.setFormatter(_formatter(shared, readable=readable))
+    stream.setFormatter(_formatter(shared, readable=_readable(settings)))
     yield stream
     if settings.log_dir is not None:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
@@ -72,18 +105,22 @@ def _handlers(settings: Settings, process: str, shared: list[Processor]) -> Iter
         yield file
 
 
+def _readable(settings: Settings) -> bool:
+    return settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+
+
 def _formatter(shared: list[Processor], *, readable: bool) -> logging.Formatter:
     last: list[Processor] = (
         [
             structlog.processors.format_exc_info,
-            redact,
+            _redact_exception,
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ]
         if readable
         else [
             # Without local variables, which hold keys and callers' inputs.
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            redact,
+            _redact_exception,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]
     )
@@ -91,6 +128,13 @@ def _formatter(shared: list[Processor], *, readable: bool) -> logging.Formatter:
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
+
+
+def _redact_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The rest was redacted before."""
+    if "exception" in event:
+        event["exception"] = _shown("exception", event["exception"], depth=0)
+    return event
 
 
 def _shown(name: object, value: Any, *, depth: int) -> Any:

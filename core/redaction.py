@@ -34,11 +34,12 @@ _NAMES: Final = (
 )
 _SECRET_NAME: Final = re.compile(rf"(?:^|_)(?:{_NAMES}|passphrase|pwd|auth|private_?key|encryption_?key)s?(?:$|_)")
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
+_CREDENTIALS: Final = re.compile(r"\b([Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc])\s+[\w.~+/=-]{6,}")
 _SECRET_TEXTS: Final = (
     # What such a text has for certain, how it looks, and what is shown instead.
-    ("", re.compile(r"\b([Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc])\s+[\w.~+/=-]{6,}"), r"\1 ***"),
     ("://", re.compile(r"(://[^\s:/@]*:)[^\s@/]+@"), r"\1***@"),
-    ("", re.compile(r"\b(sk|rk|prk|ak)([-_])[\w-]{8,}"), r"\1\2***"),
+    ("k-", re.compile(r"\b(sk|rk|prk|ak)(-)[\w-]{8,}"), r"\1\2***"),
+    ("k_", re.compile(r"\b(sk|rk|prk|ak)(_)[\w-]{8,}"), r"\1\2***"),
     ("AK", re.compile(r"\b(AK(?:LT|TP|IA))[\w=-]{8,}"), r"\1***"),
     (
         "=",
@@ -72,6 +73,8 @@ def is_secret(name: str) -> bool:
 
 def without_secrets(text: str) -> str:
     """The text without what looks like a key, a password in an address, or a signature."""
+    if " " in text or not text.isprintable():  # any other blank is not printable
+        text = _CREDENTIALS.sub(r"\1 ***", text)
     for sign, pattern, replacement in _SECRET_TEXTS:
         if sign in text:
             text = pattern.sub(replacement, text)

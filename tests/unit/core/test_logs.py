@@ -11,6 +11,7 @@ import structlog
 
 from core.logs import redact, set_up_logs
 from core.settings import Settings
+from polyrelay import Secret
 
 KEY = "sk-abcdefghijklmnop1234"
 
@@ -67,6 +68,19 @@ def test_a_line_is_one_json_object(logs: Written) -> None:
         "words": "多\nlines",
         "task_id": "task_1",
     }
+
+
+def test_values_that_are_not_plain_are_in_the_line_too(logs: Written) -> None:
+    """What JSON has no word for is written as Python shows it, and what it has one for as that."""
+    set_up_logs(Settings(log_format="json"), process="t")
+
+    structlog.get_logger("x").info(
+        "odd", secret_box=Secret("hidden-value"), words=["a", {"b": 1}], key=Secret("hidden-value")
+    )
+
+    (line,) = lines(logs)
+    assert (line["words"], line["secret_box"]) == (["a", {"b": 1}], "***")
+    assert "hidden-value" not in logs.getvalue()
 
 
 def test_libraries_log_the_same_way(logs: Written) -> None:
@@ -178,6 +192,8 @@ def test_a_name_that_only_sounds_secret_is_shown(name: str) -> None:
         "GET https://host/file?X-Tos-Signature=hidden-value&x=1",
         "https://host/?api_key=hidden-value",
         "Authorization: Basic aGlkZGVuLXZhbHVl",
+        "Authorization: basic\taGlkZGVuLXZhbHVl",
+        "bearer\u00a0hidden-value",
     ],
 )
 def test_a_secret_within_a_text_is_hidden(text: str) -> None:
