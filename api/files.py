@@ -10,9 +10,10 @@ from litestar import Controller, Response, get
 from litestar.response import Stream
 from msgspec import Struct
 
+from api.creates import RESULT_PATH
 from api.parts import Call, tools_of
 from api.problems import RangeNotSatisfiable
-from api.tasks import RESULT_PATH, named_task
+from api.tasks import named_task
 from core.errors import FileNotFound
 from core.ports import StoredFile
 from core.tasks import Result, State, Task

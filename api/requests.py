@@ -6,8 +6,9 @@ import re
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from litestar.exceptions import InternalServerException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.types import Empty, Receive, Scope
+from litestar.utils.scope.state import ScopeState
 from msgspec import Meta, Struct
 
 from api.parts import Call
@@ -74,6 +75,11 @@ class CatalogueQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 async def read_object(call: Call) -> dict[str, Any]:
+    """As `read_object_in`."""
+    return await read_object_in(call.scope, call.receive)
+
+
+async def read_object_in(scope: Scope, receive: Receive) -> dict[str, Any]:
     """
     The body as a JSON object.
 
@@ -82,12 +88,11 @@ async def read_object(call: Call) -> dict[str, Any]:
         MalformedJson: It does not decode.
         InvalidRequest: It is not an object.
         ClientGone: The caller hung up.
+        RequestEntityTooLarge: It is longer than MAX_BODY_BYTES.
     """
-    _refuse_other_types(call.headers.get("content-type"))
+    _refuse_other_types(header_in(scope, b"content-type"))
     try:
-        value = _decode(await _body(call))
-    except InternalServerException as error:
-        raise ClientGone("the caller hung up before the body was complete") from error
+        value = _decode(await read_body(scope, receive))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedJson(f"The body is not valid JSON: {error}.") from error
     except RecursionError as error:
@@ -95,6 +100,29 @@ async def read_object(call: Call) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise field_problem("", "The body must be a JSON object.", shown(value))
     return value
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """
+    The body as it came. It may be read again, also through the framework's request.
+
+    Raises:
+        ClientGone: The caller hung up before it was complete.
+        RequestEntityTooLarge: It is longer than MAX_BODY_BYTES; what the caller still sends was read and forgotten.
+    """
+    known = ScopeState.from_scope(scope)
+    if known.body is Empty:
+        try:
+            known.body = await _received(scope, receive)
+        except RequestEntityTooLarge:
+            await _drain(receive)
+            raise
+    return known.body
+
+
+def header_in(scope: Scope, name: bytes) -> str | None:
+    """The first header of that name, in lower case, or None."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
 
 
 def read_query(call: Call, kind: type[S]) -> S:
@@ -128,15 +156,27 @@ def task_id_of(call: Call) -> str:
     return task_id
 
 
-async def _body(call: Call) -> bytes:
-    try:
-        return await call.body()
-    except RequestEntityTooLarge:
-        await _drain(call)
-        raise
+async def _received(scope: Scope, receive: Receive) -> bytes:
+    limit = scope["litestar_app"].state.max_body_bytes
+    announced = header_in(scope, b"content-length") or ""
+    if announced.isdecimal() and int(announced) > limit:
+        raise RequestEntityTooLarge
+    pieces: list[bytes] = []
+    size_bytes = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone("the caller hung up before the body was complete")
+        pieces.append(message["body"])
+        size_bytes += len(message["body"])
+        if size_bytes > limit:
+            raise RequestEntityTooLarge
+        more = message.get("more_body", False)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _drain(call: Call) -> None:
+async def _drain(receive: Receive) -> None:
     """
     Read what the caller still sends and forget it: many clients see no answer before they have sent everything.
 
@@ -146,7 +186,7 @@ async def _drain(call: Call) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_S):
             while drained < MOST_DRAINED_BYTES:
-                message = await call.receive()
+                message = await receive()
                 if message["type"] != "http.request" or not message.get("more_body"):
                     return
                 drained += len(message["body"])

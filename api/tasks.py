@@ -4,23 +4,23 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, delete, get, post
+from litestar.types import ASGIApp
 
 from api.access import caller_of
-from api.parts import Call, Tools, tools_of
-from api.requests import ListQuery, read_object, read_query, task_id_of
+from api.creates import RESULT_PATH, Create
+from api.parts import Call, tools_of
+from api.requests import ListQuery, read_query, task_id_of
 from api.views import (
     MESSAGES,
     Answer,
     CancelledTask,
-    CreatedTask,
     RemovedTask,
     RetriedTask,
     TaskList,
     TaskView,
     cancel_message,
     cancelled_task,
-    created_task,
     removed_task,
     retried_task,
     retry_message,
@@ -31,7 +31,7 @@ from core.errors import TaskNotFound
 from core.tasks import Task
 from polyrelay import TaskType
 
-RESULT_PATH: Final = "/api/v1/ai/task/result"
+_CREATE: Final = {task_type: Create(task_type) for task_type in TaskType}
 
 
 class Tasks(Controller):
@@ -40,19 +40,19 @@ class Tasks(Controller):
     path = "/api/v1/ai"
 
     @post("/image/task")
-    async def create_image(self, request: Call) -> Response[Answer[CreatedTask]]:
+    async def create_image(self) -> ASGIApp:
         """Take a new image task."""
-        return await _create(request, TaskType.IMAGE)
+        return _CREATE[TaskType.IMAGE]
 
     @post("/video/task")
-    async def create_video(self, request: Call) -> Response[Answer[CreatedTask]]:
+    async def create_video(self) -> ASGIApp:
         """Take a new video task."""
-        return await _create(request, TaskType.VIDEO)
+        return _CREATE[TaskType.VIDEO]
 
     @post("/text/task")
-    async def create_text(self, request: Call) -> Response[Answer[CreatedTask]]:
+    async def create_text(self) -> ASGIApp:
         """Take a new text task."""
-        return await _create(request, TaskType.TEXT)
+        return _CREATE[TaskType.TEXT]
 
     @get("/task/result/{task_id:str}")
     async def result(self, request: Call) -> Answer[TaskView]:
@@ -129,15 +129,3 @@ async def _own_task_id(request: Call) -> str:
     if caller_of(request).confined_to is not None:
         await named_task(request)
     return task_id
-
-
-async def _create(request: Call, task_type: TaskType) -> Response[Answer[CreatedTask]]:
-    tools: Tools = tools_of(request)
-    task = await tools.accept(task_type, await read_object(request), caller_of(request))
-    structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
-    tools.metrics.created(task)
-    return Response(
-        Answer(data=created_task(task), message="The task was accepted."),
-        status_code=201,
-        headers={"Location": f"{RESULT_PATH}/{task.id}"},
-    )

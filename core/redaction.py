@@ -38,8 +38,8 @@ _CREDENTIALS: Final = re.compile(r"\b([Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][
 _SECRET_TEXTS: Final = (
     # What such a text has for certain, how it looks, and what is shown instead.
     ("://", re.compile(r"(://[^\s:/@]*:)[^\s@/]+@"), r"\1***@"),
-    ("k-", re.compile(r"\b(sk|rk|prk|ak)(-)[\w-]{8,}"), r"\1\2***"),
-    ("k_", re.compile(r"\b(sk|rk|prk|ak)(_)[\w-]{8,}"), r"\1\2***"),
+    ("k-", re.compile(r"\b(sk|rk|prk|ak)-[\w-]{8,}"), r"\1-***"),
+    ("k_", re.compile(r"\b(sk|rk|prk|ak)_[\w-]{8,}"), r"\1_***"),
     ("AK", re.compile(r"\b(AK(?:LT|TP|IA))[\w=-]{8,}"), r"\1***"),
     (
         "=",

@@ -1,0 +1,50 @@
+"""
+Creating a task: the call that must cost the least.
+
+The framework routes it, asks its guards and renders its errors. The request is read and the answer written here, at a
+third of what the framework's own way from values to answers costs.
+"""
+
+from typing import Final, cast
+
+import msgspec
+import structlog
+from litestar.types import Receive, Scope, Send
+
+from api.access import caller_in
+from api.parts import Tools
+from api.requests import read_object_in
+from api.views import Answer, created_task
+from polyrelay import TaskType
+
+RESULT_PATH: Final = "/api/v1/ai/task/result"
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Create:
+    """
+    Takes a new task of one type, as an ASGI application.
+
+    Args:
+        task_type: What is made.
+    """
+
+    def __init__(self, task_type: TaskType) -> None:
+        self._task_type = task_type
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body, have the task accepted, answer."""
+        tools = cast(Tools, scope["litestar_app"].state.tools)
+        task = await tools.accept(self._task_type, await read_object_in(scope, receive), caller_in(scope))
+        structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
+        tools.metrics.created(task)
+        body = _encode(Answer(data=created_task(task), message="The task was accepted."))
+        await send_json(send, 201, body, (b"location", f"{RESULT_PATH}/{task.id}".encode()))
+
+
+async def send_json(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    """Send a whole answer."""
+    kind, length = (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [kind, length, *headers]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
