@@ -21,6 +21,7 @@ from api.openapi import document
 from api.parts import Parts, Tools
 from api.problems import HANDLERS
 from api.tasks import Tasks
+from core.access import KeyLimits
 from core.clock import utc_now
 from core.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
 from core.logs import set_up_logs
@@ -32,11 +33,13 @@ from repositories.mongo import MongoTaskRepository
 from repositories.mongo_client import connect_mongo
 from repositories.queue import connect_queue
 from repositories.queue_claims import wake_queue
+from repositories.quotas import RedisQuotas
 from repositories.results import connect_results
 from services.accept import Accept
 from services.cancel import Cancel
 from services.following import Following, running, this_process
 from services.live_registry import LiveRegistry
+from services.quotas import Bounds, Room
 from services.remove import Remove
 from services.retry import Retry
 from services.watchdog import Watchdog
@@ -109,16 +112,32 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
 
 def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
     tasks, queue, registry, clock = parts.tasks, parts.queue, parts.registry, parts.clock
+    need_queue = None if settings.accept_without_queue else queue.ping
+    room = Room(parts.quotas, tasks, _bounds(settings), need_queue=need_queue)
     return Tools(
         parts=parts,
-        accept=Accept(tasks, queue, registry, clock, max_queue=settings.upstream_max_queue),
-        cancel=Cancel(tasks, queue, parts.gates, clock),
-        retry=Retry(tasks, queue, registry, clock),
+        accept=Accept(tasks, queue, registry, clock, room),
+        cancel=Cancel(tasks=tasks, queue=queue, gates=parts.gates, quotas=parts.quotas, clock=clock),
+        retry=Retry(tasks, queue, registry, clock, room),
         remove=Remove(
-            tasks=tasks, results=parts.results, registry=registry, queue=queue, gates=parts.gates, clock=clock
+            tasks=tasks,
+            results=parts.results,
+            registry=registry,
+            queue=queue,
+            gates=parts.gates,
+            quotas=parts.quotas,
+            clock=clock,
         ),
         metrics=metrics,
         public_url=settings.public_url,
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        slots=settings.upstream_max_concurrent or {},
+        queue=settings.upstream_max_queue,
+        key=KeyLimits(max_concurrent=settings.key_max_concurrent, max_queue=settings.key_max_queue),
     )
 
 
@@ -135,6 +154,7 @@ def _create(settings: Settings) -> Litestar:
         queue=wake_queue(redis, settings.queue_engine),
         results=connect_results(settings.results_url),
         gates=RedisGates(redis),
+        quotas=RedisQuotas(redis),
         registry=registry,
         control=control,
         follow=following.look,

@@ -6,6 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from core.errors import ComeBackLater
 from core.gates import CircuitView, GateView
 from core.tasks import Task
 
@@ -37,6 +38,12 @@ class Metrics:
         self._created = Counter(
             "polyrelay_tasks_created", "Accepted tasks.", ["provider", "model", "type"], registry=self._registry
         )
+        self._refused = Counter(
+            "polyrelay_requests_refused",
+            "Requests beyond a limit, by whose limit it is.",
+            ["scope", "code"],
+            registry=self._registry,
+        )
 
     def request(self, *, method: str, route: str, status: int, duration_s: float) -> None:
         """Count an answered request. `route` is the template, never the path: paths are without number."""
@@ -47,6 +54,10 @@ class Metrics:
         """Count an accepted task."""
         self._created.labels(task.provider, task.model, task.type.value).inc()
 
+    def refused(self, error: ComeBackLater) -> None:
+        """Count a request that was refused because of a limit."""
+        self._refused.labels(error.scope, error.code).inc()
+
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
@@ -56,14 +67,14 @@ def gates_text(gates: Sequence[GateView], circuits: Sequence[CircuitView]) -> by
     """
     Gates and circuits as they stand, in Prometheus' text format.
 
-    Gates of users are left out: they are without number.
+    Gates of users and keys are left out: they are without number.
     """
     registry = CollectorRegistry()
     held = Gauge("polyrelay_gate_held", "Open submissions.", ["gate"], registry=registry)
     line = Gauge("polyrelay_gate_line", "Tasks that wait for the gate.", ["gate"], registry=registry)
     limit = Gauge("polyrelay_gate_limit", "Submissions that may be open at once.", ["gate"], registry=registry)
     for gate in gates:
-        if not gate.name.startswith("user:"):
+        if not gate.name.startswith(("user:", "key:")):
             held.labels(gate.name).set(gate.held)
             line.labels(gate.name).set(gate.line)
             if gate.limit is not None:

@@ -11,6 +11,7 @@ from core.clock import utc_now
 from core.control import ControlRoom, Stall
 from core.gates import Gates
 from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
+from core.quotas import Quotas
 from core.registry import Registry
 from services.accept import Accept
 from services.cancel import Cancel
@@ -33,6 +34,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         queue: Wakes workers.
         results: Files of results.
         gates: Who waits for which vendor.
+        quotas: How many tasks there are where that is bounded.
         registry: The providers.
         control: The operator's decisions.
         clock: Time.
@@ -44,6 +46,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     queue: WakeQueue
     results: ResultStore
     gates: Gates
+    quotas: Quotas
     registry: Registry
     control: ControlRoom
     clock: Clock = utc_now

@@ -11,7 +11,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
-from api.parts import Call
+from api.parts import Call, tools_of
 from core import errors
 from core.errors import FieldProblem, InvalidRequest, PolyrelayError
 
@@ -93,6 +93,7 @@ STATUSES: Final[Mapping[type[PolyrelayError], int]] = {
     errors.UnknownProvider: 422,
     errors.UnknownModel: 422,
     errors.QueueFull: 429,
+    errors.TooManyTasks: 429,
     errors.AuditFailed: 500,
     errors.ProviderUnavailable: 503,
     errors.StoreUnavailable: 503,
@@ -142,8 +143,9 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[ProblemAnswer]:
     if (hidden := _HIDDEN.get(type(error))) is not None:
         log.error("dependency_unavailable", code=error.code, reason=str(error))
         message, headers = hidden, {"Retry-After": str(RETRY_AFTER_S)}
-    if isinstance(error, errors.QueueFull):
+    if isinstance(error, errors.ComeBackLater):
         headers = {"Retry-After": str(error.retry_after_s)}
+        tools_of(call).metrics.refused(error)
     details: Sequence[FieldProblem] = ()
     if isinstance(error, InvalidRequest):
         details = error.details

@@ -28,7 +28,7 @@ _RANKS: Final = {role: rank for rank, role in enumerate(Role)}
 
 class KeyLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    What one key may ask for. None is no limit.
+    What one key may ask for. None is what the settings say for every key.
 
     Attributes:
         requests_per_minute: Requests of any kind; beyond it they are answered 429.
@@ -39,6 +39,18 @@ class KeyLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     requests_per_minute: int | None = None
     max_concurrent: int | None = None
     max_queue: int | None = None
+
+    def over(self, others: "KeyLimits") -> "KeyLimits":
+        """These, and the others' where these say nothing."""
+        return KeyLimits(
+            requests_per_minute=_first(self.requests_per_minute, others.requests_per_minute),
+            max_concurrent=_first(self.max_concurrent, others.max_concurrent),
+            max_queue=_first(self.max_queue, others.max_queue),
+        )
+
+
+def _first(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one
 
 
 class Caller(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ What can go wrong inside the server. The API renders each class with its code an
     │   └── KeyExpired, KeyRevoked, InvalidSignature, ClockSkew, ReplayedRequest
     ├── Forbidden               it is known, and they may not do that
     ├── NotPossible             the task is not in a state for that
-    ├── QueueFull               too many tasks wait; come back later
+    ├── ComeBackLater           a limit is reached
+    │   └── QueueFull, TooManyTasks
     ├── Stale                   another writer was first
     ├── AuditFailed             what was to be done cannot be put on the audit log
     └── StoreUnavailable, QueueUnavailable
@@ -170,19 +171,33 @@ class NotPossible(PolyrelayError):
     code = "not_possible"
 
 
-class QueueFull(PolyrelayError):
+class ComeBackLater(PolyrelayError):
     """
-    As many tasks wait for the provider as are allowed to.
+    A limit is reached. Nothing was done, and the same request may pass later.
 
     Attributes:
+        scope: Whose limit it is: "provider" or "key".
         retry_after_s: When to come back, in whole seconds.
     """
 
-    code = "queue_full"
+    scope = "provider"
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class QueueFull(ComeBackLater):
+    """As many tasks wait for the provider as are allowed to."""
+
+    code = "queue_full"
+
+
+class TooManyTasks(ComeBackLater):
+    """The caller has as many open tasks as its key allows."""
+
+    code = "too_many_tasks"
+    scope = "key"
 
 
 class DuplicateTask(PolyrelayError):

@@ -67,6 +67,12 @@ def word(kind: Any) -> Callable[[str], str]:
     return parse
 
 
+def yes_or_no(text: str) -> bool:
+    if text.lower() not in {"yes", "no"}:
+        raise ValueError("yes or no")
+    return text.lower() == "yes"
+
+
 def priorities(text: str) -> tuple[Priority, ...]:
     words = {word.strip().lower() for word in text.split(",")}
     if not words <= set(Priority):

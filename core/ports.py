@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct
 
 from core.audit import AuditRow
-from core.tasks import Priority, Status, Task, TaskInput, TaskSummary
+from core.tasks import Priority, State, Status, Task, TaskInput, TaskSummary
 from polyrelay import TaskType
 
 Clock: TypeAlias = Callable[[], datetime]
@@ -74,6 +74,15 @@ class TaskWithInput(Struct, frozen=True, kw_only=True):
 
     task: Task
     input: TaskInput | None
+
+
+class QuotaTask(Struct, frozen=True, kw_only=True):
+    """An open task that names quotas. The fields are those of `Task`."""
+
+    id: str
+    state: State
+    quotas: tuple[str, ...]
+    deadline: datetime
 
 
 class TaskRepository(Protocol):
@@ -144,8 +153,11 @@ class TaskRepository(Protocol):
             TaskNotFound: There is no such task.
         """
 
-    async def count_pending(self, provider: str, *, limit: int) -> int:
-        """How many tasks that name that provider are pending, counted up to `limit`."""
+    async def count_in(self, quota: str, states: Collection[State], *, limit: int) -> int:
+        """How many open tasks name that quota and are in one of those states, counted up to `limit`."""
+
+    async def in_quotas(self, *, after: str = "", limit: int = 1000) -> Sequence[QuotaTask]:
+        """Open tasks that name a quota, in order of id, above `after`."""
 
     async def submitted(self, *, after: str = "", limit: int = 1000) -> Sequence[Task]:
         """Tasks in `submitting` or `waiting`, in order of id, above `after`: those that hold gates."""

@@ -21,6 +21,7 @@ from core.parsers import (
     secret_url,
     url,
     word,
+    yes_or_no,
 )
 from core.tasks import Priority
 from polyrelay import Env, Secret
@@ -58,6 +59,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         model_max_concurrent: Submissions open at once by model, such as jimeng_t2i_v40=2; over the catalogue's.
         user_max_concurrent: Submissions open at once by `user_id`, or None for no limit.
         upstream_max_queue: Tasks of one provider that may wait; beyond it creating answers 429. None for no bound.
+        key_max_concurrent: Submissions open at once by API key without a limit of its own, or None for no limit.
+        key_max_queue: Tasks of one API key that may wait; beyond it creating answers 429. None for no bound.
+        accept_without_queue: Whether tasks are taken while Redis is away; with `no` creating answers 503.
         upstream_submit_min_interval_s: Least time between two submits to one provider, such as 1s.
         worker_host: Address on which a worker tells its health.
         worker_port: Port on which a worker tells its health and metrics, or None for none.
@@ -99,6 +103,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     model_max_concurrent: Mapping[str, int] | None = None
     user_max_concurrent: int | None = None
     upstream_max_queue: int | None = None
+    key_max_concurrent: int | None = None
+    key_max_queue: int | None = None
+    accept_without_queue: bool = True
     upstream_submit_min_interval_s: float = 0.0
     worker_host: str = "127.0.0.1"
     worker_port: int | None = None
@@ -205,6 +212,9 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "model_max_concurrent": amounts,
     "user_max_concurrent": number(1, 1_000_000),
     "upstream_max_queue": number(0, 10_000_000),
+    "key_max_concurrent": number(1, 1_000_000),
+    "key_max_queue": number(0, 10_000_000),
+    "accept_without_queue": yes_or_no,
     "upstream_submit_min_interval_s": duration(0, 3600),
     "worker_host": str,
     "worker_port": number(1, 65535),

@@ -241,6 +241,7 @@ class Task(Struct, frozen=True, kw_only=True):
         owner: Whose key created it: the only one whose `app` keys see it. None where nobody was asked.
         key_id: The key that created it.
         key_max_concurrent: So many submissions of that owner may be open at once, or None for any number.
+        quotas: Those in which it counts while it is open: see `core.quotas`.
         idempotency: What makes a repeated request the same request. Written once, and by no save.
         replay: Hash of the signature that created it; no two tasks have the same. Written once, and by no save.
         relay: The call of the vendor's own API that created it, if one did.
@@ -274,6 +275,7 @@ class Task(Struct, frozen=True, kw_only=True):
     owner: str | None = None
     key_id: str | None = None
     key_max_concurrent: int | None = None
+    quotas: tuple[str, ...] = ()
     idempotency: Idempotency | None = None
     replay: str | None = None
     relay: RelayCall | None = None

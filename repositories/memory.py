@@ -18,7 +18,7 @@ from core.errors import (
     StoreUnavailable,
     TaskNotFound,
 )
-from core.ports import Clock, OverdueTask, StoredFile, TaskPage, TaskQuery, TaskWithInput, Wake, page_of
+from core.ports import Clock, OverdueTask, QuotaTask, StoredFile, TaskPage, TaskQuery, TaskWithInput, Wake, page_of
 from core.tasks import Priority, Result, State, Task, TaskInput, TaskSummary
 from repositories.result_names import checked
 from repositories.task_documents import (
@@ -104,11 +104,19 @@ class MemoryTaskRepository:
             document.setdefault("cancel_requested", at)
         return await self.get(task_id)
 
-    async def count_pending(self, provider: str, *, limit: int) -> int:
-        """As `TaskRepository.count_pending`."""
+    async def count_in(self, quota: str, states: Collection[State], *, limit: int) -> int:
+        """As `TaskRepository.count_in`."""
         self._check()
-        pending = [t for t in self._newest_first() if t.state is State.PENDING and t.provider == provider]
-        return min(len(pending), limit)
+        return min(sum(quota in t.quotas and t.state in states for t in self._newest_first() if t.wake_at), limit)
+
+    async def in_quotas(self, *, after: str = "", limit: int = 1000) -> Sequence[QuotaTask]:
+        """As `TaskRepository.in_quotas`."""
+        self._check()
+        found = [t for t in self._newest_first() if t.quotas and t.wake_at and t.id > after]
+        return [
+            QuotaTask(id=t.id, state=t.state, quotas=t.quotas, deadline=t.deadline)
+            for t in sorted(found, key=lambda task: task.id)[:limit]
+        ]
 
     async def submitted(self, *, after: str = "", limit: int = 1000) -> Sequence[Task]:
         """As `TaskRepository.submitted`."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 from bson import ObjectId
 from gridfs.errors import CorruptGridFile, NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
@@ -13,7 +14,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from core.audit import AuditRow
 from core.errors import AuditFailed, DuplicateTask, Stale, TaskNotFound, TaskTooLarge
-from core.ports import OverdueTask, TaskPage, TaskQuery, TaskWithInput, page_of
+from core.ports import OverdueTask, QuotaTask, TaskPage, TaskQuery, TaskWithInput, page_of
 from core.tasks import OPEN, Priority, State, Task, TaskInput
 from repositories.group_commit import GroupCommit
 from repositories.mongo_client import Database, connect_mongo, initiate_replica_set, server_of, store_errors
@@ -38,6 +39,9 @@ from repositories.task_inserts import TaskInserts
 __all__ = ["MongoTaskRepository", "connect_mongo", "initiate_replica_set"]
 
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
+
+_IN_QUOTAS: Final[Document] = {"wake_at": {"$exists": True}, "quotas": {"$exists": True}}
+"""Open tasks that name a quota."""
 
 # Whose, then state and type, then the id, which gives the order. A list that leaves state or type open names all of
 # their values: MongoDB merges one short scan for each, and reads hardly more keys than it shows. A second "whose" is
@@ -77,6 +81,8 @@ INDEXES: Final = (
         partialFilterExpression={"wake_at": {"$exists": True}},
     ),
     IndexModel([("lease.owner", ASCENDING)], name="leases", sparse=True),
+    # Costs nothing where there are no quotas.
+    IndexModel([("_id", ASCENDING), ("quotas", ASCENDING)], name="tasks_in_quotas", partialFilterExpression=_IN_QUOTAS),
 )
 
 
@@ -177,11 +183,19 @@ class MongoTaskRepository:
             await self._tasks.update_one(wish, {"$set": {"cancel_requested": at}})
         return await self.get(task_id)
 
-    async def count_pending(self, provider: str, *, limit: int) -> int:
-        """As `TaskRepository.count_pending`."""
-        pending = {"provider": provider, "state": State.PENDING.value}
+    async def count_in(self, quota: str, states: Collection[State], *, limit: int) -> int:
+        """As `TaskRepository.count_in`."""
+        conditions = {**_IN_QUOTAS, "quotas": quota, "state": {"$in": sorted(states)}}
         with self._errors():
-            return int(await self._tasks.count_documents(pending, limit=limit, hint="tasks_of_provider_by_state"))
+            return int(await self._tasks.count_documents(conditions, limit=limit, hint="tasks_in_quotas"))
+
+    async def in_quotas(self, *, after: str = "", limit: int = 1000) -> Sequence[QuotaTask]:
+        """As `TaskRepository.in_quotas`."""
+        conditions = {**_IN_QUOTAS, "_id": {"$gt": after}}
+        with self._errors():
+            cursor = self._tasks.find(conditions, {"state": 1, "quotas": 1, "deadline": 1}).sort("_id", ASCENDING)
+            documents = await cursor.hint("tasks_in_quotas").limit(limit).to_list(None)
+        return [msgspec.convert({**document, "id": document["_id"]}, QuotaTask) for document in documents]
 
     async def submitted(self, *, after: str = "", limit: int = 1000) -> Sequence[Task]:
         """As `TaskRepository.submitted`."""

@@ -28,7 +28,7 @@ INLINE_LIMIT_BYTES: Final = 256 * 1024
 # A field that was renamed or dropped stays in old documents, and a newer server's field in ours: both are let be.
 _FIELDS: Final = tuple(field.name for field in structs.fields(Task) if field.name != "id")
 _SAVED: Final = tuple(name for name in _FIELDS if name not in {"cancel_requested", "idempotency", "replay"})
-_COLLECTIONS: Final = frozenset({"metadata", "fallbacks", "attempts", "results"})
+_COLLECTIONS: Final = frozenset({"metadata", "fallbacks", "attempts", "results", "quotas"})
 _JSON: Final = ("metadata", "fallbacks")
 
 WITH_INPUT: Final[Document] = {"input_file": 0}

@@ -1,6 +1,6 @@
 """Use case: take a new task. Stored durably first; only then a worker is woken."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,18 +8,18 @@ import structlog
 from msgspec import Struct
 
 from core.access import ANYBODY, Caller
-from core.errors import FieldProblem, InvalidRequest, QueueFull, QueueUnavailable
+from core.errors import FieldProblem, InvalidRequest, QueueUnavailable
 from core.ports import Clock, TaskRepository, WakeQueue
+from core.quotas import Quota
 from core.registry import Registry, Route
 from core.tasks import Choice, RelayCall, Task, TaskInput, new_task_id
 from core.validation import MOST_PROBLEMS, checked, field_names, unknown_fields
 from polyrelay import Params, TaskType
 from services.choices import available, input_of, read_fallbacks, route_of
 from services.create_fields import COMMON_FIELDS, CommonFields, read_common, unstorable
+from services.quotas import Room
 
 LONGEST_PROMPT_SHOWN: Final = 500
-FULL_RETRY_AFTER_S: Final = 10
-"""When a caller who met a full queue is to come back, in seconds."""
 
 log = structlog.get_logger("polyrelay.accept")
 
@@ -54,8 +54,7 @@ class Accept:
         queue: Tells a worker.
         registry: Which models there are.
         clock: Time.
-        max_queue: So many tasks may wait for one provider, or None for any number. Calls at the same moment may
-            exceed it by one each.
+        room: Lets tasks in while there is room.
     """
 
     def __init__(
@@ -64,14 +63,13 @@ class Accept:
         queue: WakeQueue,
         registry: Registry,
         clock: Clock,
-        *,
-        max_queue: int | None = None,
+        room: Room,
     ) -> None:
         self._tasks = tasks
         self._queue = queue
         self._registry = registry
         self._clock = clock
-        self._max_queue = max_queue
+        self._room = room
 
     async def __call__(self, task_type: TaskType, body: Mapping[str, Any], caller: Caller = ANYBODY) -> Task:
         """
@@ -82,7 +80,8 @@ class Accept:
         Raises:
             InvalidRequest: Names every wrong field; also as UnknownProvider and UnknownModel.
             ProviderUnavailable: None of the choices can take tasks here.
-            QueueFull: Too many tasks wait for the provider.
+            QueueFull, TooManyTasks: There is no room for another task of the provider, or of the caller's key.
+            QueueUnavailable: Redis is away, and the operator wants no tasks then.
             StoreUnavailable: Nobody was woken, and nothing was stored as far as is known; a database that hangs may
                 still take the write, and the task is then done.
         """
@@ -93,11 +92,12 @@ class Accept:
         Store a task for what was found good, and wake a worker.
 
         Raises:
-            QueueFull, StoreUnavailable: As the call itself.
+            QueueFull, TooManyTasks, QueueUnavailable, StoreUnavailable: As the call itself.
         """
-        await self._refuse_overflow(order.common.provider)
-        task = self._new_task(task_type, order, caller)
-        await self._tasks.add(task, order.task_input)
+        quotas = self._room.needed(order.common.provider, caller.owner, caller.limits)
+        task = self._new_task(task_type, order, caller, quotas)
+        async with self._room.taken(task, quotas):
+            await self._tasks.add(task, order.task_input)
         try:
             await self._queue.wake(task.id, at=task.created, priority=task.priority)
         except QueueUnavailable as error:
@@ -136,16 +136,7 @@ class Accept:
         except InvalidRequest as error:
             raise type(error)([*error.details, *problems]) from error
 
-    async def _refuse_overflow(self, provider: str) -> None:
-        if self._max_queue is None:
-            return
-        if await self._tasks.count_pending(provider, limit=max(1, self._max_queue)) >= self._max_queue:
-            raise QueueFull(
-                f"{self._max_queue} tasks wait for {provider} already, as many as may; come back later",
-                retry_after_s=FULL_RETRY_AFTER_S,
-            )
-
-    def _new_task(self, task_type: TaskType, order: Order, caller: Caller) -> Task:
+    def _new_task(self, task_type: TaskType, order: Order, caller: Caller, quotas: Sequence[Quota]) -> Task:
         now, common = self._clock(), order.common
         return Task(
             id=new_task_id(now),
@@ -155,7 +146,8 @@ class Accept:
             user_id=common.user_id,
             owner=caller.owner,
             key_id=caller.key_id,
-            key_max_concurrent=caller.limits.max_concurrent,
+            key_max_concurrent=self._room.slots_of(caller),
+            quotas=tuple(quota.name for quota in quotas),
             replay=caller.replay,
             fallbacks=order.fallbacks,
             priority=common.priority,

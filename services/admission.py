@@ -165,6 +165,8 @@ class Admissions:
             yield Gate(name=f"provider:{provider}", limit=of_provider)
         if self._limits.per_user is not None:
             yield Gate(name=f"user:{task.user_id}", limit=self._limits.per_user)
+        if task.owner is not None and task.key_max_concurrent is not None:
+            yield Gate(name=f"key:{task.owner}", limit=task.key_max_concurrent)
 
 
 def verdict_of(error: ProviderError | None) -> Verdict:

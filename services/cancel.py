@@ -10,8 +10,10 @@ from core import life
 from core.errors import NotPossible, QueueUnavailable
 from core.gates import Gates
 from core.ports import Clock, TaskRepository, WakeQueue
+from core.quotas import Quotas
 from core.tasks import Failure, State, Task
 from services.admission import Places, Turns
+from services.quotas import leave
 from services.races import until_first
 
 AT_THE_VENDOR: Final = frozenset({State.SUBMITTING, State.WAITING})
@@ -45,13 +47,15 @@ class Cancel:
         tasks: Where they are stored.
         queue: Tells a worker to ask the vendor.
         gates: Where the task may stand in a line.
+        quotas: Where it counts.
         clock: Time.
     """
 
-    def __init__(self, tasks: TaskRepository, queue: WakeQueue, gates: Gates, clock: Clock) -> None:
+    def __init__(self, *, tasks: TaskRepository, queue: WakeQueue, gates: Gates, quotas: Quotas, clock: Clock) -> None:
         self._tasks = tasks
         self._queue = queue
         self._places = Places(gates, Turns(tasks, queue, clock))
+        self._quotas = quotas
         self._clock = clock
 
     async def __call__(self, task_id: str) -> Cancelled:
@@ -83,6 +87,7 @@ class Cancel:
         ended = life.cancelled(task, NOT_SENT_AGAIN if task.attempts else NEVER_SENT, now=self._clock())
         await self._tasks.save(ended)
         await self._places.leave(task.id)
+        await leave(self._quotas, ended)
         return ended
 
     async def _tell_a_worker(self, task: Task) -> None:

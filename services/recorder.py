@@ -8,7 +8,9 @@ import structlog
 
 from core.errors import QueueUnavailable, Stale, StoreUnavailable, TaskNotFound
 from core.ports import TaskRepository, WakeQueue
+from core.quotas import Quotas
 from core.tasks import State, Task
+from services.quotas import leave
 
 T = TypeVar("T")
 
@@ -25,14 +27,21 @@ class Recorder:
     Args:
         tasks: The record.
         queue: For the next wake.
+        quotas: Where tasks count while they are open.
         on_change: Called with each version that was saved, for counting.
     """
 
     def __init__(
-        self, tasks: TaskRepository, queue: WakeQueue, *, on_change: Callable[[Task], None] | None = None
+        self,
+        tasks: TaskRepository,
+        queue: WakeQueue,
+        quotas: Quotas,
+        *,
+        on_change: Callable[[Task], None] | None = None,
     ) -> None:
         self._tasks = tasks
         self._queue = queue
+        self._quotas = quotas
         self._on_change = on_change or (lambda _: None)
 
     async def claim(self, task: Task) -> None:
@@ -50,6 +59,7 @@ class Recorder:
             if not await persistently(lambda: self._on_record(task)):
                 raise
         self._on_change(task)
+        await leave(self._quotas, task)
 
     async def record(self, task: Task) -> None:
         """
@@ -78,6 +88,7 @@ class Recorder:
             raise
         _log_step(task)
         self._on_change(task)
+        await leave(self._quotas, task)
         if task.wake_at is None or task.lease is not None:
             return
         try:

@@ -4,9 +4,11 @@ from msgspec import Struct
 
 from core.gates import Gates
 from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
+from core.quotas import Quotas
 from core.registry import Registry
 from core.tasks import Failure, State, Task
 from services.admission import Places, Turns
+from services.quotas import leave
 from services.races import until_first
 from services.stopping import vendor_stopped
 
@@ -34,6 +36,7 @@ class Remove:
         registry: For asking vendors to stop.
         queue: Wakes those who wait in a line behind the task.
         gates: Where it may stand.
+        quotas: Where it counts.
         clock: Time.
     """
 
@@ -45,12 +48,14 @@ class Remove:
         registry: Registry,
         queue: WakeQueue,
         gates: Gates,
+        quotas: Quotas,
         clock: Clock,
     ) -> None:
         self._tasks = tasks
         self._results = results
         self._registry = registry
         self._places = Places(gates, Turns(tasks, queue, clock))
+        self._quotas = quotas
         self._clock = clock
 
     async def __call__(self, task_id: str) -> Removed:
@@ -72,6 +77,7 @@ class Remove:
         ended = await self._end(found)
         stopped = ended.state is State.CANCELLED and await vendor_stopped(ended, self._tasks, self._registry)
         await self._places.leave(task_id)
+        await leave(self._quotas, ended)
         await self._results.delete_all(task_id)
         await self._tasks.delete(ended)
         return Removed(task=found, vendor_stopped=stopped)

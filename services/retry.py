@@ -3,12 +3,15 @@
 from datetime import datetime
 
 import structlog
+from msgspec import structs
 
+from core.access import ANYBODY, Caller, KeyLimits
 from core.errors import InvalidRequest, NotPossible, QueueUnavailable
 from core.ports import Clock, TaskRepository, WakeQueue
 from core.registry import Registry, Route
 from core.tasks import State, Task
 from services.choices import available
+from services.quotas import Room
 from services.races import until_first
 
 log = structlog.get_logger("polyrelay.retry")
@@ -23,15 +26,17 @@ class Retry:
         queue: Tells a worker.
         registry: Which models there are.
         clock: Time.
+        room: Lets them in again while there is room.
     """
 
-    def __init__(self, tasks: TaskRepository, queue: WakeQueue, registry: Registry, clock: Clock) -> None:
+    def __init__(self, tasks: TaskRepository, queue: WakeQueue, registry: Registry, clock: Clock, room: Room) -> None:
         self._tasks = tasks
         self._queue = queue
         self._registry = registry
         self._clock = clock
+        self._room = room
 
-    async def __call__(self, task_id: str) -> Task:
+    async def __call__(self, task_id: str, caller: Caller = ANYBODY) -> Task:
         """
         Put a failed task back to pending, with as much time as it had at first, and answer it as it then stands.
 
@@ -41,23 +46,28 @@ class Retry:
             TaskNotFound: There is none of that id.
             NotPossible: It did not fail, or nobody serves its models any more.
             ProviderUnavailable: None of its choices can take tasks here.
+            QueueFull, TooManyTasks: It would count as a new task does, and there is no room.
+            QueueUnavailable: Redis is away, and the operator wants no tasks then.
             Stale: Others kept writing to it; try again.
             StoreUnavailable: It is not known whether it was put back; read it.
         """
-        task = await until_first(lambda: self._reopen(task_id))
+        task = await until_first(lambda: self._reopen(task_id, caller))
         try:
             await self._queue.wake(task.id, at=task.updated, priority=task.priority)
         except QueueUnavailable as error:
             log.warning("wake_not_sent", task_id=task.id, reason=str(error))
         return task
 
-    async def _reopen(self, task_id: str) -> Task:
+    async def _reopen(self, task_id: str, caller: Caller) -> Task:
         task = await self._tasks.get(task_id)
         if task.state is not State.FAILED:
             raise NotPossible(f"task {task.id} is {task.status}; only a failed task can be retried")
         self._refuse_unserved(task)
-        again = reopened(task, now=self._clock())
-        await self._tasks.reopen(again)
+        limits = caller.limits if caller.owner == task.owner else KeyLimits()
+        needed = self._room.needed(task.provider, task.owner, limits)
+        again = structs.replace(reopened(task, now=self._clock()), quotas=tuple(quota.name for quota in needed))
+        async with self._room.taken(again, needed):
+            await self._tasks.reopen(again)
         return again
 
     def _refuse_unserved(self, task: Task) -> None:

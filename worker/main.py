@@ -28,6 +28,7 @@ from repositories.locks import MongoLocks
 from repositories.mongo import MongoTaskRepository, connect_mongo
 from repositories.queue import QUEUE_NAMES, connect_queue
 from repositories.queue_claims import RedisClaims, wake_queue
+from repositories.quotas import RedisQuotas
 from repositories.results import connect_results
 from services.admission import Admissions, Limits, Places, Turns
 from services.advance import Advance
@@ -38,6 +39,7 @@ from services.healing import Healing
 from services.leases import Leases
 from services.live_registry import LiveRegistry
 from services.process_metrics import process_text, resident_bytes
+from services.quota_healing import QuotaHealing
 from services.recorder import Recorder
 from services.results import Results
 from services.storing import Storer
@@ -114,6 +116,7 @@ class _Parts(Struct, frozen=True, kw_only=True):
     engine: Engine
     upkeep: Upkeep
     healing: Healing
+    quota_healing: QuotaHealing
     following: Following
     watchdog: Watchdog
     locks: Locks
@@ -135,6 +138,7 @@ def _background(settings: Settings, parts: _Parts) -> Iterable[Coroutine[Any, An
     yield every(settings.lease_s / 3, parts.upkeep.renew)
     yield every(period_s / 4, once("reconcile", parts.upkeep.reconcile))
     yield every(period_s / 4, once("heal_gates", parts.healing.heal))
+    yield every(period_s / 4, once("heal_quotas", parts.quota_healing.heal))
     if settings.worker_port is not None:
         yield serve_health(parts.health, host=settings.worker_host, port=settings.worker_port)
 
@@ -168,7 +172,8 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
         metrics.changed(task)
         announcing.changed(task)
 
-    recorder = Recorder(tasks, queue, on_change=changed)
+    quotas = RedisQuotas(redis, clock=utc_now)
+    recorder = Recorder(tasks, queue, quotas, on_change=changed)
     store = connect_results(settings.results_url)
     storer = Storer(
         recorder=recorder,
@@ -206,6 +211,7 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
         engine=engine,
         upkeep=upkeep,
         healing=Healing(tasks=tasks, gates=gates, admissions=admissions, turns=turns, registry=registry),
+        quota_healing=QuotaHealing(tasks, quotas, utc_now),
         following=following,
         watchdog=watchdog,
         locks=MongoLocks(database, clock=utc_now),

@@ -8,7 +8,9 @@ from core.clock import utc_now
 from core.registry import load_registry
 from polyrelay import Env, TaskType
 from repositories.memory import MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_quotas import MemoryQuotas
 from services.accept import Accept
+from services.quotas import Bounds, Room
 from simulator.faults import Fault
 from tests.chaos.plan import MODELS, Act, Blow, Order, Then, blows, orders
 
@@ -70,7 +72,8 @@ async def test_the_api_takes_every_order(seed: int) -> None:
     """No order is wrong, so that each answer beside 201 tells of chaos."""
     env = Env(simulated(VENDORS, "http://127.0.0.1:1"))
     registry = load_registry(env)
-    accept = Accept(MemoryTaskRepository(), MemoryWakeQueue(), registry, utc_now)
+    tasks = MemoryTaskRepository()
+    accept = Accept(tasks, MemoryWakeQueue(), registry, utc_now, Room(MemoryQuotas(), tasks, Bounds()))
     try:
         for order in many_orders(seed):
             task = await accept(TaskType(order.type), order.body)

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from core.errors import DuplicateTask, Stale, TaskNotFound
-from core.ports import TaskQuery, TaskRepository
+from core.ports import QuotaTask, TaskQuery, TaskRepository
 from core.tasks import FINAL, OPEN, PHASES, Idempotency, Lease, Result, State, Status, Task
 from polyrelay import TaskType
 from tests.contracts.tasks import NOW, a_full_task, a_task
@@ -248,17 +248,41 @@ class TaskRepositoryContract:
         assert sorted(outcomes, key=str) == sorted([None, Stale], key=str)
         assert await repository.get(task.id) == again[outcomes.index(None)]
 
-    async def test_pending_tasks_of_a_provider_are_counted_up_to_a_limit(self, repository: TaskRepository) -> None:
-        """Others' tasks, and tasks that are under way or ended, do not count."""
+    async def test_tasks_in_a_quota_are_counted_up_to_a_limit(self, repository: TaskRepository) -> None:
+        """Open ones in the states that are asked for; tasks of other quotas, or of none, do not count."""
         for state in State:
-            await stored(repository, state=state, provider="openai")
+            await stored(repository, state=state, quotas=("open:a", "open:b"), wake_at=None if state.final else NOW)
         for _ in range(4):
-            await stored(repository, provider="volcengine")
+            await stored(repository, quotas=("open:c",))
+            await stored(repository)
 
-        assert await repository.count_pending("openai", limit=3) == 1
-        assert await repository.count_pending("volcengine", limit=10) == 4
-        assert await repository.count_pending("volcengine", limit=3) == 3
-        assert await repository.count_pending("nobody", limit=3) == 0
+        assert await repository.count_in("open:a", list(State), limit=10) == len(OPEN)
+        assert await repository.count_in("open:b", [State.PENDING], limit=10) == 1
+        assert await repository.count_in("open:c", [State.PENDING], limit=3) == 3
+        assert await repository.count_in("open:d", [State.PENDING], limit=3) == 0
+
+    async def test_open_tasks_in_quotas_come_in_pages_by_id(self, repository: TaskRepository) -> None:
+        """Each once, whatever their states' order; what has ended, or counts nowhere, is left out."""
+        tasks = [
+            await stored(
+                repository,
+                created=NOW + timedelta(seconds=number),
+                state=state,
+                quotas=("open:a", "waiting:b")[: number % 3],
+                wake_at=None if state.final else NOW,
+            )
+            for number, state in enumerate([*State, *State])
+        ]
+        met: list[QuotaTask] = []
+        while page := await repository.in_quotas(after=met[-1].id if met else "", limit=3):
+            assert len(page) <= 3
+            met += page
+
+        assert met == [
+            QuotaTask(id=task.id, state=task.state, quotas=task.quotas, deadline=task.deadline)
+            for task in tasks
+            if task.quotas and not task.state.final
+        ]
 
     async def test_submitted_tasks_come_in_pages_by_id(self, repository: TaskRepository) -> None:
         """Those that a vendor has, whole, each once, whatever their states' order."""

@@ -60,6 +60,7 @@ def a_full_task() -> Task:
         owner="owner-1",
         key_id="key-1",
         key_max_concurrent=2,
+        quotas=("open:provider:volcengine", "waiting:key:owner-1"),
         relay=RelayCall(action="CVSubmitTask", version="2022-08-31"),
         fallbacks=(
             Choice(provider="openai", model="dall-e-3", params={"size": None, "big": 2**70, "$ref": {"a.b": [1]}}),
@@ -175,6 +176,7 @@ def tasks() -> st.SearchStrategy[Task]:
         owner=_maybe(_texts),
         key_id=_maybe(_texts),
         key_max_concurrent=_maybe(_numbers),
+        quotas=st.lists(_texts, max_size=2).map(tuple),
         idempotency=_maybe(st.builds(Idempotency, key=_texts, body_hash=_texts, until=_moments)),
         replay=_maybe(_texts),
         relay=_maybe(st.builds(RelayCall, action=_texts, version=_texts)),

@@ -19,7 +19,9 @@ from repositories.memory import MemoryResultStore
 from repositories.mongo import MongoTaskRepository
 from repositories.mongo_client import connect_mongo
 from repositories.queue import ArqWakeQueue, connect_queue
+from repositories.quotas import RedisQuotas
 from services.cancel import Cancel, CancelOutcome
+from services.quotas import Bounds, Room
 from services.remove import Remove
 from services.retry import Retry
 from tests.contracts.tasks import a_task
@@ -58,16 +60,17 @@ class Rig:
     def __init__(self, mongo_url: str, redis_url: str) -> None:
         self.tasks = MongoTaskRepository(connect_mongo(mongo_url))
         self.redis = connect_queue(redis_url)
-        queue, gates = ArqWakeQueue(self.redis), RedisGates(self.redis)
+        queue, gates, quotas = ArqWakeQueue(self.redis), RedisGates(self.redis), RedisQuotas(self.redis)
         registry = Registry([Provider("volcengine", [Painter()])])  # type: ignore[list-item]
-        self.cancel = Cancel(self.tasks, queue, gates, utc_now)
-        self.retry = Retry(self.tasks, queue, registry, utc_now)
+        self.cancel = Cancel(tasks=self.tasks, queue=queue, gates=gates, quotas=quotas, clock=utc_now)
+        self.retry = Retry(self.tasks, queue, registry, utc_now, Room(quotas, self.tasks, Bounds()))
         self.remove = Remove(
             tasks=self.tasks,
             results=MemoryResultStore(),
             registry=registry,
             queue=queue,
             gates=gates,
+            quotas=quotas,
             clock=utc_now,
         )
 

@@ -13,6 +13,7 @@ from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, 
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
 from repositories.memory_control import MemoryControlRoom
 from repositories.memory_gates import MemoryGates
+from repositories.memory_quotas import MemoryQuotas
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 GOOD = {"provider": "lab", "model": "painter", "user_id": "ada", "prompt": "a fox"}
@@ -89,6 +90,7 @@ class Lab(Struct, frozen=True, kw_only=True):
     queue: MemoryWakeQueue
     results: MemoryResultStore
     gates: MemoryGates
+    quotas: MemoryQuotas
     control: MemoryControlRoom
     registry: Registry
 
@@ -99,6 +101,7 @@ class Lab(Struct, frozen=True, kw_only=True):
             queue=self.queue,
             results=self.results,
             gates=self.gates,
+            quotas=self.quotas,
             registry=self.registry,
             control=self.control,
             follow=self.follow,
@@ -124,6 +127,7 @@ def new_lab() -> Lab:
         queue=MemoryWakeQueue(clock=lambda: NOW),
         results=MemoryResultStore(),
         gates=MemoryGates(clock=lambda: NOW),
+        quotas=MemoryQuotas(clock=lambda: NOW),
         control=MemoryControlRoom(),
         registry=lab_registry(),
     )

@@ -132,4 +132,5 @@ def test_every_error_that_callers_cause_has_its_status() -> None:
         errors.DuplicateTask,
         errors.DuplicateKey,
         errors.TaskTooLarge,
+        errors.ComeBackLater,
     }

@@ -12,6 +12,7 @@ from api.openapi import document
 from api.requests import ListQuery
 from api.views import FailureView, ResultView, TaskSummaryView, TaskView
 from core.control import Stall
+from core.errors import TooManyTasks
 from core.gates import CircuitView, GateView
 from services.create_fields import CommonFields, Fallback
 from services.process_metrics import process_text
@@ -71,6 +72,7 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     metrics = Metrics()
     metrics.request(method="GET", route="/x", status=200, duration_s=0.1)
     metrics.created(a_task())
+    metrics.refused(TooManyTasks("full", retry_after_s=1))
     found = {}
     gate = GateView(name="provider:lab", held=1, line=2, limit=3.0)
     gates = gates_text([gate], [CircuitView(account="lab", state="closed", failures=0)])

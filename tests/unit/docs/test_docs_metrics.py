@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import CIRCUIT_STATES, Metrics, gates_text
 from core.control import Stall
+from core.errors import TooManyTasks
 from core.gates import CircuitView, GateView
 from core.priorities import WEIGHTS
 from core.registry import PluginReport, Registry
@@ -36,6 +37,7 @@ def everything() -> str:
     api = Metrics()
     api.request(method="GET", route="/", status=200, duration_s=0.1)
     api.created(TASK)
+    api.refused(TooManyTasks("full", retry_after_s=1))
     worker = WorkerMetrics()
     worker.changed(TASK)
     worker.changed(TASK.to(State.COMPLETED, now=NOW))
@@ -71,7 +73,7 @@ def test_no_page_names_a_metric_that_does_not_exist(rows: Tables, page: Pages, r
     for path in ("README.md", *(str(each.relative_to(root)) for each in (root / "docs").rglob("*.md"))):
         named = set(
             re.findall(
-                r"\bpolyrelay_(?:gate|circuit|http|task|tasks|steps|submits|provider|plugin|event|resident)_?[a-z_]*",
+                r"\bpolyrelay_(?:gate|circuit|http|task|tasks|steps|submits|provider|plugin|event|resident|requests)_?[a-z_]*",
                 page(path),
             )
         )

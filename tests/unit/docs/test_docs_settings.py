@@ -96,6 +96,7 @@ def test_the_example_file_works_with_every_line_taken_in(page: Pages, tmp_path: 
         "docs/how-to/add-a-model.md",
         "docs/how-to/operate.md",
         "docs/explanation/gates.md",
+        "docs/explanation/limits.md",
     ],
 )
 def test_the_lines_of_a_how_to_are_settings(path: str, blocks: Blocks, tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ from core.tasks import Attempt, Choice, Failure, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, ProviderError, TaskType
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
 from repositories.memory_gates import MemoryGates
+from repositories.memory_quotas import MemoryQuotas
 from services.accept import Accept
 from services.cancel import Cancel
+from services.quotas import Bounds, Room
+from services.recorder import Recorder
 from services.remove import Remove
 from services.retry import Retry
 
@@ -80,11 +83,14 @@ class Vendor:
 class Desk:
     """The use cases, over one record, one queue, one set of gates and one clock."""
 
-    def __init__(self, *, max_queue: int | None = None, tasks: MemoryTaskRepository | None = None) -> None:
+    def __init__(
+        self, *, bounds: Bounds | None = None, tasks: MemoryTaskRepository | None = None, without_queue: bool = True
+    ) -> None:
         self.now = START
         self.tasks = tasks or MemoryTaskRepository()
         self.queue = MemoryWakeQueue(clock=self.clock)
         self.gates = MemoryGates(clock=self.clock)
+        self.quotas = MemoryQuotas(clock=self.clock)
         self.results = MemoryResultStore()
         self.first = Vendor("wide", Wide, timeout_s=60)
         self.second = Vendor("narrow", Narrow, timeout_s=600)
@@ -99,15 +105,19 @@ class Desk:
                 Provider("shut", [closed]),
             ]
         )
-        self.accept = Accept(self.tasks, self.queue, self.registry, self.clock, max_queue=max_queue)
-        self.cancel = Cancel(self.tasks, self.queue, self.gates, self.clock)
-        self.retry = Retry(self.tasks, self.queue, self.registry, self.clock)
+        need_queue = None if without_queue else self.queue.ping
+        room = Room(self.quotas, self.tasks, bounds or Bounds(), need_queue=need_queue)
+        self.accept = Accept(self.tasks, self.queue, self.registry, self.clock, room)
+        self.recorder = Recorder(self.tasks, self.queue, self.quotas)
+        self.cancel = Cancel(tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=self.quotas, clock=self.clock)
+        self.retry = Retry(self.tasks, self.queue, self.registry, self.clock, room)
         self.remove = Remove(
             tasks=self.tasks,
             results=self.results,
             registry=self.registry,
             queue=self.queue,
             gates=self.gates,
+            quotas=self.quotas,
             clock=self.clock,
         )
 

@@ -14,6 +14,7 @@ from core.tasks import Task, new_task_id
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
 from repositories.memory_gates import MemoryGates
+from repositories.memory_quotas import MemoryQuotas
 from services.admission import Admissions, Limits, Places, Turns
 from services.advance import Advance
 from services.answers import Answers
@@ -122,6 +123,7 @@ class Stage:
         self.links: dict[str, Callable[[], httpx.Response]] = {}
         self.registry = Registry([*([] if service is None else [Provider("studio", [service])]), *others])
         self.gates = MemoryGates(clock=self.clock)
+        self.quotas = MemoryQuotas(clock=self.clock)
         self.turns = Turns(self.tasks, self.queue, self.clock)
         self.admissions = Admissions(self.gates, self.turns, limits or Limits())
         self._copies = copies
@@ -138,7 +140,7 @@ class Stage:
         self._workers += 1
         self.leases = Leases(f"worker-{self._workers}")
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._link), follow_redirects=True)
-        recorder = Recorder(self.tasks, self.queue)
+        recorder = Recorder(self.tasks, self.queue, self.quotas)
         storer = Storer(
             recorder=recorder,
             results=Results(store=self.store, clock=self.clock, copies=self._copies, http=http),

@@ -7,13 +7,15 @@ from core.errors import DuplicateTask, InvalidRequest, ProviderUnavailable, Queu
 from core.tasks import Task, TaskInput
 from polyrelay import TaskType
 from repositories.memory import MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_quotas import MemoryQuotas
 from services.accept import Accept
+from services.quotas import Bounds, Room
 from tests.unit.api.lab import GOOD, NOW, lab_registry
 
 
 def accept(tasks: MemoryTaskRepository, queue: MemoryWakeQueue) -> Accept:
     """The use case on those twins."""
-    return Accept(tasks, queue, lab_registry(), lambda: NOW)
+    return Accept(tasks, queue, lab_registry(), lambda: NOW, Room(MemoryQuotas(), tasks, Bounds()))
 
 
 class Watched(MemoryTaskRepository):

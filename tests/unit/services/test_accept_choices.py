@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 from core.errors import InvalidRequest, ProviderUnavailable, QueueFull
+from core.ports import TaskQuery
 from core.tasks import Choice, Priority, State
 from polyrelay import TaskType
 from services.choices import input_for
+from services.quotas import Bounds
 from tests.unit.services.desk import BODY, START, Desk, Mark, Narrow
 
 NARROW = {"provider": "two", "model": "narrow", "params": {"size": "512x512"}}
@@ -19,7 +21,7 @@ async def problems_of(desk: Desk, **fields: Any) -> dict[str, str]:
     """What is wrong with the body that these fields make, by field; nothing is stored."""
     with pytest.raises(InvalidRequest) as caught:
         await desk.accept(TaskType.IMAGE, {**BODY, **fields})
-    assert await desk.tasks.count_pending("one", limit=9) == 0
+    assert (await desk.tasks.page(TaskQuery())).total == 0
     return {problem.field: problem.message for problem in caught.value.details}
 
 
@@ -164,33 +166,9 @@ async def test_a_task_is_woken_in_the_queue_of_its_priority(priority: Priority |
     assert [wake.priority for wake in desk.queue.history] == [task.priority]
 
 
-async def test_beyond_the_bound_nothing_is_stored() -> None:
-    """As many as may wait are taken, the next is refused with when to come back, and another provider's is not."""
-    desk = Desk(max_queue=2)
-    for _ in range(2):
-        await desk.accept(TaskType.IMAGE, BODY)
-
-    with pytest.raises(QueueFull) as caught:
-        await desk.accept(TaskType.IMAGE, BODY)
-
-    assert caught.value.retry_after_s > 0
-    assert await desk.tasks.count_pending("one", limit=9) == 2
-    assert len(desk.queue.history) == 2
-    await desk.accept(TaskType.IMAGE, {**BODY, "provider": "two", "model": "narrow", "size": "1x1"})
-
-
-async def test_a_task_that_is_under_way_makes_room() -> None:
-    """Only tasks that wait count."""
-    desk = Desk(max_queue=1)
-    task = await desk.accept(TaskType.IMAGE, BODY)
-    await desk.tasks.save(task.to(State.SUBMITTING, now=START))
-
-    await desk.accept(TaskType.IMAGE, BODY)
-
-
 async def test_a_wrong_body_is_told_before_a_full_queue() -> None:
     """A caller learns what it can mend; and a bound of none refuses every good body."""
-    desk = Desk(max_queue=0)
+    desk = Desk(bounds=Bounds(queue=0))
 
     with pytest.raises(InvalidRequest):
         await desk.accept(TaskType.IMAGE, {**BODY, "size": "big"})

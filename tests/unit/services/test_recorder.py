@@ -29,7 +29,7 @@ async def test_a_record_queues_the_next_wake() -> None:
     await stage.tasks.save(task)
     waiting = life.accepted(task, pending(), poll_at=stage.now + timedelta(seconds=9), now=stage.now)
 
-    await Recorder(stage.tasks, stage.queue).record(waiting)
+    await Recorder(stage.tasks, stage.queue, stage.quotas).record(waiting)
 
     assert await stage.task(task.id) == waiting
     assert stage.queue.next_at() == waiting.wake_at
@@ -39,7 +39,7 @@ async def test_a_leased_task_gets_no_wake() -> None:
     """Whoever holds a lease works on it already; only upkeep looks at it when that runs out."""
     stage = Stage(ScriptedService(submit=[TEXT]))
 
-    await Recorder(stage.tasks, stage.queue).record(await begun(stage))
+    await Recorder(stage.tasks, stage.queue, stage.quotas).record(await begun(stage))
 
     assert stage.queue.wakes == []
 
@@ -54,7 +54,7 @@ async def test_a_lost_race_is_logged_with_the_operation() -> None:
     await stage.tasks.save(life.ended_unhappily(task, failure, again_at=stage.now, choice=0, now=stage.now))
 
     with structlog.testing.capture_logs() as logs, pytest.raises(Stale):
-        await Recorder(stage.tasks, stage.queue).record(waiting)
+        await Recorder(stage.tasks, stage.queue, stage.quotas).record(waiting)
 
     assert [entry["operation"] for entry in logs if entry["event"] == "step_lost_to_another"] == ["op-paid"]
     assert stage.queue.wakes == []
@@ -67,7 +67,7 @@ async def test_the_same_end_is_not_told_twice() -> None:
     await stage.tasks.save(task)
     told: list[Task] = []
     ended = life.finished(task, (), None, now=stage.now)
-    recorder = Recorder(stage.tasks, stage.queue, on_change=told.append)
+    recorder = Recorder(stage.tasks, stage.queue, stage.quotas, on_change=told.append)
 
     await recorder.record(ended)
     with pytest.raises(Stale):
@@ -85,7 +85,7 @@ async def test_a_record_that_is_cut_off_is_logged_with_the_operation() -> None:
     stage.tasks.reachable = False
 
     with structlog.testing.capture_logs() as logs:
-        step = asyncio.create_task(Recorder(stage.tasks, stage.queue).record(waiting))
+        step = asyncio.create_task(Recorder(stage.tasks, stage.queue, stage.quotas).record(waiting))
         await stage.tasks.on_refusal.wait()
         step.cancel()
         await asyncio.gather(step, return_exceptions=True)
@@ -98,7 +98,7 @@ async def test_a_claim_is_exclusive() -> None:
     stage = Stage(ScriptedService(submit=[TEXT]))
     mine = await begun(stage)
     other = life.begun(await stage.task(mine.id), choice=0, owner="w:2", lease_s=30.0, now=stage.now)
-    recorder = Recorder(stage.tasks, stage.queue)
+    recorder = Recorder(stage.tasks, stage.queue, stage.quotas)
     await recorder.claim(other)
 
     with pytest.raises(Stale):
@@ -117,7 +117,7 @@ async def test_a_removed_task_is_not_recorded() -> None:
     await stage.tasks.delete(await stage.task(task.id))
 
     with pytest.raises(Stale):
-        await Recorder(stage.tasks, stage.queue).record(task)
+        await Recorder(stage.tasks, stage.queue, stage.quotas).record(task)
 
 
 async def test_other_errors_are_not_repeated() -> None:

@@ -9,6 +9,7 @@ from core.tasks import OPEN, State, Task
 from polyrelay import ProtocolError, ProviderError, Rejected, Unavailable
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
 from repositories.memory_gates import MemoryGates
+from repositories.memory_quotas import MemoryQuotas
 from services.charges import may_be_billed
 from services.races import MOST_TRIES
 from services.remove import Remove
@@ -42,6 +43,7 @@ def remover(tasks: MemoryTaskRepository) -> Remove:
         registry=lab_registry(),
         queue=MemoryWakeQueue(),
         gates=MemoryGates(),
+        quotas=MemoryQuotas(),
         clock=lambda: NOW,
     )
 

@@ -1,0 +1,103 @@
+"""Limits that all processes share: the same bounds however many API processes and workers there are."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from cli.embedded.processes import ChildProcess, own_environment, own_module
+from cli.embedded.readiness import answers
+from cli.embedded.servers import free_port
+from cli.embedded.stack import Stack
+from cli.embedded.upstreams import VENDORS, simulated
+from core.clock import utc_now
+from core.tasks import State
+from repositories.quotas import PREFIX
+from simulator.faults import Hang
+from tests.faults.conftest import StackOptions
+from tests.faults.scene import IMAGE, QUICK, Scene, run
+
+ONE_AND_TWO = {"UPSTREAM_MAX_CONCURRENT": "1", "UPSTREAM_MAX_QUEUE": "2"}
+QUOTA = f"{PREFIX}open:provider:openai"
+
+
+@pytest.fixture(scope="module")
+def stack_options() -> StackOptions:
+    """One slot, and a queue of two."""
+    return StackOptions(env=ONE_AND_TWO)
+
+
+@pytest.fixture(scope="module")
+def second_api(stack: Stack) -> Iterator[str]:
+    """The address of another API process on the same MongoDB and the same Redis."""
+    port = free_port()
+    settings = {"PORT": str(port), "MONGO_URL": stack.mongo_url, "REDIS_URL": stack.redis_url}
+    process = ChildProcess(
+        "api-2",
+        own_module("cli", "api"),
+        env={
+            **own_environment(os.environ),
+            **simulated(VENDORS, stack.simulator_url or ""),
+            "RESULTS_URL": str(stack.folder / "results"),
+            **QUICK,
+            **ONE_AND_TWO,
+            **settings,
+        },
+        log_file=stack.folder / "logs" / "api-2.log",
+        ready=answers(f"http://127.0.0.1:{port}/ready"),
+        cwd=stack.folder,
+    )
+    run(process.start())
+    yield f"http://127.0.0.1:{port}"
+    run(process.stop(grace_s=5.0))
+
+
+def post(api_url: str, prompt: str) -> httpx.Response:
+    """The answer of one API process to a create call."""
+    body = {"provider": IMAGE["provider"], "model": IMAGE["model"], "user_id": "cat", "prompt": prompt}
+    return httpx.post(f"{api_url}/api/v1/ai/image/task", json=body, timeout=30, trust_env=False)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_of_four_at_one_slot_and_a_queue_of_two_the_fourth_is_refused(
+    scene: Scene, second_api: str, processes: int
+) -> None:
+    """429 with Retry-After and nothing stored; the others are done one after the other, as they came."""
+    scene.simulator.add_fault("openai.images", Hang(seconds=1.5), prompt="four", times=1)
+    apis = (scene.stack.api_url, second_api)[:processes]
+    with ThreadPoolExecutor(4) as callers:
+        replies = list(callers.map(lambda n: post(apis[n % processes], f"four {n}"), range(4)))
+
+    assert sorted(reply.status_code for reply in replies) == [201, 201, 201, 429]
+    (refused,) = [reply for reply in replies if reply.status_code == 429]
+    assert refused.json()["error"]["code"] == "queue_full"
+    assert int(refused.headers["retry-after"]) > 0
+
+    done = scene.wait_for_end([task.id for task in scene.tasks()])
+    assert [task.state for task in done] == [State.COMPLETED] * 3
+    _, *in_line = sorted(done, key=lambda task: task.attempt.started)
+    assert in_line == sorted(in_line, key=lambda task: (task.created, task.id))
+    assert post(second_api, "there is room again").status_code == 201
+
+
+def test_a_bound_holds_again_after_redis_lost_everything(scene: Scene) -> None:
+    """The records say who counts: within a reconcile period nobody is let in whom the bound refuses."""
+    scene.simulator.add_fault("openai.images", Hang(seconds=20), prompt="lost", times=None)
+    assert [scene.post(f"lost {number}").status_code for number in range(4)] == [201, 201, 201, 429]
+
+    scene.redis.flushall()
+    scene.wait_until(lambda: scene.redis.zcard(QUOTA) == 3, description="the open tasks count again")
+    assert scene.post("lost 4").status_code == 429
+
+
+def test_room_that_a_dead_process_took_is_given_back(scene: Scene) -> None:
+    """An API process that died before it stored its task holds nobody up for long."""
+    later = int(utc_now().timestamp() * 1000) + 600_000
+    scene.redis.zadd(QUOTA, {f"task_{number}": later for number in range(3)})
+    scene.redis.sadd("polyrelay:quotas", "open:provider:openai")
+    assert scene.post("refused").status_code == 429
+
+    scene.wait_until(lambda: scene.redis.zcard(QUOTA) == 0, description="who has no record counts no longer")
+    assert scene.post("taken").status_code == 201
