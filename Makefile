@@ -37,6 +37,10 @@ test: $(STAMP) ## Run the whole test suite
 chaos: $(STAMP) ## Kill and break everything under load, then judge; SECONDS=180 SEED=7 RATE=6 FORMAT=json
 	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),180) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(FORMAT),--format $(FORMAT))
 
+.PHONY: bench
+bench: $(STAMP) ## Measure the server and what one would pick instead; ONLY=pickup,drain ROUNDS=3 QUICK=1 PEERS=no FORMAT=json
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(if $(filter no,$(PEERS)),--no-peers) $(if $(FORMAT),--format $(FORMAT)) $(if $(OUT),--out $(OUT))
+
 .PHONY: check
 check: $(STAMP) ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .

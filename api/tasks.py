@@ -27,7 +27,6 @@ from api.views import (
     summary_view,
     task_view,
 )
-from core.audit import Action
 from core.errors import TaskNotFound
 from core.tasks import Task
 from polyrelay import TaskType
@@ -40,17 +39,17 @@ class Tasks(Controller):
 
     path = "/api/v1/ai"
 
-    @post("/image/task", opt={"audit": Action.TASK_CREATE})
+    @post("/image/task")
     async def create_image(self) -> ASGIApp:
         """Take a new image task."""
         return _CREATE[TaskType.IMAGE]
 
-    @post("/video/task", opt={"audit": Action.TASK_CREATE})
+    @post("/video/task")
     async def create_video(self) -> ASGIApp:
         """Take a new video task."""
         return _CREATE[TaskType.VIDEO]
 
-    @post("/text/task", opt={"audit": Action.TASK_CREATE})
+    @post("/text/task")
     async def create_text(self) -> ASGIApp:
         """Take a new text task."""
         return _CREATE[TaskType.TEXT]
@@ -80,19 +79,19 @@ class Tasks(Controller):
         )
         return Answer(data=listed)
 
-    @post("/task/{task_id:str}/cancel", status_code=200, opt={"audit": Action.TASK_CANCEL})
+    @post("/task/{task_id:str}/cancel", status_code=200)
     async def cancelled(self, request: Call) -> Answer[CancelledTask]:
         """End an open task before its time."""
         cancelled = cancelled_task(await tools_of(request).cancel(await _own_task_id(request)))
         return Answer(data=cancelled, message=cancel_message(cancelled))
 
-    @post("/task/{task_id:str}/retry", status_code=200, opt={"audit": Action.TASK_RETRY})
+    @post("/task/{task_id:str}/retry", status_code=200)
     async def retried(self, request: Call) -> Answer[RetriedTask]:
         """Do a failed task once more."""
         retried = retried_task(await tools_of(request).retry(await _own_task_id(request)))
         return Answer(data=retried, message=retry_message(retried))
 
-    @delete("/task/{task_id:str}", status_code=200, opt={"audit": Action.TASK_DELETE})
+    @delete("/task/{task_id:str}", status_code=200)
     async def removed(self, request: Call) -> Answer[RemovedTask]:
         """Remove a task and its files; an open one is cancelled first."""
         removed = removed_task(await tools_of(request).remove(await _own_task_id(request)))

@@ -1,1 +1,1 @@
-"""What the server costs, measured."""
+"""Measures the server, and beside it what a user would pick instead: `make bench`."""

@@ -2,29 +2,32 @@
 Accepting a task durably, against a bare echo of the same JSON by the same framework and server.
 
 Both run in one process of granian with litestar; the durable one stores in a real MongoDB, journaled by a majority, and
-wakes through a real Valkey. They are asked in turns, within one run, by the same load generator. Run it with
-`python -m benchmarks.accept`.
+wakes through a real Valkey. Beside them the gateways, which relay a picture's request to the simulator and keep
+nothing: another kind of work, shown because it is what a user would run instead.
 """
 
-import argparse
 import contextlib
 import os
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import msgspec
-import uvloop
 from litestar import Litestar, post
 from msgspec import Struct
 
-from benchmarks.http_load import Load, median_load, post_load
+from benchmarks.bench import Bench
+from benchmarks.http_load import Endpoint, post_load
+from benchmarks.peers.gateways import GATEWAYS, asked_directly, running
+from benchmarks.peers.queues import OURS
+from benchmarks.series import Figure, Series
+from benchmarks.turns import Contestant, Failed, in_turns
 from cli.embedded.processes import ChildProcess, own_environment, own_module
+from cli.embedded.readiness import prints
 from cli.embedded.servers import MongoServer, ValkeyServer, free_port
 
+ECHO: Final = "bare echo"
 CONNECTIONS: Final = (1, 16, 64, 256)
 BODY: Final = msgspec.json.encode(
     {
@@ -37,6 +40,15 @@ BODY: Final = msgspec.json.encode(
     }
 )
 CREATE: Final = "/api/v1/ai/image/task"
+
+_SIMULATOR: Final = "simulator, asked directly"
+_UNITS: Final = {"rate": "requests/s", "p50": "ms", "p99": "ms"}
+_SETTINGS: Final = {
+    OURS: "durable create: MongoDB journaled by a majority, wake in Valkey; 1 API process",
+    ECHO: "litestar on granian, 1 process: decodes and encodes the same JSON",
+    _SIMULATOR: "what the gateways relay to: litestar on granian, 1 process",
+    **{gateway.name: gateway.setting for gateway in GATEWAYS},
+}
 
 
 class Echo(Struct):
@@ -61,89 +73,113 @@ def echo_app() -> Litestar:
     return Litestar([echo], openapi_config=None, logging_config=None)
 
 
-class Row(Struct, frozen=True, kw_only=True):
-    """
-    One number of connections: medians of the rounds.
-
-    Attributes:
-        ratio: Durable creates per second for each echo per second: the median of the rounds' ratios.
-        more_ms: How much longer the median create takes.
-    """
-
-    connections: int
-    ratio: float
-    more_ms: float
-    echo: Mapping[str, float]
-    create: Mapping[str, float]
-
-
-async def measure(
-    *, connections: Sequence[int] = CONNECTIONS, rounds: int = 5, seconds: float = 3.0, echo_too: bool = True
-) -> Sequence[Row]:
-    """
-    Start everything, measure in turns, stop everything.
-
-    Args:
-        connections: How many requests are open at once: a row for each.
-        rounds: Echo and create take turns so often.
-        seconds: Of load, for each of them in each round.
-        echo_too: False measures the creates alone, for profiles.
-    """
-    with tempfile.TemporaryDirectory(prefix="polyrelay-bench-") as folder:
-        async with _servers(Path(folder)) as (echo_url, create_url):
-            return [
-                await _row(echo_url if echo_too else create_url, create_url, count, rounds, seconds)
-                for count in connections
-            ]
-
-
-async def _row(echo_url: str, create_url: str, connections: int, rounds: int, seconds: float) -> Row:
-    echoes: list[Load] = []
-    creates: list[Load] = []
-    for _ in range(rounds):
-        for url, loads in ((echo_url, echoes), (create_url, creates)):
-            loads.append(await post_load(url, BODY, connections=connections, seconds=seconds))
-    ratios = sorted(create.per_second / echo.per_second for echo, create in zip(echoes, creates, strict=True))
-    echo_medians, create_medians = median_load(echoes), median_load(creates)
-    return Row(
-        connections=connections,
-        ratio=round(ratios[len(ratios) // 2], 3),
-        more_ms=round(create_medians["p50_ms"] - echo_medians["p50_ms"], 3),
-        echo=echo_medians,
-        create=create_medians,
+async def measure(bench: Bench) -> Figure:
+    """Start everything, measure in turns, stop everything."""
+    connections, seconds = ((1, 16), 0.5) if bench.quick else (CONNECTIONS, 3.0)
+    series: list[Series] = []
+    async with _endpoints(bench) as found:
+        contestants = [
+            Contestant(name=name, setting=_SETTINGS[name], missing=each if isinstance(each, str) else None)
+            for name, each in found.items()
+        ]
+        for count in connections:
+            case = connections_case(count)
+            series += await in_turns(
+                bench,
+                contestants,
+                lambda name, count=count: _once(found[name], count, seconds),  # type: ignore[misc]
+                case=case,
+                units=_UNITS,
+                about=f"accept, {case}",
+            )
+    return Figure(
+        name="accept",
+        title="Accepting a request",
+        subject=OURS,
+        key="rate",
+        series=series,
+        notes=(
+            f"{seconds:g} s of load a round; clients, servers and databases share the machine's cores.",
+            "The gateways do different work: they relay to the simulator while the caller waits, and keep nothing.",
+        ),
     )
 
 
+def connections_case(count: int) -> str:
+    """How the case of so many connections is called."""
+    return f"{count} connection{'s' if count > 1 else ''}"
+
+
+async def _once(endpoint: Endpoint | str, connections: int, seconds: float) -> Mapping[str, float]:
+    if isinstance(endpoint, str):
+        raise Failed(endpoint)
+    try:
+        load = await post_load(endpoint, connections=connections, seconds=seconds)
+    except (OSError, TimeoutError) as error:
+        raise Failed(str(error) or type(error).__name__) from None
+    if load.failed or not load.requests:
+        raise Failed(f"{load.failed} of {load.failed + load.requests} answers were not {endpoint.expected}")
+    return {"rate": load.per_second, "p50": load.p50_ms, "p99": load.p99_ms}
+
+
 @contextlib.asynccontextmanager
-async def _servers(folder: Path) -> AsyncIterator[tuple[str, str]]:
-    """The addresses of the echo and of creating a task, on servers of their own."""
-    mongo, valkey = MongoServer(folder / "mongo"), ValkeyServer(folder / "valkey")
-    async with contextlib.AsyncExitStack() as stack:
-        for server in (mongo, valkey):
-            stack.push_async_callback(server.stop)
-            await server.start()
-        settings = {
-            "MONGO_URL": mongo.url,
-            "REDIS_URL": valkey.url,
-            "RESULTS_URL": str(folder / "results"),
-            "OPENAI_API_KEY": "key",
-        }
-        urls = []
-        for name, path in (("echo", "/echo"), ("api", CREATE)):
-            port = free_port()
-            process = _process(name, port, folder, settings)
-            stack.push_async_callback(process.stop)
-            await process.start()
-            urls.append(f"http://127.0.0.1:{port}{path}")
-        yield urls[0], urls[1]
+async def _endpoints(bench: Bench) -> AsyncIterator[Mapping[str, Endpoint | str]]:
+    """Everything that is asked, by name, or why it cannot be."""
+    folder = bench.folder / "accept"
+    folder.mkdir()
+    async with contextlib.AsyncExitStack() as closing:
+        found: dict[str, Endpoint | str] = {**await _own(folder, closing)}
+        if bench.peers:
+            simulator_url = await _simulator(folder, closing)
+            found[_SIMULATOR] = asked_directly(simulator_url)
+            for gateway in GATEWAYS:
+                try:
+                    bench.say(f"accept: starting {gateway.name}")
+                    relay = running(gateway, simulator_url, folder, bench.say)
+                    found[gateway.name] = await closing.enter_async_context(relay)
+                except Failed as error:
+                    found[gateway.name] = str(error)
+        yield found
 
 
-def _process(name: str, port: int, folder: Path, settings: Mapping[str, str]) -> ChildProcess:
-    if name == "api":
-        command = own_module("cli", "api")
-    else:
-        granian = ("--interface", "asgi", "--factory", "--no-ws", "--log-level", "warning", "--port", str(port))
-        command = own_module("granian", *granian, "benchmarks.accept:echo_app")
+async def _own(folder: Path, closing: contextlib.AsyncExitStack) -> Mapping[str, Endpoint]:
+    """Creating a task, and the echo, on servers of their own."""
+    mongo, valkey = MongoServer(folder / "mongo", cache_gb=1.0), ValkeyServer(folder / "valkey")
+    for server in (mongo, valkey):
+        closing.push_async_callback(server.stop)
+        await server.start()
+    settings = {
+        "MONGO_URL": mongo.url,
+        "REDIS_URL": valkey.url,
+        "RESULTS_URL": str(folder / "results"),
+        "OPENAI_API_KEY": "key",
+        "AUTH": "none",
+    }
+    granian = ("--interface", "asgi", "--factory", "--no-ws", "--log-level", "warning")
+    found = {}
+    for name, path in ((OURS, CREATE), (ECHO, "/echo")):
+        port = free_port()
+        echo_command = own_module("granian", *granian, "--port", str(port), "benchmarks.accept:echo_app")
+        command = echo_command if name == ECHO else own_module("cli", "api")
+        process = _process(name, command, port, folder, settings)
+        closing.push_async_callback(process.stop)
+        await process.start()
+        found[name] = Endpoint(url=f"http://127.0.0.1:{port}{path}", body=BODY)
+    return found
+
+
+async def _simulator(folder: Path, closing: contextlib.AsyncExitStack) -> str:
+    command = own_module("simulator", "--latency-image=0", "--latency-call=0")
+    env = own_environment({name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ})
+    simulator = ChildProcess(
+        "simulator", command, env=env, log_file=folder / "simulator.log", ready=prints("http://"), cwd=folder
+    )
+    closing.push_async_callback(simulator.stop)
+    await simulator.start()
+    return next(line for line in simulator.output().splitlines() if line.startswith("http://"))
+
+
+def _process(name: str, command: Sequence[str], port: int, folder: Path, settings: Mapping[str, str]) -> ChildProcess:
     inherited = {key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "VIRTUAL_ENV"}}
 
     async def answers(_: ChildProcess) -> bool:
@@ -157,22 +193,7 @@ def _process(name: str, port: int, folder: Path, settings: Mapping[str, str]) ->
         name,
         command,
         env={**own_environment(inherited), **settings, "PORT": str(port)},
-        log_file=folder / f"{name}.log",
+        log_file=folder / f"{name.replace(' ', '-')}.log",
         ready=answers,
         cwd=folder,
     )
-
-
-def main() -> None:
-    """Measure and print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--connections", type=int, nargs="+", default=list(CONNECTIONS))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    given = parser.parse_args()
-    rows = uvloop.run(measure(connections=given.connections, rounds=given.rounds, seconds=given.seconds))
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
-
-
-if __name__ == "__main__":
-    main()

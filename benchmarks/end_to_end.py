@@ -17,8 +17,11 @@ import msgspec
 from msgspec import Struct
 from pymongo import MongoClient
 
+from benchmarks.bench import Bench
 from benchmarks.creating import create_tasks
+from benchmarks.peers.queues import OURS
 from benchmarks.processes import cpu_s
+from benchmarks.series import Figure, Series
 from cli.embedded.stack import Stack
 
 _AT_ONCE: Final = tuple(f"--latency-{kind}=0" for kind in ("image", "video", "text", "call"))
@@ -98,6 +101,38 @@ async def _round(stack: Stack, *, tasks: int, concurrency: int, connections: int
         completed_s=round(completed_s, 3),
         tasks_per_s=round(tasks / completed_s, 1),
         cpu_ms_per_task={name: round(ms, 3) for name, ms in used.items()},
+    )
+
+
+async def figure(bench: Bench) -> Figure:
+    """The rounds for `make bench`: the rate, and what each process needed."""
+    bench.say(f"end to end: {bench.rounds} rounds")
+    rounds = await measure(tasks=200 if bench.quick else 3000, rounds=bench.rounds)
+    rate = Series(
+        case="1 worker",
+        system=OURS,
+        measure="rate",
+        unit="tasks/s",
+        rounds=tuple(each.tasks_per_s for each in rounds),
+        setting="text tasks, 64 connections, WORKER_CONCURRENCY=10",
+    )
+    cpu = [
+        Series(
+            case="processor time",
+            system=process,
+            measure="cpu",
+            unit="ms a task",
+            rounds=tuple(each.cpu_ms_per_task[process] for each in rounds),
+        )
+        for process in rounds[0].cpu_ms_per_task
+    ]
+    return Figure(
+        name="end_to_end",
+        title="End to end: created over HTTP until completed on record",
+        subject=OURS,
+        key="rate",
+        series=[rate, *cpu],
+        notes=("The simulator answers at once. All processes and the clients share the machine's cores.",),
     )
 
 

@@ -5,13 +5,14 @@ A client library would cost more than what it measures.
 """
 
 import asyncio
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+
+from benchmarks.series import percentile
 
 _LONGEST_WAIT_S: Final = 60.0
 
@@ -42,9 +43,21 @@ class Load(Struct, frozen=True, kw_only=True):
         return self.requests / self.seconds
 
 
-async def post_load(
-    url: str, body: bytes, *, connections: int, seconds: float, warm_up_s: float = 0.5, expected: int = 201
-) -> Load:
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """
+    Where what is posted.
+
+    Attributes:
+        expected: Status of a good answer.
+    """
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str] = {}
+    expected: int = 201
+
+
+async def post_load(endpoint: Endpoint, *, connections: int, seconds: float, warm_up_s: float = 0.5) -> Load:
     """
     Post that body again and again, and count what is answered after the warm-up.
 
@@ -52,11 +65,11 @@ async def post_load(
         ConnectionError: The server closed a connection.
         TimeoutError: The last answers did not come.
     """
-    address = urlsplit(url)
-    request = _request(address.path, address.netloc, body)
+    address = urlsplit(endpoint.url)
+    request = _request(address.path, address.netloc, endpoint)
     loop = asyncio.get_running_loop()
     begins = time.perf_counter() + warm_up_s
-    callers = [_Caller(request, expected, begins, begins + seconds) for _ in range(connections)]
+    callers = [_Caller(request, endpoint.expected, begins, begins + seconds) for _ in range(connections)]
     for caller in callers:
         await loop.create_connection(lambda caller=caller: caller, address.hostname or "", address.port or 80)  # type: ignore[misc]
     async with asyncio.timeout(warm_up_s + seconds + _LONGEST_WAIT_S):
@@ -112,27 +125,10 @@ class _Caller(asyncio.Protocol):
         self._transport.write(self._request)  # type: ignore[attr-defined]
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value that so large a share of the sorted values does not exceed; 0.0 of none."""
-    return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
-
-
-def median_load(loads: Sequence[Load]) -> Mapping[str, float]:
-    """Medians of several rounds, and the range of their rates."""
-    rates = [load.per_second for load in loads]
-    return {
-        "per_second": round(statistics.median(rates), 1),
-        "per_second_lowest": round(min(rates), 1),
-        "per_second_highest": round(max(rates), 1),
-        "p50_ms": round(statistics.median(load.p50_ms for load in loads), 3),
-        "p99_ms": round(statistics.median(load.p99_ms for load in loads), 3),
-        "failed": sum(load.failed for load in loads),
-    }
-
-
-def _request(path: str, host: str, body: bytes) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return f"{head}\r\n".encode() + body
+def _request(path: str, host: str, endpoint: Endpoint) -> bytes:
+    given = {"Host": host, "Content-Type": "application/json", "Content-Length": str(len(endpoint.body))}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in {**given, **endpoint.headers}.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + endpoint.body
 
 
 def _content_length(head: bytes) -> int:
@@ -147,6 +143,6 @@ def _load(callers: Sequence[_Caller], seconds: float) -> Load:
         requests=len(took),
         seconds=seconds,
         failed=sum(caller.failed for caller in callers),
-        p50_ms=percentile(took, 0.5) * 1000,
-        p99_ms=percentile(took, 0.99) * 1000,
+        p50_ms=percentile(took, 0.5) * 1000 if took else 0.0,
+        p99_ms=percentile(took, 0.99) * 1000 if took else 0.0,
     )

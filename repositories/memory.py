@@ -10,6 +10,7 @@ from msgspec import structs
 from core.audit import AuditRow
 from core.clock import to_milliseconds, utc_now
 from core.errors import (
+    AuditFailed,
     DuplicateTask,
     FileNotFound,
     QueueUnavailable,
@@ -19,7 +20,6 @@ from core.errors import (
 )
 from core.ports import Clock, OverdueTask, QuotaTask, StoredFile, TaskPage, TaskQuery, TaskWithInput, Wake, page_of
 from core.tasks import Priority, Result, State, Task, TaskInput, TaskSummary
-from repositories.memory_audit import MemoryAuditLog
 from repositories.result_names import checked
 from repositories.task_documents import (
     INLINE_LIMIT_BYTES,
@@ -39,12 +39,14 @@ class MemoryTaskRepository:
 
     Attributes:
         reachable: Set it to False, and every call raises `StoreUnavailable`.
-        audit: Where the rows of the tasks go that are added.
+        rows: Audit rows of the tasks that were added.
+        audit_works: Set it to False, and no row can be written.
     """
 
-    def __init__(self, audit: MemoryAuditLog | None = None) -> None:
+    def __init__(self) -> None:
         self.reachable = True
-        self.audit = audit or MemoryAuditLog()
+        self.rows: list[AuditRow] = []
+        self.audit_works = True
         self._documents: dict[str, Document] = {}
         self._inputs: dict[str, bytes] = {}
 
@@ -58,7 +60,9 @@ class MemoryTaskRepository:
         if task.id in self._documents:
             raise DuplicateTask(f"task {task.id} is stored already")
         if row is not None:
-            await self.audit.begin(row, saved_next=True)
+            if not self.audit_works:
+                raise AuditFailed("the audit log cannot be written")
+            self.rows.append(row)
         self._documents[task.id] = document_of(task)
         self._inputs[task.id] = encode_input(task_input)
 

@@ -1,0 +1,65 @@
+"""Our own queue, without the server around it: `worker claim`, or `worker arq` for the engine of plain arq."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
+
+from arq.connections import ArqRedis
+
+from benchmarks.peers.programs import jobs
+from core.clock import utc_now
+from core.ports import Wake
+from core.settings import QueueEngine
+from repositories.queue import QUEUE_NAMES, connect_queue
+from repositories.queue_claims import RedisClaims, wake_queue
+from worker.engine import Engine, arq_engine, claim_engine
+from worker.main import _loop_factory
+
+
+def engine_name() -> QueueEngine:
+    """Which engine is measured."""
+    return cast(QueueEngine, os.environ["BENCH_ENGINE"])
+
+
+async def step(task_id: str, _: str) -> float | None:
+    """The task's id carries the job's arguments."""
+    sent_ns, hold_s, _ = task_id.split("-")
+    await jobs.job(int(sent_ns), float(hold_s))
+    return None
+
+
+async def work() -> None:
+    """As the worker process sets its engine up, with the settings' defaults."""
+    redis = connect_queue(jobs.redis_url())
+    await _engine(redis).run()
+
+
+def _engine(redis: ArqRedis) -> Engine:
+    if engine_name() == "arq":
+        return arq_engine(redis, QUEUE_NAMES, step, concurrency=jobs.CONCURRENCY)
+    claims = RedisClaims(redis, worker=f"bench-{os.getpid()}")
+    return claim_engine(redis, claims, step, concurrency=jobs.CONCURRENCY)
+
+
+async def serve(work: Callable[[jobs.Add], Awaitable[None]]) -> None:
+    """Hand out the queue of wakes."""
+    redis = connect_queue(jobs.redis_url())
+    queue = wake_queue(redis, engine_name())
+    numbers = iter(range(10**9))
+
+    async def add(sent_ns: Sequence[int], hold_s: float) -> None:
+        now = utc_now()
+        await queue.wake_many([Wake(task_id=f"{each}-{hold_s}-{next(numbers)}", at=now) for each in sent_ns])
+
+    await work(add)
+    await queue.aclose()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "worker":
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(work())
+    else:
+        jobs.produce(serve)

@@ -1,0 +1,33 @@
+"""SAQ as its README shows it: 10 jobs at once. Three tries: with one, it gives up a killed worker's job."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from saq import Queue
+
+from benchmarks.peers.programs import jobs
+
+queue = Queue.from_url(jobs.redis_url())
+
+
+async def job(_: dict[str, Any], *, sent_ns: int, hold_s: float) -> None:
+    """As `jobs.job`."""
+    await jobs.job(sent_ns, hold_s)
+
+
+settings = {"queue": queue, "functions": [job], "concurrency": jobs.CONCURRENCY}
+
+
+async def serve(work: Callable[[jobs.Add], Awaitable[None]]) -> None:
+    """Hand out SAQ's queue."""
+    await queue.connect()
+
+    async def add(sent_ns: int, hold_s: float) -> None:
+        await queue.enqueue("job", sent_ns=sent_ns, hold_s=hold_s, retries=3)
+
+    await work(jobs.one_by_one(add))
+    await queue.disconnect()
+
+
+if __name__ == "__main__":
+    jobs.produce(serve)

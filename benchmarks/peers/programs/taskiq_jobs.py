@@ -1,0 +1,23 @@
+"""taskiq with taskiq-redis: the stream broker, which acknowledges; BENCH_BROKER=list is the one that does not."""
+
+import os
+from collections.abc import Awaitable, Callable
+
+from taskiq_redis import ListQueueBroker, RedisStreamBroker
+
+from benchmarks.peers.programs import jobs
+
+_brokers = {"stream": RedisStreamBroker, "list": ListQueueBroker}
+broker = _brokers[os.environ.get("BENCH_BROKER", "stream")](url=jobs.redis_url())
+job = broker.register_task(jobs.job, task_name="job")
+
+
+async def serve(work: Callable[[jobs.Add], Awaitable[None]]) -> None:
+    """Hand out taskiq's broker."""
+    await broker.startup()
+    await work(jobs.one_by_one(job.kiq))
+    await broker.shutdown()
+
+
+if __name__ == "__main__":
+    jobs.produce(serve)
