@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from api.parts import Call, tools_of
 from api.requests import read_object
 from api.views import Answer
+from core.audit import Action
 from core.control import ProcessReport, Stall
 from core.errors import FieldProblem, UnknownProvider
 from core.registry import PluginReport
@@ -86,22 +87,22 @@ class Admin(Controller):
 
     path = "/api/v1/admin"
 
-    @post("/providers/{name:str}/enable", status_code=200)
+    @post("/providers/{name:str}/enable", status_code=200, opt={"audit": Action.PROVIDER_ENABLE})
     async def enable(self, request: Call) -> Answer[SwitchedProvider]:
         """Have the provider take tasks again."""
         return await _switch(request, Mode.ENABLED)
 
-    @post("/providers/{name:str}/drain", status_code=200)
+    @post("/providers/{name:str}/drain", status_code=200, opt={"audit": Action.PROVIDER_DRAIN})
     async def drain(self, request: Call) -> Answer[SwitchedProvider]:
         """Take no new tasks for the provider."""
         return await _switch(request, Mode.DRAINING)
 
-    @post("/providers/{name:str}/disable", status_code=200)
+    @post("/providers/{name:str}/disable", status_code=200, opt={"audit": Action.PROVIDER_DISABLE})
     async def disable(self, request: Call) -> Answer[SwitchedProvider]:
         """Submit nothing more to the provider."""
         return await _switch(request, Mode.DISABLED)
 
-    @post("/providers/reload", status_code=202)
+    @post("/providers/reload", status_code=202, opt={"audit": Action.PLUGINS_RELOAD})
     async def reload(self, request: Call) -> Answer[RequestedReload]:
         """Have all processes look for plugins again."""
         order = await _order(request, ReloadOrder)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from typing import Any, cast
 
 import structlog
@@ -11,6 +12,7 @@ from litestar.types import LifeSpanReceive, LifeSpanSend, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanScope
 
 from api.admin import Admin
+from api.audit import Audit
 from api.catalogue import Catalogue
 from api.docs import Docs
 from api.files import Files
@@ -20,13 +22,16 @@ from api.observe import Observed
 from api.openapi import document
 from api.parts import Parts, Tools
 from api.problems import HANDLERS
+from api.recording import recorded
 from api.tasks import Tasks
 from core.access import KeyLimits
 from core.clock import utc_now
 from core.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
 from core.logs import set_up_logs
 from core.plugins import load_plugins
-from core.settings import Settings, read_settings
+from core.redaction import redaction
+from core.settings import Settings, read_settings, secrets_of
+from repositories.audit import MongoAuditLog
 from repositories.control import MongoControlRoom
 from repositories.gates import RedisGates
 from repositories.mongo import MongoTaskRepository
@@ -97,7 +102,8 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
         "openapi": document(parts.registry),
     }
     app = Api(
-        [Tasks, Files, Catalogue, Admin, Docs, health, ready, metrics_text],
+        [Tasks, Files, Catalogue, Admin, Audit, Docs, health, ready, metrics_text],
+        guards=[recorded],
         exception_handlers=HANDLERS,
         request_max_body_size=settings.max_body_bytes,
         lifespan=list(lifespan),
@@ -106,7 +112,7 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
         logging_config=None,
         debug=False,
     )
-    app.asgi_handler = Observed(app.asgi_handler, metrics)
+    app.asgi_handler = Observed(app.asgi_handler, metrics, parts.audit)
     return app
 
 
@@ -130,6 +136,8 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
         ),
         metrics=metrics,
         public_url=settings.public_url,
+        redact=redaction(secrets_of(settings)),
+        proxies=settings.trusted_proxies or (),
     )
 
 
@@ -145,6 +153,7 @@ def _create(settings: Settings) -> Litestar:
     set_up_logs(settings, process="api")
     database = connect_mongo(settings.mongo_url)
     tasks, control = MongoTaskRepository(database), MongoControlRoom(database)
+    audit = MongoAuditLog(database, kept=timedelta(days=settings.audit_keep_days))
     registry = LiveRegistry(load_plugins(settings.env), settings.env)
     watchdog = Watchdog(registry.plugin_of, stall_s=settings.loop_stall_s, clock=utc_now)
     following = Following(control, registry, this_process("api"), utc_now, stalls=lambda: watchdog.stalls)
@@ -157,6 +166,7 @@ def _create(settings: Settings) -> Litestar:
         quotas=RedisQuotas(redis),
         registry=registry,
         control=control,
+        audit=audit,
         follow=following.look,
         stalls=lambda: watchdog.stalls,
     )
@@ -165,7 +175,7 @@ def _create(settings: Settings) -> Litestar:
     async def connected(app: Litestar) -> AsyncIterator[None]:
         following.on_reload = lambda: _describe(app, registry)
         try:
-            await _prepare(tasks, control, following)
+            await _prepare(tasks, control, audit, following)
             await _look_at_queue(parts)
             async with running(following.run(), watchdog.run()):
                 yield
@@ -173,6 +183,7 @@ def _create(settings: Settings) -> Litestar:
             await following.end()
             await registry.aclose()
             await redis.aclose()
+            await audit.aclose()
             await tasks.aclose()
 
     return build_app(parts, settings, lifespan=[connected])
@@ -183,10 +194,13 @@ def _describe(app: Litestar, registry: LiveRegistry) -> None:
     app.state.openapi = document(registry)
 
 
-async def _prepare(tasks: MongoTaskRepository, control: MongoControlRoom, following: Following) -> None:
+async def _prepare(
+    tasks: MongoTaskRepository, control: MongoControlRoom, audit: MongoAuditLog, following: Following
+) -> None:
     try:
         await tasks.prepare()
         await control.prepare()
+        await audit.prepare()
         await following.begin()
     except StoreUnavailable as error:
         way_out = "Start MongoDB or correct MONGO_URL; `polyrelay dev` brings its own."

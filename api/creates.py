@@ -5,14 +5,15 @@ The framework routes it, asks its guards and renders its errors. The request is 
 third of what the framework's own way from values to answers costs.
 """
 
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 import structlog
 from litestar.types import Receive, Scope, Send
 
 from api.access import caller_in
-from api.parts import Tools
+from api.parts import tools_in
+from api.recording import row_of_new, tell_target
 from api.requests import read_object_in
 from api.views import Answer, created_task
 from polyrelay import TaskType
@@ -35,12 +36,16 @@ class Create:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, have the task accepted, answer."""
-        tools = cast(Tools, scope["litestar_app"].state.tools)
-        task = await tools.accept(self._task_type, await read_object_in(scope, receive), caller_in(scope))
+        tools = tools_in(scope)
+        body = await read_object_in(scope, receive)
+        task = await tools.accept(
+            self._task_type, body, caller_in(scope), row_of=lambda task: row_of_new(scope, task, body)
+        )
+        tell_target(scope, task.id)
         structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
         tools.metrics.created(task)
-        body = _encode(Answer(data=created_task(task), message="The task was accepted."))
-        await send_json(send, 201, body, (b"location", f"{RESULT_PATH}/{task.id}".encode()))
+        answer = _encode(Answer(data=created_task(task), message="The task was accepted."))
+        await send_json(send, 201, answer, (b"location", f"{RESULT_PATH}/{task.id}".encode()))
 
 
 async def send_json(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:

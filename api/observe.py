@@ -10,6 +10,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
+from api.recording import ending_of
+from core.audit import AuditLog
 
 log = structlog.get_logger("polyrelay.api")
 
@@ -26,11 +28,13 @@ class Observed:
     Args:
         app: What handles the request.
         metrics: Where it is counted.
+        audit: Where it is told what became of what was asked for.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, audit: AuditLog) -> None:
         self._app = app
         self._metrics = metrics
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -40,8 +44,9 @@ class Observed:
         started = time.perf_counter()
         request_id = request_id_of(scope)
         scope["state"]["request_id"] = request_id
+        scope["state"]["started"] = started
         header = (b"x-request-id", request_id.encode())
-        status = 500
+        status: int | None = None
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -56,7 +61,9 @@ class Observed:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            self._done(scope, path, status, time.perf_counter() - started)
+            if status is not None and (ending := ending_of(scope, status)) is not None:
+                self._audit.end(ending)
+            self._done(scope, path, status or 500, time.perf_counter() - started)
             structlog.contextvars.clear_contextvars()
 
     def _done(self, scope: Scope, path: str, status: int, duration_s: float) -> None:

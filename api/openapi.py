@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from api.admin import ProcessList, ReloadOrder, RequestedReload, SwitchedProvider, SwitchOrder
+from api.audit import AuditList, AuditListQuery
 from api.catalogue import ModelList, ProviderList
 from api.examples import EXAMPLES
 from api.health import Health
@@ -52,7 +53,8 @@ _PROBLEMS: Final = {
     416: "The range lies outside of the file (`range_not_satisfiable`).",
     422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`).",
     429: "As many tasks wait for the provider as may (`queue_full`, with Retry-After); see UPSTREAM_MAX_QUEUE.",
-    500: "A defect of the server; the log has more under the `request_id` (`internal_error`).",
+    500: "A defect of the server; the log has more under the `request_id` (`internal_error`). Or the audit log does not"
+    " take what was to be done, and nothing was done (`AUDIT_FAILED`).",
     503: "The provider has no credentials here or was switched off (`provider_unavailable`), or the store cannot be"
     " reached (`store_unavailable`, with Retry-After).",
 }
@@ -84,6 +86,7 @@ def document(registry: Registry) -> bytes:
         },
         "/api/v1/admin/providers/reload": {"post": _reload(schemas)},
         "/api/v1/admin/processes": {"get": _processes(schemas)},
+        "/api/v1/audit": {"get": _audit(schemas)},
         "/health": {"get": _health(schemas)},
         "/ready": {"get": _ready(schemas)},
         "/metrics": {"get": _metrics()},
@@ -319,6 +322,19 @@ def _processes(schemas: _Schemas) -> Json:
         "responses": {
             "200": _json(schemas.of(Answer[ProcessList]), "The processes."),
             **_problems(schemas, 500, 503),
+        },
+    }
+
+
+def _audit(schemas: _Schemas) -> Json:
+    return {
+        "tags": ["admin"],
+        "operationId": "list_audit_rows",
+        "summary": "List what was done, newest first",
+        "parameters": schemas.parameters(AuditListQuery),
+        "responses": {
+            "200": _json(schemas.of(Answer[AuditList]), "One page."),
+            **_problems(schemas, 422, 500, 503),
         },
     }
 

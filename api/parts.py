@@ -4,14 +4,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from litestar import Request
+from litestar.types import Scope
 from msgspec import Struct
 
 from api.metrics import Metrics
+from core.addresses import Network, client_address
+from core.audit import AuditLog
 from core.clock import utc_now
 from core.control import ControlRoom, Stall
 from core.gates import Gates
 from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
 from core.quotas import Quotas
+from core.redaction import Redact
 from core.registry import Registry
 from services.accept import Accept
 from services.cancel import Cancel
@@ -37,6 +41,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         quotas: How many tasks there are where that is bounded.
         registry: The providers.
         control: The operator's decisions.
+        audit: What was done.
         clock: Time.
         follow: Follow what was decided, at once.
         stalls: What blocked this process's event loop.
@@ -49,6 +54,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     quotas: Quotas
     registry: Registry
     control: ControlRoom
+    audit: AuditLog
     clock: Clock = utc_now
     follow: Callable[[], Awaitable[None]] = _nothing
     stalls: Callable[[], Sequence[Stall]] = tuple
@@ -60,6 +66,8 @@ class Tools(Struct, frozen=True, kw_only=True):
 
     Attributes:
         public_url: The API's address in links, or None for that of the request.
+        redact: What of a body may be kept on the audit log.
+        proxies: Those whose word for whom they speak for is taken.
     """
 
     parts: Parts
@@ -69,12 +77,28 @@ class Tools(Struct, frozen=True, kw_only=True):
     remove: Remove
     metrics: Metrics
     public_url: str | None
+    redact: Redact
+    proxies: Sequence[Network] = ()
 
     def base_url(self, call: Call) -> str:
         """The API's address as this caller can reach it, without a slash at its end."""
         return self.public_url or str(call.base_url).rstrip("/")
 
+    def source(self, scope: Scope) -> str | None:
+        """The caller's address."""
+        client = scope["client"]
+        peer = client[0] if client is not None else None
+        if not self.proxies:
+            return peer
+        named = [value.decode("latin-1") for key, value in scope["headers"] if key == b"x-forwarded-for"]
+        return client_address(peer, ",".join(named), self.proxies)
+
 
 def tools_of(call: Call) -> Tools:
     """The tools of the application that handles the call."""
-    return cast(Tools, call.app.state.tools)
+    return tools_in(call.scope)
+
+
+def tools_in(scope: Scope) -> Tools:
+    """As `tools_of`."""
+    return cast(Tools, scope["litestar_app"].state.tools)

@@ -124,6 +124,7 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response[ProblemAnswer]:
     """The answer that says what went wrong."""
+    call.scope["state"]["problem"] = code
     problem = Problem(code=code, message=message, details=details, request_id=call.scope["state"].get("request_id", ""))
     return Response(
         ProblemAnswer(message=message, error=problem),

@@ -27,6 +27,7 @@ from api.views import (
     summary_view,
     task_view,
 )
+from core.audit import Action
 from core.errors import TaskNotFound
 from core.tasks import Task
 from polyrelay import TaskType
@@ -39,17 +40,17 @@ class Tasks(Controller):
 
     path = "/api/v1/ai"
 
-    @post("/image/task")
+    @post("/image/task", opt={"audit": Action.TASK_CREATE})
     async def create_image(self) -> ASGIApp:
         """Take a new image task."""
         return _CREATE[TaskType.IMAGE]
 
-    @post("/video/task")
+    @post("/video/task", opt={"audit": Action.TASK_CREATE})
     async def create_video(self) -> ASGIApp:
         """Take a new video task."""
         return _CREATE[TaskType.VIDEO]
 
-    @post("/text/task")
+    @post("/text/task", opt={"audit": Action.TASK_CREATE})
     async def create_text(self) -> ASGIApp:
         """Take a new text task."""
         return _CREATE[TaskType.TEXT]
@@ -79,19 +80,19 @@ class Tasks(Controller):
         )
         return Answer(data=listed)
 
-    @post("/task/{task_id:str}/cancel", status_code=200)
+    @post("/task/{task_id:str}/cancel", status_code=200, opt={"audit": Action.TASK_CANCEL})
     async def cancelled(self, request: Call) -> Answer[CancelledTask]:
         """End an open task before its time."""
         cancelled = cancelled_task(await tools_of(request).cancel(await _own_task_id(request)))
         return Answer(data=cancelled, message=cancel_message(cancelled))
 
-    @post("/task/{task_id:str}/retry", status_code=200)
+    @post("/task/{task_id:str}/retry", status_code=200, opt={"audit": Action.TASK_RETRY})
     async def retried(self, request: Call) -> Answer[RetriedTask]:
         """Do a failed task once more."""
         retried = retried_task(await tools_of(request).retry(await _own_task_id(request)))
         return Answer(data=retried, message=retry_message(retried))
 
-    @delete("/task/{task_id:str}", status_code=200)
+    @delete("/task/{task_id:str}", status_code=200, opt={"audit": Action.TASK_DELETE})
     async def removed(self, request: Call) -> Answer[RemovedTask]:
         """Remove a task and its files; an open one is cancelled first."""
         removed = removed_task(await tools_of(request).remove(await _own_task_id(request)))

@@ -11,7 +11,7 @@ except ModuleNotFoundError as error:  # the base package is what plugins need, a
 
 from cli.output import Failed, InterruptedByUser, tell_failure
 
-_COMMANDS: Final = ("demo", "dev", "api", "worker", "tasks", "providers", "keys")
+_COMMANDS: Final = ("demo", "dev", "api", "worker", "tasks", "providers", "keys", "audit")
 
 
 def installed_version() -> str:

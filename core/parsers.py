@@ -1,9 +1,11 @@
 """How each kind of setting is read. Every function raises a `ValueError` whose text says what is allowed."""
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+from core.addresses import Network
 from core.tasks import Priority
 from core.units import seconds, size_bytes
 from polyrelay import Secret
@@ -78,6 +80,14 @@ def priorities(text: str) -> tuple[Priority, ...]:
     if not words <= set(Priority):
         raise ValueError(f"one or more of {', '.join(Priority)}, separated by commas")
     return tuple(priority for priority in Priority if priority in words)
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Addresses and networks, separated by commas; an address is a network of one."""
+    try:
+        return tuple(ip_network(word.strip()) for word in text.split(","))
+    except ValueError:
+        raise ValueError("addresses or networks, separated by commas, such as 10.0.0.0/8,192.0.2.7") from None
 
 
 def body_size(text: str) -> int:

@@ -2,13 +2,15 @@
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from msgspec import Struct, structs
 
+from core.addresses import Network
 from core.errors import ConfigurationError
 from core.parsers import (
     amounts,
@@ -16,6 +18,7 @@ from core.parsers import (
     duration,
     encryption_keys,
     memory_size,
+    networks,
     number,
     priorities,
     secret_url,
@@ -80,6 +83,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         log_format: `auto` is readable on a terminal and JSON elsewhere.
         log_dir: Folder for a log file beside the standard error stream, or None.
         log_keep_days: Days that log files are kept.
+        audit_keep_days: Days that rows of the audit log are kept.
+        trusted_proxies: Addresses or networks of proxies whose X-Forwarded-For is believed, or None for none.
     """
 
     host: str = "127.0.0.1"
@@ -124,6 +129,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     log_format: LogFormat = "auto"
     log_dir: Path | None = None
     log_keep_days: int = 7
+    audit_keep_days: int = 90
+    trusted_proxies: tuple[Network, ...] | None = None
     env: Env = Env({})
 
 
@@ -233,8 +240,20 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "log_format": word(LogFormat),
     "log_dir": Path,
     "log_keep_days": number(1, 3650),
+    "audit_keep_days": number(1, 3650),
+    "trusted_proxies": networks,
 }
 
 _SECRETS: Final = frozenset(
     field.name for field in structs.fields(Settings) if "Secret" in str(field.type) and field.name != "env"
 )
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """What must not be shown of them: keys, and passwords in addresses."""
+    for field in _SECRETS:
+        secret: Secret | None = getattr(settings, field)
+        if secret is not None:
+            yield secret.reveal()
+            if password := urlsplit(secret.reveal()).password:
+                yield password

@@ -10,7 +10,6 @@ from msgspec import structs
 from core.audit import AuditRow
 from core.clock import to_milliseconds, utc_now
 from core.errors import (
-    AuditFailed,
     DuplicateTask,
     FileNotFound,
     QueueUnavailable,
@@ -20,6 +19,7 @@ from core.errors import (
 )
 from core.ports import Clock, OverdueTask, QuotaTask, StoredFile, TaskPage, TaskQuery, TaskWithInput, Wake, page_of
 from core.tasks import Priority, Result, State, Task, TaskInput, TaskSummary
+from repositories.memory_audit import MemoryAuditLog
 from repositories.result_names import checked
 from repositories.task_documents import (
     INLINE_LIMIT_BYTES,
@@ -39,14 +39,12 @@ class MemoryTaskRepository:
 
     Attributes:
         reachable: Set it to False, and every call raises `StoreUnavailable`.
-        rows: Audit rows of the tasks that were added.
-        audit_works: Set it to False, and no row can be written.
+        audit: Where the rows of the tasks go that are added.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, audit: MemoryAuditLog | None = None) -> None:
         self.reachable = True
-        self.rows: list[AuditRow] = []
-        self.audit_works = True
+        self.audit = audit or MemoryAuditLog()
         self._documents: dict[str, Document] = {}
         self._inputs: dict[str, bytes] = {}
 
@@ -60,9 +58,7 @@ class MemoryTaskRepository:
         if task.id in self._documents:
             raise DuplicateTask(f"task {task.id} is stored already")
         if row is not None:
-            if not self.audit_works:
-                raise AuditFailed("the audit log cannot be written")
-            self.rows.append(row)
+            await self.audit.begin(row, saved_next=True)
         self._documents[task.id] = document_of(task)
         self._inputs[task.id] = encode_input(task_input)
 

@@ -1,13 +1,14 @@
 """Use case: take a new task. Stored durably first; only then a worker is woken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 from msgspec import Struct
 
 from core.access import ANYBODY, Caller
+from core.audit import AuditRow
 from core.errors import FieldProblem, InvalidRequest, QueueUnavailable
 from core.ports import Clock, TaskRepository, WakeQueue
 from core.quotas import Quota
@@ -22,6 +23,9 @@ from services.quotas import Room
 LONGEST_PROMPT_SHOWN: Final = 500
 
 log = structlog.get_logger("polyrelay.accept")
+
+RowOf: TypeAlias = Callable[[Task], AuditRow]
+"""Makes the row that says who created a task."""
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -71,23 +75,32 @@ class Accept:
         self._clock = clock
         self._room = room
 
-    async def __call__(self, task_type: TaskType, body: Mapping[str, Any], caller: Caller = ANYBODY) -> Task:
+    async def __call__(
+        self, task_type: TaskType, body: Mapping[str, Any], caller: Caller = ANYBODY, *, row_of: RowOf | None = None
+    ) -> Task:
         """
         Check a caller's flat body, store the task and wake a worker.
 
         A wake that cannot be sent is logged and the task is accepted all the same: the reconciler finds it.
+
+        Args:
+            task_type: What the task makes.
+            body: What the caller sent.
+            caller: Who that is.
+            row_of: Makes the row of the audit log that is written with the task; without it there is none.
 
         Raises:
             InvalidRequest: Names every wrong field; also as UnknownProvider and UnknownModel.
             ProviderUnavailable: None of the choices can take tasks here.
             QueueFull, TooManyTasks: There is no room for another task of the provider, or of the caller's key.
             QueueUnavailable: Redis is away, and the operator wants no tasks then.
+            AuditFailed: The row cannot be written; nothing was stored.
             StoreUnavailable: Nobody was woken, and nothing was stored as far as is known; a database that hangs may
                 still take the write, and the task is then done.
         """
-        return await self.take(task_type, self._checked(task_type, body), caller)
+        return await self.take(task_type, self._checked(task_type, body), caller, row_of=row_of)
 
-    async def take(self, task_type: TaskType, order: Order, caller: Caller) -> Task:
+    async def take(self, task_type: TaskType, order: Order, caller: Caller, *, row_of: RowOf | None = None) -> Task:
         """
         Store a task for what was found good, and wake a worker.
 
@@ -97,7 +110,7 @@ class Accept:
         quotas = self._room.needed(order.common.provider, caller.owner, caller.limits)
         task = self._new_task(task_type, order, caller, quotas)
         async with self._room.taken(task, quotas):
-            await self._tasks.add(task, order.task_input)
+            await self._tasks.add(task, order.task_input, row=row_of(task) if row_of is not None else None)
         try:
             await self._queue.wake(task.id, at=task.created, priority=task.priority)
         except QueueUnavailable as error:

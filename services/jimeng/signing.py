@@ -1,21 +1,21 @@
 """
-Request signing of Volcengine OpenAPI (HMAC-SHA256).
+Signs requests as Volcengine OpenAPI wants them (HMAC-SHA256).
 
 Source: `SignerV4` of the official packages volcengine 1.0.229 and volcenginesdk-core 5.0.54, read and run on
 2026-11-22. It is close to AWS SigV4, with other names, no key prefix and a path that is encoded once.
 """
 
 import hashlib
-import hmac
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 import httpx
 from msgspec import Struct
 
 from polyrelay import Secret
+from services.signing import canonical_path, canonical_query, canonical_request, signature, without_default_port
 
 REGION: Final = "cn-north-1"
 SERVICE: Final = "cv"
@@ -64,28 +64,24 @@ def signature_headers(request: Unsigned, credentials: Credentials, *, at: dateti
     added = _headers_to_sign(request, credentials, at)
     signed = _signed_headers({**request.headers, **added})
     scope = f"{at.astimezone(UTC):%Y%m%d}/{credentials.region}/{credentials.service}/request"
-    digest = hashlib.sha256(canonical_request(request, signed).encode()).hexdigest()
-    to_sign = "\n".join((_ALGORITHM, added["X-Date"], scope, digest))
-    signature = hmac.new(_signing_key(credentials.secret_key, scope), to_sign.encode(), hashlib.sha256).hexdigest()
+    proof = signature(
+        canonical_text(request, signed),
+        credentials.secret_key,
+        algorithm=_ALGORITHM,
+        stamp=added["X-Date"],
+        scope=scope,
+    )
     credential = f"{credentials.access_key.reveal()}/{scope}"
     added["Authorization"] = (
-        f"{_ALGORITHM} Credential={credential}, SignedHeaders={';'.join(signed)}, Signature={signature}"
+        f"{_ALGORITHM} Credential={credential}, SignedHeaders={';'.join(signed)}, Signature={proof}"
     )
     return added
 
 
-def canonical_request(request: Unsigned, signed: Mapping[str, str]) -> str:
+def canonical_text(request: Unsigned, signed: Mapping[str, str]) -> str:
     """The text whose hash is signed. `signed` has the headers to sign, in order, with the body's hash among them."""
-    return "\n".join(
-        (
-            request.method.upper(),
-            quote(request.path or "/", safe="/~"),
-            _canonical_query(request.query),
-            "".join(f"{name}:{value}\n" for name, value in signed.items()),
-            ";".join(signed),
-            signed["x-content-sha256"],
-        )
-    )
+    path, query = canonical_path(request.path), canonical_query(request.query)
+    return canonical_request(request.method, path, query, signed, signed["x-content-sha256"])
 
 
 class VolcengineAuth(httpx.Auth):
@@ -131,19 +127,4 @@ def _headers_to_sign(request: Unsigned, credentials: Credentials, at: datetime) 
 def _signed_headers(headers: Mapping[str, str]) -> dict[str, str]:
     lowered = {name.lower(): value for name, value in headers.items()}
     signed = {name: value for name, value in sorted(lowered.items()) if name in _PLAIN_HEADERS or name.startswith("x-")}
-    return {**signed, "host": _without_default_port(signed["host"])}
-
-
-def _without_default_port(host: str) -> str:
-    return host.removesuffix(":443").removesuffix(":80")
-
-
-def _canonical_query(query: Sequence[tuple[str, str]]) -> str:
-    return "&".join(f"{quote(key, safe='~')}={quote(value, safe='~')}" for key, value in sorted(query))
-
-
-def _signing_key(secret_key: Secret, scope: str) -> bytes:
-    key = secret_key.reveal().encode()
-    for part in scope.split("/"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    return key
+    return {**signed, "host": without_default_port(signed["host"])}

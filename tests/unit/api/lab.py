@@ -11,6 +11,7 @@ from core.registry import PluginReport, Registry
 from core.tasks import Attempt, Failure, Result, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, TaskType, Usage
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_audit import MemoryAuditLog
 from repositories.memory_control import MemoryControlRoom
 from repositories.memory_gates import MemoryGates
 from repositories.memory_quotas import MemoryQuotas
@@ -92,6 +93,7 @@ class Lab(Struct, frozen=True, kw_only=True):
     gates: MemoryGates
     quotas: MemoryQuotas
     control: MemoryControlRoom
+    audit: MemoryAuditLog
     registry: Registry
 
     def parts(self) -> Parts:
@@ -104,6 +106,7 @@ class Lab(Struct, frozen=True, kw_only=True):
             quotas=self.quotas,
             registry=self.registry,
             control=self.control,
+            audit=self.audit,
             follow=self.follow,
             clock=lambda: NOW,
         )
@@ -122,13 +125,15 @@ class Lab(Struct, frozen=True, kw_only=True):
 
 def new_lab() -> Lab:
     """Empty twins."""
+    audit = MemoryAuditLog()
     return Lab(
-        tasks=MemoryTaskRepository(),
+        tasks=MemoryTaskRepository(audit),
         queue=MemoryWakeQueue(clock=lambda: NOW),
         results=MemoryResultStore(),
         gates=MemoryGates(clock=lambda: NOW),
         quotas=MemoryQuotas(clock=lambda: NOW),
         control=MemoryControlRoom(),
+        audit=audit,
         registry=lab_registry(),
     )
 

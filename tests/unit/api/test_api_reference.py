@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
+from api.audit import AuditListQuery
 from api.metrics import Metrics, gates_text
 from api.openapi import document
 from api.requests import ListQuery
@@ -54,6 +55,7 @@ def test_every_field_of_a_task_is_listed() -> None:
     assert list(table("Field of a result")) == list(ResultView.__struct_fields__)
     assert list(table("Field of a fallback")) == list(Fallback.__struct_fields__)
     assert list(table("Parameter")) == list(ListQuery.__struct_fields__)
+    assert list(table("Filter")) == list(AuditListQuery.__struct_fields__)
 
 
 def test_fields_in_the_text_are_listed_in_full() -> None:

@@ -15,7 +15,7 @@ from volcengine.base.Request import Request
 from volcengine.Credentials import Credentials as OfficialCredentials
 
 from polyrelay import Secret
-from services.jimeng.signing import Credentials, Unsigned, VolcengineAuth, canonical_request, signature_headers
+from services.jimeng.signing import Credentials, Unsigned, VolcengineAuth, canonical_text, signature_headers
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[3] / "data" / "signing-vectors.json").read_text("utf-8")
@@ -58,12 +58,12 @@ def test_the_headers_are_those_of_the_official_signers(vector: dict[str, Any]) -
 
 
 @BY_NAME
-def test_the_canonical_request_is_that_of_the_official_signers(vector: dict[str, Any]) -> None:
+def test_the_canonical_text_is_that_of_the_official_signers(vector: dict[str, Any]) -> None:
     """The text whose hash is signed is that of the official signers, byte for byte."""
     lines = vector["canonical_request"].split("\n\n")[0].split("\n")[3:]
     signed = dict(line.split(":", 1) for line in lines)
 
-    text = canonical_request(unsigned(vector), signed)
+    text = canonical_text(unsigned(vector), signed)
 
     assert vector["canonical_request"] == text
     assert vector["canonical_sha256"] == hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,41 @@
+"""Where a request comes from."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import TypeAlias
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+def client_address(peer: str | None, forwarded: str | None, trusted: Sequence[Network]) -> str | None:
+    """
+    The address of the caller: the peer's, or what a trusted proxy says of whom it speaks for.
+
+    Each proxy adds the address of its own peer at the end, so the last one that is no trusted proxy counts; whatever
+    stands before it may be made up.
+
+    Args:
+        peer: The other end of the connection.
+        forwarded: The header `X-Forwarded-For`.
+        trusted: Our proxies.
+    """
+    found = peer
+    for text in reversed((forwarded or "").split(",")):
+        if found is None or not _within(found, trusted):
+            return found
+        if not _is_address(text.strip()):
+            return found
+        found = text.strip()
+    return found
+
+
+def _within(text: str, networks: Sequence[Network]) -> bool:
+    return bool(networks) and _is_address(text) and any(ip_address(text) in network for network in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

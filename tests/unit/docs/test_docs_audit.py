@@ -1,0 +1,16 @@
+"""The page of the audit log against the code."""
+
+from collections.abc import Callable
+
+from api.audit import AuditRowView
+from core.audit import Action, Outcome
+
+PAGE = "docs/reference/audit.md"
+Tables = Callable[[str], list[list[str]]]
+
+
+def test_every_action_outcome_and_field_is_listed(rows: Tables) -> None:
+    """The tables of the page are those of the code, in its order."""
+    listed = [row[0].strip("`") for row in rows(PAGE)]
+
+    assert listed == [*Action, *Outcome, *AuditRowView.__struct_fields__]
