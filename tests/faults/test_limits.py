@@ -31,7 +31,7 @@ def stack_options() -> StackOptions:
 
 @pytest.fixture(scope="module")
 def second_api(stack: Stack) -> Iterator[str]:
-    """The address of another API process on the same MongoDB and the same Redis."""
+    """The address of another API process on the same MongoDB and the same Redis, which takes nothing without that."""
     port = free_port()
     settings = {"PORT": str(port), "MONGO_URL": stack.mongo_url, "REDIS_URL": stack.redis_url}
     process = ChildProcess(
@@ -43,6 +43,7 @@ def second_api(stack: Stack) -> Iterator[str]:
             "RESULTS_URL": str(stack.folder / "results"),
             **QUICK,
             **ONE_AND_TWO,
+            "ACCEPT_WITHOUT_QUEUE": "no",
             **settings,
         },
         log_file=stack.folder / "logs" / "api-2.log",
@@ -101,3 +102,21 @@ def test_room_that_a_dead_process_took_is_given_back(scene: Scene) -> None:
 
     scene.wait_until(lambda: scene.redis.zcard(QUOTA) == 0, description="who has no record counts no longer")
     assert scene.post("taken").status_code == 201
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "answers nothing"])
+def test_while_redis_is_away_tasks_are_taken_to_the_bound_or_refused_as_configured(
+    scene: Scene, second_api: str, silent: bool
+) -> None:
+    """With `ACCEPT_WITHOUT_QUEUE=no` creating answers 503 and stores nothing; else the records are counted."""
+    with scene.away("valkey", silent=silent):
+        refused = post(second_api, "refused")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_unavailable")
+        assert int(refused.headers["retry-after"]) > 0
+        assert scene.tasks() == []
+        assert [scene.post(f"taken {number}").status_code for number in range(4)] == [201, 201, 201, 429]
+
+    scene.wait_for_end([task.id for task in scene.tasks()])
+    scene.wait_until(
+        lambda: post(second_api, "taken again").status_code == 201, description="the second one takes tasks"
+    )
