@@ -20,6 +20,7 @@ from api.health import health, metrics_text, ready
 from api.metrics import Metrics
 from api.observe import Observed
 from api.openapi import document
+from api.pace import Paced
 from api.parts import Parts, Tools
 from api.problems import HANDLERS
 from api.recording import recorded
@@ -39,11 +40,13 @@ from repositories.mongo_client import connect_mongo
 from repositories.queue import connect_queue
 from repositories.queue_claims import wake_queue
 from repositories.quotas import RedisQuotas
+from repositories.rates import RedisRates
 from repositories.results import connect_results
 from services.accept import Accept
 from services.cancel import Cancel
 from services.following import Following, running, this_process
 from services.live_registry import LiveRegistry
+from services.pace import Pace
 from services.quotas import Bounds, Room
 from services.remove import Remove
 from services.retry import Retry
@@ -103,7 +106,7 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
     }
     app = Api(
         [Tasks, Files, Catalogue, Admin, Audit, Docs, health, ready, metrics_text],
-        guards=[recorded],
+        guards=[Paced(Pace(parts.rates, _key_limits(settings), parts.clock)), recorded],
         exception_handlers=HANDLERS,
         request_max_body_size=settings.max_body_bytes,
         lifespan=list(lifespan),
@@ -145,7 +148,15 @@ def _bounds(settings: Settings) -> Bounds:
     return Bounds(
         slots=settings.upstream_max_concurrent or {},
         queue=settings.upstream_max_queue,
-        key=KeyLimits(max_concurrent=settings.key_max_concurrent, max_queue=settings.key_max_queue),
+        key=_key_limits(settings),
+    )
+
+
+def _key_limits(settings: Settings) -> KeyLimits:
+    return KeyLimits(
+        requests_per_minute=settings.key_requests_per_minute,
+        max_concurrent=settings.key_max_concurrent,
+        max_queue=settings.key_max_queue,
     )
 
 
@@ -164,6 +175,7 @@ def _create(settings: Settings) -> Litestar:
         results=connect_results(settings.results_url),
         gates=RedisGates(redis),
         quotas=RedisQuotas(redis),
+        rates=RedisRates(redis),
         registry=registry,
         control=control,
         audit=audit,

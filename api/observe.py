@@ -10,6 +10,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
+from api.pace import allowance_headers
 from api.recording import ending_of
 from core.audit import AuditLog
 
@@ -52,7 +53,7 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], header]
+                message["headers"] = [*message["headers"], header, *allowance_headers(scope)]
             await send(message)
 
         structlog.contextvars.clear_contextvars()

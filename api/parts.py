@@ -15,6 +15,7 @@ from core.control import ControlRoom, Stall
 from core.gates import Gates
 from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
 from core.quotas import Quotas
+from core.rates import Rates
 from core.redaction import Redact
 from core.registry import Registry
 from services.accept import Accept
@@ -39,6 +40,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         results: Files of results.
         gates: Who waits for which vendor.
         quotas: How many tasks there are where that is bounded.
+        rates: How many requests keys made.
         registry: The providers.
         control: The operator's decisions.
         audit: What was done.
@@ -52,6 +54,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     results: ResultStore
     gates: Gates
     quotas: Quotas
+    rates: Rates
     registry: Registry
     control: ControlRoom
     audit: AuditLog

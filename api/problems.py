@@ -94,6 +94,7 @@ STATUSES: Final[Mapping[type[PolyrelayError], int]] = {
     errors.UnknownModel: 422,
     errors.QueueFull: 429,
     errors.TooManyTasks: 429,
+    errors.TooManyRequests: 429,
     errors.AuditFailed: 500,
     errors.ProviderUnavailable: 503,
     errors.StoreUnavailable: 503,

@@ -12,7 +12,7 @@ What can go wrong inside the server. The API renders each class with its code an
     ├── Forbidden               it is known, and they may not do that
     ├── NotPossible             the task is not in a state for that
     ├── ComeBackLater           a limit is reached
-    │   └── QueueFull, TooManyTasks
+    │   └── QueueFull, TooManyTasks, TooManyRequests
     ├── Stale                   another writer was first
     ├── AuditFailed             what was to be done cannot be put on the audit log
     └── StoreUnavailable, QueueUnavailable
@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
+
+from core.rates import Allowance
 
 
 class PolyrelayError(Exception):
@@ -198,6 +200,22 @@ class TooManyTasks(ComeBackLater):
 
     code = "too_many_tasks"
     scope = "key"
+
+
+class TooManyRequests(ComeBackLater):
+    """
+    The caller's key made as many requests in the last minute as it may.
+
+    Attributes:
+        allowance: What is left of them: nothing.
+    """
+
+    code = "rate_limited"
+    scope = "key"
+
+    def __init__(self, message: str, *, allowance: Allowance) -> None:
+        super().__init__(message, retry_after_s=allowance.reset_s)
+        self.allowance = allowance
 
 
 class DuplicateTask(PolyrelayError):

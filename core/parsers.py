@@ -48,6 +48,20 @@ def number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def number_or_none(low: int, high: int) -> Callable[[str], int | None]:
+    parse_number = number(low, high)
+
+    def parse(text: str) -> int | None:
+        if text.lower() == "none":
+            return None
+        try:
+            return parse_number(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or none") from None
+
+    return parse
+
+
 def duration(low: float, high: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         value = seconds(text)

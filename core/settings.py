@@ -20,6 +20,7 @@ from core.parsers import (
     memory_size,
     networks,
     number,
+    number_or_none,
     priorities,
     secret_url,
     url,
@@ -62,6 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         model_max_concurrent: Submissions open at once by model, such as jimeng_t2i_v40=2; over the catalogue's.
         user_max_concurrent: Submissions open at once by `user_id`, or None for no limit.
         upstream_max_queue: Tasks of one provider that may wait; beyond it creating answers 429. None for no bound.
+        key_requests_per_minute: Requests by API key without a limit of its own; beyond it they are answered 429.
         key_max_concurrent: Submissions open at once by API key without a limit of its own, or None for no limit.
         key_max_queue: Tasks of one API key that may wait; beyond it creating answers 429. None for no bound.
         accept_without_queue: Whether tasks are taken while Redis is away; with `no` creating answers 503.
@@ -108,6 +110,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     model_max_concurrent: Mapping[str, int] | None = None
     user_max_concurrent: int | None = None
     upstream_max_queue: int | None = None
+    key_requests_per_minute: int | None = 6000
     key_max_concurrent: int | None = None
     key_max_queue: int | None = None
     accept_without_queue: bool = True
@@ -219,6 +222,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "model_max_concurrent": amounts,
     "user_max_concurrent": number(1, 1_000_000),
     "upstream_max_queue": number(0, 10_000_000),
+    "key_requests_per_minute": number_or_none(1, 10_000_000),
     "key_max_concurrent": number(1, 1_000_000),
     "key_max_queue": number(0, 10_000_000),
     "accept_without_queue": yes_or_no,

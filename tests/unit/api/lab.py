@@ -15,6 +15,7 @@ from repositories.memory_audit import MemoryAuditLog
 from repositories.memory_control import MemoryControlRoom
 from repositories.memory_gates import MemoryGates
 from repositories.memory_quotas import MemoryQuotas
+from repositories.memory_rates import MemoryRates
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 GOOD = {"provider": "lab", "model": "painter", "user_id": "ada", "prompt": "a fox"}
@@ -92,6 +93,7 @@ class Lab(Struct, frozen=True, kw_only=True):
     results: MemoryResultStore
     gates: MemoryGates
     quotas: MemoryQuotas
+    rates: MemoryRates
     control: MemoryControlRoom
     audit: MemoryAuditLog
     registry: Registry
@@ -104,6 +106,7 @@ class Lab(Struct, frozen=True, kw_only=True):
             results=self.results,
             gates=self.gates,
             quotas=self.quotas,
+            rates=self.rates,
             registry=self.registry,
             control=self.control,
             audit=self.audit,
@@ -132,6 +135,7 @@ def new_lab() -> Lab:
         results=MemoryResultStore(),
         gates=MemoryGates(clock=lambda: NOW),
         quotas=MemoryQuotas(clock=lambda: NOW),
+        rates=MemoryRates(clock=lambda: NOW),
         control=MemoryControlRoom(),
         audit=audit,
         registry=lab_registry(),

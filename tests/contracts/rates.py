@@ -1,0 +1,83 @@
+"""What every `Rates` does. A test class inherits this and gives the fixture `rates`, an empty one on `clock`."""
+
+import asyncio
+
+import pytest
+
+from core.rates import Allowance, Rates
+from tests.contracts.gates import MovableClock
+
+
+async def passed(rates: Rates, count: int, *, limit: int, whose: str = "ow_1") -> int:
+    """How many of so many requests are let through."""
+    return sum([(await rates.count(whose, limit=limit)).passed for _ in range(count)])
+
+
+class RatesContract:
+    """The rules of `core.rates.Rates`."""
+
+    @pytest.fixture
+    def clock(self) -> MovableClock:
+        """Stands at `NOW`."""
+        return MovableClock()
+
+    async def test_so_many_as_the_limit_pass_in_a_minute(self, rates: Rates) -> None:
+        """Each is told what is left; the next one when to come back."""
+        answers = [await rates.count("ow_1", limit=2) for _ in range(3)]
+
+        assert answers == [
+            Allowance(limit=2, left=1, reset_s=60, passed=True),
+            Allowance(limit=2, left=0, reset_s=60, passed=True),
+            Allowance(limit=2, left=0, reset_s=60, passed=False),
+        ]
+
+    async def test_each_has_its_own_minute(self, rates: Rates) -> None:
+        """One who asks too much takes nothing from another."""
+        assert await passed(rates, 5, limit=2) == 2
+        assert await passed(rates, 5, limit=3, whose="ow_2") == 3
+
+    async def test_the_minute_slides(self, rates: Rates, clock: MovableClock) -> None:
+        """There is room for as many as were let through a minute ago, and who asks then is let through."""
+        assert await passed(rates, 1, limit=3) == 1
+        clock.forward(20)
+        assert await passed(rates, 5, limit=3) == 2
+        answer = await rates.count("ow_1", limit=3)
+        assert (answer.passed, answer.reset_s) == (False, 40)
+
+        clock.forward(answer.reset_s)
+        assert await passed(rates, 5, limit=3) == 1
+        clock.forward(20)
+        assert await passed(rates, 5, limit=3) == 2
+
+    async def test_in_no_minute_more_than_the_limit_pass(self, rates: Rates, clock: MovableClock) -> None:
+        """Whoever asks without end is let through as often as the limit says, whenever the minute began."""
+        seconds: list[int] = []
+        for second in range(150):
+            seconds += [second] * await passed(rates, 2, limit=7)
+            clock.forward(1)
+
+        assert max(sum(start <= at < start + 60 for at in seconds) for start in range(150)) == 7
+
+    async def test_one_that_is_refused_does_not_count(self, rates: Rates, clock: MovableClock) -> None:
+        """Asking too often does not lock anybody out."""
+        await passed(rates, 2, limit=2)
+        for _ in range(59):
+            clock.forward(1)
+            assert await passed(rates, 3, limit=2) == 0
+
+        clock.forward(1)
+        assert await passed(rates, 1, limit=2) == 1
+
+    async def test_a_limit_that_was_lowered_holds_at_once(self, rates: Rates, clock: MovableClock) -> None:
+        """It says when there will be room under the new one."""
+        await passed(rates, 3, limit=9)
+        clock.forward(10)
+        await passed(rates, 3, limit=9)
+
+        assert await rates.count("ow_1", limit=2) == Allowance(limit=2, left=0, reset_s=60, passed=False)
+
+    async def test_of_many_at_once_as_many_as_the_limit_pass(self, rates: Rates) -> None:
+        """Of several keys, mixed."""
+        answers = await asyncio.gather(*(rates.count(f"ow_{n % 2}", limit=10) for n in range(100)))
+
+        assert [sum(answer.passed for answer in answers[half::2]) for half in (0, 1)] == [10, 10]
