@@ -24,6 +24,7 @@ from api.pace import Paced
 from api.parts import Parts, Tools
 from api.problems import HANDLERS
 from api.recording import recorded
+from api.relay import Relay
 from api.tasks import Tasks
 from core.access import KeyLimits
 from core.clock import utc_now
@@ -32,6 +33,7 @@ from core.logs import set_up_logs
 from core.plugins import load_plugins
 from core.redaction import redaction
 from core.settings import Settings, read_settings, secrets_of
+from repositories.announcements import RedisAnnouncements
 from repositories.audit import MongoAuditLog
 from repositories.control import MongoControlRoom
 from repositories.gates import RedisGates
@@ -48,6 +50,8 @@ from services.following import Following, running, this_process
 from services.live_registry import LiveRegistry
 from services.pace import Pace
 from services.quotas import Bounds, Room
+from services.relay.querying import RelayQuery
+from services.relay.submitting import Patience, RelaySubmit
 from services.remove import Remove
 from services.retry import Retry
 from services.watchdog import Watchdog
@@ -105,7 +109,7 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
         "openapi": document(parts.registry),
     }
     app = Api(
-        [Tasks, Files, Catalogue, Admin, Audit, Docs, health, ready, metrics_text],
+        [Tasks, Files, Relay, Catalogue, Admin, Audit, Docs, health, ready, metrics_text],
         guards=[Paced(Pace(parts.rates, _key_limits(settings), parts.clock)), recorded],
         exception_handlers=HANDLERS,
         request_max_body_size=settings.max_body_bytes,
@@ -123,10 +127,12 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
     tasks, queue, registry, clock = parts.tasks, parts.queue, parts.registry, parts.clock
     need_queue = None if settings.accept_without_queue else queue.ping
     room = Room(parts.quotas, tasks, _bounds(settings), need_queue=need_queue)
+    accept = Accept(tasks, queue, registry, clock, room)
+    cancel = Cancel(tasks=tasks, queue=queue, gates=parts.gates, quotas=parts.quotas, clock=clock)
     return Tools(
         parts=parts,
-        accept=Accept(tasks, queue, registry, clock, room),
-        cancel=Cancel(tasks=tasks, queue=queue, gates=parts.gates, quotas=parts.quotas, clock=clock),
+        accept=accept,
+        cancel=cancel,
         retry=Retry(tasks, queue, registry, clock, room),
         remove=Remove(
             tasks=tasks,
@@ -137,6 +143,16 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
             quotas=parts.quotas,
             clock=clock,
         ),
+        relay_submit=RelaySubmit(
+            tasks=tasks,
+            accept=accept,
+            registry=registry,
+            announcements=parts.announcements,
+            cancel=cancel,
+            store=parts.results,
+            patience=Patience(submit_s=settings.relay_patience_s, answer_s=settings.ai_timeout_s),
+        ),
+        relay_query=RelayQuery(tasks=tasks, registry=registry, store=parts.results),
         metrics=metrics,
         public_url=settings.public_url,
         redact=redaction(secrets_of(settings)),
@@ -169,6 +185,7 @@ def _create(settings: Settings) -> Litestar:
     watchdog = Watchdog(registry.plugin_of, stall_s=settings.loop_stall_s, clock=utc_now)
     following = Following(control, registry, this_process("api"), utc_now, stalls=lambda: watchdog.stalls)
     redis = connect_queue(settings.redis_url)
+    announcements = RedisAnnouncements(redis)
     parts = Parts(
         tasks=tasks,
         queue=wake_queue(redis, settings.queue_engine),
@@ -176,6 +193,7 @@ def _create(settings: Settings) -> Litestar:
         gates=RedisGates(redis),
         quotas=RedisQuotas(redis),
         rates=RedisRates(redis),
+        announcements=announcements,
         registry=registry,
         control=control,
         audit=audit,
@@ -189,7 +207,7 @@ def _create(settings: Settings) -> Litestar:
         try:
             await _prepare(tasks, control, audit, following)
             await _look_at_queue(parts)
-            async with running(following.run(), watchdog.run()):
+            async with running(following.run(), watchdog.run(), announcements.run()):
                 yield
         finally:
             await following.end()

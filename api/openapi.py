@@ -18,6 +18,7 @@ from api.audit import AuditList, AuditListQuery
 from api.catalogue import ModelList, ProviderList
 from api.examples import EXAMPLES
 from api.health import Health
+from api.openapi_relay import COMPONENTS, relay_paths
 from api.problems import ProblemAnswer
 from api.requests import TASK_ID, CatalogueQuery, ListQuery
 from api.views import Answer, CancelledTask, CreatedTask, RemovedTask, RetriedTask, TaskList, TaskView
@@ -87,10 +88,12 @@ def document(registry: Registry) -> bytes:
         "/api/v1/admin/providers/reload": {"post": _reload(schemas)},
         "/api/v1/admin/processes": {"get": _processes(schemas)},
         "/api/v1/audit": {"get": _audit(schemas)},
+        **relay_paths(),
         "/health": {"get": _health(schemas)},
         "/ready": {"get": _ready(schemas)},
         "/metrics": {"get": _metrics()},
     }
+    schemas.components.update(COMPONENTS)
     info = {"title": "polyrelay", "version": _version(), "description": _ABOUT}
     return msgspec.json.encode(
         {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas.components}}

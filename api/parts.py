@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from api.metrics import Metrics
 from core.addresses import Network, client_address
+from core.announcements import Announcements
 from core.audit import AuditLog
 from core.clock import utc_now
 from core.control import ControlRoom, Stall
@@ -20,6 +21,8 @@ from core.redaction import Redact
 from core.registry import Registry
 from services.accept import Accept
 from services.cancel import Cancel
+from services.relay.querying import RelayQuery
+from services.relay.submitting import RelaySubmit
 from services.remove import Remove
 from services.retry import Retry
 
@@ -41,6 +44,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         gates: Who waits for which vendor.
         quotas: How many tasks there are where that is bounded.
         rates: How many requests keys made.
+        announcements: Tell that something happened to a task.
         registry: The providers.
         control: The operator's decisions.
         audit: What was done.
@@ -55,6 +59,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     gates: Gates
     quotas: Quotas
     rates: Rates
+    announcements: Announcements
     registry: Registry
     control: ControlRoom
     audit: AuditLog
@@ -78,6 +83,8 @@ class Tools(Struct, frozen=True, kw_only=True):
     cancel: Cancel
     retry: Retry
     remove: Remove
+    relay_submit: RelaySubmit
+    relay_query: RelayQuery
     metrics: Metrics
     public_url: str | None
     redact: Redact

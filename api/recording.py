@@ -54,7 +54,7 @@ async def recorded(call: "ASGIConnection[Any, Any, Any, Any]", handler: BaseRout
         return
     body = await read_body(call.scope, call.receive)
     target = next(map(str, call.path_params.values()), None)
-    row = _row(call.scope, Action(action), _json(body), target=target and target[:_LONGEST_TARGET])
+    row = _row(call.scope, Action(action), json_of(body), target=target and target[:_LONGEST_TARGET])
     await tools_in(call.scope).parts.audit.begin(row)
     call.scope["state"]["recorded"] = Recorded(row=row)
 
@@ -134,7 +134,7 @@ def _duration_ms(scope: Scope) -> float | None:
     return None if started is None else round((time.perf_counter() - started) * 1000, 1)
 
 
-def _json(body: bytes) -> Any:
+def json_of(body: bytes) -> Any:
     """The body, where it is JSON; what it is otherwise is for the handler to say."""
     try:
         return msgspec.json.decode(body) if body else None

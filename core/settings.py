@@ -72,6 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         worker_port: Port on which a worker tells its health and metrics, or None for none.
         worker_max_rss: A worker that occupies more memory than that stops in order and ends with exit code 75.
         loop_stall_s: Code that holds up the event loop for longer is reported.
+        relay_patience_s: How long a relayed submit waits for the vendor's word, such as 25s.
         ai_timeout_s: Longest wait for one answer of a vendor (AI_TIMEOUT), such as 30s or 5m.
         model_catalogue: File with further model names.
         ark_api_key: Volcengine Ark (Doubao).
@@ -119,6 +120,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     worker_port: int | None = None
     worker_max_rss: int | None = None
     loop_stall_s: float = 1.0
+    relay_patience_s: float = 25.0
     ai_timeout_s: float = 300.0
     model_catalogue: Path | None = None
     ark_api_key: Secret | None = None
@@ -139,6 +141,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 _SHORTER: Final = {
     "ai_timeout_s": "AI_TIMEOUT",
+    "relay_patience_s": "RELAY_PATIENCE",
     "upstream_submit_min_interval_s": "UPSTREAM_SUBMIT_MIN_INTERVAL",
 }
 
@@ -231,6 +234,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "worker_port": number(1, 65535),
     "worker_max_rss": memory_size,
     "loop_stall_s": duration(0.05, 60),
+    "relay_patience_s": duration(1, 3600),
     "ai_timeout_s": duration(1, 3600),
     "model_catalogue": Path,
     "ark_api_key": Secret,

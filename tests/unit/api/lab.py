@@ -11,6 +11,7 @@ from core.registry import PluginReport, Registry
 from core.tasks import Attempt, Failure, Result, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, TaskType, Usage
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_announcements import MemoryAnnouncements
 from repositories.memory_audit import MemoryAuditLog
 from repositories.memory_control import MemoryControlRoom
 from repositories.memory_gates import MemoryGates
@@ -94,6 +95,7 @@ class Lab(Struct, frozen=True, kw_only=True):
     gates: MemoryGates
     quotas: MemoryQuotas
     rates: MemoryRates
+    announcements: MemoryAnnouncements
     control: MemoryControlRoom
     audit: MemoryAuditLog
     registry: Registry
@@ -107,6 +109,7 @@ class Lab(Struct, frozen=True, kw_only=True):
             gates=self.gates,
             quotas=self.quotas,
             rates=self.rates,
+            announcements=self.announcements,
             registry=self.registry,
             control=self.control,
             audit=self.audit,
@@ -136,6 +139,7 @@ def new_lab() -> Lab:
         gates=MemoryGates(clock=lambda: NOW),
         quotas=MemoryQuotas(clock=lambda: NOW),
         rates=MemoryRates(clock=lambda: NOW),
+        announcements=MemoryAnnouncements(),
         control=MemoryControlRoom(),
         audit=audit,
         registry=lab_registry(),

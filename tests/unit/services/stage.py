@@ -102,6 +102,7 @@ class FaultyRepository(MemoryTaskRepository):
 
     def _refuse(self) -> None:
         self.refusals += 1
+        self.on_refusal.set()
         raise StoreUnavailable("the answer was lost, as the test wanted it")
 
 

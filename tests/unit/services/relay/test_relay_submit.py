@@ -1,0 +1,263 @@
+"""Calls that start something: what is stored, what the vendor gets, and what their callers are told."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from core.access import Caller, KeyLimits, Role
+from core.errors import ProviderUnavailable
+from core.switches import Mode, Switch
+from core.tasks import State
+from services.answers import INLINE_BYTES
+from services.relay.envelopes import Business, Handed, NotTaken
+from services.relay.keeping import REFUSED_UPSTREAM
+from services.relay.submitting import BUSY
+from tests.unit.services.relay.relay_lab import AT_ONCE, BODY, KEY, SUBMIT, VENDOR_ID, RelayLab, envelope
+
+
+async def test_an_accepted_submit_is_told_with_our_id(lab: RelayLab) -> None:
+    """Status, type and body are the vendor's; only the id is ours."""
+    task, answer = await lab.submitted()
+
+    assert isinstance(answer, Handed)
+    assert (answer.status, answer.media_type) == (200, "application/json")
+    theirs = json.loads(lab.vendor.says[SUBMIT.action][0].content)  # type: ignore[union-attr]
+    assert json.loads(answer.body) == {**theirs, "data": {"task_id": task.id}}
+    assert task.state is State.WAITING
+    assert task.attempt.operation == f"{KEY}/{VENDOR_ID}"
+
+
+async def test_a_submit_is_a_task_on_record(lab: RelayLab) -> None:
+    """With its caller's owner, its prompt and its call; the body is its input, to the byte."""
+    caller = Caller(role=Role.APP, owner="ada", key_id="key_1", limits=KeyLimits(max_concurrent=3))
+    body = b'{ "req_key":"jimeng_t2i_v40" , "prompt": "cat", "n": 1.50 }'
+
+    task = await lab.taken(body, caller=caller)
+
+    assert (task.provider, task.model, task.type) == ("volcengine", KEY, "image")
+    assert (task.owner, task.key_id, task.user_id, task.prompt) == ("ada", "key_1", "ada", "cat")
+    assert task.relay == SUBMIT
+    assert (await lab.tasks.get_input(task.id))["body"] == body.decode()
+    await lab.play_due()
+    assert lab.vendor.requests[0].content == body
+
+
+async def test_a_submit_outlives_its_caller(lab: RelayLab) -> None:
+    """Who hangs up while it waits changes nothing: a worker submits it, once."""
+    task = await lab.taken()
+    answering = asyncio.create_task(lab.submit.answer(task))
+    await asyncio.sleep(0)
+    answering.cancel()
+    await lab.play_due()
+
+    assert (await lab.task(task.id)).state is State.WAITING
+    assert len(lab.vendor.bodies(SUBMIT.action)) == 1
+
+
+@pytest.mark.parametrize(("code", "status"), [(50411, 400), (50200, 400), (50400, 403), (50500, 500), (77777, 418)])
+async def test_a_refusal_is_handed_on(lab: RelayLab, code: int, status: int) -> None:
+    """The vendor's status and body, to the byte, whatever its code means here."""
+    lab.vendor.says[SUBMIT.action] = [envelope(code, status=status)]
+
+    task, answer = await lab.submitted()
+
+    assert isinstance(answer, Handed)
+    assert (answer.status, answer.body) == (status, envelope(code, status=status).content)
+    assert task.state is State.FAILED
+
+
+async def test_an_overloaded_vendor_is_waited_for(lab: RelayLab) -> None:
+    """The caller stands in line instead of reading 50430, and is told of the success."""
+    lab.vendor.says[SUBMIT.action] = [envelope(50430, status=429), envelope(data={"task_id": VENDOR_ID})]
+    task = await lab.taken()
+    answering = asyncio.create_task(lab.submit.answer(task))
+    await lab.play_due()
+    assert (await lab.task(task.id)).state is State.PENDING
+    assert not answering.done()
+    lab.later(60)
+    await lab.play_due()
+    await lab.announcements.announce(task.id)
+
+    answer = await answering
+
+    assert isinstance(answer, Handed)
+    assert answer.status == 200
+
+
+async def test_a_submit_in_line_is_accepted_when_patience_ends(hasty: RelayLab) -> None:
+    """It is on record and will be submitted: the caller gets the id and asks later."""
+    task = await hasty.taken()
+
+    answer = await hasty.submit.answer(task)
+
+    assert answer == Business(data={"task_id": task.id})
+    await hasty.play_due()
+    assert (await hasty.task(task.id)).state is State.WAITING
+
+
+async def test_a_cut_connection_is_an_error_that_says_what_is_at_stake(lab: RelayLab) -> None:
+    """Nobody knows, and nobody submits again."""
+    lab.vendor.says[SUBMIT.action] = [httpx.ReadError("cut")]
+
+    task, answer = await lab.submitted()
+
+    assert isinstance(answer, Business)
+    assert (answer.code, answer.http_status) == (50500, 500)
+    assert "may have accepted and billed" in answer.words
+    assert task.state is State.FAILED
+    await lab.play()
+    assert len(lab.vendor.requests) == 1
+
+
+async def test_a_worker_that_dies_with_the_submit_leaves_an_unknown_outcome(lab: RelayLab) -> None:
+    """The lease runs out, and the caller is told; no second submit."""
+    task = await lab.taken()
+    lab.vendor.says[SUBMIT.action] = [httpx.ReadTimeout("never")]
+    answering = asyncio.create_task(lab.submit.answer(task))
+    lab.tasks.faults = [None, "lost"]  # the answer is never recorded
+    step = asyncio.create_task(lab.play_due())
+    await lab.tasks.on_refusal.wait()
+    step.cancel()
+    lab.later(60)
+    await lab.worker()(task.id)
+    await lab.announcements.announce(task.id)
+
+    answer = await answering
+
+    assert isinstance(answer, Business)
+    assert "may have accepted and billed" in answer.words
+    assert len(lab.vendor.requests) == 1
+
+
+async def test_a_damaged_acceptance_is_handed_on(lab: RelayLab) -> None:
+    """What the vendor said is the best that there is to tell."""
+    lab.vendor.says[SUBMIT.action] = [httpx.Response(200, text="<html>", headers={"content-type": "text/html"})]
+
+    task, answer = await lab.submitted()
+
+    assert answer == Handed(status=200, media_type="text/html", body=b"<html>")
+    assert task.failure is not None
+    assert task.failure.code == "outcome_unknown"
+
+
+async def test_a_refusal_of_our_own_key_is_not_handed_on(lab: RelayLab) -> None:
+    """The caller's key is good; the vendor's words about ours would mislead, and show it."""
+    error = {"CodeN": 100009, "Code": "InvalidAccessKey", "Message": "AKLT-our-public-key"}
+    lab.vendor.says[SUBMIT.action] = [httpx.Response(401, json={"ResponseMetadata": {"Error": error}})]
+
+    task, answer = await lab.submitted()
+
+    assert answer == REFUSED_UPSTREAM
+    assert task.attempt.answer is not None
+    assert b"AKLT-our-public-key" not in (task.attempt.answer.body or b"")
+
+
+async def test_a_synchronous_call_is_answered_with_the_result(lab: RelayLab) -> None:
+    """To the byte, however long; the pictures are stored, too."""
+    big = "A" * INLINE_BYTES
+    result = envelope(data={"binary_data_base64": [big], "image_urls": None, "infer_ctx": {"x": 1.50}})
+    lab.vendor.says[AT_ONCE.action] = [result]
+
+    task, answer = await lab.submitted(call=AT_ONCE)
+
+    assert answer == Handed(status=200, media_type="application/json", body=result.content)
+    assert task.state is State.COMPLETED
+    assert task.attempt.answer is not None
+    assert task.attempt.answer.file is not None
+
+
+async def test_a_synchronous_call_that_found_no_room_is_ended(hasty: RelayLab) -> None:
+    """Nobody would get the result: it is not submitted any more, and its caller may come back."""
+    task = await hasty.taken(call=AT_ONCE)
+
+    answer = await hasty.submit.answer(task)
+
+    assert isinstance(answer, Business)
+    assert (answer.code, answer.http_status) == (50430, 429)
+    assert BUSY in answer.words
+    assert answer.retry_after_s
+    assert (await hasty.task(task.id)).state is State.CANCELLED
+    await hasty.play()
+    assert hasty.vendor.requests == []
+
+
+async def test_a_synchronous_call_that_the_vendor_held_back_gets_its_refusal(hasty: RelayLab) -> None:
+    """The vendor's own 50429, once waiting in line came to nothing."""
+    hasty.vendor.says[AT_ONCE.action] = [envelope(50429, status=429)]
+    task = await hasty.taken(call=AT_ONCE)
+    await hasty.play_due()
+
+    answer = await hasty.submit.answer(task)
+
+    assert isinstance(answer, Handed)
+    assert (answer.status, json.loads(answer.body)["code"]) == (429, 50429)
+    assert (await hasty.task(task.id)).state is State.CANCELLED
+
+
+async def test_a_lost_announcement_costs_a_second_at_most(lab: RelayLab) -> None:
+    """The record is read now and then."""
+    lab.announcements.deaf = True
+
+    _, answer = await lab.submitted()
+
+    assert isinstance(answer, Handed)
+
+
+async def test_a_store_that_goes_away_while_the_caller_waits_is_waited_for(lab: RelayLab) -> None:
+    """The task is on record; the caller is not told that it failed."""
+    task = await lab.taken()
+    lab.tasks.reachable = False
+    answering = asyncio.create_task(lab.submit.answer(task))
+    await asyncio.sleep(0)
+    lab.tasks.reachable = True
+    await lab.play_due()
+    await lab.announcements.announce(task.id)
+
+    assert isinstance(await answering, Handed)
+
+
+async def test_an_unknown_capability_is_relayed(lab: RelayLab) -> None:
+    """A key that is newer than the catalogue is the vendor's matter."""
+    task, answer = await lab.submitted(b'{"req_key":"jimeng_video_v99","prompt":"cat"}')
+
+    assert isinstance(answer, Handed)
+    assert (task.model, task.type) == ("jimeng_video_v99", "video")
+
+
+async def test_a_process_without_credentials_takes_nothing() -> None:
+    """The reason names the setting."""
+    lab = RelayLab(disabled=True)
+    with pytest.raises(ProviderUnavailable, match="VOLCENGINE_ACCESS_KEY"):
+        await lab.taken()
+
+
+async def test_a_drained_provider_takes_nothing(lab: RelayLab) -> None:
+    """The operator's switch holds for the relay, too."""
+    lab.registry.switches = {"volcengine": Switch(mode=Mode.DRAINING, reason="maintenance", since=lab.now)}
+    with pytest.raises(ProviderUnavailable, match="maintenance"):
+        await lab.taken()
+
+
+async def test_a_body_that_is_no_submit_stores_nothing(lab: RelayLab) -> None:
+    """It is refused before anything happens."""
+    with pytest.raises(NotTaken):
+        await lab.taken(b"{}")
+
+    assert lab.queue.history == []
+
+
+async def test_a_cancelled_submit_is_told_as_such(lab: RelayLab) -> None:
+    """Somebody ended the task through the unified API while its caller waited."""
+    task = await lab.taken(BODY)
+    answering = asyncio.create_task(lab.submit.answer(task))
+    await lab.tasks.request_cancel(task.id, at=lab.now)
+    await lab.play_due()
+    await lab.announcements.announce(task.id)
+
+    answer = await answering
+
+    assert isinstance(answer, Business)
+    assert (answer.code, "cancelled" in answer.words) == (50500, True)
+    assert lab.vendor.requests == []
