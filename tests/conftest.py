@@ -1,10 +1,14 @@
-"""For all tests: the long ones first, and no test hears what another one set up for the logs."""
+"""For all tests: the long ones first, no clock decides, and no test hears what another one set up for the logs."""
 
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _LONG: Final = ("tests/chaos/", "tests/faults/", "tests/acceptance/")
 
