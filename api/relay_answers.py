@@ -11,11 +11,13 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from api.parts import Call
+from api.problems import STATUSES
 from core.errors import PolyrelayError
 from services.relay.envelopes import (
     BODY_TOO_LARGE,
     GATEWAY,
     INTERNAL_ERROR,
+    NO_SUCH_INTERFACE,
     PARAMETER_ERROR,
     RATE_LIMITED,
     SUCCESS,
@@ -40,12 +42,15 @@ OF_AUTHENTICATION: Final[Mapping[str, str]] = {
 }
 """The gateway's code for each error of ours about who the caller is."""
 
-OF_LIMITS: Final[Mapping[str, int]] = {
+OF_SERVICE: Final[Mapping[str, int]] = {
+    "invalid_request": PARAMETER_ERROR,
+    "unknown_provider": NO_SUCH_INTERFACE,
+    "unknown_model": NO_SUCH_INTERFACE,
     "queue_full": TOO_MANY_OPEN,
     "too_many_tasks": TOO_MANY_OPEN,
-    "too_many_requests": RATE_LIMITED,
+    "rate_limited": RATE_LIMITED,
 }
-"""The vendor's code for each limit of ours."""
+"""The vendor's code for what is wrong with a request, and for each limit of ours; all else is an internal error."""
 
 _HIDDEN: Final = frozenset({"store_unavailable", "queue_unavailable"})
 
@@ -57,7 +62,11 @@ def on_not_taken(call: Call, error: NotTaken) -> Response[bytes]:
 
 def on_own_error(call: Call, error: PolyrelayError) -> Response[bytes]:
     """One of our own errors, in the vendor's shapes."""
+    if not any(kind in STATUSES for kind in type(error).__mro__):
+        return on_unforeseen(call, error)
     call.scope["state"]["problem"] = error.code
+    if error.code == "unauthenticated" and "authorization" not in call.headers:
+        return rendered(call, Gateway(code="MissingAuthenticationToken", message=str(error)))
     return rendered(call, answer_of(error))
 
 
@@ -88,9 +97,9 @@ def answer_of(error: PolyrelayError) -> Business | Gateway:
     """What an error of ours is in the vendor's shapes."""
     if error.code in OF_AUTHENTICATION:
         return Gateway(code=OF_AUTHENTICATION[error.code], message=str(error))
-    if error.code in OF_LIMITS:
+    if error.code in OF_SERVICE:
         retry_after_s = getattr(error, "retry_after_s", None)
-        return Business(code=OF_LIMITS[error.code], message=str(error), retry_after_s=retry_after_s)
+        return Business(code=OF_SERVICE[error.code], message=str(error), retry_after_s=retry_after_s)
     if error.code in _HIDDEN:
         log.error("dependency_unavailable", code=error.code, reason=str(error))
         return Business(code=INTERNAL_ERROR, message="this server's store cannot be reached; try again")
