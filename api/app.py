@@ -54,6 +54,7 @@ from services.relay.querying import RelayQuery
 from services.relay.submitting import Patience, RelaySubmit
 from services.remove import Remove
 from services.retry import Retry
+from services.vendor_calls import VendorCalls
 from services.watchdog import Watchdog
 
 log = structlog.get_logger("polyrelay.api")
@@ -129,6 +130,7 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
     room = Room(parts.quotas, tasks, _bounds(settings), need_queue=need_queue)
     accept = Accept(tasks, queue, registry, clock, room)
     cancel = Cancel(tasks=tasks, queue=queue, gates=parts.gates, quotas=parts.quotas, clock=clock)
+    redact = redaction(secrets_of(settings))
     return Tools(
         parts=parts,
         accept=accept,
@@ -141,6 +143,7 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
             queue=queue,
             gates=parts.gates,
             quotas=parts.quotas,
+            calls=VendorCalls(parts.audit, clock=clock, source=parts.process, redact=redact),
             clock=clock,
         ),
         relay_submit=RelaySubmit(
@@ -155,7 +158,7 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
         relay_query=RelayQuery(tasks=tasks, registry=registry, store=parts.results),
         metrics=metrics,
         public_url=settings.public_url,
-        redact=redaction(secrets_of(settings)),
+        redact=redact,
         proxies=settings.trusted_proxies or (),
     )
 
@@ -183,7 +186,8 @@ def _create(settings: Settings) -> Litestar:
     audit = MongoAuditLog(database, kept=timedelta(days=settings.audit_keep_days))
     registry = LiveRegistry(load_plugins(settings.env), settings.env)
     watchdog = Watchdog(registry.plugin_of, stall_s=settings.loop_stall_s, clock=utc_now)
-    following = Following(control, registry, this_process("api"), utc_now, stalls=lambda: watchdog.stalls)
+    identity = this_process("api")
+    following = Following(control, registry, identity, utc_now, stalls=lambda: watchdog.stalls)
     redis = connect_queue(settings.redis_url)
     announcements = RedisAnnouncements(redis)
     parts = Parts(
@@ -197,6 +201,7 @@ def _create(settings: Settings) -> Litestar:
         registry=registry,
         control=control,
         audit=audit,
+        process=identity.id,
         follow=following.look,
         stalls=lambda: watchdog.stalls,
     )

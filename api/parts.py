@@ -49,6 +49,7 @@ class Parts(Struct, frozen=True, kw_only=True):
         control: The operator's decisions.
         audit: What was done.
         clock: Time.
+        process: Its name, for the audit log.
         follow: Follow what was decided, at once.
         stalls: What blocked this process's event loop.
     """
@@ -64,6 +65,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     control: ControlRoom
     audit: AuditLog
     clock: Clock = utc_now
+    process: str = "api"
     follow: Callable[[], Awaitable[None]] = _nothing
     stalls: Callable[[], Sequence[Stall]] = tuple
 

@@ -147,6 +147,7 @@ class Pending(Struct, frozen=True, kw_only=True, tag="pending"):
         progress: 0.0 to 1.0, or None where the provider does not say.
         unknown_status: The vendor's word for how it stands, where that is none that its pages name; kept for people.
         answer: The vendor's answer as it came, where a relay must hand it on.
+        request_id: The vendor's id of the request that was answered, for its support.
     """
 
     operation: str
@@ -154,6 +155,7 @@ class Pending(Struct, frozen=True, kw_only=True, tag="pending"):
     progress: float | None = None
     unknown_status: str | None = None
     answer: Answer | None = None
+    request_id: str | None = None
 
 
 class Done(Struct, frozen=True, kw_only=True, tag="done"):

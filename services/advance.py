@@ -19,12 +19,13 @@ What may die where:
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 
 from core import life
-from core.errors import InvalidRequest, Stale, TaskNotFound
+from core.errors import AuditFailed, InvalidRequest, Stale, StoreUnavailable, TaskNotFound
 from core.failures import deadline_failure, failure_of, failure_of_submit
 from core.gates import Verdict
 from core.ports import Clock, Dice, TaskRepository
@@ -51,6 +52,7 @@ from services.leases import Leases
 from services.recorder import Recorder
 from services.stopping import LONGEST_ASK_S, vendor_stopped
 from services.storing import Storer
+from services.vendor_calls import OTHER_WORKER, VendorCalls
 
 EARLY: Final = timedelta(seconds=0.5)
 """A wake may be that much early: the clocks of two machines differ."""
@@ -81,6 +83,7 @@ class Advance:
         admissions: Lets tasks through to their vendors.
         places: What a task holds or waits for.
         storer: Takes what a provider made.
+        calls: Puts calls to vendors on the audit log.
         answers: Keeps what a vendor answered, for relays.
         clock: Now.
         dice: For jitter.
@@ -97,6 +100,7 @@ class Advance:
         admissions: Admissions,
         places: Places,
         storer: Storer,
+        calls: VendorCalls,
         answers: Answers,
         clock: Clock,
         dice: Dice,
@@ -110,6 +114,7 @@ class Advance:
         self._places = places
         self._chooser = Chooser(tasks, registry, admissions, clock)
         self._storer = storer
+        self._calls = calls
         self._answers = answers
         self._clock = clock
         self._dice = dice
@@ -128,7 +133,7 @@ class Advance:
             In how many seconds the same wake is to come again; None where it is used up.
 
         Raises:
-            StoreUnavailable, QueueUnavailable: Before the provider was asked; wake it again later.
+            AuditFailed, StoreUnavailable, QueueUnavailable: Before the provider was asked; wake it again later.
         """
         with structlog.contextvars.bound_contextvars(task_id=task_id):
             try:
@@ -193,14 +198,19 @@ class Advance:
     async def _submit(self, task: Task, chosen: Chosen) -> None:
         with self._leases.held() as owner:
             begun = life.begun(task, choice=chosen.choice, owner=owner, lease_s=self._lease_s, now=self._clock())
+            call = await self._calls.begin_submit(begun, chosen.job.params)
             try:
                 await self._recorder.claim(begun)
             except Stale:
+                call.not_made(OTHER_WORKER)
                 return  # another worker submits it and holds the gates in its name
+            except StoreUnavailable as error:
+                call.not_made(error.code)
+                raise
             attempt = begun.attempt
             log.info("submit_started", provider=attempt.provider, model=attempt.model, attempt=attempt.number)
             try:
-                outcome = await asked(lambda: chosen.route.service.submit(chosen.job), within_s=self._patience_s(begun))
+                outcome = await call.made(lambda: self._submitted(begun, chosen))
             except ProviderError as error:
                 await chosen.door.tell(error)
                 begun = await self._answers.kept(begun, error.answer)
@@ -213,12 +223,17 @@ class Advance:
                     await self._stop_unwanted(begun, outcome, chosen)
                     raise
 
+    async def _submitted(self, task: Task, chosen: Chosen) -> Outcome:
+        return await asked(lambda: chosen.route.service.submit(chosen.job), within_s=self._patience_s(task))
+
     async def _stop_unwanted(self, task: Task, outcome: Outcome, chosen: Chosen) -> None:
         """The task was removed while the vendor took it: have the vendor stop what nobody wants any more."""
         service = chosen.route.service
         if isinstance(outcome, Pending) and isinstance(service, Cancels) and await self._recorder.gone(task.id):
-            with suppress(ProviderError):
-                await cancel_asked(service, chosen.job, outcome.operation, within_s=LONGEST_ASK_S)
+            with suppress(ProviderError, AuditFailed, StoreUnavailable):
+                call = await self._calls.begin_cancel(task)
+                ask = partial(cancel_asked, service, chosen.job, outcome.operation, within_s=LONGEST_ASK_S)
+                await call.made(ask)
             await chosen.door.leave()
 
     async def _submit_failed(self, task: Task, error: ProviderError, door: Door | None, *, idempotent: bool) -> None:
@@ -261,7 +276,8 @@ class Advance:
             wanted = input_for(task_input, task.choices[task.choice])
             job = job_of(task, route.model, wanted, attempt=task.attempt.number)
             within_s = min(self._patience_s(task), LONGEST_POLL_S)
-            outcome = await asked(lambda: route.service.poll(job, operation), within_s=within_s)
+            ask = partial(asked, lambda: route.service.poll(job, operation), within_s=within_s)
+            outcome = await self._calls.polled(task, ask)
         except InputNotTaken as error:
             # A worker of another version may still poll it, and a paid generation is at stake.
             await self._poll_failed(task, Unavailable(str(error)), door)
@@ -324,7 +340,7 @@ class Advance:
         if task.state is State.WAITING:
             if self._asked_route(task) is None and self._clock() < task.deadline:
                 return  # a worker that serves it asks the vendor
-            stopped = await vendor_stopped(task, self._tasks, self._registry)
+            stopped = await vendor_stopped(task, self._tasks, self._registry, self._calls)
             message = STOPPED if stopped else NOT_STOPPED
         failure = Failure(code="cancelled", message=message)
         await self._recorder.record(life.cancelled(task, failure, now=self._clock()))

@@ -11,6 +11,7 @@ from services.admission import Places, Turns
 from services.quotas import leave
 from services.races import until_first
 from services.stopping import vendor_stopped
+from services.vendor_calls import VendorCalls
 
 
 class Removed(Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class Remove:
         queue: Wakes those who wait in a line behind the task.
         gates: Where it may stand.
         quotas: Where it counts.
+        calls: Puts calls to vendors on the audit log.
         clock: Time.
     """
 
@@ -49,6 +51,7 @@ class Remove:
         queue: WakeQueue,
         gates: Gates,
         quotas: Quotas,
+        calls: VendorCalls,
         clock: Clock,
     ) -> None:
         self._tasks = tasks
@@ -56,6 +59,7 @@ class Remove:
         self._registry = registry
         self._places = Places(gates, Turns(tasks, queue, clock))
         self._quotas = quotas
+        self._calls = calls
         self._clock = clock
 
     async def __call__(self, task_id: str) -> Removed:
@@ -68,6 +72,7 @@ class Remove:
         Raises:
             TaskNotFound: There is none of that id (any more).
             Stale: Others kept writing to it; try again.
+            AuditFailed: It cannot be put on record that its vendor is asked to stop; try again.
             StoreUnavailable: The database or the result store cannot be reached.
         """
         return await until_first(lambda: self._remove(task_id))
@@ -75,7 +80,9 @@ class Remove:
     async def _remove(self, task_id: str) -> Removed:
         found = await self._tasks.get(task_id)
         ended = await self._end(found)
-        stopped = ended.state is State.CANCELLED and await vendor_stopped(ended, self._tasks, self._registry)
+        stopped = ended.state is State.CANCELLED and await vendor_stopped(
+            ended, self._tasks, self._registry, self._calls
+        )
         await self._places.leave(task_id)
         await leave(self._quotas, ended)
         await self._results.delete_all(task_id)

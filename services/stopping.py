@@ -1,5 +1,6 @@
 """Asks a vendor to stop what it was given, where it can be asked."""
 
+from functools import partial
 from typing import Final
 
 import structlog
@@ -11,13 +12,14 @@ from core.tasks import Attempt, Choice, Task
 from polyrelay import Cancels, ProviderError
 from services.asking import InputNotTaken, cancel_asked, job_of
 from services.choices import input_for
+from services.vendor_calls import VendorCalls
 
 LONGEST_ASK_S: Final = 10.0
 
 log = structlog.get_logger("polyrelay.stopping")
 
 
-async def vendor_stopped(task: Task, tasks: TaskRepository, registry: Registry) -> bool:
+async def vendor_stopped(task: Task, tasks: TaskRepository, registry: Registry, calls: VendorCalls) -> bool:
     """
     Whether the vendor of the task's open attempt says that it stopped. It is asked at most `LONGEST_ASK_S` seconds.
 
@@ -25,7 +27,8 @@ async def vendor_stopped(task: Task, tasks: TaskRepository, registry: Registry) 
 
     Raises:
         TaskNotFound: The task is gone.
-        StoreUnavailable: Its input cannot be read.
+        AuditFailed: It cannot be put on record that the vendor is asked; it was not asked.
+        StoreUnavailable: Its input cannot be read, or the same.
     """
     attempt = task.attempts[-1] if task.attempts else None
     if attempt is None or attempt.ended is not None or attempt.operation is None:
@@ -36,7 +39,8 @@ async def vendor_stopped(task: Task, tasks: TaskRepository, registry: Registry) 
         if not isinstance(route.service, Cancels):
             return False
         job = job_of(task, route.model, task_input, attempt=attempt.number)
-        await cancel_asked(route.service, job, attempt.operation, within_s=LONGEST_ASK_S)
+        call = await calls.begin_cancel(task)
+        await call.made(partial(cancel_asked, route.service, job, attempt.operation, within_s=LONGEST_ASK_S))
     except (InvalidRequest, InputNotTaken, ProviderError) as error:
         log.info("vendor_not_stopped", task_id=task.id, operation=attempt.operation, reason=str(error))
         return False

@@ -10,7 +10,7 @@ from arq.typing import WorkerCoroutine
 from arq.worker import Retry, Worker, func
 
 from core.claims import Claims
-from core.errors import QueueUnavailable, StoreUnavailable
+from core.errors import AuditFailed, QueueUnavailable, StoreUnavailable
 from core.priorities import shares
 from core.tasks import Priority
 from worker.cancelling import cancelled
@@ -162,7 +162,7 @@ async def _guarded(step: Step, task_id: str, wake: str) -> None:
     again_in_s = None
     try:
         again_in_s = await step(task_id, wake)
-    except (StoreUnavailable, QueueUnavailable) as error:
+    except (AuditFailed, StoreUnavailable, QueueUnavailable) as error:
         log.warning("step_postponed", task_id=task_id, reason=str(error), again_after_s=_PAUSE_S)
         raise Retry(defer=_PAUSE_S) from error
     except Exception:  # one task's trouble must not reach the others

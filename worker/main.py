@@ -19,9 +19,11 @@ from core.clock import utc_now
 from core.logs import set_up_logs
 from core.plugins import load_plugins
 from core.ports import Locks
-from core.settings import Settings
+from core.redaction import redaction
+from core.settings import Settings, secrets_of
 from core.tasks import Task
 from repositories.announcements import RedisAnnouncements
+from repositories.audit import MongoAuditLog
 from repositories.control import MongoControlRoom
 from repositories.gates import RedisGates
 from repositories.locks import MongoLocks
@@ -44,6 +46,7 @@ from services.recorder import Recorder
 from services.results import Results
 from services.storing import Storer
 from services.upkeep import Upkeep
+from services.vendor_calls import VendorCalls
 from services.watchdog import Watchdog
 from worker.cancelling import cancelled
 from worker.engine import Engine, Step, arq_engine, claim_engine
@@ -153,6 +156,9 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
     queue = wake_queue(redis, settings.queue_engine)
     control = MongoControlRoom(database)
     await control.prepare()
+    audit = MongoAuditLog(database, kept=timedelta(days=settings.audit_keep_days))
+    closing.push_async_callback(audit.aclose)
+    await audit.prepare()
     registry = LiveRegistry(load_plugins(settings.env), settings.env)
     closing.push_async_callback(registry.aclose)
     watchdog = Watchdog(registry.plugin_of, stall_s=settings.loop_stall_s, clock=utc_now)
@@ -190,6 +196,7 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
         admissions=admissions,
         places=Places(gates, turns),
         storer=storer,
+        calls=VendorCalls(audit, clock=utc_now, source=identity.id, redact=redaction(secrets_of(settings))),
         answers=Answers(store),
         clock=utc_now,
         dice=random.random,

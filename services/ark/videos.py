@@ -67,7 +67,8 @@ class ArkVideos:
     async def submit(self, job: Job[Any]) -> Pending:
         """Create the task."""
         answer = await self._http.submit(PATH, json=self._requests.body(job))
-        return Pending(operation=read_created(answer), poll_after_s=self._poll_s)
+        request_id = answer.headers.get("x-request-id")
+        return Pending(operation=read_created(answer), poll_after_s=self._poll_s, request_id=request_id)
 
     async def poll(self, job: Job[Any], operation: str) -> Outcome:  # noqa: ARG002 - the contract's signature
         """Ask how the task is."""
@@ -134,10 +135,10 @@ def read_task(answer: Answer, *, poll_s: float) -> Outcome:
         case "cancelled" | "expired":
             raise GenerationFailed(f"the task is {task.status} at Ark", code=task.status, request_id=request_id)
         case "queued" | "running":
-            return Pending(operation=task.id, poll_after_s=poll_s)
+            return Pending(operation=task.id, poll_after_s=poll_s, request_id=request_id)
         case unknown:
             log.warning("vendor_status_unknown", operation=task.id, status=unknown[:100])
-            return Pending(operation=task.id, poll_after_s=poll_s, unknown_status=unknown[:100])
+            return Pending(operation=task.id, poll_after_s=poll_s, unknown_status=unknown[:100], request_id=request_id)
 
 
 class _Created(Struct, frozen=True):

@@ -88,7 +88,22 @@ def read_progress(answer: Answer, family: Family, *, operation: str, poll_scale:
     unknown = None if isinstance(status, str) and status in _OPEN else str(status)[:100]
     if unknown is not None:
         log.warning("vendor_status_unknown", operation=operation, status=unknown)
-    return Pending(operation=operation, poll_after_s=family.poll_after_s * poll_scale, unknown_status=unknown)
+    return Pending(
+        operation=operation,
+        poll_after_s=family.poll_after_s * poll_scale,
+        unknown_status=unknown,
+        request_id=text_or_none(answered.request_id),
+    )
+
+
+def request_id_of(answer: Answer) -> str | None:
+    """
+    The vendor's id of the request that was answered.
+
+    Raises:
+        ProtocolError: The answer does not decode.
+    """
+    return text_or_none(answer.read(_Answered).request_id)
 
 
 def _read(answer: Answer) -> _Answered:

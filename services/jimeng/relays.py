@@ -27,7 +27,7 @@ from polyrelay import (
     TextOutput,
     VendorHttp,
 )
-from services.jimeng.answers import read_progress, read_result, read_submission
+from services.jimeng.answers import read_progress, read_result, read_submission, request_id_of
 from services.jimeng.calls import Operation, read_operation
 from services.jimeng.families import AT_ONCE, DEFERRED, DEFERRED_HUMAN, Family
 from services.jimeng.fields import JimengParams
@@ -122,7 +122,11 @@ class JimengRelay:
         if QUERY_OF.get(action) is None:
             return _or_text(answer, lambda: read_result(answer, self._family))
         operation = read_submission(answer, self._req_key).written()
-        return Pending(operation=operation, poll_after_s=self._family.poll_after_s * self._poll_scale)
+        return Pending(
+            operation=operation,
+            poll_after_s=self._family.poll_after_s * self._poll_scale,
+            request_id=request_id_of(answer),
+        )
 
 
 def query_of(action: str, version: str) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 
 from core.catalogue import Entry
 from polyrelay import Job, Model, Outcome, Pending, Rejected, Secret, VendorHttp
-from services.jimeng.answers import read_progress, read_result, read_submission
+from services.jimeng.answers import read_progress, read_result, read_submission, request_id_of
 from services.jimeng.calls import inquiry, read_operation, submission
 from services.jimeng.families import FAMILIES, Family
 from services.jimeng.faults import faults
@@ -58,7 +58,11 @@ class Jimeng:
         if offer.family.calls.query is None:
             return read_result(answer, offer.family)
         operation = read_submission(answer, offer.req_key).written()
-        return Pending(operation=operation, poll_after_s=offer.family.poll_after_s * self._poll_scale)
+        return Pending(
+            operation=operation,
+            poll_after_s=offer.family.poll_after_s * self._poll_scale,
+            request_id=request_id_of(answer),
+        )
 
     async def poll(self, job: Job[Any], operation: str) -> Outcome:
         """

@@ -137,7 +137,13 @@ def read_video(answer: Answer, *, poll_s: float) -> Pending:
     unknown = None if video.status in _OPEN else video.status[:100]
     if unknown is not None:
         log.warning("vendor_status_unknown", operation=video.id, status=unknown)
-    return Pending(operation=video.id, poll_after_s=poll_s, progress=_progress(video.progress), unknown_status=unknown)
+    return Pending(
+        operation=video.id,
+        poll_after_s=poll_s,
+        progress=_progress(video.progress),
+        unknown_status=unknown,
+        request_id=answer.headers.get("x-request-id"),
+    )
 
 
 def read_content(answer: Answer, content: Answer) -> Done:

@@ -11,11 +11,13 @@ import pytest
 from core import life
 from core.clock import utc_now
 from core.errors import NotPossible, Stale, TaskNotFound
+from core.redaction import redaction
 from core.registry import Registry
 from core.tasks import Failure, State, Task
 from polyrelay import Model, Params, Provider, TaskType
 from repositories.gates import RedisGates
 from repositories.memory import MemoryResultStore
+from repositories.memory_audit import MemoryAuditLog
 from repositories.mongo import MongoTaskRepository
 from repositories.mongo_client import connect_mongo
 from repositories.queue import ArqWakeQueue, connect_queue
@@ -24,6 +26,7 @@ from services.cancel import Cancel, CancelOutcome
 from services.quotas import Bounds, Room
 from services.remove import Remove
 from services.retry import Retry
+from services.vendor_calls import VendorCalls
 from tests.contracts.tasks import a_task
 
 ROUNDS = 40
@@ -71,6 +74,7 @@ class Rig:
             queue=queue,
             gates=gates,
             quotas=quotas,
+            calls=VendorCalls(MemoryAuditLog(), clock=utc_now, source="api", redact=redaction()),
             clock=utc_now,
         )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from core.gates import Gate, Ticket
+from core.redaction import redaction
 from core.registry import Registry
 from core.tasks import Attempt, Choice, Failure, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, ProviderError, TaskType
@@ -19,6 +20,7 @@ from services.quotas import Bounds, Room
 from services.recorder import Recorder
 from services.remove import Remove
 from services.retry import Retry
+from services.vendor_calls import VendorCalls
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -118,6 +120,7 @@ class Desk:
             queue=self.queue,
             gates=self.gates,
             quotas=self.quotas,
+            calls=VendorCalls(self.tasks.audit, clock=self.clock, source="api", redact=redaction()),
             clock=self.clock,
         )
 

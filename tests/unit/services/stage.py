@@ -9,6 +9,7 @@ import httpx
 
 from core.errors import StoreUnavailable
 from core.ports import Wake
+from core.redaction import redaction
 from core.registry import Registry
 from core.tasks import Task, new_task_id
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
@@ -24,6 +25,7 @@ from services.recorder import Recorder
 from services.results import Results
 from services.storing import Storer
 from services.upkeep import Upkeep
+from services.vendor_calls import VendorCalls
 
 START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE_S: Final = 30.0
@@ -157,6 +159,7 @@ class Stage:
             admissions=self.admissions,
             places=Places(self.gates, self.turns),
             storer=storer,
+            calls=VendorCalls(self.tasks.audit, clock=self.clock, source=f"worker-{self._workers}", redact=redaction()),
             answers=Answers(self.store),
             clock=self.clock,
             dice=lambda: 0.5,

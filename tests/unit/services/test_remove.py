@@ -5,14 +5,17 @@ from msgspec import structs
 
 from core.errors import Stale, StoreUnavailable, TaskNotFound
 from core.gates import Gate
+from core.redaction import redaction
 from core.tasks import OPEN, State, Task
 from polyrelay import ProtocolError, ProviderError, Rejected, Unavailable
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_audit import MemoryAuditLog
 from repositories.memory_gates import MemoryGates
 from repositories.memory_quotas import MemoryQuotas
 from services.charges import may_be_billed
 from services.races import MOST_TRIES
 from services.remove import Remove
+from services.vendor_calls import VendorCalls
 from tests.unit.api.lab import NOW, a_task, lab_registry
 from tests.unit.services.desk import FALLBACK, START, Desk, attempt_of
 
@@ -44,6 +47,7 @@ def remover(tasks: MemoryTaskRepository) -> Remove:
         queue=MemoryWakeQueue(),
         gates=MemoryGates(),
         quotas=MemoryQuotas(),
+        calls=VendorCalls(MemoryAuditLog(), clock=lambda: NOW, source="api", redact=redaction()),
         clock=lambda: NOW,
     )
 

@@ -92,7 +92,7 @@ async def test_a_request_holds_exactly_what_was_asked(
 
     assert json.loads(sent[0].content) == {"model": family, "watermark": False, **body}
     assert sent[0].url.path == "/api/v3/contents/generations/tasks"
-    assert outcome == Pending(operation="cgt-1", poll_after_s=0.5)
+    assert outcome == Pending(operation="cgt-1", poll_after_s=0.5, request_id="req-1")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_an_unfinished_task_is_polled_again(status: str, unknown: str | No
 
     outcome = await service(sent, (200, {"id": "cgt-1", "status": status, "error": None})).poll(job(), "cgt-1")
 
-    assert outcome == Pending(operation="cgt-1", poll_after_s=0.5, unknown_status=unknown)
+    assert outcome == Pending(operation="cgt-1", poll_after_s=0.5, request_id="req-1", unknown_status=unknown)
     assert (sent[0].method, sent[0].url.path) == ("GET", "/api/v3/contents/generations/tasks/cgt-1")
 
 

@@ -51,8 +51,8 @@ async def test_an_accepted_task_is_pending(jimeng: Jimeng, job_of: Callable[...,
     image = await jimeng.submit(job_of(IMAGE, prompt="cat"))
     video = await jimeng.submit(job_of(VIDEO, prompt="cat"))
 
-    assert Pending(operation=f"{IMAGE}/7392616336519610409", poll_after_s=2.0) == image
-    assert Pending(operation=f"{VIDEO}/7392616336519610409", poll_after_s=5.0) == video
+    assert Pending(operation=f"{IMAGE}/7392616336519610409", poll_after_s=2.0, request_id="r1") == image
+    assert Pending(operation=f"{VIDEO}/7392616336519610409", poll_after_s=5.0, request_id="r1") == video
 
 
 async def test_a_task_id_may_be_a_number(jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
@@ -87,7 +87,7 @@ async def test_an_open_task_stays_pending(
 
     outcome = await jimeng.poll(job_of(IMAGE, prompt="cat"), f"{IMAGE}/1")
 
-    assert Pending(operation=f"{IMAGE}/1", poll_after_s=2.0) == outcome
+    assert Pending(operation=f"{IMAGE}/1", poll_after_s=2.0, request_id="r2") == outcome
     assert logs == []
 
 

@@ -68,7 +68,7 @@ async def test_a_video_is_created_by_a_form() -> None:
         "size": b"1280x720",
     }
     assert sent[0].headers["content-type"].startswith("multipart/form-data")
-    assert outcome == Pending(operation="video_1", poll_after_s=0.5, progress=0.0)
+    assert outcome == Pending(operation="video_1", poll_after_s=0.5, request_id="req-1", progress=0.0)
 
 
 async def test_a_picture_itself_is_a_file_of_the_form() -> None:
@@ -114,7 +114,9 @@ async def test_an_unfinished_video_is_polled_again(status: str, progress: float 
 
     outcome = await service([], video(status, **percent)).poll(job(), "video_1")
 
-    assert outcome == Pending(operation="video_1", poll_after_s=0.5, progress=progress, unknown_status=unknown)
+    assert outcome == Pending(
+        operation="video_1", poll_after_s=0.5, request_id="req-1", progress=progress, unknown_status=unknown
+    )
 
 
 async def test_a_finished_video_is_fetched() -> None:
