@@ -8,10 +8,10 @@ third of what the framework's own way from values to answers costs.
 from typing import Final
 
 import msgspec
-import structlog
 from litestar.types import Receive, Scope, Send
 
 from api.access import caller_in
+from api.observe import LOGGED
 from api.parts import tools_in
 from api.recording import row_of_new, tell_target
 from api.requests import read_object_in
@@ -42,7 +42,7 @@ class Create:
             self._task_type, body, caller_in(scope), row_of=lambda task: row_of_new(scope, task, body)
         )
         tell_target(scope, task.id)
-        structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
+        scope["state"][LOGGED] = {"task_id": task.id, "provider": task.provider, "model": task.model}
         tools.metrics.created(task)
         answer = _encode(Answer(data=created_task(task), message="The task was accepted."))
         await send_json(send, 201, answer, (b"location", f"{RESULT_PATH}/{task.id}".encode()))

@@ -1,6 +1,7 @@
 """What is counted, for Prometheus. Each process counts for itself."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -44,15 +45,22 @@ class Metrics:
             ["scope", "code"],
             registry=self._registry,
         )
+        # To find a counter by its labels costs more than to count.
+        self._of_route = cache(self._find)
+        self._created_of = cache(self._created.labels)
 
     def request(self, *, method: str, route: str, status: int, duration_s: float) -> None:
         """Count an answered request. `route` is the template, never the path: paths are without number."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._durations.labels(method, route).observe(duration_s)
+        count, durations = self._of_route(method, route, status)
+        count.inc()
+        durations.observe(duration_s)
 
     def created(self, task: Task) -> None:
         """Count an accepted task."""
-        self._created.labels(task.provider, task.model, task.type.value).inc()
+        self._created_of(task.provider, task.model, task.type.value).inc()
+
+    def _find(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(method, route, str(status)), self._durations.labels(method, route)
 
     def refused(self, error: ComeBackLater) -> None:
         """Count a request that was refused because of a limit."""

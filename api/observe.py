@@ -14,12 +14,12 @@ from api.pace import allowance_headers
 from api.recording import ending_of
 from core.audit import AuditLog
 
-log = structlog.get_logger("polyrelay.api")
-
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS: Final = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
 _QUIET: Final = frozenset({"/health", "/ready", "/metrics"})
 NO_ROUTE: Final = "none"
+LOGGED: Final = "logged"
+"""Where a handler leaves, in the scope's state, what the request's line is to have besides."""
 
 
 class Observed:
@@ -36,6 +36,7 @@ class Observed:
         self._app = app
         self._metrics = metrics
         self._audit = audit
+        self._log = structlog.get_logger("polyrelay.api").bind()  # once, not for each line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -65,15 +66,16 @@ class Observed:
             if status is not None and (ending := ending_of(scope, status)) is not None:
                 self._audit.end(ending)
             self._done(scope, path, status or 500, time.perf_counter() - started)
-            structlog.contextvars.clear_contextvars()
 
     def _done(self, scope: Scope, path: str, status: int, duration_s: float) -> None:
         method = str(scope.get("method", ""))
         route = str(scope.get("path_template") or NO_ROUTE)
         known = method if method in _METHODS else "other"
         self._metrics.request(method=known, route=route, status=status, duration_s=duration_s)
-        write = log.debug if route in _QUIET and status < 400 else log.info
-        write("request_handled", method=method, path=path[:200], status=status, duration_ms=round(duration_s * 1000, 1))
+        write = self._log.debug if route in _QUIET and status < 400 else self._log.info
+        more = scope["state"].get(LOGGED, {})
+        duration_ms = round(duration_s * 1000, 1)
+        write("request_handled", method=method, path=path[:200], status=status, duration_ms=duration_ms, **more)
 
 
 def request_id_of(scope: Scope) -> str:

@@ -37,7 +37,7 @@ _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _CREDENTIALS: Final = re.compile(r"\b([Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc])\s+[\w.~+/=-]{6,}")
 _SECRET_TEXTS: Final = (
     # What such a text has for certain, how it looks, and what is shown instead.
-    ("://", re.compile(r"(://[^\s:/@]*:)[^\s@/]+@"), r"\1***@"),
+    ("@", re.compile(r"(://[^\s:/@]*:)[^\s@/]+@"), r"\1***@"),
     ("k-", re.compile(r"\b(sk|rk|prk|ak)-[\w-]{8,}"), r"\1-***"),
     ("k_", re.compile(r"\b(sk|rk|prk|ak)_[\w-]{8,}"), r"\1_***"),
     ("AK", re.compile(r"\b(AK(?:LT|TP|IA))[\w=-]{8,}"), r"\1***"),

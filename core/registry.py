@@ -105,14 +105,13 @@ class Registry:
             UnknownModel: The provider does not serve it, or makes something else with it; names those of this type.
             ProviderUnavailable: It cannot take tasks; says why.
         """
-        found = self._provider(provider)
-        of_type = [served.name for served in found.models if served.type is task_type]
         try:
             route = self.route(provider, model)
         except UnknownModel:
-            raise UnknownModel([_unknown("model", model, of_type)]) from None
+            raise UnknownModel([_unknown("model", model, self._of_type(provider, task_type))]) from None
         if route.model.type is not task_type:
-            raise UnknownModel([_unknown("model", model, of_type, f"makes {route.model.type}, not {task_type}; ")])
+            other = f"makes {route.model.type}, not {task_type}; "
+            raise UnknownModel([_unknown("model", model, self._of_type(provider, task_type), other)])
         if route.closed is not None:
             raise ProviderUnavailable(refusal(route))
         return route
@@ -145,6 +144,9 @@ class Registry:
         """
         find = self.route if task.relay is None else self.relay_route
         return find(choice.provider, choice.model)
+
+    def _of_type(self, provider: str, task_type: TaskType) -> Sequence[str]:
+        return [served.name for served in self._provider(provider).models if served.type is task_type]
 
     def _provider(self, name: str) -> Provider:
         try:

@@ -43,7 +43,7 @@ class State(StrEnum):
     @property
     def status(self) -> Status:
         """The status that callers see."""
-        return Status.PROCESSING if self in PHASES else Status(self.value)
+        return _STATUSES[self]
 
     @property
     def final(self) -> bool:
@@ -62,6 +62,7 @@ class Priority(StrEnum):
 PHASES: Final = frozenset({State.SUBMITTING, State.WAITING, State.STORING})
 FINAL: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 OPEN: Final = frozenset(State) - FINAL
+_STATUSES: Final = {state: Status.PROCESSING if state in PHASES else Status(state.value) for state in State}
 
 MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.PENDING: frozenset({State.PENDING, State.SUBMITTING, State.FAILED, State.CANCELLED}),

@@ -28,6 +28,7 @@ INLINE_LIMIT_BYTES: Final = 256 * 1024
 # A field that was renamed or dropped stays in old documents, and a newer server's field in ours: both are let be.
 _FIELDS: Final = tuple(field.name for field in structs.fields(Task) if field.name != "id")
 _SAVED: Final = tuple(name for name in _FIELDS if name not in {"cancel_requested", "idempotency", "replay"})
+_PLAIN: Final = frozenset({str, int, float, bool, datetime})
 _COLLECTIONS: Final = frozenset({"metadata", "fallbacks", "attempts", "results", "quotas"})
 _JSON: Final = ("metadata", "fallbacks")
 
@@ -47,9 +48,11 @@ SUMMARY: Final = {
 def document_of(task: Task) -> Document:
     """The task's document, without its input."""
     document: Document = {"_id": task.id}
-    for name, value in _builtins(task).items():
-        if name in _FIELDS and value is not None and not (name in _COLLECTIONS and not value):
-            document[name] = value
+    for name in _FIELDS:
+        value = getattr(task, name)
+        if value is None or (not value and name in _COLLECTIONS):
+            continue
+        document[name] = value if type(value) in _PLAIN else _builtins(value)
     for name in document.keys() & _JSON:
         document[name] = msgspec.json.encode(document[name]).decode()
     return document
@@ -112,6 +115,5 @@ def _states(status: Status | None) -> Any:
     return status.value
 
 
-def _builtins(task: Task) -> dict[str, Any]:
-    values: dict[str, Any] = msgspec.to_builtins(task, builtin_types=(datetime, bytes))
-    return values
+def _builtins(value: Any) -> Any:
+    return msgspec.to_builtins(value, builtin_types=(datetime, bytes))

@@ -15,9 +15,9 @@ from core.quotas import Quota
 from core.registry import Registry, Route
 from core.tasks import Choice, RelayCall, Task, TaskInput, new_task_id
 from core.validation import MOST_PROBLEMS, checked, field_names, unknown_fields
-from polyrelay import Params, TaskType
+from polyrelay import TaskType
 from services.choices import available, input_of, read_fallbacks, route_of
-from services.create_fields import COMMON_FIELDS, CommonFields, read_common, unstorable
+from services.create_fields import COMMON_FIELDS, CommonFields, own_fields, read_common, unstorable
 from services.quotas import Room
 
 LONGEST_PROMPT_SHOWN: Final = 500
@@ -120,11 +120,10 @@ class Accept:
     def _checked(self, task_type: TaskType, body: Mapping[str, Any]) -> Order:
         common, problems = read_common(body)
         route = self._route(task_type, body, problems)
-        params, more = _params(route, {name: value for name, value in body.items() if name not in COMMON_FIELDS})
+        task_input, more = _input(route, own_fields(body))
         problems += more
         if common is None:
             raise InvalidRequest(problems[:MOST_PROBLEMS])
-        task_input = None if params is None else input_of(params)
         fallbacks, more = read_fallbacks(self._registry, task_type, common, task_input)
         problems += more
         if task_input is None or problems:
@@ -136,13 +135,13 @@ class Accept:
             prompt=prompt if isinstance(prompt, str) else None,
             common=common,
             task_input=task_input,
-            fallbacks=tuple(fallback.choice for fallback in fallbacks),
-            longest_s=max(route.model.timeout_s for route in routes),
+            fallbacks=tuple([fallback.choice for fallback in fallbacks]),
+            longest_s=max([route.model.timeout_s for route in routes]),
         )
 
     def _route(self, task_type: TaskType, body: Mapping[str, Any], problems: list[FieldProblem]) -> Route:
         """Where the task goes. What is wrong with the caller's other fields is told with what is wrong with this."""
-        if {"provider", "model"} & {problem.field for problem in problems}:
+        if any(problem.field in {"provider", "model"} for problem in problems):
             raise InvalidRequest(problems)
         try:
             return route_of(self._registry, body["provider"], body["model"], task_type)
@@ -174,12 +173,16 @@ class Accept:
         )
 
 
-def _params(route: Route, raw: Mapping[str, Any]) -> tuple[Params | None, list[FieldProblem]]:
+def _input(route: Route, raw: Mapping[str, Any]) -> tuple[TaskInput | None, list[FieldProblem]]:
     """The model's own params, and what is wrong with them; a name that nobody knows is compared with all names."""
     names = field_names(route.model.params)
-    unknown = list(unknown_fields(raw, [*COMMON_FIELDS, *names], raw))
+    unknown: list[FieldProblem] = []
+    known = raw
+    if any(name not in names for name in raw):
+        unknown += unknown_fields(raw, [*COMMON_FIELDS, *names], raw)
+        known = {name: value for name, value in raw.items() if name in names}
     try:
-        params = checked({name: value for name, value in raw.items() if name in names}, route.model.params)
+        task_input = input_of(checked(known, route.model.params))
     except InvalidRequest as error:
         return None, [*unknown, *error.details]
-    return params, [*unknown, *unstorable(input_of(params), "")]
+    return task_input, [*unknown, *unstorable(task_input, "")]

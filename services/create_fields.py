@@ -84,37 +84,50 @@ class CommonFields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 COMMON_FIELDS: Final = CommonFields.__struct_fields__
+_COMMON: Final = frozenset(COMMON_FIELDS)
+
+
+def own_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that only the model knows, or nobody."""
+    return {name: value for name, value in body.items() if name not in _COMMON}
 
 
 def read_common(body: Mapping[str, Any]) -> tuple[CommonFields | None, list[FieldProblem]]:
     """Those of the body's fields that every task has, and what is wrong with them."""
     try:
-        common = checked({name: value for name, value in body.items() if name in COMMON_FIELDS}, CommonFields)
+        common = checked({name: value for name, value in body.items() if name in _COMMON}, CommonFields)
     except InvalidRequest as error:
         return None, list(error.details)
-    too_long = [
-        *_too_long("metadata", common.metadata, LONGEST_METADATA_BYTES),
-        *_too_long("fallbacks", common.fallbacks, LONGEST_FALLBACKS_BYTES),
-    ]
-    return common, [*too_long, *unstorable(common.metadata, "metadata.")]
+    problems: list[FieldProblem] = []
+    if common.metadata:
+        problems += _too_long("metadata", common.metadata, LONGEST_METADATA_BYTES)
+    if common.fallbacks:
+        problems += _too_long("fallbacks", common.fallbacks, LONGEST_FALLBACKS_BYTES)
+    return common, [*problems, *unstorable(common.metadata, "metadata.")]
 
 
 def unstorable(values: Any, path: str, depth: int = 0) -> Iterator[FieldProblem]:
     """What no document of MongoDB can hold: numbers beyond 64 bits, names with NUL, deep nesting."""
     items = values.items() if isinstance(values, dict) else enumerate(values)
     for name, value in items:
-        field = f"{path}{name}" if isinstance(name, str) else f"{path.removesuffix('.')}[{name}]"
         if isinstance(name, str) and "\0" in name:
-            yield FieldProblem(
-                field=shown(field), message="Allowed: a name without the character NUL.", value=shown(value)
-            )
+            message = "Allowed: a name without the character NUL."
+            yield FieldProblem(field=shown(_inner(path, name)), message=message, value=shown(value))
+        elif isinstance(value, str):
+            continue
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            yield FieldProblem(field=field, message="Allowed: a whole number of 64 bits.", value=shown(value))
+            message = "Allowed: a whole number of 64 bits."
+            yield FieldProblem(field=_inner(path, name), message=message, value=shown(value))
         elif isinstance(value, dict | list | tuple):
-            if depth >= DEEPEST_INPUT:
-                yield FieldProblem(field=field[:200], message=f"Allowed: at most {DEEPEST_INPUT} levels of nesting.")
+            if depth < DEEPEST_INPUT:
+                yield from unstorable(value, f"{_inner(path, name)}.", depth + 1)
             else:
-                yield from unstorable(value, f"{field}.", depth + 1)
+                message = f"Allowed: at most {DEEPEST_INPUT} levels of nesting."
+                yield FieldProblem(field=_inner(path, name)[:200], message=message)
+
+
+def _inner(path: str, name: str | int) -> str:
+    return f"{path}{name}" if isinstance(name, str) else f"{path.removesuffix('.')}[{name}]"
 
 
 def _too_long(field: str, value: Any, most_bytes: int) -> Iterator[FieldProblem]:
