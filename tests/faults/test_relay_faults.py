@@ -1,0 +1,116 @@
+"""The relay when processes die: callers are told what is known, and nothing is paid twice."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from core.tasks import State
+from simulator.control import LatencyChange
+from simulator.faults import CutAfter, Hang
+from tests.faults.conftest import StackOptions
+from tests.faults.scene import Scene
+
+LONG_S = 300.0
+T2I, AT_ONCE = "jimeng_t2i_v40", "jimeng_high_aes_general_v21_L"
+
+
+@pytest.fixture(scope="module")
+def stack_options() -> StackOptions:
+    """A patience that outlasts a lease by some seconds."""
+    return StackOptions(env={"RELAY_PATIENCE": "12s"})
+
+
+def post(scene: Scene, action: str, body: dict[str, Any]) -> httpx.Response:
+    """A call of the relay."""
+    url = f"{scene.stack.api_url}/?Action={action}&Version=2022-08-31"
+    return httpx.post(url, json=body, timeout=60, trust_env=False)
+
+
+def submit(scene: Scene, caller: ThreadPoolExecutor, prompt: str, **fields: Any) -> "Future[httpx.Response]":
+    """A submit whose caller waits."""
+    body = {"req_key": T2I, "prompt": prompt, **fields}
+    return caller.submit(post, scene, "CVSync2AsyncSubmitTask", body)
+
+
+def only_task(scene: Scene) -> str:
+    """The id of the one task, once it is on record."""
+    scene.wait_until(lambda: scene.documents.count_documents({}), description="the task is on record")
+    (task,) = scene.tasks()
+    return task.id
+
+
+def test_a_worker_that_dies_after_the_vendor_accepted_is_told_as_unknown(scene: Scene) -> None:
+    """The caller reads that the vendor may have accepted and billed it, in the vendor's shape; one submit."""
+    prompt = "relay, killed after the vendor accepted"
+    scene.simulator.add_fault("visual.submit", Hang(seconds=LONG_S, accepted=True), prompt=prompt)
+    with ThreadPoolExecutor(1) as caller:
+        answering = submit(scene, caller, prompt)
+        scene.wait_until(lambda: scene.submits(prompt).accepted, description="the vendor accepted")
+        scene.kill(scene.worker_of(only_task(scene)))
+        answer = answering.result(60)
+
+    assert answer.status_code == 500
+    body = answer.json()
+    assert (body["code"], body["data"]) == (50500, None)
+    assert "may have accepted and billed" in body["message"]
+    (task,) = scene.tasks()
+    assert task.state is State.FAILED
+    assert (scene.submits(prompt).received, scene.submits(prompt).accepted) == (1, 1)
+
+
+def test_a_connection_cut_after_the_vendor_accepted_is_told_as_unknown(scene: Scene) -> None:
+    """At once, and nothing is submitted again."""
+    prompt = "relay, cut after the vendor accepted"
+    scene.simulator.add_fault("visual.*", CutAfter(), prompt=prompt)
+
+    answer = post(scene, "CVSync2AsyncSubmitTask", {"req_key": T2I, "prompt": prompt})
+
+    assert (answer.status_code, answer.json()["code"]) == (500, 50500)
+    assert "may have accepted and billed" in answer.json()["message"]
+    assert scene.submits(prompt).received == 1
+
+
+def test_an_api_process_that_dies_takes_no_task_with_it(scene: Scene) -> None:
+    """Its caller is cut off; the task goes on, and whoever has its id can ask for it."""
+    prompt = "relay, the api dies while its caller waits"
+    scene.simulator.change_latency(LatencyChange(call_s=1.0))
+    with ThreadPoolExecutor(1) as caller:
+        answering = submit(scene, caller, prompt)
+        scene.wait_until(lambda: scene.submits(prompt).received, description="the vendor got the submit")
+        scene.kill("api")
+        assert answering.exception(60) is not None
+    scene.start("api")
+
+    (task,) = scene.wait_for_end([only_task(scene)])
+    assert task.state is State.COMPLETED
+    answer = post(scene, "CVSync2AsyncGetResult", {"req_key": T2I, "task_id": task.id})
+    assert answer.json()["data"]["status"] == "done"
+    assert scene.submits(prompt).received == 1
+
+
+def test_a_caller_is_answered_while_valkey_is_away(scene: Scene) -> None:
+    """No wake, no gate, no announcement: the submit is accepted when patience ends, and done once Valkey is back."""
+    prompt = "relay, valkey away"
+    with scene.away("valkey", silent=False):
+        answer = post(scene, "CVSync2AsyncSubmitTask", {"req_key": T2I, "prompt": prompt})
+
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (200, 10000)
+    (task,) = scene.wait_for_end([body["data"]["task_id"]])
+    assert task.state is State.COMPLETED
+    assert scene.submits(prompt).received == 1
+
+
+def test_a_synchronous_call_survives_the_death_of_another_worker(scene: Scene) -> None:
+    """Results of `CVProcess` come from whichever worker has the submit."""
+    prompt = "relay, at once"
+    first, second = scene.stack.workers
+    scene.kill(first)
+
+    answer = post(scene, "CVProcess", {"req_key": AT_ONCE, "prompt": prompt, "return_url": True})
+
+    assert answer.status_code == 200
+    assert answer.json()["data"]["image_urls"]
+    assert scene.stack[second].running
