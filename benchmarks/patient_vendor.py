@@ -1,7 +1,7 @@
 """
 A provider inside the worker's process, whose vendor answers at once and is never done: for measuring polls.
 
-`POLL_EVERY_S` is the interval that it asks for; when its worker ends, it writes to `LATENESS_FILE` how late it was asked.
+It asks for polls every `POLL_EVERY_S`, and when its worker ends it writes to `LATENESS_FILE` how late they came.
 """
 
 import time

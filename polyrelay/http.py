@@ -16,6 +16,7 @@ import httpx
 import msgspec
 import structlog
 
+from polyrelay.connections import connections
 from polyrelay.errors import (
     OutcomeUnknown,
     ProtocolError,
@@ -121,7 +122,7 @@ class VendorHttp:
             auth=auth,
             limits=_CONNECTIONS,
             timeout=httpx.Timeout(read_s, connect=connect_s, pool=connect_s),
-            transport=transport,
+            transport=transport or connections(_CONNECTIONS),
             headers={"User-Agent": "polyrelay"},
             trust_env=transport is None,
         )

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import httpx
 
+from polyrelay.connections import Connections
 from polyrelay.testing.talks import Reply, Turn
 
 
@@ -43,7 +44,7 @@ class Wire:
         """Stand in the place of the network."""
         wire = self
 
-        async def handle_async_request(_: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        async def handle_async_request(_: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
             await request.aread()
             await asyncio.sleep(wire.latency_s)
             return wire._answer(request)
@@ -54,7 +55,8 @@ class Wire:
             return wire._answer(request)
 
         with ExitStack() as patches:
-            patches.enter_context(patch.object(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request))
+            for transport in (httpx.AsyncHTTPTransport, Connections):
+                patches.enter_context(patch.object(transport, "handle_async_request", handle_async_request))
             patches.enter_context(patch.object(httpx.HTTPTransport, "handle_request", handle_request))
             patches.enter_context(patch.object(ssl, "create_default_context", _bare_context))
             patches.enter_context(patch.object(socket, "getaddrinfo", self._stray))
