@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeVar
 from litestar import Controller, get, post
 from msgspec import Meta, Struct
 
+from api.access import OPERATOR
 from api.parts import Call, tools_of
 from api.requests import read_object
 from api.views import Answer
@@ -86,6 +87,7 @@ class Admin(Controller):
     """What operators do while the server runs."""
 
     path = "/api/v1/admin"
+    opt = OPERATOR
 
     @post("/providers/{name:str}/enable", status_code=200, opt={"audit": Action.PROVIDER_ENABLE})
     async def enable(self, request: Call) -> Answer[SwitchedProvider]:

@@ -16,7 +16,9 @@ from api.audit import Audit
 from api.catalogue import Catalogue
 from api.docs import Docs
 from api.files import Files
+from api.guard import Guard, everybody
 from api.health import health, metrics_text, ready
+from api.links import Links
 from api.metrics import Metrics
 from api.observe import Observed
 from api.openapi import document
@@ -29,24 +31,32 @@ from api.tasks import Tasks
 from core.access import KeyLimits
 from core.clock import utc_now
 from core.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
+from core.listening import NO_KEY, is_loopback, vault_for
 from core.logs import set_up_logs
 from core.plugins import load_plugins
 from core.redaction import redaction
 from core.settings import Settings, read_settings, secrets_of
+from core.vault import NO_ENCRYPTION_KEY, Vault
 from repositories.announcements import RedisAnnouncements
 from repositories.audit import MongoAuditLog
 from repositories.control import MongoControlRoom
 from repositories.gates import RedisGates
+from repositories.keys import MongoKeys
 from repositories.mongo import MongoTaskRepository
-from repositories.mongo_client import connect_mongo
+from repositories.mongo_client import Database, connect_mongo
 from repositories.queue import connect_queue
 from repositories.queue_claims import wake_queue
 from repositories.quotas import RedisQuotas
 from repositories.rates import RedisRates
+from repositories.replays import MongoReplays
 from repositories.results import connect_results
+from repositories.users import MongoUsers
 from services.accept import Accept
+from services.authenticate import Authenticate
 from services.cancel import Cancel
 from services.following import Following, running, this_process
+from services.keyring import Keyring
+from services.keys import KeyCabinet
 from services.live_registry import LiveRegistry
 from services.pace import Pace
 from services.quotas import Bounds, Room
@@ -103,15 +113,21 @@ def create_app(settings: Settings | None = None) -> Litestar:
 
 def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     """The application on those parts."""
-    metrics = Metrics()
+    metrics, vault = Metrics(), vault_for(settings)
+    links = Links(vault.derived("links to files") if vault is not None and settings.auth == "required" else ())
     state = {
-        "tools": _tools(parts, settings, metrics),
+        "tools": _tools(parts, settings, metrics, links=links, vault=vault),
         "max_body_bytes": settings.max_body_bytes,
         "openapi": document(parts.registry),
     }
     app = Api(
         [Tasks, Files, Relay, Catalogue, Admin, Audit, Docs, health, ready, metrics_text],
-        guards=[Paced(Pace(parts.rates, _key_limits(settings), parts.clock)), recorded],
+        # Who calls; whether they call too often; then what they do goes on the audit log.
+        guards=[
+            _guard(parts, vault, links, metrics) if settings.auth == "required" else everybody,
+            Paced(Pace(parts.rates, _key_limits(settings), parts.clock)),
+            recorded,
+        ],
         exception_handlers=HANDLERS,
         request_max_body_size=settings.max_body_bytes,
         lifespan=list(lifespan),
@@ -124,7 +140,14 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
     return app
 
 
-def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
+def _guard(parts: Parts, vault: Vault | None, links: Links, metrics: Metrics) -> Guard:
+    if vault is None:
+        raise ConfigurationError(NO_ENCRYPTION_KEY)
+    authenticate = Authenticate(Keyring(parts.keys), vault, parts.clock)
+    return Guard(authenticate, replays=parts.replays, links=links, metrics=metrics, clock=parts.clock)
+
+
+def _tools(parts: Parts, settings: Settings, metrics: Metrics, *, links: Links, vault: Vault | None) -> Tools:
     tasks, queue, registry, clock = parts.tasks, parts.queue, parts.registry, parts.clock
     need_queue = None if settings.accept_without_queue else queue.ping
     room = Room(parts.quotas, tasks, _bounds(settings), need_queue=need_queue)
@@ -144,6 +167,7 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
             gates=parts.gates,
             quotas=parts.quotas,
             calls=VendorCalls(parts.audit, clock=clock, source=parts.process, redact=redact),
+            replays=parts.replays,
             clock=clock,
         ),
         relay_submit=RelaySubmit(
@@ -160,6 +184,8 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics) -> Tools:
         public_url=settings.public_url,
         redact=redact,
         proxies=settings.trusted_proxies or (),
+        links=links,
+        cabinet=KeyCabinet(parts.keys, vault, clock),
     )
 
 
@@ -202,6 +228,9 @@ def _create(settings: Settings) -> Litestar:
         control=control,
         audit=audit,
         process=identity.id,
+        keys=MongoKeys(database),
+        users=MongoUsers(database),
+        replays=MongoReplays(database),
         follow=following.look,
         stalls=lambda: watchdog.stalls,
     )
@@ -211,6 +240,7 @@ def _create(settings: Settings) -> Litestar:
         following.on_reload = lambda: _describe(app, registry)
         try:
             await _prepare(tasks, control, audit, following)
+            await _prepare_access(database, settings)
             await _look_at_queue(parts)
             async with running(following.run(), watchdog.run(), announcements.run()):
                 yield
@@ -240,6 +270,17 @@ async def _prepare(
     except StoreUnavailable as error:
         way_out = "Start MongoDB or correct MONGO_URL; `polyrelay dev` brings its own."
         raise StartFailed(f"{error}. {way_out}") from None
+
+
+async def _prepare_access(database: Database, settings: Settings) -> None:
+    keys = MongoKeys(database)
+    try:
+        for store in (keys, MongoUsers(database), MongoReplays(database)):
+            await store.prepare()
+        if settings.auth == "required" and not is_loopback(settings.host) and not await keys.after("", limit=1):
+            raise StartFailed(NO_KEY)
+    except StoreUnavailable as error:
+        raise StartFailed(str(error)) from None
 
 
 async def _look_at_queue(parts: Parts) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated, Final
 from litestar import Controller, get
 from msgspec import Meta, Struct, structs
 
+from api.access import ADMIN
 from api.parts import Call, tools_of
 from api.requests import Name, read_query
 from api.views import Answer
-from core.access import Role
 from core.audit import ROW_ID, Action, AuditQuery, AuditRow, Outcome
 
 MOST_ROWS: Final = 500
@@ -55,7 +55,7 @@ class Audit(Controller):
     """What was done."""
 
     path = "/api/v1/audit"
-    opt = {"access": Role.ADMIN}  # noqa: RUF012 - the framework's own way
+    opt = ADMIN
 
     @get()
     async def listed(self, request: Call) -> Answer[AuditList]:

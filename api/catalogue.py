@@ -11,6 +11,7 @@ import msgspec
 from litestar import Controller, get
 from msgspec import Struct
 
+from api.access import APP
 from api.parts import Call, Parts, tools_of
 from api.requests import CatalogueQuery, read_query
 from api.views import Answer
@@ -92,6 +93,7 @@ class Catalogue(Controller):
     """What can be asked for."""
 
     path = "/api/v1/ai"
+    opt = APP
 
     @get("/models")
     async def models(self, request: Call) -> Answer[ModelList]:

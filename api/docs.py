@@ -6,6 +6,7 @@ from typing import Final
 
 from litestar import Controller, Response, get
 
+from api.access import PUBLIC
 from api.parts import Call
 from core.errors import FileNotFound
 
@@ -36,6 +37,7 @@ class Docs(Controller):
     """The description for people and for programs."""
 
     path = PATH
+    opt = PUBLIC
 
     @get()
     async def page(self) -> Response[str]:

@@ -10,6 +10,7 @@ from litestar import Controller, Response, get
 from litestar.response import Stream
 from msgspec import Struct
 
+from api.access import LINKED
 from api.creates import RESULT_PATH
 from api.parts import Call, tools_of
 from api.problems import RangeNotSatisfiable
@@ -33,6 +34,7 @@ class Files(Controller):
     """The files that results were copied to."""
 
     path = RESULT_PATH
+    opt = LINKED
 
     @get("/{task_id:str}/files/{index:int}")
     async def file(self, request: Call) -> Response[Any]:

@@ -6,6 +6,7 @@ from litestar import Response, get
 from msgspec import Struct
 
 from api import metrics
+from api.access import PUBLIC
 from api.parts import Call, tools_of
 from core.errors import QueueUnavailable
 from core.gates import Gates
@@ -19,13 +20,13 @@ class Health(Struct, frozen=True, kw_only=True):
     status: str = "ok"
 
 
-@get("/health")
+@get("/health", opt=PUBLIC)
 async def health() -> Health:
     """The process answers."""
     return Health()
 
 
-@get("/ready")
+@get("/ready", opt=PUBLIC)
 async def ready(request: Call) -> Response[Readiness]:
     """Whether MongoDB, the queue and the result store answer."""
     parts = tools_of(request).parts
@@ -34,7 +35,7 @@ async def ready(request: Call) -> Response[Readiness]:
     return Response(found, status_code=200 if found.good else 503)
 
 
-@get("/metrics")
+@get("/metrics", opt=PUBLIC)
 async def metrics_text(request: Call) -> Response[bytes]:
     """Counters in Prometheus' text format; with the gates, where Redis answers."""
     tools = tools_of(request)

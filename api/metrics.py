@@ -48,6 +48,12 @@ class Metrics:
         # To find a counter by its labels costs more than to count.
         self._of_route = cache(self._find)
         self._created_of = cache(self._created.labels)
+        self._turned_away = Counter(
+            "polyrelay_callers_refused",
+            "Requests whose caller is not known, or may not do that, by the code of the refusal.",
+            ["code"],
+            registry=self._registry,
+        )
 
     def request(self, *, method: str, route: str, status: int, duration_s: float) -> None:
         """Count an answered request. `route` is the template, never the path: paths are without number."""
@@ -65,6 +71,10 @@ class Metrics:
     def refused(self, error: ComeBackLater) -> None:
         """Count a request that was refused because of a limit."""
         self._refused.labels(error.scope, error.code).inc()
+
+    def turned_away(self, code: str) -> None:
+        """Count a request whose caller is not known, or may not do that."""
+        self._turned_away.labels(code).inc()
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -7,6 +7,7 @@ from litestar import Request
 from litestar.types import Scope
 from msgspec import Struct
 
+from api.links import Links
 from api.metrics import Metrics
 from core.addresses import Network, client_address
 from core.announcements import Announcements
@@ -14,13 +15,17 @@ from core.audit import AuditLog
 from core.clock import utc_now
 from core.control import ControlRoom, Stall
 from core.gates import Gates
+from core.keys import Keys
 from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
 from core.quotas import Quotas
 from core.rates import Rates
 from core.redaction import Redact
 from core.registry import Registry
+from core.replays import Replays
+from core.users import Users
 from services.accept import Accept
 from services.cancel import Cancel
+from services.keys import KeyCabinet
 from services.relay.querying import RelayQuery
 from services.relay.submitting import RelaySubmit
 from services.remove import Remove
@@ -48,6 +53,9 @@ class Parts(Struct, frozen=True, kw_only=True):
         registry: The providers.
         control: The operator's decisions.
         audit: What was done.
+        keys: API keys.
+        users: Users.
+        replays: Signatures that were used up.
         clock: Time.
         process: Its name, for the audit log.
         follow: Follow what was decided, at once.
@@ -64,6 +72,9 @@ class Parts(Struct, frozen=True, kw_only=True):
     registry: Registry
     control: ControlRoom
     audit: AuditLog
+    keys: Keys
+    users: Users
+    replays: Replays
     clock: Clock = utc_now
     process: str = "api"
     follow: Callable[[], Awaitable[None]] = _nothing
@@ -78,6 +89,8 @@ class Tools(Struct, frozen=True, kw_only=True):
         public_url: The API's address in links, or None for that of the request.
         redact: What of a body may be kept on the audit log.
         proxies: Those whose word for whom they speak for is taken.
+        links: Signs links to files.
+        cabinet: Makes keys and takes them back.
     """
 
     parts: Parts
@@ -90,6 +103,8 @@ class Tools(Struct, frozen=True, kw_only=True):
     metrics: Metrics
     public_url: str | None
     redact: Redact
+    links: Links
+    cabinet: KeyCabinet
     proxies: Sequence[Network] = ()
 
     def base_url(self, call: Call) -> str:

@@ -18,6 +18,8 @@ from core.errors import FieldProblem, InvalidRequest, PolyrelayError
 log = structlog.get_logger("polyrelay.api")
 
 RETRY_AFTER_S: Final = 5
+CHALLENGE: Final = 'Bearer realm="polyrelay", HMAC-SHA256, AWS4-HMAC-SHA256'
+"""The ways to say who one is."""
 
 
 class MalformedJson(PolyrelayError):
@@ -145,6 +147,8 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[ProblemAnswer]:
     if (hidden := _HIDDEN.get(type(error))) is not None:
         log.error("dependency_unavailable", code=error.code, reason=str(error))
         message, headers = hidden, {"Retry-After": str(RETRY_AFTER_S)}
+    if isinstance(error, errors.Unauthenticated):
+        headers = {"WWW-Authenticate": CHALLENGE}
     if isinstance(error, errors.ComeBackLater):
         headers = {"Retry-After": str(error.retry_after_s)}
         tools_of(call).metrics.refused(error)

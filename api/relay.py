@@ -5,7 +5,7 @@ from typing import Final
 import structlog
 from litestar import Controller, Response, post
 
-from api.access import caller_of
+from api.access import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
 from api.parts import Call, tools_of
 from api.recording import NO_CHANGE, json_of, row_of_new, tell_target
 from api.relay_answers import HANDLERS, rendered
@@ -22,8 +22,8 @@ MAX_BODY_BYTES: Final = 10 * 2**20
 STARTS: Final = frozenset(QUERY_OF)
 SUBMIT: Final = "CVSync2AsyncSubmitTask"
 GET_RESULT: Final = "CVSync2AsyncGetResult"
-CREATES: Final = {"access": "app", "audit": Action.TASK_CREATE}
-ASKS: Final = {"access": "app", "audit": NO_CHANGE}
+CREATES: Final = {**APP, **SPENT_WITH_TASK, "audit": Action.TASK_CREATE}
+ASKS: Final = {**APP, **HARMLESS_TWICE, "audit": NO_CHANGE}
 
 
 class Relay(Controller):
@@ -67,9 +67,8 @@ async def _submitted(request: Call, call: RelayCall, body: bytes) -> RelayAnswer
 
 async def _asked(request: Call, call: RelayCall, body: bytes) -> RelayAnswer:
     tools = tools_of(request)
-    base_url = tools.base_url(request)
     return await tools.relay_query(
-        call, body, caller_of(request), lambda task_id, index: file_urls(base_url, task_id)(index)
+        call, body, caller_of(request), lambda task_id, index: file_urls(request, task_id)(index)
     )
 
 

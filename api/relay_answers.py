@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from api.parts import Call
-from api.problems import STATUSES
+from api.problems import CHALLENGE, STATUSES
 from core.errors import PolyrelayError
 from services.relay.envelopes import (
     BODY_TOO_LARGE,
@@ -129,6 +129,8 @@ def _response(body: bytes, status: int, media_type: str | None, retry_after: str
     headers = {"Content-Type": media_type or "application/json"}
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
+    if status == 401:
+        headers["WWW-Authenticate"] = CHALLENGE
     return Response(body, status_code=status, headers=headers)
 
 

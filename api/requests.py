@@ -115,7 +115,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
         try:
             known.body = await _received(scope, receive)
         except RequestEntityTooLarge:
-            await _drain(receive)
+            await drain(scope, receive)
             raise
     return known.body
 
@@ -176,15 +176,21 @@ async def _received(scope: Scope, receive: Receive) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _drain(receive: Receive) -> None:
+def _has_body(scope: Scope) -> bool:
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
+
+
+async def drain(scope: Scope, receive: Receive, *, for_s: float = DRAIN_S) -> None:
     """
     Read what the caller still sends and forget it: many clients see no answer before they have sent everything.
 
     Somebody who sends without end is cut off.
     """
+    if ScopeState.from_scope(scope).body is not Empty or not _has_body(scope):
+        return
     drained = 0
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
+        async with asyncio.timeout(for_s):
             while drained < MOST_DRAINED_BYTES:
                 message = await receive()
                 if message["type"] != "http.request" or not message.get("more_body"):

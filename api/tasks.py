@@ -7,7 +7,7 @@ import structlog
 from litestar import Controller, delete, get, post
 from litestar.types import ASGIApp
 
-from api.access import caller_of
+from api.access import APP, SPENT_WITH_TASK, caller_of
 from api.creates import RESULT_PATH, Create
 from api.parts import Call, tools_of
 from api.requests import ListQuery, read_query, task_id_of
@@ -39,18 +39,19 @@ class Tasks(Controller):
     """The calls on tasks."""
 
     path = "/api/v1/ai"
+    opt = APP
 
-    @post("/image/task", opt={"audit": Action.TASK_CREATE})
+    @post("/image/task", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
     async def create_image(self) -> ASGIApp:
         """Take a new image task."""
         return _CREATE[TaskType.IMAGE]
 
-    @post("/video/task", opt={"audit": Action.TASK_CREATE})
+    @post("/video/task", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
     async def create_video(self) -> ASGIApp:
         """Take a new video task."""
         return _CREATE[TaskType.VIDEO]
 
-    @post("/text/task", opt={"audit": Action.TASK_CREATE})
+    @post("/text/task", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
     async def create_text(self) -> ASGIApp:
         """Take a new text task."""
         return _CREATE[TaskType.TEXT]
@@ -58,18 +59,15 @@ class Tasks(Controller):
     @get("/task/result/{task_id:str}")
     async def result(self, request: Call) -> Answer[TaskView]:
         """A task with its results."""
-        tools = tools_of(request)
         task = await named_task(request)
-        return Answer(data=task_view(task, file_urls(tools.base_url(request), task.id)), message=MESSAGES[task.status])
+        return Answer(data=task_view(task, file_urls(request, task.id)), message=MESSAGES[task.status])
 
     @get("/tasks")
     async def listed(self, request: Call) -> Answer[TaskList]:
         """One page of tasks, newest first."""
         query = read_query(request, ListQuery)
-        tools = tools_of(request)
-        page = await tools.parts.tasks.page(query.query(caller_of(request)))
-        base = tools.base_url(request)
-        tasks = [summary_view(task, file_urls(base, task.id)) for task in page.tasks]
+        page = await tools_of(request).parts.tasks.page(query.query(caller_of(request)))
+        tasks = [summary_view(task, file_urls(request, task.id)) for task in page.tasks]
         listed = TaskList(
             tasks=tasks,
             total=page.total,
@@ -100,9 +98,16 @@ class Tasks(Controller):
         return Answer(data=removed, message=f"The task was removed.{billed}")
 
 
-def file_urls(base_url: str, task_id: str) -> Callable[[int], str]:
-    """The links to a task's stored files, by index."""
-    return lambda index: f"{base_url}{RESULT_PATH}/{task_id}/files/{index}"
+def file_urls(request: Call, task_id: str) -> Callable[[int], str]:
+    """The links to a task's stored files, by index; whoever has one can fetch that file, for a day."""
+    tools = tools_of(request)
+    base, now = tools.base_url(request), tools.parts.clock()
+
+    def link(index: int) -> str:
+        path = f"{RESULT_PATH}/{task_id}/files/{index}"
+        return f"{base}{path}{tools.links.query(path, now=now)}"
+
+    return link
 
 
 async def named_task(request: Call) -> Task:

@@ -1,13 +1,16 @@
 """Talking to a running server: where it is, and what is told when it refuses or does not answer."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 import rich_click as click
+from msgspec import Struct
 
 from cli.output import Failed
+from polyrelay import Secret
 from polyrelay.client import ApiError, Client, ClientError, NotReached
 from polyrelay.client.answers import read_answer
 from polyrelay.client.calls import Call, headers_of, not_reached, request_of, uses_proxies
@@ -16,7 +19,7 @@ T = TypeVar("T")
 
 _LONGEST_SILENCE_S: Final = 30.0
 
-URL: Final = click.option(
+_URL: Final = click.option(
     "--url",
     envvar="POLYRELAY_URL",
     default="http://127.0.0.1:8080",
@@ -24,7 +27,29 @@ URL: Final = click.option(
     show_envvar=True,
     help="Where the server is.",
 )
-"""The option of every command that talks to a server."""
+_API_KEY: Final = click.option(
+    "--api-key",
+    envvar="POLYRELAY_API_KEY",
+    show_envvar=True,
+    help="Secret of an API key. Others on the machine can read it in a command line; the variable is safer.",
+)
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """Where a server is, and who calls it."""
+
+    url: str
+    api_key: Secret | None = None
+
+
+def at_server(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that talks to a server; it gets them as `server`."""
+
+    @functools.wraps(command)
+    def with_server(url: str, api_key: str | None, **options: Any) -> None:
+        command(server=Server(url=url, api_key=Secret(api_key) if api_key else None), **options)
+
+    return _URL(_API_KEY(with_server))
 
 
 @contextmanager
@@ -46,32 +71,36 @@ def refusals_told() -> Iterator[None]:
 
 
 @contextmanager
-def relay_at(url: str) -> Iterator[Client]:
+def relay_at(server: Server) -> Iterator[Client]:
     """
     A client of the task API.
 
     Raises:
         Failed: The server refused something, or did not answer.
     """
-    with refusals_told(), Client(url) as relay:
+    with refusals_told(), Client(server.url, _revealed(server)) as relay:
         yield relay
 
 
-def answer_of(url: str, call: Call[T]) -> T:
+def answer_of(server: Server, call: Call[T]) -> T:
     """
     What the server answers to a call that the client does not have, such as those of operators.
 
     Raises:
         ClientError: It refused, or did not answer.
     """
-    base_url = url.rstrip("/")
+    base_url = server.url.rstrip("/")
     with httpx.Client(timeout=_LONGEST_SILENCE_S, trust_env=uses_proxies(base_url)) as http:
         request = request_of(call, http, base_url)
-        request.headers.update(headers_of(None))
+        request.headers.update(headers_of(_revealed(server)))
         try:
             return read_answer(http.send(request), call.answer)
         except httpx.TransportError as error:
             not_reached(base_url, error)
+
+
+def _revealed(server: Server) -> str | None:
+    return server.api_key.reveal() if server.api_key else None
 
 
 def _way_out(error: NotReached) -> str:
@@ -85,5 +114,7 @@ def _way_out(error: NotReached) -> str:
 
 def _refusal(error: ApiError) -> str:
     fields = [f"\n  {detail.get('field')}: {detail.get('message')}" for detail in error.details if detail.get("field")]
+    if error.status == 401:
+        fields.append("\n  give the secret of a key with POLYRELAY_API_KEY; `polyrelay keys create` makes one")
     request = f"\n  request id: {error.request_id}" if error.request_id and error.status >= 500 else ""
-    return f"{error.message} ({error.code}){''.join(fields) if len(fields) > 1 else ''}{request}"
+    return f"{error.message} ({error.code}){''.join(fields) if len(fields) > 1 or error.status == 401 else ''}{request}"

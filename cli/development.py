@@ -19,6 +19,7 @@ from cli.embedded.upstreams import VENDORS, Vendor, without_keys
 from cli.output import results
 from cli.serving import check_address
 from cli.supervision import WATCH_PAUSE_S, Interrupted, fail_if_dead, interruption
+from core.listening import is_loopback
 from core.settings import Settings
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
@@ -99,7 +100,13 @@ class Development:
             "LOG_LEVEL": self._settings.log_level,
             "SHUTDOWN_GRACE_S": env.text("SHUTDOWN_GRACE_S", f"{_GRACE_S:g}"),
             "RESULTS_URL": env.text("RESULTS_URL", str(self._data_dir / "results")),
+            "AUTH": self._auth,
         }
+
+    @property
+    def _auth(self) -> str:
+        """Nobody is asked for a key on loopback, unless that is set."""
+        return self._settings.env.text("AUTH", "none" if is_loopback(self._address[0]) else "required")
 
 
 async def _print_and_look_after(stack: Stack, tail: LogTail, reloading: "asyncio.Task[None] | None") -> None:

@@ -14,6 +14,7 @@ from granian.log import LogLevels
 from cli.embedded.lifeline import die_with_parent
 from cli.output import Failed, Misused, errors
 from core.errors import ConfigurationError
+from core.listening import vault_for
 from core.logs import set_up_logs
 from core.settings import Settings, read_settings
 
@@ -35,7 +36,9 @@ def serve(settings: Settings) -> None:
 
     Raises:
         Failed: The address cannot be used, or a process of the API ended by itself.
+        Misused: The server would be open to others, or could not read its keys.
     """
+    check_access(settings)
     address = address_of(settings.host)
     check_address(settings.host, settings.port)
     server = Granian(
@@ -66,6 +69,19 @@ def load_app() -> Callable[..., Any]:
         errors().print(f"error: {error}", markup=False)
         sys.exit(Misused.exit_code)
     return app
+
+
+def check_access(settings: Settings) -> None:
+    """
+    Fail where nobody would be asked for a key who should be, before any process of the API starts.
+
+    Raises:
+        Misused: With the way out.
+    """
+    try:
+        vault_for(settings)
+    except ConfigurationError as error:
+        raise Misused(str(error)) from error
 
 
 def address_of(host: str, *, setting: str = "HOST") -> str:

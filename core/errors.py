@@ -19,7 +19,7 @@ What can go wrong inside the server. The API renders each class with its code an
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -159,6 +159,10 @@ class ReplayedRequest(Unauthenticated):
     """A request with that very signature was carried out already."""
 
     code = "replayed_request"
+
+
+REPLAYED: Final = "a request with this very signature came before; sign each one anew"
+"""What a caller is told who sends one again."""
 
 
 class Forbidden(PolyrelayError):

@@ -98,6 +98,7 @@ class TaskRepository(Protocol):
 
         Raises:
             DuplicateTask: That id is stored already.
+            ReplayedRequest: A task that the same signature created is.
             AuditFailed: The row cannot be written; the task is not stored.
         """
 

@@ -10,9 +10,11 @@ from msgspec import structs
 from core.audit import AuditRow
 from core.clock import to_milliseconds, utc_now
 from core.errors import (
+    REPLAYED,
     DuplicateTask,
     FileNotFound,
     QueueUnavailable,
+    ReplayedRequest,
     Stale,
     StoreUnavailable,
     TaskNotFound,
@@ -57,6 +59,8 @@ class MemoryTaskRepository:
         self._check()
         if task.id in self._documents:
             raise DuplicateTask(f"task {task.id} is stored already")
+        if task.replay is not None and any(task.replay == other.get("replay") for other in self._documents.values()):
+            raise ReplayedRequest(REPLAYED)
         if row is not None:
             await self.audit.begin(row, saved_next=True)
         self._documents[task.id] = document_of(task)

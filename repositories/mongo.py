@@ -13,7 +13,7 @@ from motor.motor_asyncio import AsyncIOMotorGridFSBucket
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from core.audit import AuditRow
-from core.errors import AuditFailed, DuplicateTask, Stale, TaskNotFound, TaskTooLarge
+from core.errors import AuditFailed, DuplicateTask, ReplayedRequest, Stale, TaskNotFound, TaskTooLarge
 from core.ports import OverdueTask, QuotaTask, TaskPage, TaskQuery, TaskWithInput, page_of
 from core.tasks import OPEN, Priority, State, Task, TaskInput
 from repositories.group_commit import GroupCommit
@@ -81,6 +81,13 @@ INDEXES: Final = (
         partialFilterExpression={"wake_at": {"$exists": True}},
     ),
     IndexModel([("lease.owner", ASCENDING)], name="leases", sparse=True),
+    # A signature creates one task.
+    IndexModel(
+        [("replay", ASCENDING)],
+        name="signatures",
+        unique=True,
+        partialFilterExpression={"replay": {"$exists": True}},
+    ),
     # Costs nothing where there are no quotas.
     IndexModel([("_id", ASCENDING), ("quotas", ASCENDING)], name="tasks_in_quotas", partialFilterExpression=_IN_QUOTAS),
 )
@@ -136,7 +143,7 @@ class MongoTaskRepository:
             document["input_file"] = file_id = await self._inputs.upload_from_stream(task.id, data)
             try:
                 await self._inserts.insert(document, row)
-            except (AuditFailed, DuplicateTask, TaskTooLarge):
+            except (AuditFailed, DuplicateTask, ReplayedRequest, TaskTooLarge):
                 await self._remove_input(file_id)
                 raise
 

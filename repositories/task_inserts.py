@@ -9,7 +9,7 @@ from msgspec import Struct
 from pymongo.errors import AutoReconnect, ConnectionFailure, PyMongoError, ServerSelectionTimeoutError, WriteError
 
 from core.audit import AuditRow
-from core.errors import AuditFailed, DuplicateTask, StoreUnavailable, TaskTooLarge
+from core.errors import REPLAYED, AuditFailed, DuplicateTask, ReplayedRequest, StoreUnavailable, TaskTooLarge
 from repositories.audit_documents import AUDIT_COLLECTION, document_of_row
 from repositories.group_commit import GroupCommit
 from repositories.mongo_client import Database, server_of, store_errors
@@ -62,6 +62,7 @@ class TaskInserts:
         Raises:
             AuditFailed: The row cannot be written; the document is not stored.
             DuplicateTask: That id is stored already.
+            ReplayedRequest: A task with that signature is.
             TaskTooLarge: MongoDB cannot hold it.
             StoreUnavailable: It may be stored all the same.
         """
@@ -129,6 +130,8 @@ def _is_stored(problem: Mapping[str, Any]) -> bool:
 
 
 def _error_of(problem: Mapping[str, Any], task: NewTask) -> Exception:
+    if problem["code"] == _DUPLICATE_KEY and set(problem.get("keyPattern", ())) == {"replay"}:
+        return ReplayedRequest(REPLAYED)
     if problem["code"] == _DUPLICATE_KEY:
         return DuplicateTask(f"task {task.id} is stored already")
     return WriteError(problem.get("errmsg", ""), problem["code"], dict(problem))

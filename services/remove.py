@@ -6,10 +6,12 @@ from core.gates import Gates
 from core.ports import Clock, ResultStore, TaskRepository, WakeQueue
 from core.quotas import Quotas
 from core.registry import Registry
+from core.replays import Replays
 from core.tasks import Failure, State, Task
 from services.admission import Places, Turns
 from services.quotas import leave
 from services.races import until_first
+from services.signatures import SPENT_FOR
 from services.stopping import vendor_stopped
 from services.vendor_calls import VendorCalls
 
@@ -39,6 +41,7 @@ class Remove:
         gates: Where it may stand.
         quotas: Where it counts.
         calls: Puts calls to vendors on the audit log.
+        replays: Keeps the signatures of tasks that are gone.
         clock: Time.
     """
 
@@ -52,6 +55,7 @@ class Remove:
         gates: Gates,
         quotas: Quotas,
         calls: VendorCalls,
+        replays: Replays,
         clock: Clock,
     ) -> None:
         self._tasks = tasks
@@ -60,6 +64,7 @@ class Remove:
         self._places = Places(gates, Turns(tasks, queue, clock))
         self._quotas = quotas
         self._calls = calls
+        self._replays = replays
         self._clock = clock
 
     async def __call__(self, task_id: str) -> Removed:
@@ -86,8 +91,15 @@ class Remove:
         await self._places.leave(task_id)
         await leave(self._quotas, ended)
         await self._results.delete_all(task_id)
+        await self._keep_signature(ended)
         await self._tasks.delete(ended)
         return Removed(task=found, vendor_stopped=stopped)
+
+    async def _keep_signature(self, task: Task) -> None:
+        """Else who recorded the request that created the task could have it created again."""
+        until = task.created + SPENT_FOR
+        if task.replay is not None and self._clock() < until:
+            await self._replays.spend(task.replay, until=until)
 
     async def _end(self, task: Task) -> Task:
         if task.state.final:

@@ -29,6 +29,8 @@ from services.signing import (
 )
 
 MOST_SKEW: Final = timedelta(minutes=5)
+SPENT_FOR: Final = 2 * MOST_SKEW + timedelta(minutes=1)
+"""A signature that is used up is remembered for longer than it could be good."""
 _AUTHORIZATION: Final = re.compile(
     r"(?P<algorithm>(?:AWS4-)?HMAC-SHA256) +Credential=(?P<credential>[!-+\--~]+) *, *"
     r"SignedHeaders=(?P<signed>[!-+\--~]+) *, *Signature=(?P<signature>[0-9a-f]{64})"

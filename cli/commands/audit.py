@@ -6,7 +6,7 @@ from typing import Any, Final
 import rich_click as click
 from msgspec import Struct
 
-from cli.connection import URL, answer_of, refusals_told
+from cli.connection import Server, answer_of, at_server, refusals_told
 from cli.output import FORMAT, print_json, print_table, tell
 from core.audit import Action, Outcome
 from polyrelay.client.calls import Call
@@ -68,13 +68,13 @@ def command() -> None:
 @click.option("--request-id", help="Only what that request did.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
 @click.option("--after", help="Only those older than the row of this id.")
-@URL
+@at_server
 @FORMAT
-def list_rows(url: str, output_format: str, **filters: Any) -> None:
+def list_rows(server: Server, output_format: str, **filters: Any) -> None:
     """List what was done, newest first."""
     params = {name: _text(value) for name, value in filters.items() if value is not None}
     with refusals_told():
-        page = answer_of(url, Call(method="GET", path="/api/v1/audit", answer=Rows, params=params))
+        page = answer_of(server, Call(method="GET", path="/api/v1/audit", answer=Rows, params=params))
     if output_format == "json":
         print_json(page)
         return

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import rich_click as click
 from msgspec import Struct
 
-from cli.connection import URL, answer_of, refusals_told
+from cli.connection import Server, answer_of, at_server, refusals_told
 from cli.output import FORMAT, Failed, print_json, print_table, tell
 from polyrelay.client.calls import Call
 
@@ -67,7 +67,7 @@ class RunningProcesses(Struct, frozen=True, kw_only=True):
 @click.argument("name")
 @_REASON
 @_NO_WAIT
-@URL
+@at_server
 @FORMAT
 def enable(**options: Any) -> None:
     """Have the provider NAME of a running server take tasks again."""
@@ -78,7 +78,7 @@ def enable(**options: Any) -> None:
 @click.argument("name")
 @_REASON
 @_NO_WAIT
-@URL
+@at_server
 @FORMAT
 def drain(**options: Any) -> None:
     """
@@ -93,7 +93,7 @@ def drain(**options: Any) -> None:
 @click.argument("name")
 @_REASON
 @_NO_WAIT
-@URL
+@at_server
 @FORMAT
 def disable(**options: Any) -> None:
     """
@@ -115,9 +115,9 @@ def disable(**options: Any) -> None:
     help="Longest wait, in seconds.",
 )
 @_NO_WAIT
-@URL
+@at_server
 @FORMAT
-def reload_providers(name: str | None, timeout_s: float, no_wait: bool, url: str, output_format: str) -> None:
+def reload_providers(name: str | None, timeout_s: float, no_wait: bool, server: Server, output_format: str) -> None:
     """
     Have all processes of a running server load new and changed plugins and drop uninstalled ones.
 
@@ -128,9 +128,9 @@ def reload_providers(name: str | None, timeout_s: float, no_wait: bool, url: str
     with refusals_told():
         body = {"plugin": name} if name else None
         call = Call(method="POST", path=f"{_ROOT}/providers/reload", answer=ReloadRequested, json=body)
-        wanted = answer_of(url, call).generation
+        wanted = answer_of(server, call).generation
         timeout_s = 0.0 if no_wait else timeout_s
-        processes = _waited(url, lambda process: process.generation >= wanted, timeout_s)
+        processes = _waited(server, lambda process: process.generation >= wanted, timeout_s)
     late = [process for process in processes if process.generation < wanted]
     failed = _failures(processes)
     if output_format == "json":
@@ -143,12 +143,12 @@ def reload_providers(name: str | None, timeout_s: float, no_wait: bool, url: str
         raise Failed(_late(late) if late else f"{len(failed)} could not be loaded; what was there before goes on")
 
 
-def _switch(verb: str, name: str, reason: str | None, no_wait: bool, url: str, output_format: str) -> None:
+def _switch(verb: str, name: str, reason: str | None, no_wait: bool, server: Server, output_format: str) -> None:
     with refusals_told():
         path = f"{_ROOT}/providers/{quote(name, safe='')}/{verb}"
         body = {"reason": reason} if reason else None
-        switched = answer_of(url, Call(method="POST", path=path, answer=Switched, json=body))
-        processes = _waited(url, lambda process: process.revision >= switched.revision, 0.0 if no_wait else 10.0)
+        switched = answer_of(server, Call(method="POST", path=path, answer=Switched, json=body))
+        processes = _waited(server, lambda process: process.revision >= switched.revision, 0.0 if no_wait else 10.0)
     late = [process for process in processes if process.revision < switched.revision]
     if output_format == "json":
         print_json({"switched": switched, "processes": len(processes), "late": [process.id for process in late]})
@@ -160,12 +160,12 @@ def _switch(verb: str, name: str, reason: str | None, no_wait: bool, url: str, o
         raise Failed(_late(late))
 
 
-def _waited(url: str, follows: Callable[[RunningProcess], bool], timeout_s: float) -> list[RunningProcess]:
+def _waited(server: Server, follows: Callable[[RunningProcess], bool], timeout_s: float) -> list[RunningProcess]:
     """The processes, once all of them follow or the time is over."""
     until = time.monotonic() + timeout_s
     call = Call(method="GET", path=f"{_ROOT}/processes", answer=RunningProcesses)
     while True:
-        processes = answer_of(url, call).processes
+        processes = answer_of(server, call).processes
         if all(map(follows, processes)) or time.monotonic() >= until:
             return processes
         time.sleep(_LOOK_S)

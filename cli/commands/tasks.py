@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 import rich_click as click
 
-from cli.connection import URL, relay_at
+from cli.connection import Server, at_server, relay_at
 from cli.output import FORMAT, Failed, print_json, print_table, tell
 from cli.task_params import fallbacks_of, image_fields, params_of
 from cli.task_text import print_cancelled, print_removed, print_retried, print_task
@@ -62,7 +62,7 @@ def command() -> None:
 @click.option("--wait", is_flag=True, help="Wait until the task has ended.")
 @_TIMEOUT
 @_OUT
-@URL
+@at_server
 @FORMAT
 def submit(
     task_type: str,
@@ -79,7 +79,7 @@ def submit(
     wait: bool,
     timeout_s: float | None,
     out: Path | None,
-    url: str,
+    server: Server,
     output_format: str,
 ) -> None:
     """
@@ -87,7 +87,7 @@ def submit(
 
     Exit code 1 where the task fails.
     """
-    with relay_at(url) as relay:
+    with relay_at(server) as relay:
         served = _model(relay, provider, model)
         created = relay.create(
             task_type,
@@ -112,11 +112,11 @@ def submit(
 
 @command.command(name="get")
 @click.argument("task_id")
-@URL
+@at_server
 @FORMAT
-def get(task_id: str, url: str, output_format: str) -> None:
+def get(task_id: str, server: Server, output_format: str) -> None:
     """Show a task as it stands."""
-    with relay_at(url) as relay:
+    with relay_at(server) as relay:
         task = relay.get(task_id)
     print_json(task) if output_format == "json" else print_task(task)
 
@@ -125,11 +125,11 @@ def get(task_id: str, url: str, output_format: str) -> None:
 @click.argument("task_id")
 @_TIMEOUT
 @_OUT
-@URL
+@at_server
 @FORMAT
-def wait_for(task_id: str, timeout_s: float | None, out: Path | None, url: str, output_format: str) -> None:
+def wait_for(task_id: str, timeout_s: float | None, out: Path | None, server: Server, output_format: str) -> None:
     """Wait until a task has ended, then show it. Exit code 1 where it failed; Ctrl-C leaves the task alone."""
-    with relay_at(url) as relay:
+    with relay_at(server) as relay:
         _finish(relay, waited(relay, task_id, timeout_s), out, output_format)
 
 
@@ -141,11 +141,11 @@ def wait_for(task_id: str, timeout_s: float | None, out: Path | None, url: str, 
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="At most so many.")
 @click.option("--offset", type=click.IntRange(min=0), default=None, help="Skip so many.")
 @click.option("--after", help="Only those older than the task of this id.")
-@URL
+@at_server
 @FORMAT
-def list_tasks(task_type: str | None, url: str, output_format: str, **filters: Any) -> None:
+def list_tasks(task_type: str | None, server: Server, output_format: str, **filters: Any) -> None:
     """List tasks, newest first."""
-    with relay_at(url) as relay:
+    with relay_at(server) as relay:
         page = relay.list(type=task_type, **filters)
     if output_format == "json":
         print_json(page)
@@ -158,37 +158,37 @@ def list_tasks(task_type: str | None, url: str, output_format: str, **filters: A
 
 @command.command(name="cancel")
 @click.argument("task_id")
-@URL
+@at_server
 @FORMAT
-def cancel(task_id: str, url: str, output_format: str) -> None:
+def cancel(task_id: str, server: Server, output_format: str) -> None:
     """
     Cancel an open task.
 
     One that was submitted is ended a little later, and its vendor may still finish and bill it. Twice is as once.
     """
-    with relay_at(url) as relay:
+    with relay_at(server) as relay:
         cancelled = relay.cancel(task_id)
     print_json(cancelled) if output_format == "json" else print_cancelled(cancelled)
 
 
 @command.command(name="retry")
 @click.argument("task_id")
-@URL
+@at_server
 @FORMAT
-def retry(task_id: str, url: str, output_format: str) -> None:
+def retry(task_id: str, server: Server, output_format: str) -> None:
     """Do a failed task once more. Where its outcome is unknown this may pay the vendor a second time."""
-    with relay_at(url) as relay:
+    with relay_at(server) as relay:
         retried = relay.retry(task_id)
     print_json(retried) if output_format == "json" else print_retried(retried)
 
 
 @command.command(name="delete")
 @click.argument("task_id")
-@URL
+@at_server
 @FORMAT
-def delete(task_id: str, url: str, output_format: str) -> None:
+def delete(task_id: str, server: Server, output_format: str) -> None:
     """Remove a task and its files; an open one is cancelled first."""
-    with relay_at(url) as relay:
+    with relay_at(server) as relay:
         removed = relay.delete(task_id)
     print_json({**msgspec.to_builtins(removed), "removed": True}) if output_format == "json" else print_removed(removed)
 
@@ -201,11 +201,11 @@ def delete(task_id: str, url: str, output_format: str) -> None:
     default=Path(),
     help="Save the results in this folder.  [default: the working directory]",
 )
-@URL
+@at_server
 @FORMAT
-def download(task_id: str, out: Path, url: str, output_format: str) -> None:
+def download(task_id: str, out: Path, server: Server, output_format: str) -> None:
     """Save the results of a completed task."""
-    with relay_at(url) as relay:
+    with relay_at(server) as relay:
         task = relay.get(task_id)
         if task.status != "completed":
             raise Failed(f"task {task_id} is {task.status} and has no results")

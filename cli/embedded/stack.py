@@ -14,6 +14,7 @@ from cli.embedded.processes import ChildProcess, Process, Ready, own_environment
 from cli.embedded.readiness import answers, prints, runs
 from cli.embedded.servers import MongoServer, ServerNotStarted, ValkeyServer, free_port
 from cli.embedded.upstreams import VENDORS, Vendor, simulated
+from core.listening import is_loopback
 
 _OF_THE_SIMULATOR: Final = ("PIL", "av")
 _FOLDER_WAIT_S: Final = 20.0
@@ -199,8 +200,14 @@ class Stack:
             "MONGO_URL": self.mongo_url,
             "REDIS_URL": self.redis_url,
             "RESULTS_URL": str(self.folder / "results"),
+            **self._access(),
             **env,
         }
+
+    def _access(self) -> dict[str, str]:
+        """On loopback nobody is asked for a key unless somebody wants that."""
+        free = is_loopback(self.host) and not self._base_env.get("AUTH")
+        return {"AUTH": "none"} if free else {}
 
 
 def _check_simulator() -> None:

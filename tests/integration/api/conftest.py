@@ -33,6 +33,7 @@ def start(tmp_path: Path) -> Start:
             "PYTHONPATH": str(ROOT),
             "RESULTS_URL": str(tmp_path / "results"),
             "ARK_API_KEY": "key",
+            "AUTH": "none",
             **settings,
         }
         process = await asyncio.create_subprocess_exec(

@@ -17,6 +17,7 @@ from core.tasks import Failure, State, Task
 from polyrelay import Model, Params, Provider, TaskType
 from repositories.gates import RedisGates
 from repositories.memory import MemoryResultStore
+from repositories.memory_access import MemoryReplays
 from repositories.memory_audit import MemoryAuditLog
 from repositories.mongo import MongoTaskRepository
 from repositories.mongo_client import connect_mongo
@@ -75,6 +76,7 @@ class Rig:
             gates=gates,
             quotas=quotas,
             calls=VendorCalls(MemoryAuditLog(), clock=utc_now, source="api", redact=redaction()),
+            replays=MemoryReplays(),
             clock=utc_now,
         )
 

@@ -22,6 +22,6 @@ def lab() -> Lab:
 @pytest.fixture
 async def client(lab: Lab) -> AsyncIterator[Client]:
     """A caller of the API on those twins; bodies up to 64 KiB."""
-    app = build_app(lab.parts(), Settings(max_body_bytes=64 * 1024))
+    app = build_app(lab.parts(), Settings(auth="none", max_body_bytes=64 * 1024))
     async with AsyncTestClient(app, raise_server_exceptions=False) as caller:
         yield caller

@@ -11,6 +11,7 @@ from core.registry import PluginReport, Registry
 from core.tasks import Attempt, Failure, Result, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, TaskType, Usage
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_access import MemoryKeys, MemoryReplays, MemoryUsers
 from repositories.memory_announcements import MemoryAnnouncements
 from repositories.memory_audit import MemoryAuditLog
 from repositories.memory_control import MemoryControlRoom
@@ -99,6 +100,9 @@ class Lab(Struct, frozen=True, kw_only=True):
     control: MemoryControlRoom
     audit: MemoryAuditLog
     registry: Registry
+    keys: MemoryKeys
+    users: MemoryUsers
+    replays: MemoryReplays
 
     def parts(self) -> Parts:
         """All of them, as the API takes them."""
@@ -113,6 +117,9 @@ class Lab(Struct, frozen=True, kw_only=True):
             registry=self.registry,
             control=self.control,
             audit=self.audit,
+            keys=self.keys,
+            users=self.users,
+            replays=self.replays,
             follow=self.follow,
             clock=lambda: NOW,
         )
@@ -143,6 +150,9 @@ def new_lab() -> Lab:
         control=MemoryControlRoom(),
         audit=audit,
         registry=lab_registry(),
+        keys=MemoryKeys(),
+        users=MemoryUsers(),
+        replays=MemoryReplays(),
     )
 
 

@@ -62,7 +62,7 @@ class BrokenQueue(MemoryWakeQueue):
 
 async def test_a_create_that_fails_behind_its_row_is_amended(lab: Lab) -> None:
     """A row that was written in advance does not stay `done` where the answer is another."""
-    app = build_app(structs.replace(lab, queue=BrokenQueue()).parts(), Settings())
+    app = build_app(structs.replace(lab, queue=BrokenQueue()).parts(), Settings(auth="none"))
     async with AsyncTestClient(app, raise_server_exceptions=False) as client:
         assert (await client.post("/api/v1/ai/image/task", json=GOOD)).status_code == 500
 
@@ -149,7 +149,7 @@ async def test_a_body_that_does_not_decode_is_on_record_without_it(client: Clien
 async def test_secrets_stay_out(lab: Lab) -> None:
     """What looks like one, and what this process knows to be one."""
     known = "00000000-1111-2222-3333-444444444444"
-    app = build_app(lab.parts(), Settings(ark_api_key=Secret(known)))
+    app = build_app(lab.parts(), Settings(auth="none", ark_api_key=Secret(known)))
     prompt = f"a fox with {known}, sk-abcdefgh12345678 and https://host/x?sign=abc"
     async with AsyncTestClient(app) as client:
         await client.post("/api/v1/ai/image/task", json={**GOOD, "prompt": prompt, "metadata": {"token": "abc"}})
@@ -162,7 +162,7 @@ async def test_secrets_stay_out(lab: Lab) -> None:
 @pytest.mark.parametrize(("proxies", "source"), [("10.0.0.0/8", "203.0.113.9"), ("10.9.9.9", "10.0.0.1")])
 async def test_the_address_behind_a_trusted_proxy_counts(lab: Lab, proxies: str, source: str) -> None:
     """`TRUSTED_PROXIES` says whose X-Forwarded-For is believed."""
-    app = build_app(lab.parts(), Settings(trusted_proxies=networks(proxies)))
+    app = build_app(lab.parts(), Settings(auth="none", trusted_proxies=networks(proxies)))
     transport = httpx.ASGITransport(cast(Any, app), client=("10.0.0.1", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://relay") as client:
         await client.post("/api/v1/ai/image/task", json=GOOD, headers={"X-Forwarded-For": "1.1.1.1, 203.0.113.9"})
@@ -217,7 +217,7 @@ async def test_a_wrong_filter_is_named(client: Client, name: str, value: str) ->
 
 def test_every_route_that_may_change_something_says_what_it_does(lab: Lab) -> None:
     """A new route cannot be forgotten: it states an action, or that it changes nothing."""
-    app = build_app(lab.parts(), Settings())
+    app = build_app(lab.parts(), Settings(auth="none"))
     silent = [
         f"{method} {route.path}"
         for route in app.routes
@@ -232,7 +232,7 @@ def test_every_route_that_may_change_something_says_what_it_does(lab: Lab) -> No
 
 def test_the_list_is_for_admins(lab: Lab) -> None:
     """Its route says so to whoever lets callers in."""
-    app = build_app(lab.parts(), Settings())
+    app = build_app(lab.parts(), Settings(auth="none"))
     (route,) = [route for route in app.routes if route.path == AUDIT]
     assert isinstance(route, HTTPRoute)
     (handler,) = [handler for handler in route.route_handlers if "GET" in handler.http_methods]

@@ -260,7 +260,7 @@ async def test_what_is_wrong_with_a_fallback_is_named_by_its_place(client: Clien
 
 async def test_beyond_the_bound_on_the_queue_callers_are_told_to_come_back(lab: Lab) -> None:
     """429 with Retry-After, and nothing is stored."""
-    app = build_app(lab.parts(), Settings(upstream_max_queue=1))
+    app = build_app(lab.parts(), Settings(auth="none", upstream_max_queue=1))
     async with AsyncTestClient(app) as client:
         assert (await client.post("/api/v1/ai/image/task", json=GOOD)).status_code == 201
 

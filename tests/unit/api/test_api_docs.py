@@ -115,7 +115,7 @@ def test_the_page_shows_a_task_with_fallbacks() -> None:
 async def test_the_bodies_of_the_page_are_accepted(lab: Lab, body: dict[str, Any]) -> None:
     """Whoever copies one gets a task."""
     registry = all_vendors()
-    app = build_app(structs.replace(lab.parts(), registry=registry), Settings())
+    app = build_app(structs.replace(lab.parts(), registry=registry), Settings(auth="none"))
     async with AsyncTestClient(app) as client:
         response = await client.post("/api/v1/ai/image/task", json=body)
 
@@ -131,7 +131,7 @@ async def test_the_examples_are_accepted(lab: Lab, example: dict[str, Any]) -> N
     parts = lab.parts()
     app = build_app(
         structs.replace(parts, registry=registry),
-        Settings(),
+        Settings(auth="none"),
     )
     async with AsyncTestClient(app) as client:
         response = await client.post(f"/api/v1/ai/{kind.value}/task", json=example)

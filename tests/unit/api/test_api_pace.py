@@ -18,7 +18,7 @@ CALLER = Caller(role=Role.APP, owner="ow_1", limits=KeyLimits(requests_per_minut
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """Of an application that knows who calls it."""
     lab: Lab = new_lab()
-    app = build_app(lab.parts(), Settings())
+    app = build_app(lab.parts(), Settings(auth="none"))
 
     async def known(scope: Any, receive: Any, send: Any) -> None:
         scope["state"] = {"caller": CALLER} if scope["path"].startswith("/api/") else {}

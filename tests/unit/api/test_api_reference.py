@@ -75,6 +75,7 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     metrics.request(method="GET", route="/x", status=200, duration_s=0.1)
     metrics.created(a_task())
     metrics.refused(TooManyTasks("full", retry_after_s=1))
+    metrics.turned_away("unauthenticated")
     found = {}
     gate = GateView(name="provider:lab", held=1, line=2, limit=3.0)
     gates = gates_text([gate], [CircuitView(account="lab", state="closed", failures=0)])

@@ -38,6 +38,7 @@ def everything() -> str:
     api.request(method="GET", route="/", status=200, duration_s=0.1)
     api.created(TASK)
     api.refused(TooManyTasks("full", retry_after_s=1))
+    api.turned_away("unauthenticated")
     worker = WorkerMetrics()
     worker.changed(TASK)
     worker.changed(TASK.to(State.COMPLETED, now=NOW))

@@ -12,6 +12,7 @@ from core.registry import Registry
 from core.tasks import Attempt, Choice, Failure, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, ProviderError, TaskType
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_access import MemoryReplays
 from repositories.memory_gates import MemoryGates
 from repositories.memory_quotas import MemoryQuotas
 from services.accept import Accept
@@ -92,6 +93,7 @@ class Desk:
         self.tasks = tasks or MemoryTaskRepository()
         self.queue = MemoryWakeQueue(clock=self.clock)
         self.gates = MemoryGates(clock=self.clock)
+        self.replays = MemoryReplays()
         self.quotas = MemoryQuotas(clock=self.clock)
         self.results = MemoryResultStore()
         self.first = Vendor("wide", Wide, timeout_s=60)
@@ -121,6 +123,7 @@ class Desk:
             gates=self.gates,
             quotas=self.quotas,
             calls=VendorCalls(self.tasks.audit, clock=self.clock, source="api", redact=redaction()),
+            replays=self.replays,
             clock=self.clock,
         )
 

@@ -9,6 +9,7 @@ from core.redaction import redaction
 from core.tasks import OPEN, State, Task
 from polyrelay import ProtocolError, ProviderError, Rejected, Unavailable
 from repositories.memory import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from repositories.memory_access import MemoryReplays
 from repositories.memory_audit import MemoryAuditLog
 from repositories.memory_gates import MemoryGates
 from repositories.memory_quotas import MemoryQuotas
@@ -38,7 +39,7 @@ class Contended(MemoryTaskRepository):
         self.saved.append(task.state)
 
 
-def remover(tasks: MemoryTaskRepository) -> Remove:
+def remover(tasks: MemoryTaskRepository, replays: MemoryReplays | None = None) -> Remove:
     """The use case on those tasks."""
     return Remove(
         tasks=tasks,
@@ -48,6 +49,7 @@ def remover(tasks: MemoryTaskRepository) -> Remove:
         gates=MemoryGates(),
         quotas=MemoryQuotas(),
         calls=VendorCalls(MemoryAuditLog(), clock=lambda: NOW, source="api", redact=redaction()),
+        replays=replays or MemoryReplays(),
         clock=lambda: NOW,
     )
 
@@ -183,3 +185,15 @@ async def test_a_removed_task_gives_up_its_gates() -> None:
 
     assert list(await desk.gates.holders()) == []
     assert [wake.task_id for wake in desk.queue.history] == [behind.id]
+
+
+@pytest.mark.parametrize(("age_s", "kept"), [(0, True), (600, True), (661, False)])
+async def test_the_signature_of_a_young_task_stays_used_up(age_s: float, kept: bool) -> None:
+    """Who recorded the request that created it cannot have it created again, as long as the signature is good."""
+    tasks, replays = Contended(0), MemoryReplays()
+    task = a_task(age_s=age_s, replay="signature")
+    await tasks.add(task, {"prompt": "a fox"})
+
+    await remover(tasks, replays)(task.id)
+
+    assert await replays.spent("signature") == kept
