@@ -40,7 +40,7 @@ def lab(lab: Lab) -> Lab:
 @pytest.fixture
 async def hasty(lab: Lab) -> AsyncIterator[Client]:
     """A caller of an API that holds nobody for long."""
-    settings = structs.replace(Settings(), relay_patience_s=0.01, ai_timeout_s=0.01, max_body_bytes=20 * 2**20)
+    settings = structs.replace(Settings(auth="none"), relay_patience_s=0.01, ai_timeout_s=0.01, max_body_bytes=20 * 2**20)
     async with AsyncTestClient(build_app(lab.parts(), settings), raise_server_exceptions=False) as caller:
         yield caller
 
@@ -171,7 +171,7 @@ async def test_a_store_that_is_away_is_an_internal_error(hasty: Client, lab: Lab
 
 async def test_a_full_queue_says_when_to_come_back(lab: Lab) -> None:
     """The vendor's code for too many open tasks, with Retry-After."""
-    limits = Settings(upstream_max_queue=0, upstream_max_concurrent={"*": 1})
+    limits = Settings(auth="none", upstream_max_queue=0, upstream_max_concurrent={"*": 1})
     settings = structs.replace(limits, relay_patience_s=0.01)
     async with AsyncTestClient(build_app(lab.parts(), settings)) as caller:
         await caller.post(SUBMIT, json=BODY)
@@ -184,7 +184,7 @@ async def test_a_full_queue_says_when_to_come_back(lab: Lab) -> None:
 async def test_a_provider_without_credentials_says_so(lab: Lab) -> None:
     """The operator's setting is named."""
     registry = Registry([Provider("volcengine", [Disabled([], "VOLCENGINE_ACCESS_KEY is not set")])])
-    app = build_app(structs.replace(lab, registry=registry).parts(), Settings())
+    app = build_app(structs.replace(lab, registry=registry).parts(), Settings(auth="none"))
     async with AsyncTestClient(app) as caller:
         answer = await caller.post(SUBMIT, json=BODY)
 
@@ -193,7 +193,7 @@ async def test_a_provider_without_credentials_says_so(lab: Lab) -> None:
 
 async def test_a_server_without_the_provider_has_no_such_capability(lab: Lab) -> None:
     """Its plugin may not be installed."""
-    app = build_app(structs.replace(lab, registry=Registry([])).parts(), Settings())
+    app = build_app(structs.replace(lab, registry=Registry([])).parts(), Settings(auth="none"))
     async with AsyncTestClient(app) as caller:
         check_business(await caller.post(SUBMIT, json=BODY), 400, 50402)
 
