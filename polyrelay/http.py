@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import httpx
@@ -253,11 +254,11 @@ class VendorHttp:
         yield self._without_secrets(bytes(rest))
 
     async def _whole(self, response: httpx.Response) -> Answer:
-        body = bytearray()
+        body = BytesIO()  # whose bytes are handed out without a copy
         try:
             async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._max_answer_bytes:
+                body.write(chunk)
+                if body.tell() > self._max_answer_bytes:
                     raise ProtocolError(
                         f"{self._vendor}'s answer is larger than {self._max_answer_bytes} bytes",
                         http_status=response.status_code,
@@ -267,7 +268,7 @@ class VendorHttp:
                 f"{self._vendor}'s answer does not decompress", http_status=response.status_code
             ) from error
         return Answer(
-            status=response.status_code, headers=dict(response.headers), body=self._without_secrets(bytes(body))
+            status=response.status_code, headers=dict(response.headers), body=self._without_secrets(body.getvalue())
         )
 
     def _without_secrets(self, data: bytes) -> bytes:

@@ -5,9 +5,10 @@ import binascii
 import re
 from typing import Annotated, Final
 
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from polyrelay import ImageOutput, ProtocolError
+from services.encoded import decode_base64
 
 MAX_REFERENCE_CHARS: Final = 14_000_000
 """10 MB as base64: the largest picture that Ark takes."""
@@ -41,7 +42,7 @@ def embedded(reference: str) -> tuple[str, bytes] | None:
 
 
 def read_picture(
-    url: str | None, b64_json: str | None, *, media_type: str | None, url_lifetime_s: float
+    url: str | None, b64_json: Raw, *, media_type: str | None, url_lifetime_s: float
 ) -> ImageOutput | None:
     """
     A picture of an answer, or None where there is neither a link nor data.
@@ -51,9 +52,8 @@ def read_picture(
     """
     if url:
         return ImageOutput(url=url, media_type=media_type, lifetime_s=url_lifetime_s)
-    if not b64_json:
-        return None
     try:
-        return ImageOutput(data=base64.b64decode(b64_json, validate=True), media_type=media_type)
+        data = decode_base64(b64_json)
     except ValueError as error:
         raise ProtocolError(f"a picture is not base64: {error}") from error
+    return None if data is None else ImageOutput(data=data, media_type=media_type)

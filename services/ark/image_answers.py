@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from polyrelay import Answer, Done, GenerationFailed, ImageOutput, OutcomeUnknown, ProtocolError, Usage
 from services.chat.envelope import VendorError, error_of
@@ -79,7 +79,7 @@ class Group:
 
 class _Image(Struct, frozen=True):
     url: str | None = None
-    b64_json: str | None = None
+    b64_json: Raw = Raw()
     output_format: str | None = None
     error: Any = None
 

@@ -1,11 +1,11 @@
 """What the vendor answered: pure, from an answer to an outcome. Only the fields that are used are read."""
 
-import binascii
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from polyrelay import (
     Answer,
@@ -19,6 +19,7 @@ from polyrelay import (
     TaskType,
     VideoOutput,
 )
+from services.encoded import decode_base64
 from services.jimeng.calls import Operation
 from services.jimeng.families import Family
 from services.jimeng.faults import SUCCESS, text_or_none
@@ -35,8 +36,16 @@ log = structlog.get_logger("services.jimeng")
 
 class _Answered(Struct, frozen=True):
     code: Any = None
-    data: Any = None
+    data: Raw = Raw()
     request_id: Any = None
+
+
+class _Data(Struct, frozen=True):
+    task_id: Any = None
+    status: Any = None
+    video_url: Any = None
+    image_urls: Any = None
+    binary_data_base64: Raw = Raw()
 
 
 def read_submission(answer: Answer, req_key: str) -> Operation:
@@ -47,7 +56,7 @@ def read_submission(answer: Answer, req_key: str) -> Operation:
         ProtocolError: The answer does not say which.
     """
     answered = _read(answer)
-    task_id = text_or_none(_fields(answered).get("task_id"))
+    task_id = text_or_none(_data(answer, answered).task_id)
     if task_id is None:
         raise _damaged(answer, answered, "accepted the task and did not say its id")
     return Operation(req_key, task_id)
@@ -74,7 +83,7 @@ def read_progress(answer: Answer, family: Family, *, operation: str, poll_scale:
         ProtocolError: The answer does not decode.
     """
     answered = _read(answer)
-    status = _fields(answered).get("status")
+    status = _data(answer, answered).status
     if status == "done":
         return _done(answer, answered, family)
     if isinstance(status, str) and status in _GONE:
@@ -115,15 +124,15 @@ def _read(answer: Answer) -> _Answered:
 
 def _done(answer: Answer, answered: _Answered, family: Family) -> Done:
     request_id = text_or_none(answered.request_id)
-    fields = _fields(answered)
+    data = _data(answer, answered)
     if family.type is TaskType.VIDEO:
         outputs: list[Output] = [
-            VideoOutput(url=url, lifetime_s=family.link_lifetime_s) for url in _texts([fields.get("video_url")])
+            VideoOutput(url=url, lifetime_s=family.link_lifetime_s) for url in _texts([data.video_url])
         ]
     else:
         outputs = [
-            ImageOutput(url=url, lifetime_s=family.link_lifetime_s) for url in _texts(fields.get("image_urls"))
-        ] or [_picture(answer, answered, text) for text in _texts(fields.get("binary_data_base64"))]
+            ImageOutput(url=url, lifetime_s=family.link_lifetime_s) for url in _texts(data.image_urls)
+        ] or _pictures(answer, answered, data)
     if not outputs:
         raise GenerationFailed(
             f"volcengine finished without a {family.type}",
@@ -134,14 +143,27 @@ def _done(answer: Answer, answered: _Answered, family: Family) -> Done:
     return Done(outputs=tuple(outputs), request_id=request_id)
 
 
-def _picture(answer: Answer, answered: _Answered, text: str) -> Output:
+def _pictures(answer: Answer, answered: _Answered, data: _Data) -> list[Output]:
     try:
-        content = binascii.a2b_base64(text)
+        texts = msgspec.json.decode(data.binary_data_base64 or b"[]", type=list[Raw])
+    except msgspec.ValidationError:
+        return []
+    return [_picture(answer, answered, text) for text in texts if _is_text(text)]
+
+
+def _picture(answer: Answer, answered: _Answered, text: Raw) -> Output:
+    try:
+        content = decode_base64(text, strict=False)
     except ValueError as error:
         raise _damaged(answer, answered, "answered a picture that is not base64") from error
     if not content:
         raise _damaged(answer, answered, "answered an empty picture")
     return ImageOutput(data=content, media_type=image_type(content))
+
+
+def _is_text(raw: Raw) -> bool:
+    quoted = memoryview(raw)
+    return len(quoted) > 2 and quoted[0] == ord('"')
 
 
 def _texts(values: object) -> Sequence[str]:
@@ -150,8 +172,14 @@ def _texts(values: object) -> Sequence[str]:
     return [value for value in values if isinstance(value, str) and value.strip()]
 
 
-def _fields(answered: _Answered) -> dict[str, Any]:
-    return answered.data if isinstance(answered.data, dict) else {}
+def _data(answer: Answer, answered: _Answered) -> _Data:
+    """What the answer is about; where that is nothing, or of a kind that is not read, nothing is known."""
+    try:
+        return msgspec.json.decode(answered.data or b"null", type=_Data | None) or _Data()
+    except msgspec.ValidationError:
+        return _Data()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _damaged(answer, answered, "answered with data that do not decode") from error
 
 
 def _damaged(answer: Answer, answered: _Answered, what: str) -> ProtocolError:

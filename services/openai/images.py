@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from core.catalogue import Entry
 from polyrelay import Answer, Done, Model, Params, ProtocolError, TaskType, Usage, VendorHttp
@@ -113,7 +113,7 @@ def read_images(answer: Answer) -> Done:
 
 class _Image(Struct, frozen=True):
     url: str | None = None
-    b64_json: str | None = None
+    b64_json: Raw = Raw()
 
 
 class _Images(Struct, frozen=True):
