@@ -8,7 +8,7 @@ from litestar import Controller, delete, get, post
 from litestar.types import ASGIApp
 
 from api.access import APP, SPENT_WITH_TASK, caller_of
-from api.creates import RESULT_PATH, Create
+from api.creates import RESULT_PATH, Create, Route
 from api.parts import Call, tools_of
 from api.requests import ListQuery, read_query, task_id_of
 from api.views import (
@@ -41,17 +41,17 @@ class Tasks(Controller):
     path = "/api/v1/ai"
     opt = APP
 
-    @post("/image/task", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    @Route("/image/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
     async def create_image(self) -> ASGIApp:
         """Take a new image task."""
         return _CREATE[TaskType.IMAGE]
 
-    @post("/video/task", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    @Route("/video/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
     async def create_video(self) -> ASGIApp:
         """Take a new video task."""
         return _CREATE[TaskType.VIDEO]
 
-    @post("/text/task", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    @Route("/text/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
     async def create_text(self) -> ASGIApp:
         """Take a new text task."""
         return _CREATE[TaskType.TEXT]

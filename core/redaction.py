@@ -1,7 +1,7 @@
 """What is not kept: secrets by name and by looks, signatures, encoded files, ends of long texts."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, TypeAlias
@@ -26,6 +26,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 Redact: TypeAlias = Callable[[Any], Any]
 
+_NESTED: Final = (dict, list, tuple)
+_LONGEST_WORD: Final = 32
 _SHOWN_OF_CODE: Final = 12
 _LOOK_AHEAD: Final = 2000  # a secret that begins before the cut is found whole
 _MARGIN_BYTES: Final = 256  # for the marks that say where something is missing
@@ -94,30 +96,36 @@ def redaction(known: Iterable[str] = ()) -> Redact:
     words = sorted({word for word in known if len(word) >= SHORTEST_SECRET}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, words))) if words else None
     name_shown = lru_cache(maxsize=1024)(lambda name: _short(name, LONGEST_NAME, pattern))
-    return lambda value: _Redactor(pattern, name_shown).shown("", value)
+    word_shown = lru_cache(maxsize=1024)(lambda word: _short(word, LONGEST_TEXT, pattern))
+
+    def text_shown(text: str) -> str:
+        # Such as the names of models and sizes, which come again and again.
+        return word_shown(text) if len(text) <= _LONGEST_WORD else _short(text, LONGEST_TEXT, pattern)
+
+    return lambda value: _Redactor(name_shown, text_shown).shown("", value)
 
 
 class _Redactor:
     """One value's redaction, which counts what is kept."""
 
-    def __init__(self, known: re.Pattern[str] | None, name_shown: Callable[[str], str]) -> None:
-        self._known = known
+    def __init__(self, name_shown: Callable[[str], str], text_shown: Callable[[str], str]) -> None:
         self._name_shown = name_shown
+        self._text_shown = text_shown
         self._left_bytes = MOST_BYTES - _MARGIN_BYTES
 
     def shown(self, name: str, value: Any, depth: int = 0) -> Any:
         """What may be kept of a value of that name."""
-        if isinstance(value, Mapping | list | tuple):
-            if (name and is_secret(name)) or depth >= DEEPEST:
-                return self._kept(HIDDEN if name and is_secret(name) else CUT)
-            return self._object(value, depth) if isinstance(value, Mapping) else self._list(value, depth)
-        return self._kept(self._leaf(name, value))
+        if not isinstance(value, _NESTED):
+            return self._kept(self._leaf(name, value))
+        if (name and is_secret(name)) or depth >= DEEPEST:
+            return self._kept(HIDDEN if name and is_secret(name) else CUT)
+        return self._object(value, depth) if isinstance(value, dict) else self._list(value, depth)
 
-    def _object(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    def _object(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
         for name, item in self._while_room(value.items(), len(value)):
             shown_name = self._name_shown(str(name))
-            self._left_bytes -= len(shown_name.encode()) + 3
+            self._left_bytes -= (len(shown_name) if shown_name.isascii() else len(shown_name.encode())) + 3
             shown[shown_name] = self.shown(str(name), item, depth + 1)
         if len(shown) < len(value):
             shown[CUT] = f"{len(value)} fields"
@@ -139,7 +147,7 @@ class _Redactor:
         if name and is_secret(name) and not (isinstance(value, int | float) and name.lower().endswith("tokens")):
             return HIDDEN
         if isinstance(value, str):
-            return _short(value, LONGEST_TEXT, self._known)
+            return self._text_shown(value)
         if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 64):
             return value
         return CUT

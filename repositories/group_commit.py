@@ -25,7 +25,7 @@ class GroupCommit(Generic[T, R]):
     Shares one write among its callers.
 
     A caller who finds nothing under way is served at once, with those of the same turn of the event loop: nobody waits
-    for company. Who comes while a write is under way is in the next one.
+    for company. Who comes while as many writes are under way as may be is in the next one.
 
     A caller who is cancelled harms no other. What it asked for is left out where the write has not begun, and written
     whole, with nobody to tell, where it has.
@@ -34,14 +34,16 @@ class GroupCommit(Generic[T, R]):
         commit: The write. What it raises is the outcome of each of its items.
         most: So many items go in one write, at most.
         most_bytes: So many bytes go in one write, at most; a single item may be larger.
+        at_once: So many writes may be under way.
     """
 
-    def __init__(self, commit: Commit[T, R], *, most: int, most_bytes: float = math.inf) -> None:
+    def __init__(self, commit: Commit[T, R], *, most: int, most_bytes: float = math.inf, at_once: int = 1) -> None:
         self._commit = commit
         self._most = most
         self._most_bytes = most_bytes
         self._waiting: deque[_Entry[T, R]] = deque()
-        self._writer: asyncio.Task[None] | None = None
+        self._at_once = at_once
+        self._writers: set[asyncio.Task[None] | None] = set()
 
     async def __call__(self, item: T, *, size_bytes: int = 0) -> R:
         """
@@ -53,9 +55,9 @@ class GroupCommit(Generic[T, R]):
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[R] = loop.create_future()
         self._waiting.append(_Entry(item, size_bytes, outcome))
-        if self._writer is None:
+        if len(self._writers) < self._at_once:
             # Without the first caller's context variables: they are bound to its request.
-            self._writer = loop.create_task(self._write(), context=Context())
+            self._writers.add(loop.create_task(self._write(), context=Context()))
         return await outcome
 
     async def _write(self) -> None:
@@ -63,7 +65,7 @@ class GroupCommit(Generic[T, R]):
             while batch := self._next():
                 await self._write_batch(batch)
         finally:
-            self._writer = None
+            self._writers.discard(asyncio.current_task())
             while self._waiting:  # we were cancelled: the event loop ends
                 self._waiting.popleft().outcome.cancel()
 

@@ -1,7 +1,7 @@
 """The queue with a bell: wakes that rouse an idle worker, and claims of many wakes in one step."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from arq.connections import ArqRedis
@@ -20,8 +20,8 @@ from repositories.queue import (
     IDS_TRIED,
     QUEUE_NAMES,
     WAKE_FUNCTION,
+    WAKE_KEPT,
     ArqWakeQueue,
-    kept_for,
     milliseconds,
     queue_errors,
     serialize,
@@ -35,7 +35,9 @@ IDLE_S: Final = 1.0
 
 _BELL_KEPT_MS: Final = 60_000
 _WAKES_AT_ONCE: Final = 500
+_WAKE_KEPT_MS: Final = WAKE_KEPT // timedelta(milliseconds=1)
 _PRIORITIES: Final = tuple(Priority)
+_NUMBERS: Final = {priority: number for number, priority in enumerate(_PRIORITIES, start=1)}
 
 
 def bell_of(priority: Priority) -> str:
@@ -93,12 +95,12 @@ class RingingWakeQueue(ArqWakeQueue):
         return refused
 
     def _arguments(self, wakes: Sequence[Wake]) -> Iterator[Any]:
-        now = self._clock()
-        enqueued = milliseconds(now)
+        now = milliseconds(self._clock())
         for wake in wakes:
-            kept_ms = round(kept_for(wake, now).total_seconds() * 1000)
-            job = serialize_job(WAKE_FUNCTION, (wake.task_id,), {}, None, enqueued, serializer=serialize)
-            yield from (_PRIORITIES.index(wake.priority) + 1, wake.task_id, milliseconds(wake.at), kept_ms, job)
+            at = milliseconds(wake.at)
+            kept_ms = max(at - now, 0) + _WAKE_KEPT_MS
+            job = serialize_job(WAKE_FUNCTION, (wake.task_id,), {}, None, now, serializer=serialize)
+            yield from (_NUMBERS[wake.priority], wake.task_id, at, kept_ms, job)
 
 
 class RedisClaims:

@@ -17,6 +17,9 @@ from repositories.task_documents import Document
 
 MOST_AT_ONCE: Final = 500
 MOST_BYTES_AT_ONCE: Final = 8 * 2**20
+WRITES_AT_ONCE: Final = 2
+"""The one that comes while the journal is flushed is in the next flush, without a pause between."""
+
 LARGEST_BYTES: Final = 16 * 2**20
 """MongoDB's limit for one document."""
 
@@ -52,7 +55,7 @@ class TaskInserts:
         self._database = database
         self._durable = database.write_concern.document
         self._commit: GroupCommit[NewTask, None] = GroupCommit(
-            self._insert, most=MOST_AT_ONCE, most_bytes=MOST_BYTES_AT_ONCE
+            self._insert, most=MOST_AT_ONCE, most_bytes=MOST_BYTES_AT_ONCE, at_once=WRITES_AT_ONCE
         )
 
     async def insert(self, document: Document, row: AuditRow | None = None) -> None:

@@ -43,8 +43,10 @@ class Pace:
         Raises:
             TooManyRequests: The key made as many requests in the last minute as it may.
         """
+        if caller.owner is None:
+            return None
         limit = caller.limits.over(self._defaults).requests_per_minute
-        if caller.owner is None or limit is None or self._clock() < self._paused_until:
+        if limit is None or self._clock() < self._paused_until:
             return None
         try:
             async with asyncio.timeout(PATIENCE_S):

@@ -40,7 +40,9 @@ def lab(lab: Lab) -> Lab:
 @pytest.fixture
 async def hasty(lab: Lab) -> AsyncIterator[Client]:
     """A caller of an API that holds nobody for long."""
-    settings = structs.replace(Settings(auth="none"), relay_patience_s=0.01, ai_timeout_s=0.01, max_body_bytes=20 * 2**20)
+    settings = structs.replace(
+        Settings(auth="none"), relay_patience_s=0.01, ai_timeout_s=0.01, max_body_bytes=20 * 2**20
+    )
     async with AsyncTestClient(build_app(lab.parts(), settings), raise_server_exceptions=False) as caller:
         yield caller
 

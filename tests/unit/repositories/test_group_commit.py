@@ -105,6 +105,20 @@ async def test_callers_who_come_during_a_write_share_the_next_one(
     assert writer.batches == [["first"], ["a", "b"]]
 
 
+async def test_several_writes_may_be_under_way(writer: Writer) -> None:
+    """Who comes during the first begins the second; who comes during both shares the third."""
+    commit = GroupCommit(writer.write, most=3, at_once=2)
+    async with held(writer, commit):
+        later = []
+        for item in "abc":
+            later.append(asyncio.create_task(commit(item)))
+            await writer.begun(2)
+        assert writer.batches == [["first"], ["a"]]
+
+    assert await asyncio.gather(*later) == ["A", "B", "C"]
+    assert writer.batches == [["first"], ["a"], ["b", "c"]]
+
+
 async def test_a_write_has_at_most_so_many_items(writer: Writer, commit: GroupCommit[str, str]) -> None:
     """The rest goes in the next ones, in the order in which they came."""
     await asyncio.gather(*map(commit, "abcdefgh"))
