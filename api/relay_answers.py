@@ -10,9 +10,9 @@ from litestar import Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from api.parts import Call
+from api.parts import Call, tools_of
 from api.problems import CHALLENGE, STATUSES
-from core.errors import PolyrelayError
+from core.errors import ComeBackLater, PolyrelayError
 from services.relay.envelopes import (
     BODY_TOO_LARGE,
     GATEWAY,
@@ -65,6 +65,8 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[bytes]:
     if not any(kind in STATUSES for kind in type(error).__mro__):
         return on_unforeseen(call, error)
     call.scope["state"]["problem"] = error.code
+    if isinstance(error, ComeBackLater):
+        tools_of(call).metrics.refused(error)
     if error.code == "unauthenticated" and "authorization" not in call.headers:
         return rendered(call, Gateway(code="MissingAuthenticationToken", message=str(error)))
     return rendered(call, answer_of(error))

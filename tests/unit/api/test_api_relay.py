@@ -178,8 +178,10 @@ async def test_a_full_queue_says_when_to_come_back(lab: Lab) -> None:
     async with AsyncTestClient(build_app(lab.parts(), settings)) as caller:
         await caller.post(SUBMIT, json=BODY)
         answer = await caller.post(SUBMIT, json=BODY)
+        metrics = (await caller.get("/metrics")).text
 
     check_business(answer, 429, 50430)
+    assert "queue_full" in metrics
     assert int(answer.headers["retry-after"]) > 0
 
 
