@@ -114,3 +114,17 @@ def test_a_synchronous_call_survives_the_death_of_another_worker(scene: Scene) -
     assert answer.status_code == 200
     assert answer.json()["data"]["image_urls"]
     assert scene.stack[second].running
+
+
+def test_an_api_process_that_is_stopped_answers_who_waits(scene: Scene) -> None:
+    """SIGTERM while a caller is held: the vendor's word still comes."""
+    prompt = "relay, the api is stopped while its caller waits"
+    scene.simulator.change_latency(LatencyChange(call_s=2.0))
+    with ThreadPoolExecutor(1) as caller:
+        answering = submit(scene, caller, prompt)
+        scene.wait_until(lambda: scene.documents.count_documents({}), description="the task is on record")
+        scene.terminate("api")
+        answer = answering.result(60)
+
+    assert answer.status_code == 200
+    assert answer.json()["data"]["task_id"] == only_task(scene)
