@@ -15,8 +15,9 @@ from typing import Any, Final
 import httpx
 import msgspec
 from litestar import Litestar, post
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from api.app import create_app
 from benchmarks.bench import Bench
 from benchmarks.http_load import Endpoint, post_load
 from benchmarks.peers.gateways import GATEWAYS, asked_directly, running
@@ -26,8 +27,12 @@ from benchmarks.turns import Contestant, Failed, in_turns
 from cli.embedded.processes import ChildProcess, own_environment, own_module
 from cli.embedded.readiness import prints
 from cli.embedded.servers import MongoServer, ValkeyServer, free_port
+from core.access import Caller
+from core.tasks import Task
+from polyrelay import TaskType
 
 ECHO: Final = "bare echo"
+UNRECORDED: Final = "without its audit row"
 CONNECTIONS: Final = (1, 16, 64, 256)
 BODY: Final = msgspec.json.encode(
     {
@@ -45,6 +50,7 @@ _SIMULATOR: Final = "simulator, asked directly"
 _UNITS: Final = {"rate": "requests/s", "p50": "ms", "p99": "ms"}
 _SETTINGS: Final = {
     OURS: "durable create: MongoDB journaled by a majority, wake in Valkey; 1 API process",
+    UNRECORDED: "the same, and nothing is put on the audit log",
     ECHO: "litestar on granian, 1 process: decodes and encodes the same JSON",
     _SIMULATOR: "what the gateways relay to: litestar on granian, 1 process",
     **{gateway.name: gateway.setting for gateway in GATEWAYS},
@@ -71,6 +77,20 @@ async def echo(data: Echo) -> Echo:
 def echo_app() -> Litestar:
     """An application that does nothing else."""
     return Litestar([echo], openapi_config=None, logging_config=None)
+
+
+def unrecorded_app() -> Litestar:
+    """The API, which puts nothing on the audit log for a new task: what that row costs is the difference."""
+    app = create_app()
+    accept = app.state.tools.accept
+
+    async def unrecorded(task_type: TaskType, body: Mapping[str, Any], caller: Caller, *, row_of: object) -> Task:
+        del row_of
+        task: Task = await accept(task_type, body, caller)
+        return task
+
+    app.state.tools = structs.replace(app.state.tools, accept=unrecorded)
+    return app
 
 
 async def measure(bench: Bench) -> Figure:
@@ -157,10 +177,14 @@ async def _own(folder: Path, closing: contextlib.AsyncExitStack) -> Mapping[str,
     }
     granian = ("--interface", "asgi", "--factory", "--no-ws", "--log-level", "warning")
     found = {}
-    for name, path in ((OURS, CREATE), (ECHO, "/echo")):
+    apps = {ECHO: "benchmarks.accept:echo_app", UNRECORDED: "benchmarks.accept:unrecorded_app"}
+    for name, path in ((OURS, CREATE), (UNRECORDED, CREATE), (ECHO, "/echo")):
         port = free_port()
-        echo_command = own_module("granian", *granian, "--port", str(port), "benchmarks.accept:echo_app")
-        command = echo_command if name == ECHO else own_module("cli", "api")
+        command = (
+            own_module("granian", *granian, "--port", str(port), apps[name])
+            if name in apps
+            else own_module("cli", "api")
+        )
         process = _process(name, command, port, folder, settings)
         closing.push_async_callback(process.stop)
         await process.start()

@@ -35,6 +35,7 @@ _INDEXES: Final = {
     "target": _index("target", "rows_of_target"),
     "request_id": _index("request_id", "rows_of_request"),
     "key_id": _index("key_id", "rows_of_key"),
+    "owner": _index("owner", "rows_of_owner"),
 }
 """By the field that a query filters by, the most telling first. Others are found by going through the rows."""
 

@@ -97,7 +97,8 @@ async def test_what_is_told_last_is_written_before_the_end(database: Database) -
         (AuditQuery(target="t"), "rows_of_target"),
         (AuditQuery(request_id="r", owner="o"), "rows_of_request"),
         (AuditQuery(key_id="k", action=Action.TASK_CREATE), "rows_of_key"),
-        (AuditQuery(owner="o"), "_id_"),
+        (AuditQuery(owner="o", outcome=Outcome.BEGUN), "rows_of_owner"),
+        (AuditQuery(provider="p"), "_id_"),
         (AuditQuery(since=NOW), "_id_"),
     ],
 )
@@ -105,7 +106,9 @@ async def test_a_search_reads_one_index(
     audit: MongoAuditLog, database: Database, query: AuditQuery, index: str
 ) -> None:
     """The most telling one, in the order of the page, so that nothing is sorted."""
-    await audit.begin(row := a_row(target="t", request_id="r", key_id="k", owner="o", action=Action.TASK_CREATE))
+    await audit.begin(
+        row := a_row(target="t", request_id="r", key_id="k", owner="o", provider="p", action=Action.TASK_CREATE)
+    )
     await database.command("profile", 2)
     assert list(await audit.page(query)) == [row]
     await database.command("profile", 0)
