@@ -13,7 +13,7 @@ from typing import Final
 import uvloop
 from rich.console import Console
 
-from benchmarks import accept, drain, end_to_end, pick_up, reads, recovery
+from benchmarks import accept, drain, end_to_end, pick_up, reads, recovery, relay, waiting
 from benchmarks.bench import Bench
 from benchmarks.report import Machine, Report, own_version
 from benchmarks.series import Figure
@@ -25,6 +25,8 @@ FIGURES: Final[Mapping[str, Callable[[Bench], Awaitable[Figure]]]] = {
     "pickup": pick_up.measure,
     "drain": drain.measure,
     "end_to_end": end_to_end.figure,
+    "relay": relay.figure,
+    "waiting": waiting.figure,
     "reads": reads.measure,
     "recovery": recovery.measure,
 }

@@ -97,11 +97,18 @@ class QueueRun:
         Raises:
             Failed: They did not begin in time.
         """
-        until = asyncio.get_running_loop().time() + within_s
-        while len(begun := self.begun()) < count:
-            if asyncio.get_running_loop().time() > until:
-                raise Failed(f"{len(begun)} of {count} jobs began within {within_s:g} s; {self._last_words()}")
+        if not await self.begin(count, within_s=within_s):
+            raise Failed(f"{len(self.begun())} of {count} jobs began within {within_s:g} s; {self._last_words()}")
+
+    async def begin(self, count: int, *, within_s: float) -> bool:
+        """Whether so many begin in time."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while len(self.begun()) < count:
+            if loop.time() > until:
+                return False
             await asyncio.sleep(0.05)
+        return True
 
     def _process(self, name: str, command: Sequence[str]) -> ChildProcess:
         log_file = self._folder / f"{name}.log"

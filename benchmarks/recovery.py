@@ -2,88 +2,91 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from benchmarks import task_recovery
 from benchmarks.bench import Bench
 from benchmarks.peers.queues import OURS
 from benchmarks.queue_runs import QueueRun, Queues, queues
 from benchmarks.series import Figure, Series
 from benchmarks.turns import Failed
 
-_JOBS: Final = 5
+_JOBS: Final = 3  # so many slots has a queue with the engine of plain arq
 _HOLD_S: Final = 600
 _BEGIN_S: Final = 30.0
 _SETTLE_S: Final = 3.0
+_CASE: Final = f"{_JOBS} running jobs"
 _UNITS: Final = {"median": "s", "last": "s"}
 
 
 async def measure(bench: Bench, *, patience_s: float = 100.0) -> Figure:
     """
-    Five jobs run in one worker, which is killed; a second one stands by. All queues at once: it is all waiting.
+    Jobs of each queue, then tasks of the whole server.
 
     Args:
         patience_s: A queue that takes longer is said to, with what decides how long, and is out of the next rounds.
     """
-    patience_s = 1.0 if bench.quick else patience_s
-    numbers: dict[str, list[Mapping[str, float]]] = {}
     async with queues(bench) as found:
-        contestants = found.contestants
-        missing = {each.name: each.missing for each in contestants if each.missing}
-        for turn in range(bench.rounds):
-            await found.clear()
-            names = [each.name for each in contestants if each.name not in missing]
-            bench.say(
-                f"recovery: round {turn + 1} of {bench.rounds}, {len(names)} queues at once, {patience_s:g} s at most"
-            )
-            rounds = [_once(found, name, patience_s) for name in names]
-            for name, result in zip(names, await asyncio.gather(*rounds, return_exceptions=True), strict=True):
-                if isinstance(result, Failed):
-                    missing[name] = str(result)
-                elif isinstance(result, BaseException):
-                    raise result
-                else:
-                    numbers.setdefault(name, []).append(result)
-    series = [
-        Series(
-            case=f"{_JOBS} running jobs",
-            system=each.name,
-            measure=measure,
-            unit=unit,
-            rounds=tuple(each_round[measure] for each_round in numbers.get(each.name, ())),
-            setting=found.peer(each.name).recovers,
-            missing=missing.get(each.name),
-        )
-        for each in contestants
-        for measure, unit in _UNITS.items()
-    ]
+        jobs = await _jobs(bench, found, 1.0 if bench.quick else patience_s)
     return Figure(
         name="recovery",
-        title="Recovery: from kill -9 of a worker to its jobs going on in another one",
+        title="Recovery: from kill -9 of a worker to its work going on",
         subject=OURS,
         key="median",
-        series=series,
-        notes=(
-            "Each queue with its defaults; all could be set to be faster. A lock that is too short runs jobs twice.",
-        ),
+        series=[*jobs, *await task_recovery.measure(bench)],
+        notes=("Jobs: each queue with its defaults; all could be faster. A lock that is too short runs jobs twice.",),
     )
 
 
-async def _once(found: Queues, name: str, patience_s: float) -> Mapping[str, float]:
-    async with found.run(name) as run, run.workers(1, name="killed") as (killed,):
-        await run.produce("hold", str(_JOBS), str(_HOLD_S))
-        await run.until_begun(_JOBS, within_s=_BEGIN_S)
-        before = {each.pid for each in run.begun()}
-        async with run.workers(1, name="other"):
-            await asyncio.sleep(_SETTLE_S)  # it stands by; there is nothing that it could tell
-            at_ns = time.time_ns()
-            await killed.kill()
-            try:
-                await run.until_begun(2 * _JOBS, within_s=patience_s)
-            except Failed:
-                again = len(run.begun()) - _JOBS
-                raise Failed(f"{again} of {_JOBS} within {patience_s:g} s: {found.peer(name).recovers}") from None
-        return _delays(run, before, at_ns)
+async def _jobs(bench: Bench, found: Queues, patience_s: float) -> Sequence[Series]:
+    """Three jobs run in one worker, which is killed; a second one stands by. All queues at once: it is all waiting."""
+    numbers: dict[str, list[Mapping[str, float]]] = {}
+    missing = {each.name: each.missing for each in found.contestants if each.missing}
+    for turn in range(bench.rounds):
+        await found.clear()
+        names = [each.name for each in found.contestants if each.name not in missing]
+        bench.say(
+            f"recovery: round {turn + 1} of {bench.rounds}, {len(names)} queues at once, {patience_s:g} s at most"
+        )
+        results = await asyncio.gather(*(_once(found, name, patience_s) for name in names))
+        for name, result in zip(names, results, strict=True):
+            if isinstance(result, str):
+                missing[name] = result
+            else:
+                numbers.setdefault(name, []).append(result)
+    return [
+        Series(
+            case=_CASE,
+            system=each.name,
+            measure=measure,
+            unit=unit,
+            rounds=tuple(delays[measure] for delays in numbers.get(each.name, ())),
+            setting=found.peer(each.name).recovers,
+            missing=missing.get(each.name),
+        )
+        for each in found.contestants
+        for measure, unit in _UNITS.items()
+    ]
+
+
+async def _once(found: Queues, name: str, patience_s: float) -> Mapping[str, float] | str:
+    """The delays, or why there are none."""
+    try:
+        async with found.run(name) as run, run.workers(1, name="killed") as (killed,):
+            await run.produce("hold", str(_JOBS), str(_HOLD_S))
+            await run.until_begun(_JOBS, within_s=_BEGIN_S)
+            before = {each.pid for each in run.begun()}
+            async with run.workers(1, name="other"):
+                await asyncio.sleep(_SETTLE_S)  # it stands by; there is nothing that it could tell
+                at_ns = time.time_ns()
+                await killed.kill()
+                if not await run.begin(2 * _JOBS, within_s=patience_s):
+                    again = len(run.begun()) - _JOBS
+                    return f"{again} of {_JOBS} within {patience_s:g} s: {found.peer(name).recovers}"
+            return _delays(run, before, at_ns)
+    except Failed as error:
+        return str(error)
 
 
 def _delays(run: QueueRun, before: set[int], at_ns: int) -> Mapping[str, float]:

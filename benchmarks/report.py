@@ -43,6 +43,11 @@ class Machine(Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def busy(self) -> bool:
+        """Whether something else used more than a quarter of it."""
+        return self.load > self.cores / 4
+
+    @property
     def words(self) -> str:
         """For people."""
         return (

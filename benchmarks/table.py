@@ -42,6 +42,12 @@ def measures_of(figure: Figure) -> Mapping[str, str]:
     return {figure.key: units.pop(figure.key), **units}
 
 
+def headings_of(figure: Figure) -> Sequence[str]:
+    """Those of `rows_of`."""
+    measures = [f"{name}, {unit}" for name, unit in measures_of(figure).items()]
+    return ["", "", f"{figure.subject} / it, {figure.key}", *measures, "set"]
+
+
 def rows_of(figure: Figure) -> Sequence[Sequence[str]]:
     """For each case and system: both, the ratio of the key measure, each measure, and what was set or is missing."""
     measures = measures_of(figure)
@@ -61,9 +67,7 @@ def rows_of(figure: Figure) -> Sequence[Sequence[str]]:
 
 def _figure(figure: Figure) -> Table:
     table = Table(title=figure.title, title_justify="left", title_style="bold")
-    measures = measures_of(figure)
-    headings = [f"{name}, {unit}" if name != unit else unit for name, unit in measures.items()]
-    for heading in ("", "", f"{figure.subject} / it, {figure.key}", *headings, "set"):
+    for heading in headings_of(figure):
         table.add_column(heading, overflow="fold")
     for row in rows_of(figure):
         table.add_row(*row)

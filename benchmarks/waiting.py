@@ -21,7 +21,10 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks import patient_vendor
+from benchmarks.bench import Bench
+from benchmarks.peers.queues import OURS
 from benchmarks.processes import cpu_s, rss_bytes
+from benchmarks.series import Figure, Series
 from cli.embedded.stack import Stack
 from core import life
 from core.clock import utc_now
@@ -32,6 +35,8 @@ from repositories.mongo import MongoTaskRepository
 from repositories.mongo_client import Database, connect_mongo
 from repositories.queue import connect_queue
 from repositories.queue_claims import RingingWakeQueue
+
+CASE: Final = "1 worker"
 
 _ADDED_AT_ONCE: Final = 500
 _LEAD_S: Final = 5.0
@@ -108,6 +113,37 @@ async def measure(*, tasks: int = 10_000, every_s: float = 10.0, for_s: float = 
         cpu_percent={
             name: round((used - cpu_before[name]) / (until - from_) * 100, 1) for name, used in cpu_after.items()
         },
+    )
+
+
+async def figure(bench: Bench) -> Figure:
+    """A run a round, for `make bench`."""
+    tasks, every_s, for_s = (500, 2.0, 5.0) if bench.quick else (10_000, 10.0, 30.0)
+    runs = []
+    for turn in range(bench.rounds):
+        bench.say(f"waiting: round {turn + 1} of {bench.rounds}, {tasks:,} tasks")
+        runs.append(await measure(tasks=tasks, every_s=every_s, for_s=for_s))
+    units = {"p95": "ms", "p50": "ms", "worst": "ms", "most_rss": "MB"}
+    numbers = {name: [getattr(run, f"{name}_{unit.lower()}") for run in runs] for name, unit in units.items()}
+    series = [
+        Series(
+            case=CASE, system=OURS, measure=name, unit=unit, rounds=numbers[name], setting=f"polled each {every_s:g} s"
+        )
+        for name, unit in units.items()
+    ]
+    written = Series(
+        case=CASE, system=OURS, measure="written", unit="tasks", rounds=[run.tasks_written for run in runs]
+    )
+    return Figure(
+        name="waiting",
+        title=f"{tasks:,} open tasks in one worker: how late polls are, and what they take",
+        subject=OURS,
+        key="p95",
+        series=[*series, written],
+        notes=(
+            f"Measured for {for_s:g} s a round; a vendor that answers at once is inside the worker.",
+            "Written are tasks whose record a poll changed; nothing was new, so none should be.",
+        ),
     )
 
 

@@ -102,7 +102,7 @@ QUEUES: Final = (
         f"{OURS}, arq engine",
         "arq",
         most_per_s=3500,
-        setting="QUEUE_ENGINE=arq: plain arq, poll 0.05 s, 3 queues, 10 at once",
+        setting="QUEUE_ENGINE=arq: plain arq, poll 0.05 s, 3 of 10 slots for this queue",
         recovers="lock of 30 s (LEASE_S)",
     ),
     QueuePeer(

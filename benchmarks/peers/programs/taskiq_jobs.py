@@ -8,7 +8,8 @@ from taskiq_redis import ListQueueBroker, RedisStreamBroker
 from benchmarks.peers.programs import jobs
 
 _brokers = {"stream": RedisStreamBroker, "list": ListQueueBroker}
-broker = _brokers[os.environ.get("BENCH_BROKER", "stream")](url=jobs.redis_url())
+_kind = os.environ.get("BENCH_BROKER", "stream")
+broker = _brokers[_kind](url=jobs.redis_url(), queue_name=f"taskiq-{_kind}")
 job = broker.register_task(jobs.job, task_name="job")
 
 

@@ -3,8 +3,12 @@
 import json
 from datetime import UTC, datetime
 
+import msgspec
+import pytest
+from msgspec import structs
 from rich.console import Console
 
+from benchmarks.page import with_report
 from benchmarks.report import Machine, Report, own_version
 from benchmarks.series import Figure, Series
 from benchmarks.table import number, rows_of, show
@@ -78,3 +82,61 @@ def test_the_json_has_the_rounds_and_what_follows_from_them() -> None:
     assert series["slow", "p50"]["ratio"] == {"median": 0.02, "low": 0.01, "high": 0.03}
     assert series["gone", "p50"]["missing"] == "not installed: no network"
     assert series["gone", "p50"]["spread"] is None
+
+
+PLACE = """Before.
+
+<!-- The run: written by `python -m benchmarks.page`. -->
+an earlier run
+<!-- The end of the run. -->
+
+After.
+"""
+
+
+def test_a_report_takes_the_place_of_the_one_before_in_the_page() -> None:
+    """Only what is between the marks changes; doing it again changes nothing."""
+    page = with_report(PLACE, REPORT)
+
+    assert page.startswith("Before.\n")
+    assert page.endswith("\nAfter.\n")
+    assert "an earlier run" not in page
+    assert with_report(page, REPORT) == page
+
+
+def test_a_page_has_a_table_for_each_figure_and_says_what_was_set() -> None:
+    """Ratios first; a system that is missing with the reason; what was set below."""
+    lines = with_report(PLACE, REPORT).splitlines()
+
+    assert "| pick-up | at most 3 ms | 2 (1-3) ms | yes |" in lines
+    assert "|  |  | ours / it, p50 | p50, ms | p95, ms |" in lines
+    assert "|  | slow | 0.02 (0.01-0.03) | 100 | 500 (400-600) |" in lines
+    assert "|  | gone |  | missing: not installed: no network |  |" in lines
+    assert "- ours: as it comes." in lines
+
+
+@pytest.mark.parametrize(("load", "busy"), [(0.4, False), (4.0, True)])
+def test_a_page_says_that_the_machine_was_busy(load: float, busy: bool) -> None:
+    """Where others used more than a quarter of it."""
+    machine = structs.replace(REPORT.machine, cores=2, load=load)
+
+    page = with_report(PLACE, structs.replace(REPORT, machine=machine))
+
+    assert ("Other work kept the machine busy" in page) is busy
+
+
+def test_a_quick_run_is_not_put_into_a_page() -> None:
+    """Its numbers are not to be quoted."""
+    with pytest.raises(ValueError, match="quick"):
+        with_report(PLACE, structs.replace(REPORT, quick=True))
+
+
+def test_a_page_without_a_place_is_refused() -> None:
+    """It is not written to its end or its beginning."""
+    with pytest.raises(ValueError, match="no lines"):
+        with_report("Before.\n", REPORT)
+
+
+def test_a_kept_report_can_be_read_again() -> None:
+    """What follows from the rounds is left out of what is read: it follows again."""
+    assert msgspec.json.decode(REPORT.json(), type=Report).json() == REPORT.json()
