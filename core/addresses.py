@@ -1,7 +1,7 @@
 """Where a request comes from."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -27,6 +27,14 @@ def client_address(peer: str | None, forwarded: str | None, trusted: Sequence[Ne
             return found
         found = text.strip()
     return found
+
+
+def network_of(text: str) -> Network | None:
+    """The network, or the one address, that is written there; None where it is something else, such as a name."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def _within(text: str, networks: Sequence[Network]) -> bool:

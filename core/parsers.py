@@ -1,14 +1,17 @@
 """How each kind of setting is read. Every function raises a `ValueError` whose text says what is allowed."""
 
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from core.addresses import Network
+from core.addresses import Network, network_of
 from core.tasks import Priority
 from core.units import seconds, size_bytes
 from polyrelay import Secret
+
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 
 
 def url(*schemes: str) -> Callable[[str], str]:
@@ -94,6 +97,14 @@ def priorities(text: str) -> tuple[Priority, ...]:
     if not words <= set(Priority):
         raise ValueError(f"one or more of {', '.join(Priority)}, separated by commas")
     return tuple(priority for priority in Priority if priority in words)
+
+
+def places(text: str) -> tuple[str, ...]:
+    """Networks, addresses and host names, these with a port or without, separated by commas."""
+    words = tuple(word.strip().lower() for word in text.split(","))
+    if not all(network_of(word) or _HOST.fullmatch(word) for word in words):
+        raise ValueError("networks or hosts, separated by commas, such as 10.1.0.0/16,minio.internal:9000")
+    return words
 
 
 def networks(text: str) -> tuple[Network, ...]:

@@ -21,6 +21,7 @@ from core.parsers import (
     networks,
     number,
     number_or_none,
+    places,
     priorities,
     secret_url,
     url,
@@ -53,6 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         redis_url: Redis or Valkey.
         results_url: Where files of results are kept: a folder, or s3://bucket/prefix.
         results: `copy` keeps a copy of each result; `link` hands out the vendor's links, which expire.
+        private_result_hosts: Where results may be copied from beside the public internet, or None for nowhere.
         worker_concurrency: Steps that one worker runs at once.
         worker_priorities: Which tasks a worker serves.
         queue_engine: How workers find work: `claim` is woken by it, `arq` is plain arq, which polls.
@@ -101,6 +103,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis_url: Secret = Secret("redis://127.0.0.1:6379/0")
     results_url: str = ".polyrelay/results"
     results: ResultCopies = "copy"
+    private_result_hosts: tuple[str, ...] | None = None
     worker_concurrency: int = 10
     worker_priorities: tuple[Priority, ...] = tuple(Priority)
     queue_engine: QueueEngine = "claim"
@@ -215,6 +218,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "redis_url": secret_url("redis", "rediss"),
     "results_url": str,
     "results": word(ResultCopies),
+    "private_result_hosts": places,
     "worker_concurrency": number(1, 1000),
     "worker_priorities": priorities,
     "queue_engine": word(QueueEngine),

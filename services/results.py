@@ -7,16 +7,20 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
+import structlog
 from msgspec import structs
 
 from core.ports import Clock, ResultStore
 from core.tasks import Result, Task
 from polyrelay import Done, ImageOutput, Output, TaskType, TextOutput, VideoOutput
+from services.reach import ForbiddenAddress
 
 _KINDS: Final = {ImageOutput: TaskType.IMAGE, VideoOutput: TaskType.VIDEO, TextOutput: TaskType.TEXT}
 _FALLBACK_TYPES: Final = {TaskType.IMAGE: "image/jpeg", TaskType.VIDEO: "video/mp4"}
 _SUFFIXES: Final = {"image/jpeg": ".jpg", "video/mp4": ".mp4", "image/png": ".png", "image/webp": ".webp"}
 _VAGUE_TYPES: Final = frozenset({"application/octet-stream", "binary/octet-stream", "text/plain", ""})
+
+log = structlog.get_logger("polyrelay.results")
 
 
 class LinkGone(Exception):
@@ -110,6 +114,9 @@ class Results:
                 media_type = _media_type(response, url, result)
                 name = _file_name(task, index, media_type)
                 size = await self._store.put_stream(name, self._limited(response))
+        except ForbiddenAddress as error:
+            log.warning("link_not_followed", reason=str(error), setting="PRIVATE_RESULT_HOSTS")
+            raise CopyFailed("the vendor's link leads to where results are not copied from") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CopyFailed(f"the vendor's link could not be read: {type(error).__name__}") from error
         return structs.replace(result, file=name, media_type=media_type, size_bytes=size)

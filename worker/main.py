@@ -42,6 +42,7 @@ from services.leases import Leases
 from services.live_registry import LiveRegistry
 from services.process_metrics import process_text, resident_bytes
 from services.quota_healing import QuotaHealing
+from services.reach import PublicTransport, trusted
 from services.recorder import Recorder
 from services.results import Results
 from services.storing import Storer
@@ -165,7 +166,7 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
     following = Following(control, registry, identity, utc_now, stalls=lambda: watchdog.stalls)
     await following.begin()
     closing.push_async_callback(following.end)
-    http = await closing.enter_async_context(httpx.AsyncClient(follow_redirects=True, timeout=httpx.Timeout(60.0)))
+    http = await closing.enter_async_context(_link_reader(settings))
     gates = RedisGates(redis, clock=utc_now)
     turns = Turns(tasks, queue, utc_now)
     admissions = Admissions(gates, turns, _limits(settings))
@@ -227,6 +228,13 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
             lambda: metrics.text(running=engine.running) + process_text(registry, watchdog.stalls, resident_bytes()),
         ),
     )
+
+
+def _link_reader(settings: Settings) -> httpx.AsyncClient:
+    """Fetches the links of vendors' answers, which may lead to the public internet and to the vendors that are set."""
+    vendors = (settings.ark_base_url, settings.volcengine_visual_url, settings.openai_base_url)
+    reach = PublicTransport(trusted(settings.private_result_hosts or (), vendors))
+    return httpx.AsyncClient(transport=reach, follow_redirects=True, timeout=httpx.Timeout(60.0))
 
 
 def _limits(settings: Settings) -> Limits:

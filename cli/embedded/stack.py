@@ -201,6 +201,7 @@ class Stack:
             "REDIS_URL": self.redis_url,
             "RESULTS_URL": str(self.folder / "results"),
             **self._access(),
+            "PRIVATE_RESULT_HOSTS": "127.0.0.0/8,::1",
             **env,
         }
 

@@ -11,6 +11,7 @@ from core.errors import StoreUnavailable
 from core.tasks import Attempt, Result, State, Task
 from polyrelay import Done, ImageOutput, TaskType, VideoOutput
 from repositories.memory import MemoryResultStore
+from services.reach import PublicTransport, Trusted
 from services.results import CopyFailed, LinkGone, Results
 from tests.unit.services.stage import START
 
@@ -178,3 +179,16 @@ async def test_a_store_that_is_away_is_said() -> None:
 
     with pytest.raises(StoreUnavailable):
         await results_with(store=store).take(task_of(), Done(outputs=(ImageOutput(data=b"x"),)))
+
+
+async def test_a_link_to_the_inside_is_not_copied_and_its_caller_not_told_where_it_led() -> None:
+    """The address is in the log; the task says only that the link is not followed."""
+    store = MemoryResultStore()
+    http = httpx.AsyncClient(transport=PublicTransport(Trusted()))
+    results = Results(store=store, clock=lambda: START, copies=True, http=http)
+
+    with pytest.raises(CopyFailed) as caught:
+        await results.copy(task_of(Result(type=TaskType.IMAGE, url="http://127.0.0.1:6379/")))
+
+    assert "127.0.0.1" not in str(caught.value)
+    assert store.files == {}
