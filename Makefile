@@ -42,11 +42,12 @@ bench: $(STAMP) ## Measure the server and what one would pick instead; ONLY=pick
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(if $(filter no,$(PEERS)),--no-peers) $(if $(FORMAT),--format $(FORMAT)) $(if $(OUT),--out $(OUT))
 
 .PHONY: check
-check: $(STAMP) ## Format, lint, types and import rules
+check: $(STAMP) ## Format, lint, types, import rules and known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit $(VENV)/.audited
 
 .PHONY: format
 format: $(STAMP) ## Format the code and apply safe lint fixes
