@@ -87,12 +87,11 @@ local function take(queue, id)
     return nil
   end
   local lock_key = 'arq:in-progress:' .. id
-  local left = redis.call('PTTL', lock_key)
-  if left ~= -2 then
+  if not redis.call('SET', lock_key, worker, 'NX', 'PX', lock) then
+    local left = redis.call('PTTL', lock_key)
     redis.call('ZADD', queue, 'XX', now + (left == -1 and lock or math.max(left, 1)), id)
     return nil
   end
-  redis.call('SET', lock_key, worker, 'PX', lock)
   redis.call('ZADD', queue, 'XX', now + lock, id)
   return job
 end
