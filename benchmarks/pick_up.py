@@ -15,7 +15,7 @@ _WARM_UP: Final = 2
 
 async def measure(bench: Bench) -> Figure:
     """One worker process, which has nothing else to do."""
-    jobs = 5 if bench.quick else 30
+    jobs = 3 if bench.quick else 30
     async with queues(bench) as found:
         series = await in_turns(
             bench,

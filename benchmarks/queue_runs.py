@@ -13,7 +13,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from benchmarks.bench import Bench
-from benchmarks.peers.installing import NotInstalled
+from benchmarks.peers.installing import NotInstalled, reason_in
 from benchmarks.peers.queues import QUEUES, Commands, QueuePeer, commands_of
 from benchmarks.turns import Contestant, Failed
 from cli.embedded.processes import ChildProcess
@@ -75,11 +75,11 @@ class QueueRun:
                 while producer.running:  # noqa: ASYNC110  a process sets no event
                     await asyncio.sleep(0.02)
         except (ServerNotStarted, TimeoutError) as error:
-            raise Failed(f"{' '.join(args)}: {str(error) or 'took too long'}; {producer.last_lines(3)}") from None
+            raise Failed(f"{' '.join(args)}: {str(error) or 'took too long'}; {reason_in(producer.output())}") from None
         finally:
             await producer.kill()
         if producer.exit_code:
-            raise Failed(f"{' '.join(args)}: {producer.last_lines(3)}")
+            raise Failed(f"{' '.join(args)}: {reason_in(producer.output())}")
 
     def begun(self) -> Sequence[Begun]:
         """The jobs that began so far."""
@@ -123,7 +123,7 @@ class QueueRun:
 
     def _last_words(self) -> str:
         logs = sorted(self._folder.glob("worker-*.log"))
-        return " / ".join(log.read_text(errors="replace").strip().rpartition("\n")[2] for log in logs)
+        return " / ".join(reason_in(log.read_text(errors="replace")) for log in logs)
 
 
 class Queues:
@@ -173,7 +173,7 @@ class Queues:
         try:
             yield QueueRun(peer, commands, folder, self._server.url)
         except ServerNotStarted as error:
-            raise Failed(str(error)) from None
+            raise Failed(reason_in(str(error))) from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

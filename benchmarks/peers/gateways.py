@@ -15,7 +15,7 @@ import httpx
 from msgspec import Struct
 
 from benchmarks.http_load import Endpoint
-from benchmarks.peers.installing import NotInstalled, Packages, Said, installed
+from benchmarks.peers.installing import NotInstalled, Packages, Said, installed, reason_in
 from benchmarks.turns import Failed
 from cli.embedded.processes import ChildProcess
 from cli.embedded.servers import ServerNotStarted, free_port
@@ -76,7 +76,7 @@ async def running(gateway: Gateway, simulator_url: str, folder: Path, said: Said
     except NotInstalled as error:
         raise Failed(f"not installed: {error}") from None
     except ServerNotStarted as error:
-        raise Failed(str(error)) from None
+        raise Failed(reason_in(str(error))) from None
     headers = _BEARER if gateway is LITELLM else {**_BEARER, **_portkey_headers(simulator_url)}
     try:
         yield Endpoint(url=f"http://127.0.0.1:{port}{_PATH}", body=_BODY, headers=headers, expected=200)

@@ -79,15 +79,15 @@ async def _run(folder: Path, *command: str) -> None:
         if process.returncode is None:
             process.kill()
     if process.returncode:
-        raise NotInstalled(f"{_words(command)} failed: {_reason(output)}")
+        raise NotInstalled(f"{_words(command)} failed: {reason_in(output.decode(errors='replace'))}")
 
 
 def _words(command: Sequence[str]) -> str:
     return " ".join([Path(command[0]).name, *command[1:4]])
 
 
-def _reason(output: bytes) -> str:
-    """The last line that says something, without the addresses of registries."""
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+def reason_in(output: str) -> str:
+    """The last line of what a program printed that names an error, in words that say nothing about this machine."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     said = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
-    return " ".join(word for word in said[-1].split() if "://" not in word)
+    return " ".join(word for word in said[-1].split() if "/" not in word)

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.bench import Bench
 from benchmarks.drain import rate_of
 from benchmarks.peers.gateways import GATEWAYS
-from benchmarks.peers.installing import NotInstalled, Packages, installed
+from benchmarks.peers.installing import NotInstalled, Packages, installed, reason_in
 from benchmarks.peers.queues import QUEUES, commands_of
 from benchmarks.queue_runs import Begun
 from benchmarks.turns import Contestant, Failed, in_turns
@@ -94,6 +94,23 @@ async def test_an_installer_that_fails_tells_its_last_error(tmp_path: Path) -> N
         await installed("bad", Packages(pip=("./no such thing",)), said=print, root=tmp_path)
 
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (
+            "Traceback:\n  File x\nModuleNotFoundError: No module named 'x'\n",
+            "ModuleNotFoundError: No module named 'x'",
+        ),
+        ("Error: cannot find /home/me/x.js\n  at y\n\nNode.js v20", "Error: cannot find"),
+        ("one\ntwo\n", "two"),
+        ("", "no output"),
+    ],
+)
+def test_a_reason_is_one_line_without_paths_or_addresses(output: str, reason: str) -> None:
+    """Reports are published; where this machine keeps things is nobody's business."""
+    assert reason_in(output) == reason
 
 
 def test_peers_are_pinned_and_said_how_they_were_set() -> None:
