@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from core.errors import ComeBackLater
 from core.gates import CircuitView, GateView
+from core.labels import ModelLabels
 from core.tasks import Task
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -45,6 +46,7 @@ class Metrics:
             ["scope", "code"],
             registry=self._registry,
         )
+        self._label = ModelLabels()
         # To find a counter by its labels costs more than to count.
         self._of_route = cache(self._find)
         self._created_of = cache(self._created.labels)
@@ -63,7 +65,7 @@ class Metrics:
 
     def created(self, task: Task) -> None:
         """Count an accepted task."""
-        self._created_of(task.provider, task.model, task.type.value).inc()
+        self._created_of(task.provider, self._label(task.model, task), task.type.value).inc()
 
     def _find(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         return self._requests.labels(method, route, str(status)), self._durations.labels(method, route)

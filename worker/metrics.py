@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from core.labels import ModelLabels
 from core.tasks import State, Task
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -34,10 +35,12 @@ class WorkerMetrics:
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
+        self._label = ModelLabels()
 
     def changed(self, task: Task) -> None:
         """Count a version of a task that this worker put on record."""
-        served = (task.attempt.provider, task.attempt.model) if task.attempts else (task.provider, task.model)
+        asked = task.attempt if task.attempts else task
+        served = (asked.provider, self._label(asked.model, task))
         if task.state is State.SUBMITTING:
             self._submits.labels(*served).inc()
         elif task.state.final:
