@@ -47,6 +47,7 @@ async def installed_server(
         "PATH": "/usr/bin:/bin",
         "HOME": str(folder),
         "HOST": "127.0.0.1",
+        "AUTH": "none",
         "PORT": str(port),
         "MONGO_URL": stack.mongo_url.replace("/polyrelay", "/wheel"),
         "REDIS_URL": re.sub(r"/0$", "/1", stack.redis_url),

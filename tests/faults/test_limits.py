@@ -33,7 +33,7 @@ def stack_options() -> StackOptions:
 def second_api(stack: Stack) -> Iterator[str]:
     """The address of another API process on the same MongoDB and the same Redis, which takes nothing without that."""
     port = free_port()
-    settings = {"PORT": str(port), "MONGO_URL": stack.mongo_url, "REDIS_URL": stack.redis_url}
+    settings = {"PORT": str(port), "MONGO_URL": stack.mongo_url, "REDIS_URL": stack.redis_url, "AUTH": "none"}
     process = ChildProcess(
         "api-2",
         own_module("cli", "api"),
