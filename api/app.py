@@ -121,6 +121,7 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
     state = {
         "tools": _tools(parts, settings, metrics, links=links, vault=vault),
         "max_body_bytes": settings.max_body_bytes,
+        "request_timeout_s": settings.request_timeout_s,
         "openapi": document(parts.registry),
     }
     app = Api(

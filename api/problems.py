@@ -40,6 +40,12 @@ class ClientGone(PolyrelayError):
     code = "client_disconnected"
 
 
+class RequestTooSlow(PolyrelayError):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+
+
 class RangeNotSatisfiable(PolyrelayError):
     """The range of bytes lies outside of the file."""
 
@@ -86,6 +92,7 @@ STATUSES: Final[Mapping[type[PolyrelayError], int]] = {
     errors.FileNotFound: 404,
     errors.KeyNotFound: 404,
     errors.UserNotFound: 404,
+    RequestTooSlow: 408,
     errors.NotPossible: 409,
     errors.Stale: 409,
     errors.EmailTaken: 409,

@@ -12,7 +12,7 @@ from litestar.utils.scope.state import ScopeState
 from msgspec import Meta, Struct
 
 from api.parts import Call
-from api.problems import ClientGone, MalformedJson, WrongContentType, field_problem
+from api.problems import ClientGone, MalformedJson, RequestTooSlow, WrongContentType, field_problem
 from core.access import Caller
 from core.errors import FieldProblem, InvalidRequest, TaskNotFound
 from core.ports import TaskQuery
@@ -108,12 +108,16 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
 
     Raises:
         ClientGone: The caller hung up before it was complete.
+        RequestTooSlow: It is not complete after REQUEST_TIMEOUT_S.
         RequestEntityTooLarge: It is longer than MAX_BODY_BYTES; what the caller still sends was read and forgotten.
     """
     known = ScopeState.from_scope(scope)
     if known.body is Empty:
         try:
-            known.body = await _received(scope, receive)
+            async with asyncio.timeout(scope["litestar_app"].state.request_timeout_s):
+                known.body = await _received(scope, receive)
+        except TimeoutError as error:
+            raise RequestTooSlow("the body did not arrive in time") from error
         except RequestEntityTooLarge:
             await drain(scope, receive)
             raise

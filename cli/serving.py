@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 from granian import Granian
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
 from cli.embedded.lifeline import die_with_parent
@@ -27,6 +28,9 @@ _LOGS: Final[dict[str, Any]] = {
     "loggers": {"_granian": {"handlers": [], "propagate": True}},
 }
 """Granian's warnings go the way of our logs; its reports of starts and stops are left out."""
+
+MOST_HEAD_BYTES: Final = 64 * 1024
+"""Of a request's line and headers together; the server's library takes at most 100 headers."""
 
 GARBAGE_THRESHOLD: Final = 20_000
 """So many objects more than before are made until the next look for cycles."""
@@ -53,6 +57,10 @@ def serve(settings: Settings) -> None:
         workers=settings.api_processes,
         workers_kill_timeout=max(1, math.ceil(settings.shutdown_grace_s)),
         websockets=False,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=math.ceil(settings.request_timeout_s * 1000), max_buffer_size=MOST_HEAD_BYTES
+        ),
+        http2_settings=HTTP2Settings(max_headers_size=MOST_HEAD_BYTES),
         log_level=LogLevels.warning,
         log_dictconfig=_LOGS,
     )

@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         max_body_bytes: Longest request body, such as 20MiB.
         auth: `required` asks every caller for a key; `none` asks nobody, and is for loopback only.
         api_key_encryption_key: Encrypts the secrets of API keys. Of several with commas between, the first does.
+        request_timeout_s: Longest time in which a request's head, and then its body, must arrive, such as 30s.
         mongo_url: MongoDB, with the database's name.
         redis_url: Redis or Valkey.
         results_url: Where files of results are kept: a folder, or s3://bucket/prefix.
@@ -99,6 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 20 * 2**20
     auth: AuthMode = "required"
     api_key_encryption_key: Secret | None = None
+    request_timeout_s: float = 60.0
     mongo_url: Secret = Secret("mongodb://127.0.0.1:27017/polyrelay")
     redis_url: Secret = Secret("redis://127.0.0.1:6379/0")
     results_url: str = ".polyrelay/results"
@@ -214,6 +216,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "max_body_bytes": body_size,
     "auth": word(AuthMode),
     "api_key_encryption_key": encryption_keys,
+    "request_timeout_s": duration(1, 3600),
     "mongo_url": secret_url("mongodb", "mongodb+srv"),
     "redis_url": secret_url("redis", "rediss"),
     "results_url": str,

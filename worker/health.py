@@ -43,7 +43,7 @@ def health_app(pings: Mapping[str, Callable[[], Awaitable[None]]], metrics: Call
         """Counters in Prometheus' text format."""
         return Response(metrics(), headers={"Content-Type": CONTENT_TYPE})
 
-    return Litestar([health, ready, metrics_text], openapi_config=None, logging_config=None)
+    return Litestar([health, ready, metrics_text], openapi_config=None, logging_config=None, debug=False)
 
 
 async def serve_health(app: Litestar, *, host: str, port: int) -> None:

@@ -1,0 +1,76 @@
+"""The limits of keys as callers meet them, with the settings of the page that explains them."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+from msgspec import structs
+
+from api.app import build_app
+from core.access import Caller, Role
+from core.settings import Settings, read_settings
+from core.tasks import State
+from polyrelay import TaskType
+from services.quotas import leave
+from tests.unit.api.callers import ASKING, Callers, Who, callers_of
+from tests.unit.api.lab import GOOD, NOW, Lab
+
+PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "limits.md"
+Client = AsyncTestClient[Litestar]
+
+
+@pytest.fixture
+def one_at_a_time(tmp_path: Path) -> Settings:
+    """What the page tells to set for one task of each key at a time."""
+    path = tmp_path / ".env"
+    path.write_text(re.findall(r"```ini\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[-1])
+    told = read_settings({}, dotenv=path)
+    names = ("key_max_concurrent", "key_max_queue", "upstream_max_concurrent", "upstream_max_queue")
+    return structs.replace(ASKING, **{name: getattr(told, name) for name in names})
+
+
+@pytest.fixture
+async def callers(lab: Lab) -> Callers:
+    """Those who have a key."""
+    return await callers_of(lab)
+
+
+@pytest.fixture
+async def client(lab: Lab, one_at_a_time: Settings) -> AsyncIterator[Client]:
+    """Of a server that takes one task of each key at a time."""
+    async with AsyncTestClient(build_app(lab.parts(), one_at_a_time), raise_server_exceptions=False) as client:
+        yield client
+
+
+async def test_a_keys_second_task_is_refused_at_once_and_another_keys_is_not(
+    client: Client, lab: Lab, callers: Callers
+) -> None:
+    """Until the first has ended; the refusal says when to come back and stores nothing."""
+    app, other = callers.headers(Who.APP), callers.headers(Who.OTHER)
+    first = await client.post("/api/v1/ai/image/task", json=GOOD, headers=app)
+    second = await client.post("/api/v1/ai/image/task", json=GOOD, headers=app)
+    another = await client.post("/api/v1/ai/image/task", json=GOOD, headers=other)
+
+    assert [answer.status_code for answer in (first, second, another)] == [201, 429, 201]
+    assert second.json()["error"]["code"] == "too_many_tasks"
+    assert int(second.headers["retry-after"]) > 0
+    assert (await client.get("/api/v1/ai/tasks", headers=app)).json()["data"]["total"] == 1
+
+    task = await lab.tasks.get(first.json()["data"]["task_id"])
+    assert task.key_max_concurrent == 1
+    await lab.tasks.save(ended := task.to(State.FAILED, now=NOW))
+    await leave(lab.quotas, ended)
+    assert (await client.post("/api/v1/ai/image/task", json=GOOD, headers=app)).status_code == 201
+
+
+async def test_a_hundred_wait_beside_the_one_that_is_open(client: Client, callers: Callers) -> None:
+    """The hundred and second task of a provider is refused, whose ever it is."""
+    accept = client.app.state.tools.accept
+    for number in range(101):
+        await accept(TaskType.IMAGE, GOOD, Caller(role=Role.APP, owner=f"owner {number}"))
+
+    refused = await client.post("/api/v1/ai/image/task", json=GOOD, headers=callers.headers(Who.APP))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
