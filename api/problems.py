@@ -14,6 +14,7 @@ from msgspec import Struct
 from api.parts import Call, tools_of
 from core import errors
 from core.errors import FieldProblem, InvalidRequest, PolyrelayError
+from core.redaction import HIDDEN, is_secret, said_without_secrets, without_secrets
 
 log = structlog.get_logger("polyrelay.api")
 
@@ -135,6 +136,7 @@ def answer(
 ) -> Response[ProblemAnswer]:
     """The answer that says what went wrong."""
     call.scope["state"]["problem"] = code
+    message = without_secrets(message)
     problem = Problem(code=code, message=message, details=details, request_id=call.scope["state"].get("request_id", ""))
     return Response(
         ProblemAnswer(message=message, error=problem),
@@ -161,7 +163,7 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[ProblemAnswer]:
         tools_of(call).metrics.refused(error)
     details: Sequence[FieldProblem] = ()
     if isinstance(error, InvalidRequest):
-        details = error.details
+        details = tuple(map(_without_secret, error.details))
         message = _in_short(details)
     return answer(call, status=status, code=error.code, message=message, details=details, headers=headers)
 
@@ -203,6 +205,15 @@ def _methods_of(call: Call) -> list[str]:
 def _leads_to(route: BaseRoute, path: str) -> TypeGuard[HTTPRoute]:
     pattern = re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(route.path_format))
     return isinstance(route, HTTPRoute) and re.fullmatch(pattern, path) is not None
+
+
+def _without_secret(detail: FieldProblem) -> FieldProblem:
+    """What is secret by its name or looks is not handed back, even to whom sent it: answers are logged and shared."""
+    field, message, value = without_secrets(detail.field), without_secrets(detail.message), detail.value
+    if isinstance(value, str):
+        hidden = is_secret(field) and not field.lower().endswith("tokens")
+        value = HIDDEN if hidden else said_without_secrets(value)
+    return FieldProblem(field=field, message=message, value=value)
 
 
 def _in_short(details: Sequence[FieldProblem]) -> str:

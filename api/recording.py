@@ -18,6 +18,7 @@ from api.access import caller_in
 from api.parts import tools_in
 from api.requests import read_body
 from core.audit import Action, AuditRow, Ending, Outcome, new_row_id
+from core.redaction import without_secrets
 from core.tasks import Task
 
 NO_CHANGE: Final = "no change"
@@ -54,7 +55,7 @@ async def recorded(call: "ASGIConnection[Any, Any, Any, Any]", handler: BaseRout
         return
     body = await read_body(call.scope, call.receive)
     target = next(map(str, call.path_params.values()), None)
-    row = _row(call.scope, Action(action), json_of(body), target=target and target[:_LONGEST_TARGET])
+    row = _row(call.scope, Action(action), json_of(body), target=target and _plain(target))
     await tools_in(call.scope).parts.audit.begin(row)
     call.scope["state"]["recorded"] = Recorded(row=row)
 
@@ -71,7 +72,7 @@ def row_of_new(scope: Scope, task: Task, body: Any) -> AuditRow:
         body,
         target=task.id,
         provider=task.provider,
-        model=task.model,
+        model=_plain(task.model),
         outcome=Outcome.DONE,
         status=201,
         duration_ms=_duration_ms(scope),
@@ -123,10 +124,15 @@ def _row(scope: Scope, action: Action, body: Any, **fields: Any) -> AuditRow:
         source=tools.source(scope),
         request_id=scope["state"].get("request_id"),
         method=str(scope.get("method")),
-        path=scope["path"][:_LONGEST_TARGET],
+        path=_plain(scope["path"]),
         detail=detail if isinstance(detail, dict) else None,
         **fields,
     )
+
+
+def _plain(text: str) -> str:
+    """A caller's word in a field of its own: short, and no secret that was put there by mistake."""
+    return without_secrets(text[:_LONGEST_TARGET])
 
 
 def _duration_ms(scope: Scope) -> float | None:

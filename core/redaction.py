@@ -83,6 +83,11 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def said_without_secrets(text: str) -> str:
+    """As `without_secrets`, for words of a caller, who may quote a header or a piece of JSON."""
+    return _QUOTED.sub(rf"\1{HIDDEN}", without_secrets(text))
+
+
 def redaction(known: Iterable[str] = ()) -> Redact:
     """
     A function from a JSON value to what may be kept of it: at most `MOST_BYTES`, and cut where it was cut.
@@ -166,7 +171,7 @@ def _short(text: str, longest: int, known: re.Pattern[str] | None) -> str:
     if known is not None:
         shown = known.sub(HIDDEN, shown)
     if _SUSPECT.search(shown) is not None:
-        shown = _QUOTED.sub(rf"\1{HIDDEN}", without_secrets(_LONG.sub(_shortened, shown)))
+        shown = said_without_secrets(_LONG.sub(_shortened, shown))
     if len(shown) <= longest and len(text) <= longest + _LOOK_AHEAD:
         return shown
     return f"{shown[:longest].rstrip(CUT)}{CUT} ({len(text)} characters)"

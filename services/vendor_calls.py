@@ -10,7 +10,7 @@ from core.audit import Action, AuditLog, AuditRow, Ending, new_row_id
 from core.audit import Outcome as AuditOutcome
 from core.failures import failure_of, failure_of_submit
 from core.ports import Clock
-from core.redaction import CUT, Redact
+from core.redaction import CUT, Redact, without_secrets
 from core.tasks import Task
 from polyrelay import NotAccepted, Outcome, Params, Pending, ProviderError, Rejected
 
@@ -130,7 +130,7 @@ class VendorCalls:
             source=self._source,
             target=task.id,
             provider=attempt.provider,
-            model=attempt.model,
+            model=without_secrets(attempt.model),
             detail=detail,
             **fields,
         )

@@ -134,3 +134,27 @@ def test_every_error_that_callers_cause_has_its_status() -> None:
         errors.TaskTooLarge,
         errors.ComeBackLater,
     }
+
+
+async def test_a_secret_is_not_handed_back(client: Client) -> None:
+    """Not even to whom sent it, by its name or by its looks, in a field, in its name, or in a path."""
+    key = "sk_abcdefghijklmnop"
+    body = {"prompt": {"token": "hidden-value"}, "api_key": "hidden-value", key: f"Bearer {key}", "model": key}
+    answers = [
+        (await client.post("/api/v1/ai/image/task", json={**GOOD, **body})).text,
+        (await client.post("/api/v1/ai/image/task", json={**GOOD, "prompt": {"token": "hidden-value"}, key: key})).text,
+        (await client.get(f"/nowhere/{key}")).text,
+        (await client.get(f"/api/v1/ai/task/result/{key}")).text,
+    ]
+
+    assert "***" in answers[0]
+    for text in answers:
+        assert key not in text
+        assert "hidden-value" not in text
+
+
+async def test_a_wrong_number_is_handed_back(client: Client) -> None:
+    """A count of tokens is no secret."""
+    answer = await client.post("/api/v1/ai/text/task", json={**GOOD, "model": "writer", "max_tokens": "many"})
+
+    assert [detail["value"] for detail in answer.json()["error"]["details"]] == ["many"]
