@@ -28,6 +28,9 @@ _AT_ONCE: Final = tuple(f"--latency-{kind}=0" for kind in ("image", "video", "te
 _BODY: Final = {"provider": "openai", "model": "gpt-4", "user_id": "benchmark"}
 _PATIENCE_S: Final = 300.0
 
+SLOTS: Final = 32
+"""Steps that run at once: the more, the more of them share a round trip."""
+
 
 class EndToEnd(Struct, frozen=True, kw_only=True):
     """
@@ -52,7 +55,7 @@ class EndToEnd(Struct, frozen=True, kw_only=True):
 
 
 async def measure(
-    *, tasks: int = 3000, rounds: int = 3, workers: int = 1, concurrency: int = 10, connections: int = 64
+    *, tasks: int = 3000, rounds: int = 3, workers: int = 1, concurrency: int = SLOTS, connections: int = 64
 ) -> list[EndToEnd]:
     """
     Some rounds on one stack, which is started and stopped here; the first warms up and does not count.
@@ -114,7 +117,7 @@ async def figure(bench: Bench) -> Figure:
         measure="rate",
         unit="tasks/s",
         rounds=tuple(each.tasks_per_s for each in rounds),
-        setting="text tasks, 64 connections, WORKER_CONCURRENCY=10",
+        setting=f"text tasks, 64 connections, WORKER_CONCURRENCY={SLOTS}",
     )
     cpu = [
         Series(
@@ -147,7 +150,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--concurrency", type=int, default=10)
+    parser.add_argument("--concurrency", type=int, default=SLOTS)
     parser.add_argument("--connections", type=int, default=64)
     rounds = asyncio.run(measure(**vars(parser.parse_args())))
     print(json.dumps(msgspec.to_builtins(rounds), indent=2))

@@ -240,7 +240,8 @@ class MongoTaskRepository:
         conditions = {"_id": {"$gt": after}, "wake_at": {"$lt": before}}
         with self._errors():
             cursor = self._tasks.find(conditions, {"wake_at": 1, "priority": 1, "deadline": 1}).sort("_id", ASCENDING)
-            return [_overdue(document) async for document in cursor.hint("open_tasks").limit(limit)]
+            documents = await cursor.hint("open_tasks").limit(limit).batch_size(limit).to_list(None)
+        return list(map(_overdue, documents))
 
     async def ping(self) -> None:
         """As `TaskRepository.ping`."""

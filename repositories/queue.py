@@ -117,13 +117,14 @@ class ArqWakeQueue:
 
     async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
         """As `WakeQueue.lost`, in one round trip: an id stays in its queue until its job is done."""
+        names = [self.name_of(wake.task_id, wake.at) for wake in wakes]
         queued: set[str] = set()
         with queue_errors(self._redis):
             for priority in {wake.priority for wake in wakes}:
-                names = [self.name_of(wake.task_id, wake.at) for wake in wakes if wake.priority is priority]
-                places = await self._redis.zmscore(QUEUE_NAMES[priority], names)
-                queued.update(name for name, place in zip(names, places, strict=True) if place is not None)
-        return [wake for wake in wakes if self.name_of(wake.task_id, wake.at) not in queued]
+                some = [name for name, wake in zip(names, wakes, strict=True) if wake.priority is priority]
+                places = await self._redis.zmscore(QUEUE_NAMES[priority], some)
+                queued.update(name for name, place in zip(some, places, strict=True) if place is not None)
+        return [wake for name, wake in zip(names, wakes, strict=True) if name not in queued]
 
     async def repair(self, wakes: Sequence[Wake]) -> None:
         """As `WakeQueue.repair`."""

@@ -11,7 +11,8 @@ from core.gates import Gates
 from core.ports import Clock, OverdueTask, TaskRepository, Wake, WakeQueue
 from services.leases import Leases
 
-_PAGE: Final = 1000
+_PAGE: Final = 500
+"""So many are looked at in one go: the event loop has its steps to run in between."""
 
 log = structlog.get_logger("polyrelay.upkeep")
 
