@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from core.errors import DuplicateTask, Stale, TaskNotFound
+from core.errors import DuplicateTask, ReplayedRequest, Stale, TaskNotFound
 from core.ports import QuotaTask, TaskQuery, TaskRepository
 from core.tasks import FINAL, OPEN, PHASES, Idempotency, Lease, Result, State, Status, Task
 from polyrelay import TaskType
@@ -43,6 +43,19 @@ class TaskRepositoryContract:
         await repository.add(task, SMALL)
 
         assert await repository.get(task.id) == task
+
+    async def test_a_signature_creates_one_task(self, repository: TaskRepository) -> None:
+        """Of many that come with the same one at once, one is stored; tasks without a signature are not concerned."""
+        done = await asyncio.gather(
+            *(repository.add(a_task(replay="same"), {"prompt": "x"}) for _ in range(6)), return_exceptions=True
+        )
+        await stored(repository, replay="other")
+        await stored(repository)
+        await stored(repository)
+
+        assert done.count(None) == 1
+        assert sum(isinstance(error, ReplayedRequest) for error in done) == 5
+        assert (await repository.page(TaskQuery())).total == 4
 
     async def test_no_save_changes_what_makes_a_request_the_same(self, repository: TaskRepository) -> None:
         """What stands under unique indexes is written with the task only: no save of a paid outcome can fail by it."""
