@@ -42,15 +42,17 @@ _KEY: Final = {
 _USER: Final = {"name": "user_id", "in": "path", "required": True, "schema": {"type": "string"}}
 _FOR_FEW: Final = frozenset({"admin", "keys", "users"})
 """Tags of operations that not every role may do."""
+_OF_BODIES: Final = (400, 408, 413, 415)
 
 
 def guarded(paths: Mapping[str, Mapping[str, Json]], schemas: Schemas) -> None:
-    """Say of each operation that asks for a key what is answered without a good one."""
+    """Say of each operation that asks for a key what is answered without a good one, and to what is too much."""
     for methods in paths.values():
         for operation in methods.values():
             if operation.get("security") == []:
                 continue
-            statuses = (401, 403) if _FOR_FEW.intersection(operation["tags"]) else (401,)
+            few, body = _FOR_FEW.intersection(operation["tags"]), "requestBody" in operation
+            statuses = [401, 429, *([403] if few else []), *(_OF_BODIES if body else [])]
             for status, answer in problems(schemas, *statuses).items():
                 operation["responses"].setdefault(status, answer)
 

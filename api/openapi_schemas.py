@@ -21,13 +21,15 @@ PROBLEMS: Final = {
     403: "The key's role does not allow that (`forbidden`).",
     404: "There is no such task, file, key or user (`task_not_found`, `file_not_found`, `key_not_found`,"
     " `user_not_found`).",
+    408: "The body did not arrive in time (`request_timeout`).",
     409: "It is not in a state for that (`not_possible`), or others kept changing it; then try again (`conflict`)."
     " Or another user has that address (`email_taken`).",
     413: "The body is larger than MAX_BODY_BYTES (`body_too_large`).",
     415: "The body is not declared as `application/json` (`unsupported_media_type`).",
     416: "The range lies outside of the file (`range_not_satisfiable`).",
     422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`).",
-    429: "As many tasks wait for the provider as may (`queue_full`, with Retry-After); see UPSTREAM_MAX_QUEUE.",
+    429: "A limit is reached; come back after so many seconds as Retry-After says: the key's requests in a minute"
+    " (`rate_limited`), its tasks (`too_many_tasks`) or the provider's (`queue_full`).",
     500: "A defect of the server; the log has more under the `request_id` (`internal_error`). Or the audit log does not"
     " take what was to be done, and nothing was done (`AUDIT_FAILED`).",
     503: "The provider has no credentials here or was switched off (`provider_unavailable`), or the store cannot be"

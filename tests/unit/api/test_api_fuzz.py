@@ -41,7 +41,7 @@ ASKED_WRONGLY: Final = [label for label, about in OPERATIONS.items() if {"parame
 """What takes nothing cannot be asked in a wrong way."""
 
 EXAMPLES: Final = settings(
-    max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+    max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
 )
 
 
@@ -75,9 +75,9 @@ def callers(lab: Lab) -> Callers:
     return asyncio.run(callers_of(lab))
 
 
-@pytest.fixture(params=[Who.ADMIN])
+@pytest.fixture(params=[Who.ADMIN, Who.APP, Who.NOBODY])
 def headers(callers: Callers, request: pytest.FixtureRequest) -> dict[str, str]:
-    """Of one who may do everything."""
+    """Of one who may do everything, of one who may do some things, and of one who may not."""
     return callers.headers(request.param)
 
 
