@@ -6,13 +6,14 @@ Times are milliseconds of the caller's clock, as with the gates.
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from arq.connections import ArqRedis
 
 from core.clock import utc_now
 from core.ports import Clock
 from core.quotas import Counted, Quota
+from repositories.group_commit import GroupCommit
 from repositories.queue import milliseconds, queue_errors
 
 PREFIX: Final = "polyrelay:quota:"
@@ -22,9 +23,9 @@ INDEX: Final = "polyrelay:quotas"
 _KEPT: Final = timedelta(days=1)
 """Keys are kept so long after all that they count has run out."""
 _AT_ONCE: Final = 500
+_TASKS_AT_ONCE: Final = 100
 
 _SHARED: Final = """
--- KEYS: the index, then the set of each quota
 -- ARGV: now, ms that keys are kept; then what the script says
 local now, kept = tonumber(ARGV[1]), tonumber(ARGV[2])
 
@@ -43,25 +44,47 @@ end
 _TAKE: Final = (
     _SHARED
     + """
--- ARGV: … task, until; then of each quota its name and its bound. Answers the number of the first full one, or 0.
-local task, until_ms = ARGV[3], tonumber(ARGV[4])
-for n = 2, #KEYS do
-  redis.call('ZREMRANGEBYSCORE', KEYS[n], '-inf', now)
-  local most = tonumber(ARGV[2 * n + 2])
-  if redis.call('ZCARD', KEYS[n]) >= most and not redis.call('ZSCORE', KEYS[n], task) then return n - 1 end
+-- KEYS: the index, then the set of each quota of each task
+-- ARGV: … then of each task its id, until, how many quotas, and of each quota its name and its bound
+-- Answers of each task the number of its first full quota, or 0.
+local key, word = 1, 2
+
+local function take(task, until_ms, quotas)
+  local function bound(n) return tonumber(ARGV[word + 2 * n]) end
+  for n = 1, quotas do
+    redis.call('ZREMRANGEBYSCORE', KEYS[key + n], '-inf', now)
+    local is_full = redis.call('ZCARD', KEYS[key + n]) >= bound(n)
+    if is_full and not redis.call('ZSCORE', KEYS[key + n], task) then return n end
+  end
+  for n = 1, quotas do count(KEYS[key + n], ARGV[word + 2 * n - 1], task, until_ms) end
+  return 0
 end
-for n = 2, #KEYS do count(KEYS[n], ARGV[2 * n + 1], task, until_ms) end
-return 0
+
+local answers = {}
+while word < #ARGV do
+  local task, until_ms, quotas = ARGV[word + 1], tonumber(ARGV[word + 2]), tonumber(ARGV[word + 3])
+  word = word + 3
+  answers[#answers + 1] = take(task, until_ms, quotas)
+  key, word = key + quotas, word + 2 * quotas
+end
+return answers
 """
 )
 
 _RESTORE: Final = (
     _SHARED
     + """
+-- KEYS: the index, then the set of each quota
 -- ARGV: … then of each that counts the name of the quota, the task, until
 for n = 2, #KEYS do count(KEYS[n], ARGV[3 * n - 3], ARGV[3 * n - 2], tonumber(ARGV[3 * n - 1])) end
 """
 )
+
+
+class _Taking(NamedTuple):
+    task_id: str
+    quotas: Sequence[Quota]
+    until: datetime
 
 
 class RedisQuotas:
@@ -72,16 +95,21 @@ class RedisQuotas:
         self._clock = clock
         self._take = redis.register_script(_TAKE)
         self._restore = redis.register_script(_RESTORE)
+        self._together: GroupCommit[_Taking, Quota | None] = GroupCommit(self._take_each, most=_TASKS_AT_ONCE)
 
     async def take(self, task_id: str, quotas: Sequence[Quota], *, until: datetime) -> Quota | None:
-        """As `Quotas.take`; one round trip."""
-        bounds = [word for quota in quotas for word in (quota.name, quota.most)]
+        """As `Quotas.take`; tasks of one moment share a round trip."""
+        return await self._together(_Taking(task_id, quotas, until))
+
+    async def _take_each(self, takings: Sequence[_Taking]) -> Sequence[Quota | None]:
+        names = _keys(quota.name for taking in takings for quota in taking.quotas)
+        words: list[str | int] = []
+        for task_id, quotas, until in takings:
+            words += [task_id, milliseconds(until), len(quotas)]
+            words += [word for quota in quotas for word in (quota.name, quota.most)]
         with queue_errors(self._redis):
-            full = await self._take(
-                keys=_keys(quota.name for quota in quotas),
-                args=[*self._times(), task_id, milliseconds(until), *bounds],
-            )
-        return quotas[full - 1] if full else None
+            answers = await self._take(keys=names, args=[*self._times(), *words])
+        return [taking.quotas[full - 1] if full else None for taking, full in zip(takings, answers, strict=True)]
 
     async def give_back(self, task_id: str, quotas: Sequence[str]) -> None:
         """As `Quotas.give_back`; one round trip."""

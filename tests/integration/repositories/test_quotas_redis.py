@@ -96,3 +96,15 @@ async def test_quotas_without_a_server_are_queue_unavailable() -> None:
 
     assert [await outcome_of(call) for call in calls] == [QueueUnavailable] * len(calls)
     await redis.aclose()
+
+
+async def test_tasks_of_one_moment_share_a_round_trip(quotas: RedisQuotas, redis: ArqRedis) -> None:
+    """Each in its own quotas, with its own answer."""
+    await taken(quotas, "task_0", TWO)
+    await redis.config_resetstat()
+    needed = ((TWO,), (ONE, TWO), (ONE,), (TWO, ONE))
+    answers = await asyncio.gather(*(taken(quotas, f"task_{n}", *some) for n, some in enumerate(needed, start=1)))
+
+    assert answers == [None, TWO, None, TWO]
+    assert await quotas.counted() == {TWO.name: {"task_0", "task_1"}, ONE.name: {"task_3"}}
+    assert (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] == 1
