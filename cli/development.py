@@ -66,7 +66,7 @@ class Development:
                 try:
                     tail = _tail_of(stack)
                     await signals.interrupts(stack.start())
-                    _say_ready(stack)
+                    _say_ready(stack, asks=self._auth == "required")
                     started.set()
                     await signals.interrupts(_print_and_look_after(stack, tail, reloading))
                 except Interrupted:
@@ -164,11 +164,13 @@ def _say_upstreams(simulated: tuple[Vendor, ...], settings: Settings) -> None:
             console.print(f"{vendor.title}: [bold yellow]real, tasks cost money[/] ({escape(url)})")
 
 
-def _say_ready(stack: Stack) -> None:
+def _say_ready(stack: Stack, *, asks: bool) -> None:
     body = shlex.quote(json.encode(_EXAMPLE).decode())
     console = results()
     console.print(f"\n[bold green]ready[/]  {stack.api_url}")
     console.print(f"docs   {stack.api_url}/docs")
     console.print(f"data   {stack.folder}")
+    if asks:
+        console.out(f"keys   MONGO_URL={stack.mongo_url} polyrelay keys create", highlight=False)
     console.print("try    ", end="")
     console.out(f"curl -s {stack.api_url}/api/v1/ai/image/task -H 'Content-Type: application/json' -d {body}\n")

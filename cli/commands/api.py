@@ -11,7 +11,7 @@ def command() -> None:
     Serve the HTTP API.
 
     Listens on HOST and PORT with API_PROCESSES processes; configured by the environment and `.env`.
-    SIGTERM or Ctrl-C stops it: open requests are finished first.
+    SIGTERM or Ctrl-C stops it: open requests are finished first. Does not start where it would be open to others.
     """
     settings = settings_or_exit()
     from cli.serving import serve

@@ -28,7 +28,8 @@ def command(host: str | None, port: int | None, data_dir: Path, workers: int, re
 
     Starts MongoDB, Valkey, the API and a worker. Vendors for which a key is set in the environment or in `.env` are
     asked for real, and cost money; the others are played by a simulator. MONGO_URL and REDIS_URL, where set, replace
-    the embedded servers. Ctrl-C stops everything; twice, at once.
+    the embedded servers. On loopback nobody is asked for a key, unless AUTH=required is set. Ctrl-C stops everything;
+    twice, at once.
     """
     from cli.development import Development
 

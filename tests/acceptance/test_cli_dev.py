@@ -241,3 +241,33 @@ def test_reload_starts_changed_code_and_outlives_broken_code(tmp_path: Path) -> 
         running.wait_for(r"api +\| the new code")
         assert made(running.url).status == "completed"
         assert running.process.poll() is None
+
+
+def test_a_development_server_asks_for_keys_where_that_is_set(tmp_path: Path) -> None:
+    """It prints the command that makes one; with the key the commands work, and without it they tell what to do."""
+    access = {"AUTH": "required", "API_KEY_ENCRYPTION_KEY": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}
+
+    def polyrelay(*args: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        env = own_environment({"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **access, **environment})
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "cli", *args],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    with dev(tmp_path, **access) as running:
+        mongo_url = running.wait_for(r"keys   MONGO_URL=(\S+) polyrelay keys create")[1]
+        made = polyrelay("keys", "create", MONGO_URL=mongo_url)
+        secret = re.search(r"^secret +(\S+)$", made.stdout, re.MULTILINE)
+        assert secret is not None, made.stderr
+
+        refused = polyrelay("tasks", "list", "--url", running.url)
+        listed = polyrelay("tasks", "list", "--url", running.url, POLYRELAY_API_KEY=secret[1])
+        assert refused.returncode == 1
+        assert "POLYRELAY_API_KEY" in refused.stderr
+        assert (listed.returncode, listed.stderr) == (0, "0 of 0\n")
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(30) == 0
