@@ -32,7 +32,7 @@ All that a signed call creates is a task, and the task keeps the signature: a se
 Every other signed POST is refused when it comes a second time.
 """
 HARMLESS_TWICE: Final[Word] = {"replays": "harmless"}
-"""A POST that only asks: the same signature may come again."""
+"""A POST that only asks, or does the same twice as once: its signature may come again."""
 
 NOBODY: Final = Caller(role=Role.APP)
 """Who calls what anybody may call: sees nothing that is anybody's."""

@@ -49,7 +49,7 @@ class Links:
 
 def is_link(query: bytes) -> bool:
     """Whether that is the query of a signed link, good or not."""
-    return query.startswith(b"expires=")
+    return b"expires=" in query
 
 
 def _signature(key: bytes, path: str, expires: str) -> str:

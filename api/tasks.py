@@ -7,7 +7,7 @@ import structlog
 from litestar import Controller, delete, get, post
 from litestar.types import ASGIApp
 
-from api.access import APP, SPENT_WITH_TASK, caller_of
+from api.access import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
 from api.creates import RESULT_PATH, Create, Route
 from api.parts import Call, tools_of
 from api.requests import ListQuery, read_query, task_id_of
@@ -78,7 +78,7 @@ class Tasks(Controller):
         )
         return Answer(data=listed)
 
-    @post("/task/{task_id:str}/cancel", status_code=200, opt={"audit": Action.TASK_CANCEL})
+    @post("/task/{task_id:str}/cancel", status_code=200, opt={**HARMLESS_TWICE, "audit": Action.TASK_CANCEL})
     async def cancelled(self, request: Call) -> Answer[CancelledTask]:
         """End an open task before its time."""
         cancelled = cancelled_task(await tools_of(request).cancel(await _own_task_id(request)))

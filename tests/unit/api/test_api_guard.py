@@ -112,6 +112,15 @@ async def test_a_signed_query_of_the_relay_may_come_again(client: Client, caller
     assert answers[0].status_code == answers[1].status_code != 401
 
 
+async def test_a_signed_cancel_may_come_again(client: Client, lab: Lab, callers: Callers) -> None:
+    """Twice is the same as once; doing a failed task once more is not."""
+    task = await lab.stored(a_task(owner=OWNER))
+    for verb, statuses in (("cancel", [200, 200]), ("retry", [409, 401])):
+        path = f"/api/v1/ai/task/{task.id}/{verb}"
+        headers = signed("POST", path, callers.credentials(Who.APP))
+        assert [(await client.post(path, headers=headers)).status_code for _ in range(2)] == statuses
+
+
 async def test_the_time_of_a_signature_is_short(client: Client, callers: Callers) -> None:
     """The refusal says what time it is here, so that people find their wrong clock."""
     late = NOW - timedelta(minutes=6)
