@@ -60,6 +60,7 @@ from services.following import Following, running, this_process
 from services.keyring import Keyring
 from services.keys import KeyCabinet
 from services.live_registry import LiveRegistry
+from services.once import Once
 from services.pace import Pace
 from services.quotas import Bounds, Room
 from services.relay.querying import RelayQuery
@@ -174,6 +175,7 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics, *, links: Links, 
             replays=parts.replays,
             clock=clock,
         ),
+        once=Once(tasks, clock),
         relay_submit=RelaySubmit(
             tasks=tasks,
             accept=accept,

@@ -13,10 +13,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from api.access import caller_in
+from api.idempotency import REPLAYED, same_in
 from api.observe import LOGGED
 from api.parts import tools_in
 from api.recording import row_of_new, tell_target
-from api.requests import read_object_in
+from api.requests import read_body, read_object_in
 from api.views import Answer, created_task
 from polyrelay import TaskType
 
@@ -48,15 +49,25 @@ class Create:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, have the task accepted, answer."""
         tools = tools_in(scope)
-        body = await read_object_in(scope, receive)
-        task = await tools.accept(
-            self._task_type, body, caller_in(scope), row_of=lambda task: row_of_new(scope, task, body)
+        caller, body = caller_in(scope), await read_object_in(scope, receive)
+        same = same_in(scope, self._task_type, await read_body(scope, receive))
+        taken = await tools.once(
+            same,
+            caller,
+            lambda: tools.accept(
+                self._task_type, body, caller, row_of=lambda task: row_of_new(scope, task, body), same=same
+            ),
         )
+        task = taken.task
         tell_target(scope, task.id)
         scope["state"][LOGGED] = {"task_id": task.id, "provider": task.provider, "model": task.model}
-        tools.metrics.created(task)
+        headers = [(b"location", f"{RESULT_PATH}/{task.id}".encode())]
+        if taken.replayed:
+            headers.append((REPLAYED.lower().encode(), b"true"))
+        else:
+            tools.metrics.created(task)
         answer = _encode(Answer(data=created_task(task), message="The task was accepted."))
-        await send_json(send, 201, answer, (b"location", f"{RESULT_PATH}/{task.id}".encode()))
+        await send_json(send, 201, answer, *headers)
 
 
 async def send_json(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:

@@ -15,9 +15,10 @@ from api.audit import AuditList, AuditListQuery
 from api.catalogue import ModelList, ProviderList
 from api.examples import EXAMPLES
 from api.health import Health
+from api.idempotency import REPLAYED
 from api.openapi_access import LINK, SECURITY, SECURITY_SCHEMES, access_paths, guarded
 from api.openapi_relay import COMPONENTS, relay_paths
-from api.openapi_schemas import Json, Schemas, json_answer, problems
+from api.openapi_schemas import IDEMPOTENCY_KEY, Json, Schemas, json_answer, problems
 from api.requests import TASK_ID, CatalogueQuery, ListQuery
 from api.views import Answer, CancelledTask, CreatedTask, RemovedTask, RetriedTask, TaskList, TaskView
 from core.registry import Registry
@@ -37,6 +38,13 @@ _INDEX: Final = {
     "required": True,
     "description": "Position in the task's `results`.",
     "schema": {"type": "integer", "minimum": 0},
+}
+_CREATED_HEADERS: Final = {
+    "Location": {"description": "Where its result is.", "schema": {"type": "string"}},
+    REPLAYED: {
+        "description": "`true` where the task was there already: the request had come before.",
+        "schema": {"type": "string"},
+    },
 }
 _PROVIDER: Final = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 _ABOUT: Final = """\
@@ -101,6 +109,7 @@ def _create(kind: TaskType, registry: Registry, schemas: Schemas) -> Json:
         "description": "One flat object: the fields of every task (`provider`, `model`, `user_id`, `fallbacks`,"
         " `priority`, `deadline_s`, `metadata`) beside the model's own. An unknown field is refused; an explicit null"
         " counts as unset.",
+        "parameters": [IDEMPOTENCY_KEY],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"oneOf": bodies}, "examples": examples}},
@@ -108,7 +117,7 @@ def _create(kind: TaskType, registry: Registry, schemas: Schemas) -> Json:
         "responses": {
             "201": {
                 **json_answer(schemas.of(Answer[CreatedTask]), "The task is stored and will be worked on."),
-                "headers": {"Location": {"description": "Where its result is.", "schema": {"type": "string"}}},
+                "headers": _CREATED_HEADERS,
             },
             **problems(schemas, 400, 413, 415, 422, 429, 500, 503),
         },

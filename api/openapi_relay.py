@@ -2,6 +2,7 @@
 
 from typing import Any, Final, TypeAlias
 
+from api.openapi_schemas import IDEMPOTENCY_KEY
 from services.jimeng.relays import QUERIES, QUERY_OF, VERSION
 
 Json: TypeAlias = dict[str, Any]
@@ -109,6 +110,7 @@ def _call(name: str, summary: str, actions: list[str], *, required: bool = False
         "parameters": [
             _parameter("Action", {"enum": actions}, required=required),
             _parameter("Version", {"const": VERSION}, required=required),
+            *([IDEMPOTENCY_KEY] if set(QUERY_OF) & set(actions) else []),
         ],
         "requestBody": {
             "required": True,

@@ -7,12 +7,22 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from api.idempotency import KEY
 from api.problems import ProblemAnswer
 from polyrelay import Model, Provider
 from services.create_fields import CommonFields
+from services.once import HEADER
 
 Json: TypeAlias = dict[str, Any]
 
+IDEMPOTENCY_KEY: Final = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Your own word for this task, 1 to 255 visible ASCII characters. The same key with the same body is"
+    " the same task and the same answer for 24 hours; with another body it is refused.",
+    "schema": {"type": "string", "pattern": KEY},
+}
 REFERENCE: Final = "#/components/schemas/{name}"
 PROBLEMS: Final = {
     400: "The body is not valid JSON (`malformed_json`).",
@@ -27,7 +37,8 @@ PROBLEMS: Final = {
     413: "The body is larger than MAX_BODY_BYTES (`body_too_large`).",
     415: "The body is not declared as `application/json` (`unsupported_media_type`).",
     416: "The range lies outside of the file (`range_not_satisfiable`).",
-    422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`).",
+    422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`,"
+    " `idempotency_key_reused`).",
     429: "A limit is reached; come back after so many seconds as Retry-After says: the key's requests in a minute"
     " (`rate_limited`), its tasks (`too_many_tasks`) or the provider's (`queue_full`).",
     500: "A defect of the server; the log has more under the `request_id` (`internal_error`). Or the audit log does not"

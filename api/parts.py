@@ -26,6 +26,7 @@ from core.users import Users
 from services.accept import Accept
 from services.cancel import Cancel
 from services.keys import KeyCabinet
+from services.once import Once
 from services.relay.querying import RelayQuery
 from services.relay.submitting import RelaySubmit
 from services.remove import Remove
@@ -100,6 +101,7 @@ class Tools(Struct, frozen=True, kw_only=True):
     cancel: Cancel
     retry: Retry
     remove: Remove
+    once: Once
     relay_submit: RelaySubmit
     relay_query: RelayQuery
     metrics: Metrics

@@ -100,6 +100,7 @@ STATUSES: Final[Mapping[type[PolyrelayError], int]] = {
     WrongContentType: 415,
     RangeNotSatisfiable: 416,
     errors.InvalidRequest: 422,
+    errors.IdempotencyKeyReused: 422,
     errors.UnknownProvider: 422,
     errors.UnknownModel: 422,
     errors.QueueFull: 429,

@@ -6,13 +6,14 @@ import structlog
 from litestar import Controller, Response, post
 
 from api.access import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
+from api.idempotency import REPLAYED, same_in
 from api.parts import Call, tools_of
 from api.recording import NO_CHANGE, json_of, row_of_new, tell_target
 from api.relay_answers import HANDLERS, rendered
 from api.requests import read_body
 from api.tasks import file_urls
-from core.audit import Action
-from core.tasks import RelayCall
+from core.audit import Action, AuditRow
+from core.tasks import RelayCall, Task
 from services.jimeng.relays import QUERIES, QUERY_OF, VERSION
 from services.relay.envelopes import BODY_TOO_LARGE, Business, Gateway, NotTaken, RelayAnswer
 
@@ -51,18 +52,28 @@ async def _served(request: Call, call: RelayCall) -> Response[bytes]:
     body = await _body(request)
     if call.action in QUERIES:
         return rendered(request, await _asked(request, call, body))
-    return rendered(request, await _submitted(request, call, body))
+    return await _submitted(request, call, body)
 
 
-async def _submitted(request: Call, call: RelayCall, body: bytes) -> RelayAnswer:
-    tools = tools_of(request)
-    task = await tools.relay_submit.take(
-        call, body, caller_of(request), row_of=lambda task: row_of_new(request.scope, task, json_of(body))
+async def _submitted(request: Call, call: RelayCall, body: bytes) -> Response[bytes]:
+    tools, caller = tools_of(request), caller_of(request)
+    same = same_in(request.scope, call.action, body)
+
+    def row_of(task: Task) -> AuditRow:
+        return row_of_new(request.scope, task, json_of(body))
+
+    taken = await tools.once(
+        same, caller, lambda: tools.relay_submit.take(call, body, caller, row_of=row_of, same=same)
     )
+    task = taken.task
     tell_target(request.scope, task.id)
     structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
-    tools.metrics.created(task)
-    return await tools.relay_submit.answer(task)
+    if not taken.replayed:
+        tools.metrics.created(task)
+    answer = rendered(request, await tools.relay_submit.answer(task))
+    if taken.replayed:
+        answer.headers[REPLAYED] = "true"
+    return answer
 
 
 async def _asked(request: Call, call: RelayCall, body: bytes) -> RelayAnswer:

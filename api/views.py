@@ -214,8 +214,8 @@ class RemovedTask(Struct, frozen=True, kw_only=True):
 
 
 def created_task(task: Task) -> CreatedTask:
-    """What the caller of a create gets."""
-    return CreatedTask(task_id=task.id, type=task.type, status=task.status, provider=task.provider, model=task.model)
+    """What the caller of a create gets, also when it asks again later."""
+    return CreatedTask(task_id=task.id, type=task.type, status=Status.PENDING, provider=task.provider, model=task.model)
 
 
 def cancelled_task(cancelled: Cancelled) -> CancelledTask:

@@ -5,7 +5,7 @@ What can go wrong inside the server. The API renders each class with its code an
     ├── ConfigurationError      stops the start
     ├── InvalidRequest          the caller's input; carries a detail for each field
     ├── UnknownProvider, UnknownModel, ProviderUnavailable
-    ├── TaskNotFound, FileNotFound, DuplicateTask, TaskTooLarge
+    ├── TaskNotFound, FileNotFound, DuplicateTask, KeyTaken, TaskTooLarge
     ├── KeyNotFound, DuplicateKey, UserNotFound, EmailTaken
     ├── Unauthenticated         nobody knows who the caller is
     │   └── KeyExpired, KeyRevoked, InvalidSignature, ClockSkew, ReplayedRequest
@@ -78,6 +78,12 @@ class UnknownModel(InvalidRequest):
     """The provider does not serve that model, or not for this type of task."""
 
     code = "unknown_model"
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The `Idempotency-Key` was used for a request with another body."""
+
+    code = "idempotency_key_reused"
 
 
 class ProviderUnavailable(PolyrelayError):
@@ -238,6 +244,12 @@ class Stale(PolyrelayError):
     """Somebody else wrote first; read again and decide again."""
 
     code = "conflict"
+
+
+class KeyTaken(PolyrelayError):
+    """A task with that `Idempotency-Key` is stored already; read it."""
+
+    code = "key_taken"
 
 
 class AuditFailed(PolyrelayError):

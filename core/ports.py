@@ -98,6 +98,7 @@ class TaskRepository(Protocol):
 
         Raises:
             DuplicateTask: That id is stored already.
+            KeyTaken: A task with the key of its `idempotency` is; it is as durable as this one would be.
             ReplayedRequest: A task that the same signature created is.
             AuditFailed: The row cannot be written; the task is not stored.
         """
@@ -117,6 +118,17 @@ class TaskRepository(Protocol):
         Raises:
             TaskNotFound: There is none.
         """
+
+    async def created_with(self, key: str) -> Task:
+        """
+        The task whose `idempotency` has that key. It is durable: one that is just being stored is not found.
+
+        Raises:
+            TaskNotFound: There is none.
+        """
+
+    async def free_key(self, key: str, *, before: datetime) -> None:
+        """Take that key away from the task that has it, if it was kept until that moment or less."""
 
     async def get_input(self, task_id: str) -> TaskInput:
         """

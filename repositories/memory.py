@@ -13,6 +13,7 @@ from core.errors import (
     REPLAYED,
     DuplicateTask,
     FileNotFound,
+    KeyTaken,
     QueueUnavailable,
     ReplayedRequest,
     Stale,
@@ -61,6 +62,8 @@ class MemoryTaskRepository:
             raise DuplicateTask(f"task {task.id} is stored already")
         if task.replay is not None and any(task.replay == other.get("replay") for other in self._documents.values()):
             raise ReplayedRequest(REPLAYED)
+        if task.idempotency is not None and self._with_key(task.idempotency.key) is not None:
+            raise KeyTaken("a task with the same Idempotency-Key is stored already")
         if row is not None:
             await self.audit.begin(row, saved_next=True)
         self._documents[task.id] = document_of(task)
@@ -70,6 +73,21 @@ class MemoryTaskRepository:
         """As `TaskRepository.get`."""
         self._check()
         return task_of(_found(self._documents, task_id))
+
+    async def created_with(self, key: str) -> Task:
+        """As `TaskRepository.created_with`."""
+        self._check()
+        document = self._with_key(key)
+        if document is None:
+            raise TaskNotFound(key)
+        return task_of(document)
+
+    async def free_key(self, key: str, *, before: datetime) -> None:
+        """As `TaskRepository.free_key`."""
+        self._check()
+        document = self._with_key(key)
+        if document is not None and document["idempotency"]["until"] <= before:
+            del document["idempotency"]
 
     async def get_with_input(self, task_id: str) -> TaskWithInput:
         """As `TaskRepository.get_with_input`: large is what `MongoTaskRepository` takes for large."""
@@ -163,6 +181,10 @@ class MemoryTaskRepository:
 
     async def aclose(self) -> None:
         """Nothing to close."""
+
+    def _with_key(self, key: str) -> Document | None:
+        found = (each for each in self._documents.values() if each.get("idempotency", {}).get("key") == key)
+        return next(found, None)
 
     def _newest_first(self) -> list[Task]:
         return [task_of(document) for _, document in sorted(self._documents.items(), reverse=True)]

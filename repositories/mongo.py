@@ -11,9 +11,10 @@ from bson import ObjectId
 from gridfs.errors import CorruptGridFile, NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
 from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.read_concern import ReadConcern
 
 from core.audit import AuditRow
-from core.errors import AuditFailed, DuplicateTask, ReplayedRequest, Stale, TaskNotFound, TaskTooLarge
+from core.errors import AuditFailed, DuplicateTask, KeyTaken, ReplayedRequest, Stale, TaskNotFound, TaskTooLarge
 from core.ports import OverdueTask, QuotaTask, TaskPage, TaskQuery, TaskWithInput, page_of
 from core.tasks import OPEN, Priority, State, Task, TaskInput
 from repositories.group_commit import GroupCommit
@@ -88,6 +89,13 @@ INDEXES: Final = (
         unique=True,
         partialFilterExpression={"replay": {"$exists": True}},
     ),
+    # A caller's key creates one task.
+    IndexModel(
+        [("idempotency.key", ASCENDING)],
+        name="idempotency_keys",
+        unique=True,
+        partialFilterExpression={"idempotency.key": {"$exists": True}},
+    ),
     # Costs nothing where there are no quotas.
     IndexModel([("_id", ASCENDING), ("quotas", ASCENDING)], name="tasks_in_quotas", partialFilterExpression=_IN_QUOTAS),
 )
@@ -115,6 +123,7 @@ class MongoTaskRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tasks = database.get_collection("tasks")
+        self._durable_tasks = database.get_collection("tasks", read_concern=ReadConcern("majority"))
         self._inserts = TaskInserts(database)
         self._inputs = AsyncIOMotorGridFSBucket(database, bucket_name="inputs", chunk_size_bytes=_CHUNK_BYTES)
         self._read = GroupCommit[str, Document](partial(self._documents, WITHOUT_INPUT), most=AT_ONCE)
@@ -143,7 +152,7 @@ class MongoTaskRepository:
             document["input_file"] = file_id = await self._inputs.upload_from_stream(task.id, data)
             try:
                 await self._inserts.insert(document, row)
-            except (AuditFailed, DuplicateTask, ReplayedRequest, TaskTooLarge):
+            except (AuditFailed, DuplicateTask, KeyTaken, ReplayedRequest, TaskTooLarge):
                 await self._remove_input(file_id)
                 raise
 
@@ -156,6 +165,20 @@ class MongoTaskRepository:
         document = await self._read_whole(task_id)
         data = document.get("input")
         return TaskWithInput(task=task_of(document), input=None if data is None else decode_input(data))
+
+    async def created_with(self, key: str) -> Task:
+        """As `TaskRepository.created_with`: what a majority has journaled."""
+        with self._errors():
+            document = await self._durable_tasks.find_one({"idempotency.key": key}, WITHOUT_INPUT)
+        if document is None:
+            raise TaskNotFound(key)
+        return task_of(document)
+
+    async def free_key(self, key: str, *, before: datetime) -> None:
+        """As `TaskRepository.free_key`."""
+        kept_till_then = {"idempotency.key": key, "idempotency.until": {"$lte": before}}
+        with self._errors():
+            await self._tasks.update_one(kept_till_then, {"$unset": {"idempotency": ""}})
 
     async def get_input(self, task_id: str) -> TaskInput:
         """As `TaskRepository.get_input`."""

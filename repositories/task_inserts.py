@@ -9,7 +9,7 @@ from msgspec import Struct
 from pymongo.errors import AutoReconnect, ConnectionFailure, PyMongoError, ServerSelectionTimeoutError, WriteError
 
 from core.audit import AuditRow
-from core.errors import REPLAYED, AuditFailed, DuplicateTask, ReplayedRequest, StoreUnavailable, TaskTooLarge
+from core.errors import REPLAYED, AuditFailed, DuplicateTask, KeyTaken, ReplayedRequest, StoreUnavailable, TaskTooLarge
 from repositories.audit_documents import AUDIT_COLLECTION, document_of_row
 from repositories.group_commit import GroupCommit
 from repositories.mongo_client import Database, server_of, store_errors
@@ -65,6 +65,7 @@ class TaskInserts:
         Raises:
             AuditFailed: The row cannot be written; the document is not stored.
             DuplicateTask: That id is stored already.
+            KeyTaken: A task with that idempotency key is; no less durable than this one would be.
             ReplayedRequest: A task with that signature is.
             TaskTooLarge: MongoDB cannot hold it.
             StoreUnavailable: It may be stored all the same.
@@ -133,8 +134,12 @@ def _is_stored(problem: Mapping[str, Any]) -> bool:
 
 
 def _error_of(problem: Mapping[str, Any], task: NewTask) -> Exception:
-    if problem["code"] == _DUPLICATE_KEY and set(problem.get("keyPattern", ())) == {"replay"}:
-        return ReplayedRequest(REPLAYED)
-    if problem["code"] == _DUPLICATE_KEY:
-        return DuplicateTask(f"task {task.id} is stored already")
-    return WriteError(problem.get("errmsg", ""), problem["code"], dict(problem))
+    if problem["code"] != _DUPLICATE_KEY:
+        return WriteError(problem.get("errmsg", ""), problem["code"], dict(problem))
+    match list(problem.get("keyPattern", ())):
+        case ["replay"]:
+            return ReplayedRequest(REPLAYED)
+        case ["idempotency.key"]:
+            return KeyTaken("a task with the same Idempotency-Key is stored already")
+        case _:
+            return DuplicateTask(f"task {task.id} is stored already")

@@ -13,7 +13,7 @@ from core.errors import FieldProblem, InvalidRequest, QueueUnavailable
 from core.ports import Clock, TaskRepository, WakeQueue
 from core.quotas import Quota
 from core.registry import Registry, Route
-from core.tasks import Choice, RelayCall, Task, TaskInput, new_task_id
+from core.tasks import Choice, Idempotency, RelayCall, Task, TaskInput, new_task_id
 from core.validation import MOST_PROBLEMS, checked, field_names, unknown_fields
 from polyrelay import TaskType
 from services.choices import available, input_of, read_fallbacks, route_of
@@ -76,7 +76,13 @@ class Accept:
         self._room = room
 
     async def __call__(
-        self, task_type: TaskType, body: Mapping[str, Any], caller: Caller = ANYBODY, *, row_of: RowOf | None = None
+        self,
+        task_type: TaskType,
+        body: Mapping[str, Any],
+        caller: Caller = ANYBODY,
+        *,
+        row_of: RowOf | None = None,
+        same: Idempotency | None = None,
     ) -> Task:
         """
         Check a caller's flat body, store the task and wake a worker.
@@ -88,6 +94,7 @@ class Accept:
             body: What the caller sent.
             caller: Who that is.
             row_of: Makes the row of the audit log that is written with the task; without it there is none.
+            same: What makes a repeated request the same request; see `services.once`.
 
         Raises:
             InvalidRequest: Names every wrong field; also as UnknownProvider and UnknownModel.
@@ -95,20 +102,29 @@ class Accept:
             QueueFull, TooManyTasks: There is no room for another task of the provider, or of the caller's key.
             QueueUnavailable: Redis is away, and the operator wants no tasks then.
             AuditFailed: The row cannot be written; nothing was stored.
+            KeyTaken: The same request, or another one with its key, was first; nothing was stored.
             StoreUnavailable: Nobody was woken, and nothing was stored as far as is known; a database that hangs may
                 still take the write, and the task is then done.
         """
-        return await self.take(task_type, self._checked(task_type, body), caller, row_of=row_of)
+        return await self.take(task_type, self._checked(task_type, body), caller, row_of=row_of, same=same)
 
-    async def take(self, task_type: TaskType, order: Order, caller: Caller, *, row_of: RowOf | None = None) -> Task:
+    async def take(
+        self,
+        task_type: TaskType,
+        order: Order,
+        caller: Caller,
+        *,
+        row_of: RowOf | None = None,
+        same: Idempotency | None = None,
+    ) -> Task:
         """
         Store a task for what was found good, and wake a worker.
 
         Raises:
-            QueueFull, TooManyTasks, QueueUnavailable, StoreUnavailable: As the call itself.
+            QueueFull, TooManyTasks, KeyTaken, QueueUnavailable, StoreUnavailable: As the call itself.
         """
         quotas = self._room.needed(order.common.provider, caller.owner, caller.limits)
-        task = self._new_task(task_type, order, caller, quotas)
+        task = self._new_task(task_type, order, caller, quotas, same)
         async with self._room.taken(task, quotas):
             await self._tasks.add(task, order.task_input, row=row_of(task) if row_of is not None else None)
         try:
@@ -148,7 +164,9 @@ class Accept:
         except InvalidRequest as error:
             raise type(error)([*error.details, *problems]) from error
 
-    def _new_task(self, task_type: TaskType, order: Order, caller: Caller, quotas: Sequence[Quota]) -> Task:
+    def _new_task(
+        self, task_type: TaskType, order: Order, caller: Caller, quotas: Sequence[Quota], same: Idempotency | None
+    ) -> Task:
         now, common = self._clock(), order.common
         return Task(
             id=new_task_id(now),
@@ -160,6 +178,7 @@ class Accept:
             key_id=caller.key_id,
             key_max_concurrent=self._room.slots_of(caller),
             quotas=tuple(quota.name for quota in quotas),
+            idempotency=same,
             replay=caller.replay,
             fallbacks=order.fallbacks,
             priority=common.priority,

@@ -13,6 +13,7 @@ import httpx
 from polyrelay.client import calls
 from polyrelay.client.answers import (
     ApiError,
+    ClientError,
     ModelView,
     NotReached,
     ProviderList,
@@ -32,7 +33,8 @@ T = TypeVar("T")
 
 class AsyncClient:
     """
-    `Client` for asyncio: the same methods, awaited. Not a call is repeated by itself, except the reads of `wait`.
+    `Client` for asyncio: the same methods, awaited. No call is repeated by itself but the reads of `wait`, and a create
+    that has an `idempotency_key`.
 
     Args:
         base_url: Where the server is.
@@ -59,15 +61,26 @@ class AsyncClient:
             trust_env=calls.uses_proxies(self.base_url),
         )
 
-    async def create(self, task_type: str, **fields: Any) -> TaskCreated:
+    async def create(self, task_type: str, *, idempotency_key: str | None = None, **fields: Any) -> TaskCreated:
         """
         Create a task of that type: image, video or text. Needs `provider`, `model`, `user_id` and the model's params.
 
         May have `priority`, `fallbacks`, `deadline_s` and `metadata`.
 
-        Where it raises `NotReached` with `sent`, the task may exist: look before you create it again.
+        Args:
+            idempotency_key: Of your own, for this task: with it a create that fails on the way is repeated, and you may
+                repeat it for 24 hours, and there is one task. Without it, look before you create again where this
+                raises `NotReached` with `sent`: the task may exist.
         """
-        return await self._answer(calls.create(task_type, fields))
+        call = calls.create(task_type, fields, idempotency_key)
+        for pause_s in calls.repeats_s(idempotency_key):
+            try:
+                return await self._answer(call)
+            except ClientError as error:
+                if not calls.may_be_sent_again(error):
+                    raise
+            await asyncio.sleep(pause_s)
+        return await self._answer(call)
 
     async def get(self, task_id: str) -> TaskView:
         """The task as it stands."""

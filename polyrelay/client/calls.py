@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Generic, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
@@ -32,7 +33,10 @@ _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 3.0
 LONGEST_OUTAGE_S: Final = 60.0
 """How long `wait` bears a server that was there and does not answer now."""
-_PASSING: Final = frozenset({429, 502, 503, 504})
+MOST_REPEATS: Final = 4
+"""A create with a key is repeated so often, at most."""
+_TOO_MANY: Final = 429
+_PASSING: Final = frozenset({_TOO_MANY, 502, 503, 504})
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _FILE_NAME: Final = re.compile(r'filename="?([^";]+)')
 _SUFFIXES: Final = {
@@ -53,6 +57,7 @@ class Call(Struct, Generic[T], frozen=True, kw_only=True):
     Attributes:
         answer: Type of the answer's `data`.
         json: The body, or None for a call without one.
+        headers: Sent with this call, beside those of every call.
     """
 
     method: str
@@ -60,6 +65,7 @@ class Call(Struct, Generic[T], frozen=True, kw_only=True):
     answer: type[T]
     params: Mapping[str, str | int] = {}
     json: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = {}
 
 
 class Models(Struct, frozen=True, kw_only=True):
@@ -68,10 +74,12 @@ class Models(Struct, frozen=True, kw_only=True):
     models: list[ModelView]
 
 
-def create(task_type: str, fields: Mapping[str, Any]) -> Call[TaskCreated]:
+def create(task_type: str, fields: Mapping[str, Any], idempotency_key: str | None = None) -> Call[TaskCreated]:
     """Create a task; a field that is None is left out."""
     body = {name: value for name, value in fields.items() if value is not None}
-    return Call(method="POST", path=f"{_ROOT}/{quote(task_type, safe='')}/task", answer=TaskCreated, json=body)
+    headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+    path = f"{_ROOT}/{quote(task_type, safe='')}/task"
+    return Call(method="POST", path=path, answer=TaskCreated, json=body, headers=headers)
 
 
 def get(task_id: str) -> Call[TaskView]:
@@ -112,7 +120,8 @@ def providers() -> Call[ProviderList]:
 
 def request_of(call: Call[Any], client: httpx.Client | httpx.AsyncClient, base_url: str) -> httpx.Request:
     """The call as an HTTP request."""
-    return client.build_request(call.method, f"{base_url}{call.path}", params=dict(call.params) or None, json=call.json)
+    url, params = f"{base_url}{call.path}", dict(call.params) or None
+    return client.build_request(call.method, url, params=params, json=call.json, headers=dict(call.headers))
 
 
 def headers_of(api_key: str | None) -> dict[str, str]:
@@ -130,6 +139,16 @@ def not_reached(base_url: str, error: httpx.TransportError) -> NoReturn:
 def may_pass(error: ClientError) -> bool:
     """Whether the same read may succeed a little later."""
     return isinstance(error, NotReached) or (isinstance(error, ApiError) and error.status in _PASSING)
+
+
+def may_be_sent_again(error: ClientError) -> bool:
+    """Whether a create with a key may succeed a little later: of a limit the caller is told at once."""
+    return may_pass(error) and not (isinstance(error, ApiError) and error.status == _TOO_MANY)
+
+
+def repeats_s(idempotency_key: str | None) -> Iterator[float]:
+    """How long to wait before each repetition of a create; without a key none is safe."""
+    return islice(pauses_s(), 0 if idempotency_key is None else MOST_REPEATS)
 
 
 def uses_proxies(base_url: str) -> bool:

@@ -16,7 +16,7 @@ from core.announcements import Announcements
 from core.errors import NotPossible, Stale, StoreUnavailable
 from core.ports import ResultStore, TaskRepository
 from core.registry import Registry
-from core.tasks import RelayCall, State, Task
+from core.tasks import Idempotency, RelayCall, State, Task
 from services.accept import Accept, Order, RowOf
 from services.cancel import Cancel, CancelOutcome
 from services.choices import available
@@ -85,7 +85,15 @@ class RelaySubmit:
         self._store = store
         self._patience = patience
 
-    async def take(self, call: RelayCall, body: bytes, caller: Caller, *, row_of: RowOf | None = None) -> Task:
+    async def take(
+        self,
+        call: RelayCall,
+        body: bytes,
+        caller: Caller,
+        *,
+        row_of: RowOf | None = None,
+        same: Idempotency | None = None,
+    ) -> Task:
         """
         Store a task for the call and wake a worker.
 
@@ -105,7 +113,7 @@ class RelaySubmit:
             prompt=submission.prompt,
             relay=call,
         )
-        return await self._accept.take(route.model.type, order, caller, row_of=row_of)
+        return await self._accept.take(route.model.type, order, caller, row_of=row_of, same=same)
 
     async def answer(self, task: Task) -> RelayAnswer:
         """

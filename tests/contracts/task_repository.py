@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from core.errors import DuplicateTask, ReplayedRequest, Stale, TaskNotFound
+from core.errors import DuplicateTask, KeyTaken, ReplayedRequest, Stale, TaskNotFound
 from core.ports import QuotaTask, TaskQuery, TaskRepository
 from core.tasks import FINAL, OPEN, PHASES, Idempotency, Lease, Result, State, Status, Task
 from polyrelay import TaskType
@@ -23,6 +23,11 @@ async def stored(repository: TaskRepository, **fields: Any) -> Task:
     task = a_task(**fields)
     await repository.add(task, {"prompt": "a cat"})
     return task
+
+
+def same(key: str, number: int = 0) -> Idempotency:
+    """What makes a request the same; kept until now."""
+    return Idempotency(key=key, body_hash=f"{number:064x}", until=NOW)
 
 
 async def outcome_of(work: Any) -> type[Exception] | None:
@@ -123,6 +128,74 @@ class TaskRepositoryContract:
         assert sorted(outcomes, key=str) == sorted([None, DuplicateTask], key=str)
         assert await repository.get(task.id) == task
         assert await repository.get_input(task.id) == task_input
+
+    @pytest.mark.parametrize("task_input", [SMALL, {"image": "A" * 2**20}], ids=["small", "large"])
+    async def test_of_many_adds_with_one_key_one_wins(
+        self, repository: TaskRepository, task_input: dict[str, Any]
+    ) -> None:
+        """The others are told, and find the winner at once by the key."""
+        tasks = [a_task(idempotency=same("k-1", number)) for number in range(5)]
+
+        outcomes = await asyncio.gather(*(outcome_of(repository.add(task, task_input)) for task in tasks))
+
+        assert sorted(outcomes, key=str) == sorted([None] + [KeyTaken] * 4, key=str)
+        winner = tasks[outcomes.index(None)]
+        assert await repository.created_with("k-1") == winner
+        assert (await repository.page(TaskQuery())).total == 1
+
+    async def test_tasks_with_other_keys_and_without_do_not_meet(self, repository: TaskRepository) -> None:
+        """A key means its own task only."""
+        keyed = [a_task(idempotency=same(key)) for key in ("k-1", "k-2")]
+        for task in (*keyed, a_task(), a_task()):
+            await repository.add(task, SMALL)
+
+        assert [await repository.created_with(key) for key in ("k-1", "k-2")] == keyed
+        with pytest.raises(TaskNotFound):
+            await repository.created_with("k-3")
+
+    async def test_the_same_task_twice_is_a_duplicate_whatever_its_key(self, repository: TaskRepository) -> None:
+        """Its id is what is there already."""
+        task = a_task(idempotency=same("k-1"))
+        await repository.add(task, SMALL)
+
+        with pytest.raises(DuplicateTask):
+            await repository.add(task, SMALL)
+
+    async def test_no_save_touches_a_key(self, repository: TaskRepository) -> None:
+        """Neither one that knows another key nor one that knows none: what a vendor did can always be stored."""
+        first, other = a_task(idempotency=same("k-1")), a_task(idempotency=same("k-2"))
+        for task in (first, other):
+            await repository.add(task, SMALL)
+        saved = structs.replace(other.to(State.SUBMITTING, now=NOW), idempotency=same("k-1"))
+        await repository.save(saved)
+        failed = structs.replace(saved.to(State.FAILED, now=NOW), idempotency=None)
+        await repository.save(failed)
+        await repository.reopen(structs.replace(failed.to(State.PENDING, now=NOW), idempotency=None))
+
+        assert (await repository.created_with("k-2")).id == other.id
+        assert (await repository.created_with("k-1")).id == first.id
+
+    async def test_a_key_is_taken_away_once_its_time_has_come(self, repository: TaskRepository) -> None:
+        """Not before; then another task may have it, and a save of the first does not bring it back."""
+        first, second = a_task(idempotency=same("k-1")), a_task(idempotency=same("k-1"))
+        await repository.add(first, SMALL)
+
+        await repository.free_key("k-1", before=NOW - timedelta(milliseconds=1))
+        assert await repository.created_with("k-1") == first
+        await repository.free_key("k-1", before=NOW)
+        await repository.add(second, SMALL)
+        await repository.save(first.to(State.SUBMITTING, now=NOW))
+
+        assert await repository.created_with("k-1") == second
+        assert (await repository.get(first.id)).idempotency is None
+
+    async def test_a_removed_task_leaves_no_key(self, repository: TaskRepository) -> None:
+        """The same request creates a new task then."""
+        first = a_task(idempotency=same("k-1"))
+        await repository.add(first, SMALL)
+        await repository.delete(first)
+
+        await repository.add(a_task(idempotency=same("k-1")), SMALL)
 
     @pytest.mark.parametrize("task_input", [SMALL, LARGE], ids=["small", "large"])
     async def test_a_save_replaces_the_task_and_keeps_the_input(

@@ -29,8 +29,8 @@ TAKES_S = 2.0
 
 @pytest.fixture(scope="module")
 def stack_options() -> StackOptions:
-    """One model lets a single submission through at a time."""
-    return StackOptions(env={"MODEL_MAX_CONCURRENT": "doubao-pro-4k=1"})
+    """One model lets a single submission through at a time; two processes answer callers."""
+    return StackOptions(env={"MODEL_MAX_CONCURRENT": "doubao-pro-4k=1", "API_PROCESSES": "2"})
 
 
 @pytest.fixture
@@ -251,3 +251,31 @@ def _possible(told: str) -> set[State]:
         "requested": {State.CANCELLED, State.COMPLETED},
         "refused": {State.COMPLETED},
     }[told]
+
+
+# The same request at the same time
+
+
+def test_fifty_identical_creates_at_once_are_one_task_and_one_submit(scene: Scene) -> None:
+    """All with one key: two processes' answers are equal to the byte, and the vendor is asked once."""
+    url = f"{scene.stack.api_url}/api/v1/ai/image/task"
+    body = {**IMAGE, "user_id": "cat", "prompt": "fifty times"}
+    del body["task_type"]
+
+    def create(_: int) -> httpx.Response:
+        headers = {"Idempotency-Key": "order-4711"}
+        return httpx.post(url, json=body, headers=headers, timeout=30, trust_env=False, verify=False)  # noqa: S501
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(create, range(50)))
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 49
+    (task,) = scene.wait_for_end([answers[0].json()["data"]["task_id"]])
+    assert scene.documents.count_documents({}) == 1
+    assert task.state is State.COMPLETED
+    assert scene.submits("fifty times").accepted == len(task.attempts) == 1
+    late = create(0)
+    assert late.content == answers[0].content
+    assert scene.documents.count_documents({}) == 1

@@ -15,6 +15,7 @@ from api.relay_answers import OF_AUTHENTICATION, OF_SERVICE, answer_of
 from core import errors
 from core.audit import Action
 from core.errors import InvalidSignature, PolyrelayError, StoreUnavailable
+from core.ports import TaskQuery
 from core.registry import Registry
 from core.settings import Settings
 from core.tasks import RelayCall, Result, State
@@ -289,3 +290,17 @@ def test_a_wrong_signature_is_the_gateways_word() -> None:
 
     assert answer == Gateway(code="SignatureDoesNotMatch", message="no")
     assert GATEWAY[answer.code] == (401, 100010)
+
+
+async def test_a_submit_with_a_key_is_done_once(hasty: Client, lab: Lab) -> None:
+    """The same key and body are the same task, and the answer is what became of it; another body is refused."""
+    key = {"Idempotency-Key": "order-4711"}
+    first = await hasty.post(SUBMIT, json=BODY, headers=key)
+
+    again = await hasty.post(SUBMIT, json=BODY, headers=key)
+    other = await hasty.post(SUBMIT, json={**BODY, "prompt": "dog"}, headers=key)
+
+    assert first.json()["data"] == again.json()["data"]
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+    assert "Idempotency-Key" in check_business(other, 400, 50200)
+    assert (await lab.tasks.page(TaskQuery())).total == 1

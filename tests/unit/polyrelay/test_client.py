@@ -60,6 +60,45 @@ def test_a_create_that_was_cut_off_is_not_sent_again() -> None:
     assert (calls, raised.value.sent) == (1, True)
 
 
+@pytest.mark.parametrize(
+    "failure", [httpx.ReadTimeout("timed out"), httpx.ConnectError("refused"), 502, 503, 504], ids=str
+)
+def test_a_create_with_a_key_is_repeated(failure: httpx.TransportError | int) -> None:
+    """The server does it once, so a failure on the way is no reason to give up; each try is the same to the byte."""
+    seen: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if len(seen) > 1:
+            return good(task("pending"), 201)
+        if isinstance(failure, int):
+            return refusal(failure, "store_unavailable")
+        raise failure
+
+    created = relay(handle).create("text", idempotency_key="k-1", provider="p", model="m", user_id="me", prompt="hi")
+
+    assert created.task_id == "task_1"
+    assert [request.headers["idempotency-key"] for request in seen] == ["k-1", "k-1"]
+    assert seen[0].read() == seen[1].read()
+    assert b"k-1" not in seen[0].read()
+
+
+@pytest.mark.parametrize("status", [422, 429, 500])
+def test_a_refusal_is_not_repeated_for_a_key(status: int) -> None:
+    """What would be refused again, and what a limit refused, is the caller's to decide."""
+    calls = 0
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        nonlocal calls
+        calls += 1
+        return refusal(status, "no")
+
+    with pytest.raises(ApiError):
+        relay(handle).create("text", idempotency_key="k-1", provider="p", model="m", user_id="me", prompt="hi")
+
+    assert calls == 1
+
+
 def test_a_refused_connection_says_that_nothing_was_sent() -> None:
     """Where no connection was made, nothing can have arrived."""
 
