@@ -1,5 +1,6 @@
 """For all tests: the long ones first, no clock decides, and no test hears what another one set up for the logs."""
 
+import logging
 from collections.abc import Iterator
 from typing import Final
 
@@ -21,6 +22,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def default_logs() -> Iterator[None]:
-    """A test that configures structlog, as commands do in their process, leaves no trace."""
+    """A test that sets up logs, as commands do in their process, leaves no trace: no logger, level or handler."""
+    root = logging.getLogger()
+    handlers, levels = root.handlers[:], {logger: logger.level for logger in _loggers()}
     yield
     structlog.reset_defaults()
+    root.handlers[:] = handlers
+    for logger in _loggers():
+        logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+def _loggers() -> list[logging.Logger]:
+    named = logging.Logger.manager.loggerDict.values()
+    return [logging.getLogger(), *(logger for logger in named if isinstance(logger, logging.Logger))]

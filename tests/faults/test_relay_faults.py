@@ -125,6 +125,7 @@ def test_an_api_process_that_is_stopped_answers_who_waits(scene: Scene) -> None:
         scene.wait_until(lambda: scene.documents.count_documents({}), description="the task is on record")
         scene.terminate("api")
         answer = answering.result(60)
+    scene.wait_until(lambda: not scene.stack["api"].running, description="the api has stopped")
 
     assert answer.status_code == 200
     assert answer.json()["data"]["task_id"] == only_task(scene)

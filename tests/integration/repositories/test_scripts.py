@@ -60,10 +60,10 @@ async def test_each_runs_once_though_redis_forgets_its_scripts(scripts: Scripts,
 
 
 async def test_scripts_of_one_moment_share_a_round_trip(scripts: Scripts, redis: ArqRedis) -> None:
-    """Valkey sees all of them before it is asked for anything else."""
+    """Fifty reach Valkey in a handful of reads: a long message may come in pieces."""
     await scripts.run("count", "1")
     before = (await redis.info("stats"))["total_reads_processed"]
 
     await asyncio.gather(*(scripts.run("count", "1") for _ in range(50)))
 
-    assert (await redis.info("stats"))["total_reads_processed"] <= before + 3
+    assert (await redis.info("stats"))["total_reads_processed"] <= before + 10
