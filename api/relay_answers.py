@@ -45,6 +45,8 @@ OF_AUTHENTICATION: Final[Mapping[str, str]] = {
 OF_SERVICE: Final[Mapping[str, int]] = {
     "invalid_request": PARAMETER_ERROR,
     "idempotency_key_reused": PARAMETER_ERROR,
+    "request_timeout": PARAMETER_ERROR,
+    "client_disconnected": PARAMETER_ERROR,
     "unknown_provider": NO_SUCH_INTERFACE,
     "unknown_model": NO_SUCH_INTERFACE,
     "queue_full": TOO_MANY_OPEN,

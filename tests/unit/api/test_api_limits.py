@@ -1,9 +1,11 @@
 """The limits of keys as callers meet them, with the settings of the page that explains them."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
@@ -74,3 +76,24 @@ async def test_a_hundred_wait_beside_the_one_that_is_open(client: Client, caller
 
     refused = await client.post("/api/v1/ai/image/task", json=GOOD, headers=callers.headers(Who.APP))
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/api/v1/ai/image/task", 408), ("/?Action=CVSync2AsyncSubmitTask&Version=2022-08-31", 400), ("/v1/submit", 400)],
+)
+async def test_a_body_that_does_not_arrive_is_the_callers_failure(
+    lab: Lab, callers: Callers, path: str, status: int
+) -> None:
+    """In the shape of each route; the vendor's API has no word for it but a wrong request."""
+
+    async def never_ending() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Future()
+
+    app = build_app(lab.parts(), structs.replace(ASKING, request_timeout_s=0.01))
+    headers = {**callers.headers(Who.APP), "Content-Type": "application/json"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relay") as client:
+        answer = await client.post(path, content=never_ending(), headers=headers)
+
+    assert answer.status_code == status, answer.text
