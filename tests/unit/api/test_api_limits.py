@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -93,7 +94,7 @@ async def test_a_body_that_does_not_arrive_is_the_callers_failure(
 
     app = build_app(lab.parts(), structs.replace(ASKING, request_timeout_s=0.01))
     headers = {**callers.headers(Who.APP), "Content-Type": "application/json"}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://relay") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://relay") as client:
         answer = await client.post(path, content=never_ending(), headers=headers)
 
     assert answer.status_code == status, answer.text
