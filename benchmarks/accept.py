@@ -84,9 +84,11 @@ def unrecorded_app() -> Litestar:
     app = create_app()
     accept = app.state.tools.accept
 
-    async def unrecorded(task_type: TaskType, body: Mapping[str, Any], caller: Caller, *, row_of: object) -> Task:
+    async def unrecorded(
+        task_type: TaskType, body: Mapping[str, Any], caller: Caller, *, row_of: object, **others: Any
+    ) -> Task:
         del row_of
-        task: Task = await accept(task_type, body, caller)
+        task: Task = await accept(task_type, body, caller, **others)
         return task
 
     app.state.tools = structs.replace(app.state.tools, accept=unrecorded)
