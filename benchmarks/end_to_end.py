@@ -153,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--concurrency", type=int, default=SLOTS)
     parser.add_argument("--connections", type=int, default=64)
     rounds = asyncio.run(measure(**vars(parser.parse_args())))
