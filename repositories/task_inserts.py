@@ -1,11 +1,14 @@
 """New tasks into MongoDB: callers at the same moment share one journaled write, with the audit rows before it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import bson
 from bson.raw_bson import RawBSONDocument
+from motor.frameworks.asyncio import run_on_executor
 from msgspec import Struct
+from pymongo.database import Database as BlockingDatabase
 from pymongo.errors import AutoReconnect, ConnectionFailure, PyMongoError, ServerSelectionTimeoutError, WriteError
 
 from core.audit import AuditRow
@@ -53,6 +56,7 @@ class TaskInserts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._blocking: BlockingDatabase[Document] = database.delegate
         self._durable = database.write_concern.document
         self._commit: GroupCommit[NewTask, None] = GroupCommit(
             self._insert, most=MOST_AT_ONCE, most_bytes=MOST_BYTES_AT_ONCE, at_once=WRITES_AT_ONCE
@@ -80,42 +84,46 @@ class TaskInserts:
     async def _insert(self, tasks: Sequence[NewTask]) -> Sequence[Exception | None]:
         with store_errors(server_of(self._database)):
             try:
-                return await self._write(tasks, again=False)
+                return await self._written(tasks, again=False)
             except ServerSelectionTimeoutError:
                 raise
             except AutoReconnect:
-                return await self._write(tasks, again=True)
+                return await self._written(tasks, again=True)
 
-    async def _write(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[Exception | None]:
+    async def _written(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[Exception | None]:
+        """Both writes in one visit to the driver's threads: on a busy loop each visit costs more than the rows do."""
+        loop = asyncio.get_running_loop()
+        outcomes: Sequence[Exception | None] = await run_on_executor(loop, self._write, tasks, again=again)  # type: ignore[no-untyped-call]
+        return outcomes
+
+    def _write(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[Exception | None]:
         outcomes: list[Exception | None] = [None] * len(tasks)
-        for index in await self._write_rows(tasks, again=again):
+        for index in self._write_rows(tasks, again=again):
             outcomes[index] = AuditFailed("the audit log does not take the row of a new task")
         audited = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        problems = await self._command("tasks", [tasks[index].document for index in audited], self._durable, again)
+        problems = self._command("tasks", [tasks[index].document for index in audited], self._durable, again)
         for place, problem in problems.items():
             index = audited[place]
             outcomes[index] = _error_of(problem, tasks[index])
         return outcomes
 
-    async def _write_rows(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[int]:
+    def _write_rows(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[int]:
         """Write them, and answer the indexes of the tasks whose row was refused."""
         given = [(index, task.row) for index, task in enumerate(tasks) if task.row is not None]
         try:
-            problems = await self._command(AUDIT_COLLECTION, [row for _, row in given], {"w": 1}, again)
+            problems = self._command(AUDIT_COLLECTION, [row for _, row in given], {"w": 1}, again)
         except ConnectionFailure:
             raise
         except PyMongoError:
             return [index for index, _ in given]
         return [given[place][0] for place in problems]
 
-    async def _command(
-        self, collection: str, documents: Sequence[bytes], concern: Mapping[str, Any], again: bool
-    ) -> _Errors:
+    def _command(self, collection: str, documents: Sequence[bytes], concern: Mapping[str, Any], again: bool) -> _Errors:
         """Insert, and answer what is wrong with single documents; of a second try, without those of the first."""
         if not documents:
             return {}
         command = {"insert": collection, "ordered": False, "writeConcern": concern}
-        answer = await self._database.command(command | {"documents": list(map(RawBSONDocument, documents))})
+        answer = self._blocking.command(command | {"documents": list(map(RawBSONDocument, documents))})
         if unconfirmed := answer.get("writeConcernError"):
             self._refuse(unconfirmed)
         problems = {problem["index"]: problem for problem in answer.get("writeErrors", ())}

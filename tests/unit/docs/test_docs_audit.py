@@ -11,6 +11,6 @@ Tables = Callable[[str], list[list[str]]]
 
 def test_every_action_outcome_and_field_is_listed(rows: Tables) -> None:
     """The tables of the page are those of the code, in its order."""
-    listed = [row[0].strip("`") for row in rows(PAGE)]
+    listed = [row[0].strip("`") for row in rows(PAGE) if row[0].startswith("`")]
 
     assert listed == [*Action, *Outcome, *AuditRowView.__struct_fields__]
