@@ -53,7 +53,6 @@ class Create:
         same = same_in(scope, self._task_type, await read_body(scope, receive))
         taken = await tools.once(
             same,
-            caller,
             lambda: tools.accept(
                 self._task_type, body, caller, row_of=lambda task: row_of_new(scope, task, body), same=same
             ),

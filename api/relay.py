@@ -62,9 +62,7 @@ async def _submitted(request: Call, call: RelayCall, body: bytes) -> Response[by
     def row_of(task: Task) -> AuditRow:
         return row_of_new(request.scope, task, json_of(body))
 
-    taken = await tools.once(
-        same, caller, lambda: tools.relay_submit.take(call, body, caller, row_of=row_of, same=same)
-    )
+    taken = await tools.once(same, lambda: tools.relay_submit.take(call, body, caller, row_of=row_of, same=same))
     task = taken.task
     tell_target(request.scope, task.id)
     structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)

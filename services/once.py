@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from core.access import Caller
 from core.errors import (
-    REPLAYED,
     ComeBackLater,
     FieldProblem,
     IdempotencyKeyReused,
     KeyTaken,
+    PolyrelayError,
     ReplayedRequest,
     Stale,
     TaskNotFound,
@@ -65,33 +65,33 @@ class Once:
         whose = caller.owner or "anonymous"
         return Idempotency(key=f"{whose} {route} {key}", body_hash=body_hash, until=self._clock() + KEPT)
 
-    async def __call__(self, same: Idempotency | None, caller: Caller, create: Callable[[], Awaitable[Task]]) -> Taken:
+    async def __call__(self, same: Idempotency | None, create: Callable[[], Awaitable[Task]]) -> Taken:
         """
         The task that the request created before, whatever became of it, or a new one.
 
         Args:
             same: What makes the request the same request; None where its caller does not say.
-            caller: Who makes it.
             create: Creates the task, with `same`.
 
         Raises:
             IdempotencyKeyReused: The key belongs to a request with another body.
-            ReplayedRequest: It is not the same request once more, but a copy of the first one.
+            ReplayedRequest: Its signature created something else, with another key or none.
             Stale: Others kept taking the key, and it was gone each time when it was looked for.
         """
         if same is None:
             return Taken(task=await create(), replayed=False)
-        refused: ComeBackLater | None = None
+        refused: PolyrelayError | None = None
         for _ in range(_TRIES):
             if (found := await self._found(same)) is not None:
-                return Taken(task=_checked(found, same, caller), replayed=True)
+                return Taken(task=_checked(found, same), replayed=True)
             if refused is not None:
                 raise refused
             try:
                 return Taken(task=await create(), replayed=False)
             except KeyTaken:
                 continue
-            except ComeBackLater as error:  # perhaps the first of these requests took the last place
+            except (ComeBackLater, ReplayedRequest) as error:
+                # Perhaps the first of these requests took the last place, or has the same signature.
                 refused = error
         raise Stale("other requests with that Idempotency-Key came and went; try again")
 
@@ -107,9 +107,7 @@ class Once:
         return None
 
 
-def _checked(task: Task, same: Idempotency, caller: Caller) -> Task:
-    if caller.replay is not None and caller.replay == task.replay:
-        raise ReplayedRequest(REPLAYED)
+def _checked(task: Task, same: Idempotency) -> Task:
     if task.idempotency is not None and task.idempotency.body_hash != same.body_hash:
         message = "Used within the last 24 hours with another body. Allowed: the same body, or another key."
         raise IdempotencyKeyReused([FieldProblem(field=HEADER, message=message)])

@@ -49,6 +49,20 @@ class TaskRepositoryContract:
 
         assert await repository.get(task.id) == task
 
+    async def test_of_many_with_one_key_and_one_signature_one_is_stored(self, repository: TaskRepository) -> None:
+        """The others are refused for either; by the key the one that is stored is found at once."""
+        same = Idempotency(key="owner-1 image k", body_hash="00", until=NOW)
+        tasks = [a_task(idempotency=same, replay="signature") for _ in range(6)]
+
+        async def added(task: Task) -> str:
+            try:
+                await repository.add(task, {"prompt": "x"})
+            except (KeyTaken, ReplayedRequest):
+                return (await repository.created_with(same.key)).id
+            return task.id
+
+        assert len(set(await asyncio.gather(*map(added, tasks)))) == 1
+
     async def test_a_signature_creates_one_task(self, repository: TaskRepository) -> None:
         """Of many that come with the same one at once, one is stored; tasks without a signature are not concerned."""
         done = await asyncio.gather(

@@ -80,6 +80,22 @@ async def test_a_recorded_create_cannot_be_sent_again(client: Client, lab: Lab, 
     assert (await client.get("/api/v1/ai/tasks", headers=callers.headers(Who.APP))).json()["data"]["total"] == 0
 
 
+async def test_with_an_idempotency_key_the_same_signature_gets_the_same_answer(
+    client: Client, callers: Callers
+) -> None:
+    """A proxy that repeats a request, or a client within one second, is not taken for somebody who recorded it."""
+    headers = {
+        **signed("POST", CREATE, callers.credentials(Who.APP), body=BODY),
+        "Idempotency-Key": "order-1",
+    }
+    answers = [await client.post(CREATE, content=BODY, headers=headers) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert len({answer.text for answer in answers}) == 1
+    again: dict[str, Any] = {"method": "POST", "content": BODY, "headers": {**headers, "Idempotency-Key": "order-2"}}
+    assert (await refusal(client, CREATE, **again))[:2] == (401, "replayed_request")
+
+
 async def test_a_refused_create_uses_no_signature_up(client: Client, lab: Lab, callers: Callers) -> None:
     """What created nothing may come again: here the store was away."""
     headers = signed("POST", CREATE, callers.credentials(Who.APP), body=BODY)

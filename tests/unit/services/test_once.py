@@ -45,7 +45,7 @@ class Counter:
     ) -> Task:
         """One request; its task."""
         same = None if key is None else self.once.same(key, caller=caller, route=route, body_hash=body)
-        return (await self.once(same, caller, lambda: self._create(same, caller))).task
+        return (await self.once(same, lambda: self._create(same, caller))).task
 
     async def _create(self, same: Idempotency | None, caller: Caller) -> Task:
         self.created += 1
@@ -168,20 +168,37 @@ async def test_no_room_beside_oneself_is_no_error(counter: Counter) -> None:
         await counter.tasks.add(structs.replace(a_task(), idempotency=same), {})
         raise QueueFull("full", retry_after_s=1)
 
-    taken = await counter.once(same, ANYBODY, full)
+    taken = await counter.once(same, full)
 
     assert taken.replayed
     assert taken.task.id != first.id
 
 
-async def test_a_recorded_request_is_no_repetition(counter: Counter) -> None:
-    """One who sends a signed request again, to the byte, learns nothing; its caller signs a repetition anew."""
+async def test_a_signed_request_that_comes_again_is_a_repetition(counter: Counter) -> None:
+    """To the byte, as a proxy or a client repeats it, or signed anew: nothing is created, so there is no harm."""
     signed = Caller(role=Role.APP, owner="shop", replay="signature-1")
     first = await counter.ask(caller=signed)
 
-    with pytest.raises(ReplayedRequest):
-        await counter.ask(caller=signed)
+    assert (await counter.ask(caller=signed)).id == first.id
     assert (await counter.ask(caller=structs.replace(signed, replay="signature-2"))).id == first.id
+
+
+async def test_many_with_one_signature_at_once_are_one_task(counter: Counter) -> None:
+    """Clients date their signatures to the second."""
+    signed = Caller(role=Role.APP, owner="shop", replay="signature-1")
+    tasks = await asyncio.gather(*(counter.ask(caller=signed) for _ in range(20)))
+
+    assert len({task.id for task in tasks}) == 1
+
+
+@pytest.mark.parametrize("key", [None, "other"])
+async def test_a_recorded_request_creates_nothing_under_another_key(counter: Counter, key: str | None) -> None:
+    """The header is not signed, so whoever recorded the request may change it."""
+    signed = Caller(role=Role.APP, owner="shop", replay="signature-1")
+    await counter.ask(caller=signed)
+
+    with pytest.raises(ReplayedRequest):
+        await counter.ask(key, caller=signed)
 
 
 async def test_a_removed_task_is_forgotten(counter: Counter) -> None:
