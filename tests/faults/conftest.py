@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from cli.embedded.servers import free_port
 from cli.embedded.stack import Stack
+from cli.embedded.upstreams import VENDORS
 from tests.faults.scene import QUICK, Scene, run
 
 FAST = ("--latency-image", "0.1", "--latency-video", "0.5", "--latency-text", "0.05")
@@ -49,6 +50,15 @@ def stack(
         yield whole
     finally:
         run(whole.stop(grace_s=5.0))
+    assert_no_key_was_logged(whole)
+
+
+def assert_no_key_was_logged(stack: Stack) -> None:
+    """Whatever went wrong, no process of ours wrote a vendor's key."""
+    keys = {key for vendor in VENDORS for key in vendor.credentials.values()}
+    for name in ("api", *stack.workers):
+        text = (stack.folder / "logs" / f"{name}.log").read_text("utf-8", "replace")
+        assert not [key for key in keys if key in text], name
 
 
 @pytest.fixture
