@@ -87,7 +87,8 @@ class Tasks(Controller):
     @post("/task/{task_id:str}/retry", status_code=200, opt={"audit": Action.TASK_RETRY})
     async def retried(self, request: Call) -> Answer[RetriedTask]:
         """Do a failed task once more."""
-        retried = retried_task(await tools_of(request).retry(await _own_task_id(request)))
+        task = await tools_of(request).retry(await _own_task_id(request), caller_of(request))
+        retried = retried_task(task)
         return Answer(data=retried, message=retry_message(retried))
 
     @delete("/task/{task_id:str}", status_code=200, opt={"audit": Action.TASK_DELETE})

@@ -15,11 +15,12 @@ from msgspec import structs
 from api.app import build_app
 from core.access import Caller, Role
 from core.settings import Settings, read_settings
-from core.tasks import State
+from core.tasks import Failure, State
 from polyrelay import TaskType
+from services.keys import KeyOrder
 from services.quotas import leave
-from tests.unit.api.callers import ASKING, Callers, Who, callers_of
-from tests.unit.api.lab import GOOD, NOW, Lab
+from tests.unit.api.callers import ASKING, Callers, Who, asking, cabinet_of, callers_of
+from tests.unit.api.lab import GOOD, NOW, Lab, failed
 
 PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "limits.md"
 Client = AsyncTestClient[Litestar]
@@ -67,6 +68,21 @@ async def test_a_keys_second_task_is_refused_at_once_and_another_keys_is_not(
     await lab.tasks.save(ended := task.to(State.FAILED, now=NOW))
     await leave(lab.quotas, ended)
     assert (await client.post("/api/v1/ai/image/task", json=GOOD, headers=app)).status_code == 201
+
+
+async def test_a_keys_own_limits_hold_for_what_it_retries(lab: Lab) -> None:
+    """A retry counts as a new task does: without room the task stays as it is."""
+    key = await cabinet_of(lab).create(KeyOrder(owner="shop", max_concurrent=1, max_queue=0))
+    headers = {"Authorization": f"Bearer {key.secret.reveal()}"}
+    old = await lab.stored(structs.replace(failed(Failure(code="overloaded", message="too many")), owner="shop"))
+    async with asking(lab) as client:
+        new = await client.post("/api/v1/ai/image/task", json=GOOD, headers=headers)
+        refused = await client.post(f"/api/v1/ai/task/{old.id}/retry", headers=headers)
+        assert (new.status_code, refused.status_code) == (201, 429)
+        assert (await lab.tasks.get(old.id)).state is State.FAILED
+
+        await client.post(f"/api/v1/ai/task/{new.json()['data']['task_id']}/cancel", headers=headers)
+        assert (await client.post(f"/api/v1/ai/task/{old.id}/retry", headers=headers)).status_code == 200
 
 
 async def test_a_hundred_wait_beside_the_one_that_is_open(client: Client, callers: Callers) -> None:
