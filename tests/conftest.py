@@ -1,6 +1,8 @@
 """For all tests: the long ones first, no clock decides, and no test hears what another one set up for the logs."""
 
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +12,10 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and what they start would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LONG: Final = ("tests/chaos/", "tests/faults/", "tests/acceptance/")
 
