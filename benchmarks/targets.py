@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from benchmarks.end_to_end import WORKERS
 from benchmarks.peers.queues import OURS
 from benchmarks.series import Figure, Spread, ratio_of, spread_of
 
@@ -149,7 +150,7 @@ TARGETS: Final = (
         bound=400,
         at_least=True,
         unit="tasks/s",
-        of=number_of("1 worker", "rate"),
+        of=number_of(f"{WORKERS} workers", "rate"),
     ),
     Target(
         name="10,000 waiting tasks in one worker, memory",
