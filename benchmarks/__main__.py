@@ -15,8 +15,10 @@ from rich.console import Console
 
 from benchmarks import accept, drain, end_to_end, pick_up, reads, recovery, relay, waiting
 from benchmarks.bench import Bench
+from benchmarks.peers.installing import reason_in
+from benchmarks.peers.queues import OURS
 from benchmarks.report import Machine, Report, own_version
-from benchmarks.series import Figure
+from benchmarks.series import Figure, Series
 from benchmarks.table import show
 from benchmarks.targets import verdicts
 
@@ -34,7 +36,11 @@ RESULTS: Final = Path(__file__).resolve().parent / "results"
 
 
 def main() -> int:
-    """Measure, print, and keep the report as JSON. Exit code 130 after Ctrl-C: what ran is stopped, nothing is kept."""
+    """
+    Measure, print, and keep the report as JSON.
+
+    Exit code 1 where a figure broke: the others are kept, and the report says why. 130 after Ctrl-C: nothing is kept.
+    """
     options = _options()
     terminal = Console(stderr=True)
     try:
@@ -51,7 +57,18 @@ def main() -> int:
     else:
         show(report, Console(width=max(140, Console().width)))
     terminal.print(f"kept in {options.out}")
-    return 0
+    return 1 if any(figure.broken for figure in report.figures) else 0
+
+
+async def measured(name: str, measure: Callable[[Bench], Awaitable[Figure]], bench: Bench) -> Figure:
+    """The figure, or one that says why there is none."""
+    try:
+        return await measure(bench)
+    except Exception as error:  # whatever broke one figure must not cost the others, half an hour of them
+        reason = reason_in(str(error) or type(error).__name__)
+        bench.say(f"{name} broke: {reason}")
+        missing = Series(case="", system=OURS, measure="nothing", unit="", missing=reason)
+        return Figure(name=name, title=name, subject=OURS, key=missing.measure, series=[missing], broken=True)
 
 
 async def _run(options: argparse.Namespace, terminal: Console) -> Report:
@@ -68,7 +85,7 @@ async def _run(options: argparse.Namespace, terminal: Console) -> Report:
                 )
 
             bench = Bench(folder=Path(folder), rounds=options.rounds, quick=options.quick, peers=options.peers, say=say)
-            figures.append(await FIGURES[name](bench))
+            figures.append(await measured(name, FIGURES[name], bench))
     return Report(
         version=own_version(),
         started=started,

@@ -50,6 +50,7 @@ class Figure(Struct, frozen=True, kw_only=True):
         subject: The system that the ratios are of: its number over the other's, round by round.
         key: The measure whose ratios are shown first.
         notes: What a reader has to know to read it.
+        broken: Whether it could not be measured to its end.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Figure(Struct, frozen=True, kw_only=True):
     key: str
     series: Sequence[Series]
     notes: Sequence[str] = ()
+    broken: bool = False
 
     def find(self, case: str, system: str, measure: str) -> Series | None:
         """That series, or None."""

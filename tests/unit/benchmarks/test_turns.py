@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import measured
 from benchmarks.bench import Bench
 from benchmarks.drain import rate_of
 from benchmarks.peers.gateways import GATEWAYS
 from benchmarks.peers.installing import NotInstalled, Packages, installed, reason_in
 from benchmarks.peers.queues import QUEUES, commands_of
 from benchmarks.queue_runs import Begun
+from benchmarks.series import Figure
+from benchmarks.table import rows_of
 from benchmarks.turns import Contestant, Failed, in_turns
+from cli.embedded.servers import ServerNotStarted
 
 
 async def test_every_system_is_measured_once_in_each_round(tmp_path: Path) -> None:
@@ -57,6 +61,20 @@ async def test_a_system_that_fails_is_told_with_the_reason_and_asked_no_more(tmp
         ("gone", "no network", 0),
         ("good", None, 2),
     ]
+
+
+async def test_a_figure_that_breaks_is_told_with_the_reason_and_costs_no_other(tmp_path: Path) -> None:
+    """It is in the report, and it is seen to be broken."""
+    said: list[str] = []
+
+    async def measure(bench: Bench) -> Figure:
+        raise ServerNotStarted("worker-1 ended while it started")
+
+    figure = await measured("waiting", measure, Bench(folder=tmp_path, say=said.append))
+
+    assert (figure.name, figure.broken) == ("waiting", True)
+    assert rows_of(figure) == [["", "polyrelay", "", "", "missing: worker-1 ended while it started"]]
+    assert said == ["waiting broke: worker-1 ended while it started"]
 
 
 def begun(*at_ms: float, pid: int) -> list[Begun]:
