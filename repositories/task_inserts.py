@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -34,6 +34,13 @@ _Errors: TypeAlias = Mapping[int, Mapping[str, Any]]
 """What the server says about documents of a write, by their index."""
 
 
+class _Done(NamedTuple):
+    """What is wrong with single documents of a write, and the election of the primary that did it."""
+
+    problems: _Errors
+    election: object
+
+
 class NewTask(Struct, frozen=True, kw_only=True):
     """A document and its row, encoded already: a caller's defect is met before it shares a write with others."""
 
@@ -48,7 +55,8 @@ class TaskInserts:
 
     Rows are written first and not journaled: the tasks that follow are, and with them all that the server wrote before.
     So a lost connection begins both again, which the driver would not do; what was written before is met as a
-    duplicate.
+    duplicate. A server that began anew between the two, which the driver hides where no connection was in use, is known
+    by its election: the rows are then written once more before anybody is told.
 
     Args:
         database: Its write concern is what makes a task durable.
@@ -98,36 +106,42 @@ class TaskInserts:
 
     def _write(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[Exception | None]:
         outcomes: list[Exception | None] = [None] * len(tasks)
-        for index in self._write_rows(tasks, again=again):
+        refused, rows_election = self._write_rows(tasks, again=again)
+        for index in refused:
             outcomes[index] = AuditFailed("the audit log does not take the row of a new task")
         audited = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        problems = self._command("tasks", [tasks[index].document for index in audited], self._durable, again)
-        for place, problem in problems.items():
+        done = self._command("tasks", [tasks[index].document for index in audited], self._durable, again)
+        if audited and done.election != rows_election:
+            # The server began anew between the two, unnoticed by the driver: rows that were not journaled may be gone.
+            rows = [row for index in audited if (row := tasks[index].row) is not None]
+            self._command(AUDIT_COLLECTION, rows, self._durable, True)
+        for place, problem in done.problems.items():
             index = audited[place]
             outcomes[index] = _error_of(problem, tasks[index])
         return outcomes
 
-    def _write_rows(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[int]:
-        """Write them, and answer the indexes of the tasks whose row was refused."""
+    def _write_rows(self, tasks: Sequence[NewTask], *, again: bool) -> tuple[Sequence[int], object]:
+        """Write them; answers the indexes of the tasks whose row was refused, and the election of the primary."""
         given = [(index, task.row) for index, task in enumerate(tasks) if task.row is not None]
         try:
-            problems = self._command(AUDIT_COLLECTION, [row for _, row in given], {"w": 1}, again)
+            done = self._command(AUDIT_COLLECTION, [row for _, row in given], {"w": 1}, again)
         except ConnectionFailure:
             raise
         except PyMongoError:
-            return [index for index, _ in given]
-        return [given[place][0] for place in problems]
+            return [index for index, _ in given], None
+        return [given[place][0] for place in done.problems], done.election
 
-    def _command(self, collection: str, documents: Sequence[bytes], concern: Mapping[str, Any], again: bool) -> _Errors:
+    def _command(self, collection: str, documents: Sequence[bytes], concern: Mapping[str, Any], again: bool) -> _Done:
         """Insert, and answer what is wrong with single documents; of a second try, without those of the first."""
         if not documents:
-            return {}
+            return _Done({}, None)
         command = {"insert": collection, "ordered": False, "writeConcern": concern}
         answer = self._blocking.command(command | {"documents": list(map(RawBSONDocument, documents))})
         if unconfirmed := answer.get("writeConcernError"):
             self._refuse(unconfirmed)
         problems = {problem["index"]: problem for problem in answer.get("writeErrors", ())}
-        return {index: problem for index, problem in problems.items() if not (again and _is_stored(problem))}
+        left = {index: problem for index, problem in problems.items() if not (again and _is_stored(problem))}
+        return _Done(left, answer.get("electionId"))
 
     def _refuse(self, unconfirmed: Mapping[str, Any]) -> None:
         if unconfirmed["code"] in _INTERRUPTED:
