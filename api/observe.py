@@ -1,7 +1,6 @@
 """Around every request: its id, one line in the log, its count and duration."""
 
 import re
-import secrets
 import time
 from typing import Final
 
@@ -13,6 +12,7 @@ from api.metrics import Metrics
 from api.pace import allowance_headers
 from api.recording import ending_of
 from core.audit import AuditLog
+from core.ids import random_hex
 
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS: Final = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
@@ -83,5 +83,5 @@ def request_id_of(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             text = value.decode("latin-1")
-            return text if _SANE_ID.fullmatch(text) else secrets.token_hex(16)
-    return secrets.token_hex(16)
+            return text if _SANE_ID.fullmatch(text) else random_hex(16)
+    return random_hex(16)

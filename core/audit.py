@@ -1,12 +1,13 @@
 """What leaves a trace: every request that changes something, and every call to a vendor that may."""
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
+
+from core.ids import random_hex
 
 
 class Action(StrEnum):
@@ -173,7 +174,7 @@ ROW_ID: Final = r"^audit_[0-9a-f]{28}$"
 
 def new_row_id(now: datetime) -> str:
     """An id that sorts by time: the millisecond, then 64 random bits."""
-    return f"{row_ids_from(now)}{secrets.token_hex(8)}"
+    return f"{row_ids_from(now)}{random_hex(8)}"
 
 
 def row_ids_from(moment: datetime) -> str:

@@ -1,8 +1,11 @@
 """Logs: structlog, JSON in production, readable on a terminal, ids bound once per task, secrets left out."""
 
+import asyncio
+import atexit
 import logging
 import logging.handlers
 import sys
+from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
@@ -71,29 +74,52 @@ class _ShortCut:
     """
     Writes a line of plain values as JSON, in one step: records of `logging` and a chain of processors cost many times
     as much. Anything else goes the long way, which leads to the same line.
+
+    Lines of one turn of the event loop are written together when it ends: each write gives up the interpreter's lock,
+    and another thread may hold it for long.
     """
 
     def __init__(self, handler: "logging.StreamHandler[TextIO]") -> None:
         self._handler = handler
+        self._lines: deque[str] = deque()
+        self._writer: asyncio.AbstractEventLoop | None = None
+        atexit.register(self._write)
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         if not logger.isEnabledFor(_LEVELS[method]):
             raise structlog.DropEvent
         if "exc_info" in event or any(type(value) not in _PLAIN for value in event.values()):
+            self._write()  # what came before
             return event
         line = redact(logger, method, structlog.contextvars.merge_contextvars(logger, method, event))
         line = {**line, "level": method, "logger": logger.name, "timestamp": datetime.now(UTC).isoformat()[:-6] + "Z"}
         try:
-            self._write(msgspec.json.encode(line).decode() + "\n")
-        except (OSError, TypeError, ValueError):  # the long way knows what to do then
+            self._lines.append(msgspec.json.encode(line).decode() + "\n")
+        except (TypeError, ValueError):  # the long way knows what to do then
             return event
+        self._write_soon()
         raise structlog.DropEvent
 
-    def _write(self, line: str) -> None:
+    def _write_soon(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write()
+            return
+        if self._writer is not loop:
+            self._writer = loop
+            loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._writer = None
         self._handler.acquire()
         try:
-            self._handler.stream.write(line)
-            self._handler.stream.flush()
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if lines:
+                self._handler.stream.write("".join(lines))
+                self._handler.stream.flush()
+        except (OSError, ValueError):  # nobody reads them any more
+            pass
         finally:
             self._handler.release()
 

@@ -5,7 +5,6 @@ A task is an immutable value; a change is a new value whose `version` is one hig
 while the stored version is the old one.
 """
 
-import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
 
+from core.ids import random_hex
 from polyrelay import TaskType, Usage
 
 TaskInput: TypeAlias = dict[str, Any]
@@ -362,4 +362,4 @@ class TaskSummary(Struct, frozen=True, kw_only=True):
 
 def new_task_id(now: datetime) -> str:
     """An id that sorts by time and cannot be guessed: the millisecond, then 80 random bits."""
-    return f"task_{int(now.timestamp() * 1000):012x}{secrets.token_hex(10)}"
+    return f"task_{int(now.timestamp() * 1000):012x}{random_hex(10)}"

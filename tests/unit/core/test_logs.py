@@ -1,5 +1,6 @@
 """Logs: one JSON object a line, and no secrets in it."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -81,6 +82,38 @@ def test_values_that_are_not_plain_are_in_the_line_too(logs: Written) -> None:
     (line,) = lines(logs)
     assert (line["words"], line["secret_box"]) == (["a", {"b": 1}], "***")
     assert "hidden-value" not in logs.getvalue()
+
+
+async def test_lines_of_one_turn_are_written_together_and_in_order(logs: Written) -> None:
+    """They come with the turn's end, or before the next line that goes the long way."""
+    set_up_logs(Settings(log_format="json"), process="t")
+    log = structlog.get_logger("polyrelay.x")
+
+    log.info("first")
+    log.info("second")
+    assert logs.getvalue() == ""
+    await asyncio.sleep(0)
+    assert [line["event"] for line in lines(logs)] == ["first", "second"]
+
+    log.info("third")
+    log.info("fourth", why=["not plain"])
+    assert [line["event"] for line in lines(logs)] == ["first", "second", "third", "fourth"]
+
+
+def test_a_turn_that_never_ended_loses_no_line(logs: Written) -> None:
+    """A loop that was stopped leaves lines to those that come later."""
+    set_up_logs(Settings(log_format="json"), process="t")
+    log = structlog.get_logger("polyrelay.x")
+
+    async def said_last() -> None:
+        log.info("last words")
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(said_last())
+    loop.close()
+    log.info("afterwards")
+
+    assert [line["event"] for line in lines(logs)] == ["last words", "afterwards"]
 
 
 def test_libraries_log_the_same_way(logs: Written) -> None:
