@@ -2,6 +2,7 @@
 
 import gc
 import math
+import resource
 import socket
 import sys
 from collections.abc import Callable
@@ -32,6 +33,11 @@ _LOGS: Final[dict[str, Any]] = {
 MOST_HEAD_BYTES: Final = 64 * 1024
 """Of a request's line and headers together; the server's library takes at most 100 headers."""
 
+MOST_CONNECTIONS: Final = 10_000
+"""That one process holds. Whoever comes then waits until another hangs up, also where all others are silent."""
+
+_OTHER_FILES: Final = 1_000
+
 GARBAGE_THRESHOLD: Final = 20_000
 """So many objects more than before are made until the next look for cycles."""
 
@@ -55,6 +61,8 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.ASGI,
         workers=settings.api_processes,
+        backlog=MOST_CONNECTIONS,  # the kernel has its own bound
+        backpressure=MOST_CONNECTIONS,
         workers_kill_timeout=max(1, math.ceil(settings.shutdown_grace_s)),
         websockets=False,
         http1_settings=HTTP1Settings(
@@ -64,6 +72,7 @@ def serve(settings: Settings) -> None:
         log_level=LogLevels.warning,
         log_dictconfig=_LOGS,
     )
+    allow_files(MOST_CONNECTIONS + _OTHER_FILES)
     set_up_logs(settings, process="api")
     log.info("api_starting", host=settings.host, port=settings.port, processes=settings.api_processes)
     server.serve(target_loader=load_app, wrap_loader=False)
@@ -95,6 +104,14 @@ def check_access(settings: Settings) -> None:
         vault_for(settings)
     except ConfigurationError as error:
         raise Misused(str(error)) from error
+
+
+def allow_files(count: int) -> None:
+    """Let this process and its children open so many files at once, or as many as they may: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def spare_garbage_collection() -> None:

@@ -17,6 +17,7 @@ from simulator.settings import Credentials, Latencies, Settings
 
 READY_TIMEOUT_S = 10.0
 GRACE_S = 0.5
+MOST_CONNECTIONS = 4096
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -44,7 +45,15 @@ async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT."""
     _check_free(options.host, options.port)
     app = create_app(settings_of(options))
-    server = Server(app, options.host, options.port, interface=Interfaces.ASGI, log_enabled=False, websockets=False)
+    server = Server(
+        app,
+        options.host,
+        options.port,
+        interface=Interfaces.ASGI,
+        backlog=MOST_CONNECTIONS,  # which is how many it serves, too, silent ones included
+        log_enabled=False,
+        websockets=False,
+    )
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

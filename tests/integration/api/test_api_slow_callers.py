@@ -1,9 +1,10 @@
-"""Callers who take their time, or send too much: each holds a connection for so long and no longer."""
+"""Callers who take their time, send too much, or keep a connection for later: others are served all the same."""
 
 import asyncio
+import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -16,22 +17,33 @@ from cli.embedded.servers import free_port
 CREATE = b"POST /api/v1/ai/image/task HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\n"
 
 
+Settings = Mapping[str, str]
+
+
 @pytest.fixture
-async def port(tmp_path: Path, mongo_database_url: str, redis_url: str) -> AsyncIterator[int]:
-    """Of an API that waits for a second."""
-    port = free_port()
-    settings = {"MONGO_URL": mongo_database_url, "REDIS_URL": redis_url, "RESULTS_URL": str(tmp_path / "results")}
+def settings(tmp_path: Path, mongo_database_url: str, redis_url: str) -> Settings:
+    """Of an API on real servers, which asks nobody for a key."""
+    stores = {"MONGO_URL": mongo_database_url, "REDIS_URL": redis_url, "RESULTS_URL": str(tmp_path / "results")}
+    return {**own_environment(os.environ), **stores, "AUTH": "none", "PORT": str(free_port())}
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, folder: Path) -> AsyncIterator[int]:
+    """`polyrelay api`; gives its port."""
+    port = int(settings["PORT"])
     process = ChildProcess(
         "api",
         own_module("cli", "api"),
-        env={**own_environment(os.environ), **settings, "PORT": str(port), "AUTH": "none", "REQUEST_TIMEOUT_S": "1s"},
-        log_file=tmp_path / "api.log",
+        env=settings,
+        log_file=folder / "api.log",
         ready=answers(f"http://127.0.0.1:{port}/ready"),
-        cwd=tmp_path,
+        cwd=folder,
     )
     await process.start()
-    yield port
-    await process.stop()
+    try:
+        yield port
+    finally:
+        await process.stop()
 
 
 async def answer_to(port: int, sent: bytes) -> bytes:
@@ -47,8 +59,40 @@ async def answer_to(port: int, sent: bytes) -> bytes:
         writer.close()
 
 
-async def test_who_takes_too_long_or_sends_too_much_is_cut_off_and_others_are_served(port: int) -> None:
+async def health_of(port: int) -> int:
+    """The status of a good caller's answer."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+        return (await client.get("/health")).status_code
+
+
+async def kept_open(port: int) -> asyncio.StreamWriter:
+    """A connection on which one request was answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /health HTTP/1.1\r\nHost: relay\r\n\r\n")
+    assert b" 200 " in await reader.readline()
+    await reader.readuntil(b"\r\n\r\n")
+    return writer
+
+
+async def test_who_takes_too_long_or_sends_too_much_is_cut_off_and_others_are_served(
+    settings: Settings, tmp_path: Path
+) -> None:
     """Heads and bodies that never end, heads that are too large: none holds its connection, and none is a 5xx."""
+    async with serving({**settings, "REQUEST_TIMEOUT_S": "1s"}, tmp_path) as port:
+        await _cut_off(port)
+        assert await health_of(port) == 200
+
+
+async def test_a_thousand_silent_connections_leave_room_for_others(settings: Settings, tmp_path: Path) -> None:
+    """Clients keep connections for later; nobody waits for one of them to be given up."""
+    async with serving({**settings, "REQUEST_TIMEOUT_S": "60s"}, tmp_path) as port, asyncio.timeout(30):
+        kept = [await kept_open(port) for _ in range(1100)]
+        assert await health_of(port) == 200
+        for writer in kept:
+            writer.close()
+
+
+async def _cut_off(port: int) -> None:
     slow_head, slow_body, chunked, long_header, many_headers = await asyncio.gather(
         answer_to(port, b"GET /health HTTP/1.1\r\nHost: relay\r\nX-Slow: "),
         answer_to(port, CREATE + b"Content-Length: 500\r\n\r\n{"),
@@ -64,5 +108,3 @@ async def test_who_takes_too_long_or_sends_too_much_is_cut_off_and_others_are_se
         assert json.loads(body)["error"]["code"] == "request_timeout"
     for answer in (long_header, many_headers):
         assert not answer or answer.startswith(b"HTTP/1.1 431 ")
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-        assert (await client.get("/health")).status_code == 200
