@@ -2,8 +2,9 @@
 Accepting a task durably, against a bare echo of the same JSON by the same framework and server.
 
 Both run in one process of granian with litestar; the durable one stores in a real MongoDB, journaled by a majority, and
-wakes through a real Valkey. Beside them the gateways, which relay a picture's request to the simulator and keep
-nothing: another kind of work, shown because it is what a user would run instead.
+wakes through a real Valkey. Between them stands the least that a durable create can be; see `barest`. Beside them the
+gateways, which relay a picture's request to the simulator and keep nothing: another kind of work, shown because it is
+what a user would run instead.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from core.tasks import Task
 from polyrelay import TaskType
 
 ECHO: Final = "bare echo"
+BAREST: Final = "barest durable create"
 UNRECORDED: Final = "without its audit row"
 CONNECTIONS: Final = (1, 16, 64, 256)
 BODY: Final = msgspec.json.encode(
@@ -51,6 +53,8 @@ _UNITS: Final = {"rate": "requests/s", "p50": "ms", "p99": "ms"}
 _SETTINGS: Final = {
     OURS: "durable create: MongoDB journaled by a majority, wake in Valkey; 1 API process",
     UNRECORDED: "the same, and nothing is put on the audit log",
+    BAREST: "litestar on granian, 1 process: one shared insert, journaled by a majority, and one shared wake; "
+    "nothing else",
     ECHO: "litestar on granian, 1 process: decodes and encodes the same JSON",
     _SIMULATOR: "what the gateways relay to: litestar on granian, 1 process",
     **{gateway.name: gateway.setting for gateway in GATEWAYS},
@@ -165,7 +169,7 @@ async def _endpoints(bench: Bench) -> AsyncIterator[Mapping[str, Endpoint | str]
 
 
 async def _own(folder: Path, closing: contextlib.AsyncExitStack) -> Mapping[str, Endpoint]:
-    """Creating a task, and the echo, on servers of their own."""
+    """Creating a task, and what it is compared with, on servers of their own."""
     mongo, valkey = MongoServer(folder / "mongo", cache_gb=1.0), ValkeyServer(folder / "valkey")
     for server in (mongo, valkey):
         closing.push_async_callback(server.stop)
@@ -179,8 +183,12 @@ async def _own(folder: Path, closing: contextlib.AsyncExitStack) -> Mapping[str,
     }
     granian = ("--interface", "asgi", "--factory", "--no-ws", "--log-level", "warning")
     found = {}
-    apps = {ECHO: "benchmarks.accept:echo_app", UNRECORDED: "benchmarks.accept:unrecorded_app"}
-    for name, path in ((OURS, CREATE), (UNRECORDED, CREATE), (ECHO, "/echo")):
+    apps = {
+        UNRECORDED: "benchmarks.accept:unrecorded_app",
+        BAREST: "benchmarks.barest:barest_app",
+        ECHO: "benchmarks.accept:echo_app",
+    }
+    for name, path in ((OURS, CREATE), (UNRECORDED, CREATE), (BAREST, "/barest"), (ECHO, "/echo")):
         port = free_port()
         command = (
             own_module("granian", *granian, "--port", str(port), apps[name])

@@ -1,0 +1,75 @@
+"""
+The least that a durable create can be on this stack: what the framework, MongoDB and Valkey cost by themselves.
+
+It decodes a request, has it inserted, journaled by a majority, has a wake put into a sorted set, and answers with an
+id. Requests of one moment share both writes, as ours do. No rules are checked, no index is kept, nothing is logged or
+audited, nobody is asked for a key, and no queue could take the wake from where it is.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Litestar, post
+from msgspec import Struct
+
+from cli.serving import spare_garbage_collection
+from core.ids import random_hex
+from repositories.group_commit import GroupCommit
+from repositories.mongo_client import connect_mongo
+from repositories.queue import connect_queue
+
+_MOST = 500
+
+
+class Asked(Struct):
+    """The request."""
+
+    provider: str
+    model: str
+    user_id: str
+    prompt: str
+    size: str
+    metadata: dict[str, Any]
+
+
+class Created(Struct):
+    """The answer."""
+
+    task_id: str
+
+
+def barest_app() -> Litestar:
+    """The application, on the stores that MONGO_URL and REDIS_URL name."""
+    tasks = connect_mongo(os.environ["MONGO_URL"]).get_collection("barest")
+    redis = connect_queue(os.environ["REDIS_URL"])
+
+    async def inserted(documents: Sequence[dict[str, Any]]) -> Sequence[None]:
+        await tasks.insert_many(documents, ordered=False)
+        return [None] * len(documents)
+
+    async def woken(ids: Sequence[str]) -> Sequence[None]:
+        now = time.time() * 1000
+        async with redis.pipeline(transaction=False) as pipeline:
+            pipeline.zadd("barest", dict.fromkeys(ids, now))
+            pipeline.mset({f"barest:{task_id}": b"a job" for task_id in ids})
+            await pipeline.execute()
+        return [None] * len(ids)
+
+    insert = GroupCommit[dict[str, Any], None](inserted, most=_MOST, at_once=2)
+    wake = GroupCommit[str, None](woken, most=_MOST)
+
+    @post("/barest")
+    async def create(data: Asked) -> Created:
+        task_id = f"task_{random_hex(16)}"
+        await insert({"_id": task_id, "state": "pending", "created": time.time(), **_fields(data)})
+        await wake(task_id)
+        return Created(task_id=task_id)
+
+    spare_garbage_collection()
+    return Litestar([create], openapi_config=None, logging_config=None)
+
+
+def _fields(asked: Asked) -> dict[str, Any]:
+    return {name: getattr(asked, name) for name in Asked.__struct_fields__}
