@@ -140,14 +140,9 @@ class AuditLog(Protocol):
     that is away for a while, but not the process: a row that stays begun says that its outcome is not known.
     """
 
-    async def begin(self, row: AuditRow, *, saved_next: bool = False) -> None:
+    async def begin(self, row: AuditRow) -> None:
         """
-        Put on record what is about to be done.
-
-        Args:
-            row: The row.
-            saved_next: The caller saves something in the same database, as durably as a task, before the effect. The
-                row is then as durable as that, and this returns sooner.
+        Put on record what is about to be done, as durably as a task.
 
         Raises:
             AuditFailed: The database does not take the row; nothing may be done.

@@ -45,7 +45,7 @@ class MongoAuditLog:
     Adapter of `AuditLog`: a collection whose rows the database removes by their age.
 
     Args:
-        database: Where tasks are, so that what is saved after a row makes the row durable, too.
+        database: Where tasks are.
         kept: For how long rows are kept.
     """
 
@@ -53,10 +53,8 @@ class MongoAuditLog:
         self._database = database
         self._kept_s = int(kept.total_seconds())
         self._rows = database.get_collection(AUDIT_COLLECTION)
-        soon_durable = database.get_collection(AUDIT_COLLECTION, write_concern=WriteConcern(1))
-        self._durable_begins = self._begins(self._rows)
-        self._begins_before_saves = self._begins(soon_durable)
-        self._later = Later(soon_durable)
+        self._begin = GroupCommit[Document, None](self._insert, most=MOST_AT_ONCE)
+        self._later = Later(database.get_collection(AUDIT_COLLECTION, write_concern=WriteConcern(1)))
 
     async def prepare(self) -> None:
         """
@@ -76,10 +74,9 @@ class MongoAuditLog:
                 change = {"name": _TTL_INDEX, "expireAfterSeconds": self._kept_s}
                 await self._database.command("collMod", AUDIT_COLLECTION, index=change)
 
-    async def begin(self, row: AuditRow, *, saved_next: bool = False) -> None:
+    async def begin(self, row: AuditRow) -> None:
         """As `AuditLog.begin`."""
-        begins = self._begins_before_saves if saved_next else self._durable_begins
-        await begins(document_of_row(row))
+        await self._begin(document_of_row(row))
 
     def end(self, ending: Ending) -> None:
         """As `AuditLog.end`."""
@@ -100,22 +97,18 @@ class MongoAuditLog:
         """Write what is still to be written, if the database takes it. Before the connection is closed."""
         await self._later.aclose()
 
-    def _begins(self, rows: Any) -> GroupCommit[Document, None]:
+    async def _insert(self, documents: Sequence[Document]) -> Sequence[Exception | None]:
         """Those of the same moment share a write, in which each is taken or refused alone."""
-
-        async def insert(documents: Sequence[Document]) -> Sequence[Exception | None]:
-            outcomes: list[Exception | None] = [None] * len(documents)
-            try:
-                with store_errors(server_of(self._database)):
-                    await rows.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                details: Mapping[str, Any] = error.details
-                if details.get("writeConcernErrors"):
-                    raise StoreUnavailable("MongoDB did not confirm a row of the audit log") from error
-                for problem in details["writeErrors"]:
-                    outcomes[problem["index"]] = AuditFailed(_NOT_TAKEN)
-            except PyMongoError as error:
-                raise AuditFailed(_NOT_TAKEN) from error
-            return outcomes
-
-        return GroupCommit(insert, most=MOST_AT_ONCE)
+        outcomes: list[Exception | None] = [None] * len(documents)
+        try:
+            with store_errors(server_of(self._database)):
+                await self._rows.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            details: Mapping[str, Any] = error.details
+            if details.get("writeConcernErrors"):
+                raise StoreUnavailable("MongoDB did not confirm a row of the audit log") from error
+            for problem in details["writeErrors"]:
+                outcomes[problem["index"]] = AuditFailed(_NOT_TAKEN)
+        except PyMongoError as error:
+            raise AuditFailed(_NOT_TAKEN) from error
+        return outcomes

@@ -65,7 +65,7 @@ class MemoryTaskRepository:
         if task.idempotency is not None and self._with_key(task.idempotency.key) is not None:
             raise KeyTaken("a task with the same Idempotency-Key is stored already")
         if row is not None:
-            await self.audit.begin(row, saved_next=True)
+            await self.audit.begin(row)
         self._documents[task.id] = document_of(task)
         self._inputs[task.id] = encode_input(task_input)
 

@@ -29,7 +29,7 @@ class MemoryAuditLog:
         """All rows, oldest first."""
         return [row_of(self._documents[row_id]) for row_id in sorted(self._documents)]
 
-    async def begin(self, row: AuditRow, *, saved_next: bool = False) -> None:  # noqa: ARG002
+    async def begin(self, row: AuditRow) -> None:
         """As `AuditLog.begin`."""
         self._check()
         if not self.works:

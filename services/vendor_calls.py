@@ -76,14 +76,14 @@ class VendorCalls:
 
     async def begin_submit(self, task: Task, params: Params) -> OpenCall:
         """
-        Put on record that the task's latest attempt will be submitted. That attempt is saved next.
+        Put on record that the task's latest attempt will be submitted.
 
         Raises:
             AuditFailed, StoreUnavailable: It is not on record, and must not be submitted.
         """
         values = msgspec.to_builtins(params, builtin_types=(bytes,), enc_hook=lambda _: CUT)
         row = self._row(Action.UPSTREAM_SUBMIT, task, params=self._redact(values))
-        await self._audit.begin(row, saved_next=True)
+        await self._audit.begin(row)
         return OpenCall(self._audit, row)
 
     async def begin_cancel(self, task: Task) -> OpenCall:

@@ -55,9 +55,8 @@ async def test_a_row_that_is_refused_is_told(audit: MongoAuditLog, database: Dat
     """Whatever the reason: here a rule of the collection."""
     await database.command("collMod", AUDIT_COLLECTION, validator={"never": {"$exists": True}})
 
-    for saved_next in (True, False):
-        with pytest.raises(AuditFailed):
-            await audit.begin(a_row(), saved_next=saved_next)
+    with pytest.raises(AuditFailed):
+        await audit.begin(a_row())
 
 
 async def test_of_many_rows_at_once_each_is_taken_or_refused_alone(audit: MongoAuditLog, database: Database) -> None:
@@ -65,7 +64,7 @@ async def test_of_many_rows_at_once_each_is_taken_or_refused_alone(audit: MongoA
     await database.command("collMod", AUDIT_COLLECTION, validator={"target": {"$exists": True}})
     rows = [a_row(target=None if number % 3 else "t") for number in range(60)]
 
-    outcomes = await asyncio.gather(*(audit.begin(row, saved_next=True) for row in rows), return_exceptions=True)
+    outcomes = await asyncio.gather(*(audit.begin(row) for row in rows), return_exceptions=True)
 
     assert [isinstance(outcome, AuditFailed) for outcome in outcomes] == [row.target is None for row in rows]
     assert {row.id for row in await audit.page(AuditQuery())} == {row.id for row in rows if row.target}
@@ -124,9 +123,8 @@ async def test_a_database_that_is_away_is_told_as_such() -> None:
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
     audit = MongoAuditLog(database)
 
-    for saved_next in (True, False):
-        with pytest.raises(StoreUnavailable):
-            await audit.begin(a_row(), saved_next=saved_next)
+    with pytest.raises(StoreUnavailable):
+        await audit.begin(a_row())
     with pytest.raises(StoreUnavailable):
         await audit.page(AuditQuery())
     audit.end(Ending(id="audit_1", outcome=Outcome.DONE))
