@@ -15,10 +15,11 @@ from litestar.types import Receive, Scope, Send
 from api.access import caller_in
 from api.idempotency import REPLAYED, same_in
 from api.observe import LOGGED
+from api.outcomes import created_task
 from api.parts import tools_in
 from api.recording import row_of_new, tell_target
 from api.requests import read_body, read_object_in
-from api.views import Answer, created_task
+from api.views import Answer
 from polyrelay import TaskType
 
 RESULT_PATH: Final = "/api/v1/ai/task/result"

@@ -19,8 +19,9 @@ from api.idempotency import REPLAYED
 from api.openapi_access import LINK, SECURITY, SECURITY_SCHEMES, access_paths, guarded
 from api.openapi_relay import COMPONENTS, relay_paths
 from api.openapi_schemas import IDEMPOTENCY_KEY, Json, Schemas, json_answer, problems
+from api.outcomes import CancelledTask, CreatedTask, RemovedTask, RetriedTask
 from api.requests import TASK_ID, CatalogueQuery, ListQuery
-from api.views import Answer, CancelledTask, CreatedTask, RemovedTask, RetriedTask, TaskList, TaskView
+from api.views import Answer, TaskList, TaskView
 from core.registry import Registry
 from polyrelay import TaskType
 from services.create_fields import CommonFields

@@ -9,24 +9,19 @@ from litestar.types import ASGIApp
 
 from api.access import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
 from api.creates import RESULT_PATH, Create, Route
-from api.parts import Call, tools_of
-from api.requests import ListQuery, read_query, task_id_of
-from api.views import (
-    MESSAGES,
-    Answer,
+from api.outcomes import (
     CancelledTask,
     RemovedTask,
     RetriedTask,
-    TaskList,
-    TaskView,
     cancel_message,
     cancelled_task,
     removed_task,
     retried_task,
     retry_message,
-    summary_view,
-    task_view,
 )
+from api.parts import Call, tools_of
+from api.requests import ListQuery, read_query, task_id_of
+from api.views import MESSAGES, Answer, TaskList, TaskView, summary_view, task_view
 from core.audit import Action
 from core.errors import TaskNotFound
 from core.tasks import Task
