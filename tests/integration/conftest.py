@@ -1,14 +1,16 @@
 """One real MongoDB and one real Valkey for all tests of a session, on free ports of loopback."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from arq.connections import ArqRedis
 from pymongo import MongoClient
 from redis import Redis
 
 from cli.embedded.servers import MongoServer, ValkeyServer
+from repositories.queue import connect_queue
 from tests.servers import started
 
 pytest.register_assert_rewrite("tests.contracts")
@@ -50,3 +52,11 @@ def redis_url(redis_server: ValkeyServer) -> str:
     with Redis(port=urlsplit(redis_server.url).port or 0) as redis:
         redis.flushall()
     return redis_server.url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
+    """An empty Valkey."""
+    redis = connect_queue(redis_url)
+    yield redis
+    await redis.aclose()

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,6 @@ from tests.contracts.arq_queue import ReadableArqQueue
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.wake_queue import WakeQueueContract
 from tests.servers import running
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    """An empty Valkey."""
-    redis = connect_queue(redis_url)
-    yield redis
-    await redis.aclose()
 
 
 class TestArqWakeQueue(WakeQueueContract):

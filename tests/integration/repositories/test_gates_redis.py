@@ -1,6 +1,6 @@
 """`RedisGates` on a real Valkey, and without any server."""
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,6 @@ from repositories.queue import connect_queue
 from tests.contracts.gates import ONE, RULES, TWO, GatesContract, MovableClock, a_ticket, granted
 from tests.contracts.task_repository import outcome_of
 from tests.servers import running
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    """An empty Valkey."""
-    redis = connect_queue(redis_url)
-    yield redis
-    await redis.aclose()
-
-
-@pytest.fixture
-def clock() -> MovableClock:
-    """Stands still."""
-    return MovableClock()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """`RedisQuotas` on a real Valkey, and without any server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -16,20 +16,6 @@ from repositories.quotas import RedisQuotas
 from tests.contracts.gates import NOW, MovableClock
 from tests.contracts.quotas import ONE, TWO, UNTIL, QuotasContract, taken
 from tests.contracts.task_repository import outcome_of
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    """An empty Valkey."""
-    redis = connect_queue(redis_url)
-    yield redis
-    await redis.aclose()
-
-
-@pytest.fixture
-def clock() -> MovableClock:
-    """Stands still."""
-    return MovableClock()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`RedisRates` on a real Valkey, and without any server."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from arq.connections import ArqRedis
@@ -12,20 +11,6 @@ from repositories.queue import connect_queue
 from repositories.rates import RedisRates
 from tests.contracts.gates import MovableClock
 from tests.contracts.rates import RatesContract, passed
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    """An empty Valkey."""
-    redis = connect_queue(redis_url)
-    yield redis
-    await redis.aclose()
-
-
-@pytest.fixture
-def clock() -> MovableClock:
-    """Stands still."""
-    return MovableClock()
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Scripts on a real Valkey: those of one moment share a round trip and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from arq.connections import ArqRedis
 from redis.exceptions import ResponseError
 
-from repositories.queue import connect_queue
 from repositories.scripts import Scripts
 
 SOURCES = {
@@ -15,14 +13,6 @@ SOURCES = {
     "break": "return redis.error_reply('broken ' .. ARGV[1])",
     "echo": "return ARGV[1]",
 }
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[ArqRedis]:
-    """An empty Valkey."""
-    redis = connect_queue(redis_url)
-    yield redis
-    await redis.aclose()
 
 
 @pytest.fixture
