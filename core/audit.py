@@ -24,6 +24,7 @@ class Action(StrEnum):
     KEY_CREATE = "key.create"
     KEY_REVOKE = "key.revoke"
     KEY_ROTATE = "key.rotate"
+    KEY_REENCRYPT = "key.reencrypt"
     USER_CREATE = "user.create"
     USER_UPDATE = "user.update"
     USER_DELETE = "user.delete"
@@ -57,10 +58,10 @@ class AuditRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
         key_id: Of the caller's key; in the row of a call to a vendor, of the task's.
         access_key: The public half of that key.
         owner: Whose key it is.
-        source: The caller's address, or the name of the worker.
+        source: The caller's address, the name of the worker, or who ran a command where.
         request_id: Of the caller's request, as in logs and answers.
         method: HTTP method of that request.
-        path: Its path, without the query.
+        path: Its path, without the query; or the command.
         target: What was changed: the id of a task, key or user, or the name of a provider.
         provider: Whom it is for, or who was asked.
         model: For which model.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -12,8 +12,10 @@ import rich_click as click
 import structlog
 
 from cli.output import FORMAT, Failed, print_json, print_table, tell
+from cli.recording import on_record
 from cli.startup import settings_or_exit
 from core.access import Role
+from core.audit import Action, AuditLog
 from core.clock import utc_now
 from core.errors import ConfigurationError, InvalidRequest, PolyrelayError
 from core.keys import KeyQuery
@@ -75,7 +77,10 @@ def command() -> None:
 @FORMAT
 def create(output_format: str, **fields: Any) -> None:
     """Create a key and print its secret, once."""
-    made = _run(lambda cabinet: cabinet.create(_order(fields, KeyOrder)))
+    order = _order(fields, KeyOrder)
+    made = _change(
+        Action.KEY_CREATE, lambda cabinet: cabinet.create(order), target_of=lambda made: made.key.id, detail=fields
+    )
     _print_new(made, output_format, {}, "Use it as POLYRELAY_API_KEY, or as `Authorization: Bearer <secret>`.")
 
 
@@ -86,7 +91,7 @@ def create(output_format: str, **fields: Any) -> None:
 @FORMAT
 def list_keys(owner: str | None, limit: int, offset: int, output_format: str) -> None:
     """List keys, newest first."""
-    page = _run(lambda cabinet: cabinet.page(KeyQuery(owner=owner, limit=limit, offset=offset)))
+    page = _read(lambda cabinet: cabinet.page(KeyQuery(owner=owner, limit=limit, offset=offset)))
     views = [key_view(key, utc_now()) for key in page.keys]
     if output_format == "json":
         print_json({"keys": views, "total": page.total, "limit": limit, "offset": offset})
@@ -101,7 +106,7 @@ def list_keys(owner: str | None, limit: int, offset: int, output_format: str) ->
 @FORMAT
 def show(key: str, output_format: str) -> None:
     """Show the key of that id or access key, without its secret."""
-    found = _run(lambda cabinet: cabinet.get(key))
+    found = _read(lambda cabinet: cabinet.get(key))
     _print(key_view(found, utc_now()), output_format)
 
 
@@ -110,7 +115,9 @@ def show(key: str, output_format: str) -> None:
 @FORMAT
 def revoke(key: str, output_format: str) -> None:
     """Take back the key of that id or access key, for good. Every process refuses it within 2 s."""
-    revoked = _run(lambda cabinet: cabinet.revoke(key))
+    revoked = _change(
+        Action.KEY_REVOKE, lambda cabinet: cabinet.revoke(key), target=key, target_of=lambda revoked: revoked.id
+    )
     _print(key_view(revoked, utc_now()), output_format)
 
 
@@ -133,7 +140,13 @@ def rotate(key: str, grace_period: str, output_format: str, **fields: Any) -> No
     What is not given stays as it was, the time of expiry included.
     """
     order = _order({**fields, "grace_period_s": _duration(grace_period)}, RotationOrder)
-    rotated = _run(lambda cabinet: cabinet.rotate(key, order))
+    rotated = _change(
+        Action.KEY_ROTATE,
+        lambda cabinet: cabinet.rotate(key, order),
+        target=key,
+        target_of=lambda rotated: rotated.old.id,
+        detail={**fields, "grace_period": grace_period},
+    )
     old = key_view(rotated.old, utc_now())
     ends = f"until {old.expires_at:%Y-%m-%dT%H:%M:%SZ}" if old.expires_at and not old.revoked_at else "no longer"
     _print_new(rotated.new, output_format, {"old": old}, f"The old key works {ends}.")
@@ -147,14 +160,35 @@ def reencrypt(output_format: str) -> None:
 
     For a change of it: put the new one in front of the old one, restart the API, run this, then take the old one away.
     """
-    count = _run(lambda cabinet: cabinet.reencrypt())
+    count = _change(Action.KEY_REENCRYPT, lambda cabinet: cabinet.reencrypt())
     print_json({"reencrypted": count}) if output_format == "json" else click.echo(f"{count} secrets encrypted anew")
 
 
-def _run(act: Callable[[KeyCabinet], Awaitable[T]]) -> T:
+def _read(act: Callable[[KeyCabinet], Awaitable[T]]) -> T:
+    return _run(lambda cabinet, _: act(cabinet))
+
+
+def _change(
+    action: Action,
+    act: Callable[[KeyCabinet], Awaitable[T]],
+    *,
+    target: str | None = None,
+    target_of: Callable[[T], str | None] = lambda _: None,
+    detail: Mapping[str, Any] | None = None,
+) -> T:
+    """As `on_record`."""
+    asked = {name: value for name, value in (detail or {}).items() if value is not None}
+    return _run(
+        lambda cabinet, audit: on_record(
+            audit, action, lambda: act(cabinet), target=target, target_of=target_of, detail=asked
+        )
+    )
+
+
+def _run(act: Callable[[KeyCabinet, AuditLog], Awaitable[T]]) -> T:
     async def acted() -> T:
-        async with _cabinet() as cabinet:
-            return await act(cabinet)
+        async with _opened() as (cabinet, audit):
+            return await act(cabinet, audit)
 
     try:
         return asyncio.run(acted())
@@ -165,7 +199,8 @@ def _run(act: Callable[[KeyCabinet], Awaitable[T]]) -> T:
 
 
 @asynccontextmanager
-async def _cabinet() -> AsyncIterator[KeyCabinet]:
+async def _opened() -> AsyncIterator[tuple[KeyCabinet, AuditLog]]:
+    from repositories.audit import MongoAuditLog
     from repositories.keys import MongoKeys
     from repositories.mongo_client import connect_mongo
 
@@ -173,9 +208,13 @@ async def _cabinet() -> AsyncIterator[KeyCabinet]:
     encryption_key = settings.api_key_encryption_key
     database = connect_mongo(settings.mongo_url)
     try:
-        keys = MongoKeys(database)
+        keys, audit = MongoKeys(database), MongoAuditLog(database, kept=timedelta(days=settings.audit_keep_days))
         await keys.prepare()
-        yield KeyCabinet(keys, vault_of(encryption_key) if encryption_key else None, utc_now)
+        await audit.prepare()
+        try:
+            yield KeyCabinet(keys, vault_of(encryption_key) if encryption_key else None, utc_now), audit
+        finally:
+            await audit.aclose()
     finally:
         database.client.close()
 

@@ -1,16 +1,25 @@
 """`polyrelay keys` on a real MongoDB."""
 
+import asyncio
 import base64
+import getpass
 import json
 import re
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 from click.testing import CliRunner, Result
+from pymongo import MongoClient
 
 from cli.main import main
+from core.audit import Action, AuditQuery, AuditRow, Outcome
 from core.settings import NAMES
+from repositories.audit import MongoAuditLog
+from repositories.audit_documents import AUDIT_COLLECTION
+from repositories.mongo_client import connect_mongo
 
 ENCRYPTION_KEY = base64.b64encode(bytes(range(32))).decode()
 ANOTHER = base64.b64encode(bytes(range(1, 33))).decode()
@@ -88,6 +97,51 @@ def test_the_encryption_key_is_changed(keys: Keys) -> None:
     assert document(keys("reencrypt", "--format", "json", API_KEY_ENCRYPTION_KEY=ANOTHER)) == {"reencrypted": 0}
     assert "not in API_KEY_ENCRYPTION_KEY" in keys("reencrypt").stderr
     assert document(keys("show", made["id"], "--format", "json"))["state"] == "active"
+
+
+def test_what_is_changed_is_on_the_audit_log(keys: Keys, mongo_database_url: str) -> None:
+    """Who did it on which machine, with what, and what came of it, also where nothing did; never a secret."""
+    made = document(keys("create", "--role", "admin", "--description", "first", "--format", "json"))
+    new = document(keys("rotate", made["access_key"], "--grace-period", "5m", "--format", "json"))
+    keys("revoke", made["id"])
+    keys("revoke", "key_0")
+    keys("reencrypt")
+    keys("list")
+
+    rows = asyncio.run(_rows(mongo_database_url))
+    assert [(row.action, row.outcome, row.target) for row in rows] == [
+        (Action.KEY_CREATE, Outcome.DONE, made["id"]),
+        (Action.KEY_ROTATE, Outcome.DONE, made["id"]),
+        (Action.KEY_REVOKE, Outcome.DONE, made["id"]),
+        (Action.KEY_REVOKE, Outcome.REFUSED, "key_0"),
+        (Action.KEY_REENCRYPT, Outcome.DONE, None),
+    ]
+    assert {row.source for row in rows} == {f"{getpass.getuser()}@{socket.gethostname()}"}
+    assert rows[0].path == "polyrelay keys create"
+    assert rows[0].detail == {"role": "admin", "description": "first"}
+    assert rows[3].error == "key_not_found"
+    assert not any(secret in str(rows) for secret in (made["secret"], new["secret"]))
+
+
+async def _rows(mongo_database_url: str) -> Sequence[AuditRow]:
+    """Oldest first."""
+    database = connect_mongo(mongo_database_url)
+    rows = await MongoAuditLog(database).page(AuditQuery())
+    database.client.close()
+    return rows[::-1]
+
+
+def test_a_key_whose_row_is_refused_is_not_made(keys: Keys, mongo_database_url: str) -> None:
+    """Nothing is done that is not on record."""
+    assert document(keys("list", "--format", "json"))["total"] == 0
+    with MongoClient(mongo_database_url) as client:  # type: ignore[var-annotated]
+        client.get_default_database().command("collMod", AUDIT_COLLECTION, validator={"never": {"$exists": True}})
+
+    result = keys("create")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "audit log" in result.stderr
+    assert document(keys("list", "--format", "json"))["total"] == 0
 
 
 @pytest.mark.parametrize(
