@@ -14,7 +14,7 @@ from typing import Any
 from litestar import Litestar, post
 from msgspec import Struct
 
-from cli.serving import spare_garbage_collection
+from core.garbage import spare_garbage_collection
 from core.ids import random_hex
 from repositories.group_commit import GroupCommit
 from repositories.mongo_client import connect_mongo

@@ -1,6 +1,5 @@
 """The API on granian."""
 
-import gc
 import math
 import resource
 import socket
@@ -17,6 +16,7 @@ from granian.log import LogLevels
 from cli.embedded.lifeline import die_with_parent
 from cli.output import Failed, Misused, errors
 from core.errors import ConfigurationError
+from core.garbage import spare_garbage_collection
 from core.listening import vault_for
 from core.logs import set_up_logs
 from core.settings import Settings, read_settings
@@ -37,9 +37,6 @@ MOST_CONNECTIONS: Final = 10_000
 """That one process holds. Whoever comes then waits until another hangs up, also where all others are silent."""
 
 _OTHER_FILES: Final = 1_000
-
-GARBAGE_THRESHOLD: Final = 20_000
-"""So many objects more than before are made until the next look for cycles."""
 
 log = structlog.get_logger("polyrelay.api")
 
@@ -112,17 +109,6 @@ def allow_files(count: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < count:
         most = count if hard == resource.RLIM_INFINITY else min(count, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def spare_garbage_collection() -> None:
-    """
-    Look less often for cycles, and never again among what was made for the start.
-
-    Python looks after every 700 new objects. So many belong to the requests of a few milliseconds, which leave none.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def address_of(host: str, *, setting: str = "HOST") -> str:

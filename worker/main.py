@@ -16,6 +16,7 @@ from litestar import Litestar
 from msgspec import Struct
 
 from core.clock import utc_now
+from core.garbage import spare_garbage_collection
 from core.logs import set_up_logs
 from core.plugins import load_plugins
 from core.ports import Locks
@@ -97,6 +98,7 @@ async def _work(settings: Settings) -> int:
         memory = Memory(limit_bytes=settings.worker_max_rss, stop=stop)
         background = [asyncio.create_task(work) for work in _background(settings, parts)]
         background.append(asyncio.create_task(every(_MEMORY_LOOK_S, memory.look)))
+        spare_garbage_collection()
         log.info("worker_started", concurrency=settings.worker_concurrency)
         await _either(stop, background)
         log.info("worker_stopping", running=engine.running, grace_s=settings.shutdown_grace_s)
