@@ -22,6 +22,7 @@ from polyrelay import (
     Outcome,
     Pending,
     ProtocolError,
+    ProviderError,
     Rejected,
     TaskType,
     Usage,
@@ -79,21 +80,29 @@ class ArkVideos:
         Take the task out of Ark's queue.
 
         It is asked first, because the same call erases the record, and with it the video, of a finished task. One that
-        is cancelled already, say by another worker that was woken for the same wish, has stopped.
+        is cancelled already has stopped: another worker that was woken for the same wish may have been faster, also
+        between the two calls.
 
         Raises:
             Rejected: It runs or has ended.
         """
-        status = (await self._get(operation)).read(_Task).status
+        status = await self._status(operation)
         if status == "cancelled":
             return
         if status != "queued":
             raise Rejected(f"too late to cancel: the task is {status}, and Ark only cancels a queued one")
-        await self._http.query("DELETE", _path(operation), json={})
+        try:
+            await self._http.query("DELETE", _path(operation), json={})
+        except ProviderError:
+            if await self._status(operation) != "cancelled":
+                raise
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    async def _status(self, operation: str) -> str:
+        return (await self._get(operation)).read(_Task).status
 
     async def _get(self, operation: str) -> Answer:
         return await self._http.query("GET", _path(operation))

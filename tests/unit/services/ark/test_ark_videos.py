@@ -221,10 +221,22 @@ async def test_a_task_that_was_cancelled_already_has_stopped() -> None:
     assert [request.method for request in sent] == ["GET"]
 
 
+async def test_a_task_that_was_cancelled_between_look_and_deletion_has_stopped() -> None:
+    """Both workers saw it queued, and the other one was faster."""
+    sent: list[httpx.Request] = []
+    queued, cancelled = ((200, {"id": "cgt-1", "status": status}) for status in ("queued", "cancelled"))
+    refusal = {"error": {"code": "OperationDenied.InvalidState", "message": "the task is cancelled"}}
+
+    await service(sent, queued, (403, refusal), cancelled).cancel(job(), "cgt-1")
+
+    assert [request.method for request in sent] == ["GET", "DELETE", "GET"]
+
+
 async def test_a_task_that_starts_in_between_is_too_late() -> None:
     """Where Ark refuses the deletion, so does the service."""
+    queued, running = ((200, {"id": "cgt-1", "status": status}) for status in ("queued", "running"))
     refusal = {"error": {"code": "OperationDenied.InvalidState", "message": "the task is running"}}
 
     with pytest.raises(Rejected, match="the task is running") as caught:
-        await service([], (200, {"id": "cgt-1", "status": "queued"}), (403, refusal)).cancel(job(), "cgt-1")
+        await service([], queued, (403, refusal), running).cancel(job(), "cgt-1")
     assert caught.value.reason == "invalid_input"
