@@ -13,6 +13,7 @@ import pytest
 from cli.embedded.processes import ChildProcess, own_environment, own_module
 from cli.embedded.readiness import answers
 from cli.embedded.servers import free_port
+from cli.serving import allow_files
 
 CREATE = b"POST /api/v1/ai/image/task HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\n"
 
@@ -85,6 +86,7 @@ async def test_who_takes_too_long_or_sends_too_much_is_cut_off_and_others_are_se
 
 async def test_a_thousand_silent_connections_leave_room_for_others(settings: Settings, tmp_path: Path) -> None:
     """Clients keep connections for later; nobody waits for one of them to be given up."""
+    allow_files(2000)  # for the clients; many systems allow a process 1,024
     async with serving({**settings, "REQUEST_TIMEOUT_S": "60s"}, tmp_path) as port, asyncio.timeout(30):
         kept = [await kept_open(port) for _ in range(1100)]
         assert await health_of(port) == 200
