@@ -14,6 +14,7 @@ from typing import Any
 from litestar import Litestar, post
 from msgspec import Struct
 
+from benchmarks.accept import Echo
 from core.garbage import spare_garbage_collection
 from core.ids import random_hex
 from repositories.group_commit import GroupCommit
@@ -21,17 +22,6 @@ from repositories.mongo_client import connect_mongo
 from repositories.queue import connect_queue
 
 _MOST = 500
-
-
-class Asked(Struct):
-    """The request."""
-
-    provider: str
-    model: str
-    user_id: str
-    prompt: str
-    size: str
-    metadata: dict[str, Any]
 
 
 class Created(Struct):
@@ -61,7 +51,7 @@ def barest_app() -> Litestar:
     wake = GroupCommit[str, None](woken, most=_MOST)
 
     @post("/barest")
-    async def create(data: Asked) -> Created:
+    async def create(data: Echo) -> Created:
         task_id = f"task_{random_hex(16)}"
         await insert({"_id": task_id, "state": "pending", "created": time.time(), **_fields(data)})
         await wake(task_id)
@@ -71,5 +61,5 @@ def barest_app() -> Litestar:
     return Litestar([create], openapi_config=None, logging_config=None)
 
 
-def _fields(asked: Asked) -> dict[str, Any]:
-    return {name: getattr(asked, name) for name in Asked.__struct_fields__}
+def _fields(data: Echo) -> dict[str, Any]:
+    return {name: getattr(data, name) for name in Echo.__struct_fields__}
