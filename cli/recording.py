@@ -4,16 +4,18 @@ import getpass
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from click import get_current_context
 
 from core.audit import Action, AuditLog, AuditRow, Ending, Outcome, new_row_id
 from core.clock import utc_now
-from core.errors import PolyrelayError, StoreUnavailable
+from core.errors import InvalidRequest, KeyNotFound, NotPossible, PolyrelayError, Stale
 from core.redaction import redaction
 
 T = TypeVar("T")
+
+_NOTHING_DONE: Final = (InvalidRequest, KeyNotFound, NotPossible, Stale)
 
 
 async def on_record(
@@ -58,7 +60,7 @@ async def on_record(
     try:
         done = await act()
     except PolyrelayError as error:
-        end(Outcome.FAILED if isinstance(error, StoreUnavailable) else Outcome.REFUSED, error=error.code)
+        end(Outcome.REFUSED if isinstance(error, _NOTHING_DONE) else Outcome.FAILED, error=error.code)
         raise
     end(Outcome.DONE, target=target_of(done))
     return done

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -208,9 +208,9 @@ async def _opened() -> AsyncIterator[tuple[KeyCabinet, AuditLog]]:
     encryption_key = settings.api_key_encryption_key
     database = connect_mongo(settings.mongo_url)
     try:
-        keys, audit = MongoKeys(database), MongoAuditLog(database, kept=timedelta(days=settings.audit_keep_days))
+        # The audit log as the server set it up: this environment may have another AUDIT_KEEP_DAYS, or none.
+        keys, audit = MongoKeys(database), MongoAuditLog(database)
         await keys.prepare()
-        await audit.prepare()
         try:
             yield KeyCabinet(keys, vault_of(encryption_key) if encryption_key else None, utc_now), audit
         finally:

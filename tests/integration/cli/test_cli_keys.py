@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -131,11 +132,36 @@ async def _rows(mongo_database_url: str) -> Sequence[AuditRow]:
     return rows[::-1]
 
 
+def test_a_change_that_broke_off_is_on_record_as_failed(keys: Keys, mongo_database_url: str) -> None:
+    """Some secrets may have been encrypted anew before one could not be read."""
+    keys("create")
+    keys("reencrypt", API_KEY_ENCRYPTION_KEY=ANOTHER)
+
+    assert [row.outcome for row in asyncio.run(_rows(mongo_database_url))] == [Outcome.DONE, Outcome.FAILED]
+
+
+def test_a_command_leaves_the_age_of_rows_to_the_server(keys: Keys, mongo_database_url: str) -> None:
+    """Who runs it may have another AUDIT_KEEP_DAYS, or none; old rows would go with it."""
+    asyncio.run(_kept(mongo_database_url, timedelta(days=365)))
+    keys("create")
+    keys("list", AUDIT_KEEP_DAYS="7")
+
+    with MongoClient(mongo_database_url) as client:  # type: ignore[var-annotated]
+        indexes = client.get_default_database()[AUDIT_COLLECTION].index_information()
+    assert indexes["rows_by_age"]["expireAfterSeconds"] == 365 * 24 * 3600
+
+
+async def _kept(mongo_database_url: str, kept: timedelta) -> None:
+    database = connect_mongo(mongo_database_url)
+    await MongoAuditLog(database, kept=kept).prepare()
+    database.client.close()
+
+
 def test_a_key_whose_row_is_refused_is_not_made(keys: Keys, mongo_database_url: str) -> None:
     """Nothing is done that is not on record."""
     assert document(keys("list", "--format", "json"))["total"] == 0
     with MongoClient(mongo_database_url) as client:  # type: ignore[var-annotated]
-        client.get_default_database().command("collMod", AUDIT_COLLECTION, validator={"never": {"$exists": True}})
+        client.get_default_database().create_collection(AUDIT_COLLECTION, validator={"never": {"$exists": True}})
 
     result = keys("create")
 
