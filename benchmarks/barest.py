@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from litestar import Litestar, post
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from benchmarks.accept import Echo
 from core.garbage import spare_garbage_collection
@@ -53,13 +53,9 @@ def barest_app() -> Litestar:
     @post("/barest")
     async def create(data: Echo) -> Created:
         task_id = f"task_{random_hex(16)}"
-        await insert({"_id": task_id, "state": "pending", "created": time.time(), **_fields(data)})
+        await insert({"_id": task_id, "state": "pending", "created": time.time(), **structs.asdict(data)})
         await wake(task_id)
         return Created(task_id=task_id)
 
     spare_garbage_collection()
     return Litestar([create], openapi_config=None, logging_config=None)
-
-
-def _fields(data: Echo) -> dict[str, Any]:
-    return {name: getattr(data, name) for name in Echo.__struct_fields__}
