@@ -11,65 +11,65 @@ from litestar.datastructures import State
 from litestar.types import LifeSpanReceive, LifeSpanSend, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanScope
 
-from api.admin import Admin
-from api.audit import Audit
-from api.catalogue import Catalogue
-from api.docs import Docs
-from api.files import Files
-from api.guard import Guard, everybody
-from api.health import health, metrics_text, ready
-from api.keys import KeyPages
-from api.links import Links
+from api.dependencies import Parts, Tools
 from api.metrics import Metrics
-from api.observe import Observed
-from api.openapi import document
-from api.pace import Paced
-from api.parts import Parts, Tools
+from api.middleware.audit import recorded
+from api.middleware.authentication import Guard, everybody
+from api.middleware.rate_limit import Paced
+from api.middleware.request_log import Observed
+from api.openapi.document import document
 from api.problems import HANDLERS
-from api.recording import recorded
-from api.relay import Relay
-from api.tasks import Tasks
-from api.users import UserPages
-from core.access import KeyLimits
+from api.routes.admin import Admin
+from api.routes.audit import Audit
+from api.routes.catalogue import Catalogue
+from api.routes.docs import Docs
+from api.routes.files import Files
+from api.routes.health import health, metrics_text, ready
+from api.routes.keys import KeyPages
+from api.routes.relay import Relay
+from api.routes.tasks import Tasks
+from api.routes.users import UserPages
+from api.signed_links import Links
+from core.bind_check import NO_KEY, is_loopback, vault_for
+from core.callers import KeyLimits
 from core.clock import utc_now
 from core.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
-from core.listening import NO_KEY, is_loopback, vault_for
 from core.logs import set_up_logs
 from core.plugins import load_plugins
 from core.redaction import redaction
 from core.settings import Settings, read_settings, secrets_of
 from core.vault import NO_ENCRYPTION_KEY, Vault
-from repositories.announcements import RedisAnnouncements
-from repositories.audit import MongoAuditLog
-from repositories.control import MongoControlRoom
-from repositories.gates import RedisGates
-from repositories.keys import MongoKeys
-from repositories.mongo import MongoTaskRepository
-from repositories.mongo_client import Database, connect_mongo
-from repositories.queue import connect_queue
-from repositories.queue_claims import wake_queue
-from repositories.quotas import RedisQuotas
-from repositories.rates import RedisRates
-from repositories.replays import MongoReplays
-from repositories.results import connect_results
-from repositories.users import MongoUsers
-from services.accept import Accept
-from services.authenticate import Authenticate
-from services.cancel import Cancel
-from services.following import Following, running, this_process
-from services.keyring import Keyring
-from services.keys import KeyCabinet
-from services.live_registry import LiveRegistry
-from services.once import Once
-from services.pace import Pace
-from services.quotas import Bounds, Room
-from services.relay.querying import RelayQuery
-from services.relay.submitting import Patience, RelaySubmit
-from services.remove import Remove
-from services.retry import Retry
-from services.users import UserBook
-from services.vendor_calls import VendorCalls
-from services.watchdog import Watchdog
+from repositories.mongodb.audit import MongoAuditLog
+from repositories.mongodb.client import Database, connect_mongo
+from repositories.mongodb.control import MongoControlRoom
+from repositories.mongodb.keys import MongoKeys
+from repositories.mongodb.replays import MongoReplays
+from repositories.mongodb.tasks import MongoTaskRepository
+from repositories.mongodb.users import MongoUsers
+from repositories.result_store import connect_results
+from repositories.valkey.announcements import RedisAnnouncements
+from repositories.valkey.claims import wake_queue
+from repositories.valkey.gates import RedisGates
+from repositories.valkey.quotas import RedisQuotas
+from repositories.valkey.rates import RedisRates
+from repositories.valkey.wakes import connect_queue
+from services.access.api_keys import KeyCabinet
+from services.access.authentication import Authenticate
+from services.access.key_cache import Keyring
+from services.access.users import UserBook
+from services.execution.vendor_audit import VendorCalls
+from services.limits.rate_limiter import Pace
+from services.limits.task_quotas import Bounds, Room
+from services.relay.query import RelayQuery
+from services.relay.submit import Patience, RelaySubmit
+from services.runtime.control_sync import Following, running, this_process
+from services.runtime.live_registry import LiveRegistry
+from services.runtime.loop_watchdog import Watchdog
+from services.tasks.cancel import Cancel
+from services.tasks.create import Accept
+from services.tasks.delete import Remove
+from services.tasks.idempotency import Once
+from services.tasks.retry import Retry
 
 log = structlog.get_logger("polyrelay.api")
 

@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from core.errors import ComeBackLater
 from core.gates import CircuitView, GateView
-from core.labels import ModelLabels
+from core.metric_labels import ModelLabels
 from core.tasks import Task
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST

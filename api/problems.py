@@ -11,7 +11,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
-from api.parts import Call, tools_of
+from api.dependencies import Call, tools_of
 from core import errors
 from core.errors import FieldProblem, InvalidRequest, PolyrelayError
 from core.redaction import HIDDEN, is_secret, said_without_secrets, without_secrets

@@ -11,11 +11,11 @@ from litestar.types import Empty, Receive, Scope
 from litestar.utils.scope.state import ScopeState
 from msgspec import Meta, Struct
 
-from api.parts import Call
+from api.dependencies import Call
 from api.problems import ClientGone, MalformedJson, RequestTooSlow, WrongContentType, field_problem
-from core.access import Caller
+from core.callers import Caller
 from core.errors import FieldProblem, InvalidRequest, TaskNotFound
-from core.ports import TaskQuery
+from core.task_repository import TaskQuery
 from core.tasks import Status
 from core.validation import checked, shown
 from polyrelay import TaskType

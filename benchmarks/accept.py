@@ -28,7 +28,7 @@ from benchmarks.turns import Contestant, Failed, in_turns
 from cli.embedded.processes import ChildProcess, own_environment, own_module
 from cli.embedded.readiness import prints
 from cli.embedded.servers import MongoServer, ValkeyServer, free_port
-from core.access import Caller
+from core.callers import Caller
 from core.tasks import Task
 from polyrelay import TaskType
 

@@ -15,11 +15,11 @@ from litestar import Litestar, post
 from msgspec import Struct, structs
 
 from benchmarks.accept import Echo
-from core.garbage import spare_garbage_collection
-from core.ids import random_hex
+from core.gc_tuning import spare_garbage_collection
+from core.random_ids import random_hex
 from repositories.group_commit import GroupCommit
-from repositories.mongo_client import connect_mongo
-from repositories.queue import connect_queue
+from repositories.mongodb.client import connect_mongo
+from repositories.valkey.wakes import connect_queue
 
 _MOST = 500
 

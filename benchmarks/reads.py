@@ -17,8 +17,8 @@ from benchmarks.series import Figure, Series, percentile
 from benchmarks.stored_tasks import BUSY_USER, load
 from cli.embedded.servers import MongoServer, ValkeyServer
 from cli.embedded.stack import Stack
-from repositories.mongo import MongoTaskRepository
-from repositories.mongo_client import connect_mongo
+from repositories.mongodb.client import connect_mongo
+from repositories.mongodb.tasks import MongoTaskRepository
 
 FEW: Final = 1000
 MANY: Final = 1_000_000

@@ -23,7 +23,7 @@ from benchmarks.peers.queues import OURS
 from benchmarks.series import Figure, Series, percentile
 from cli.embedded.stack import Stack
 from polyrelay import Secret
-from services.jimeng import Credentials, VolcengineAuth
+from services.vendors.jimeng import Credentials, VolcengineAuth
 
 DIRECT: Final = "directly"
 CLIENTS: Final = (1, 8)

@@ -11,7 +11,7 @@ from pymongo.write_concern import WriteConcern
 
 from core.tasks import Attempt, Failure, Result, State, Task
 from polyrelay import TaskType, Usage
-from repositories.task_documents import Document, document_of, encode_input
+from repositories.mongodb.task_documents import Document, document_of, encode_input
 
 BUSY_USER: Final = "user-0"
 """Owns every fifth task; a thousand others share the rest."""

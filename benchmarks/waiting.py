@@ -26,15 +26,15 @@ from benchmarks.peers.queues import OURS
 from benchmarks.processes import cpu_s, rss_bytes
 from benchmarks.series import Figure, Series
 from cli.embedded.stack import Stack
-from core import life
+from core import transitions
 from core.clock import utc_now
-from core.ports import Wake
+from core.task_repository import Wake
 from core.tasks import Task, new_task_id
 from polyrelay import Pending, TaskType
-from repositories.mongo import MongoTaskRepository
-from repositories.mongo_client import Database, connect_mongo
-from repositories.queue import connect_queue
-from repositories.queue_claims import RingingWakeQueue
+from repositories.mongodb.client import Database, connect_mongo
+from repositories.mongodb.tasks import MongoTaskRepository
+from repositories.valkey.claims import RingingWakeQueue
+from repositories.valkey.wakes import connect_queue
 
 CASE: Final = "1 worker"
 
@@ -195,8 +195,8 @@ def _waiting(poll_at: datetime) -> Task:
         deadline=now + timedelta(days=1),
         wake_at=now,
     )
-    begun = life.begun(task, choice=0, owner="benchmark", lease_s=30, now=now)
-    return life.accepted(begun, Pending(operation=task.id), poll_at=poll_at, now=now)
+    begun = transitions.begun(task, choice=0, owner="benchmark", lease_s=30, now=now)
+    return transitions.accepted(begun, Pending(operation=task.id), poll_at=poll_at, now=now)
 
 
 async def _versions(database: Database) -> dict[str, int]:

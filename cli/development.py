@@ -19,7 +19,7 @@ from cli.embedded.upstreams import VENDORS, Vendor, without_keys
 from cli.output import results
 from cli.serving import check_address
 from cli.supervision import WATCH_PAUSE_S, Interrupted, fail_if_dead, interruption
-from core.listening import is_loopback
+from core.bind_check import is_loopback
 from core.settings import Settings
 
 _ROOT: Final = Path(__file__).resolve().parents[1]

@@ -15,9 +15,9 @@ from granian.log import LogLevels
 
 from cli.embedded.lifeline import die_with_parent
 from cli.output import Failed, Misused, errors
+from core.bind_check import vault_for
 from core.errors import ConfigurationError
-from core.garbage import spare_garbage_collection
-from core.listening import vault_for
+from core.gc_tuning import spare_garbage_collection
 from core.logs import set_up_logs
 from core.settings import Settings, read_settings
 

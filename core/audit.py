@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from core.ids import random_hex
+from core.random_ids import random_hex
 
 
 class Action(StrEnum):

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from core.access import Caller, KeyLimits, Role
+from core.callers import Caller, KeyLimits, Role
 from polyrelay import Secret
 
 KEY_ID: Final = r"^key_[0-9a-f]{24}$"

@@ -14,7 +14,7 @@ import structlog
 from msgspec import Struct
 
 from core.errors import ConfigurationError, FieldProblem, ProviderUnavailable, UnknownModel, UnknownProvider
-from core.relays import Relays
+from core.relay_contract import Relays
 from core.switches import Switch
 from core.tasks import Attempt, Choice, Task
 from polyrelay import Disabled, Env, Model, Params, Provider, Service, TaskType, hooks

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from core.addresses import Network
 from core.errors import ConfigurationError
-from core.parsers import (
+from core.setting_parsers import (
     amounts,
     body_size,
     duration,

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
 
-from core.ids import random_hex
+from core.random_ids import random_hex
 from polyrelay import TaskType, Usage
 
 TaskInput: TypeAlias = dict[str, Any]

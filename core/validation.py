@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import Struct, ValidationError, structs
 
-from core.allowed import allowed_words
+from core.constraint_text import allowed_words
 from core.errors import FieldProblem, InvalidRequest
 
 S = TypeVar("S", bound=Struct)

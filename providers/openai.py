@@ -7,7 +7,7 @@ from core.catalogue import Entry
 from polyrelay import Disabled, Env, Provider, Service, hookimpl
 from providers.catalogue import entries_of
 from providers.timing import poll_scale, read_timeout_s
-from services import openai
+from services.vendors import openai
 
 NAME: Final = "openai"
 URL: Final = "https://api.openai.com/v1"

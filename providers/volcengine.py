@@ -7,7 +7,7 @@ from core.catalogue import Entry, of_families
 from polyrelay import Disabled, Env, Provider, Service, hookimpl
 from providers.catalogue import entries_of
 from providers.timing import poll_scale, read_timeout_s
-from services import ark, jimeng
+from services.vendors import ark, jimeng
 
 NAME: Final = "volcengine"
 ARK_URL: Final = "https://ark.cn-beijing.volces.com/api/v3"

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api import problems
 from api.app import build_app
-from api.openapi import document
+from api.openapi.document import document
 from cli.main import main
 from core import errors
 from core.audit import Action, AuditRow, Outcome
@@ -41,9 +41,9 @@ from core.tasks import (
 )
 from core.users import User
 from polyrelay import Usage
-from repositories.mongo import INDEXES
-from repositories.queue import QUEUE_NAMES, WAKE_FUNCTION
-from tests.unit.api.lab import lab_registry, new_lab
+from repositories.mongodb.tasks import INDEXES
+from repositories.valkey.wakes import QUEUE_NAMES, WAKE_FUNCTION
+from tests.unit.api.api_fixture import lab_registry, new_lab
 from tests.unit.docs.test_docs_metrics import everything
 
 FILE: Final = Path(__file__).parent / "data" / "frozen_names.json"

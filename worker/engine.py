@@ -13,8 +13,8 @@ from core.claims import Claims
 from core.errors import AuditFailed, QueueUnavailable, StoreUnavailable
 from core.priorities import shares
 from core.tasks import Priority
-from worker.cancelling import cancelled
-from worker.claims import ClaimingWorker
+from worker.claim_loop import ClaimingWorker
+from worker.task_cancellation import cancelled
 
 _LONGEST_STEP_S: Final = 24 * 3600
 _MANY: Final = 1_000_000

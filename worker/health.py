@@ -8,7 +8,7 @@ from granian.server.embed import Server
 from litestar import Litestar, Response, get
 from msgspec import Struct
 
-from services.readiness import Readiness, readiness
+from services.runtime.readiness import Readiness, readiness
 from worker.metrics import CONTENT_TYPE
 
 

@@ -16,46 +16,46 @@ from litestar import Litestar
 from msgspec import Struct
 
 from core.clock import utc_now
-from core.garbage import spare_garbage_collection
+from core.gc_tuning import spare_garbage_collection
 from core.logs import set_up_logs
 from core.plugins import load_plugins
-from core.ports import Locks
 from core.redaction import redaction
 from core.settings import Settings, secrets_of
+from core.task_repository import Locks
 from core.tasks import Task
-from repositories.announcements import RedisAnnouncements
-from repositories.audit import MongoAuditLog
-from repositories.control import MongoControlRoom
-from repositories.gates import RedisGates
-from repositories.locks import MongoLocks
-from repositories.mongo import MongoTaskRepository, connect_mongo
-from repositories.queue import QUEUE_NAMES, connect_queue
-from repositories.queue_claims import RedisClaims, wake_queue
-from repositories.quotas import RedisQuotas
-from repositories.results import connect_results
-from services.admission import Admissions, Limits, Places, Turns
-from services.advance import Advance
-from services.announcing import Announcing
-from services.answers import Answers
-from services.following import Following, Identity, this_process
-from services.healing import Healing
-from services.leases import Leases
-from services.live_registry import LiveRegistry
-from services.process_metrics import process_text, resident_bytes
-from services.quota_healing import QuotaHealing
-from services.reach import PublicTransport, trusted
-from services.recorder import Recorder
-from services.results import Results
-from services.storing import Storer
-from services.upkeep import Upkeep
-from services.vendor_calls import VendorCalls
-from services.watchdog import Watchdog
-from worker.cancelling import cancelled
+from repositories.mongodb.audit import MongoAuditLog
+from repositories.mongodb.control import MongoControlRoom
+from repositories.mongodb.locks import MongoLocks
+from repositories.mongodb.tasks import MongoTaskRepository, connect_mongo
+from repositories.result_store import connect_results
+from repositories.valkey.announcements import RedisAnnouncements
+from repositories.valkey.claims import RedisClaims, wake_queue
+from repositories.valkey.gates import RedisGates
+from repositories.valkey.quotas import RedisQuotas
+from repositories.valkey.wakes import QUEUE_NAMES, connect_queue
+from services.execution.leases import Leases
+from services.execution.notifications import Announcing
+from services.execution.reconciler import Upkeep
+from services.execution.recorder import Recorder
+from services.execution.result_copies import Storer
+from services.execution.results import Results
+from services.execution.step import Advance
+from services.execution.vendor_answers import Answers
+from services.execution.vendor_audit import VendorCalls
+from services.limits.admission import Admissions, Limits, Places, Turns
+from services.limits.gate_reconciler import Healing
+from services.limits.quota_reconciler import QuotaHealing
+from services.runtime.control_sync import Following, Identity, this_process
+from services.runtime.live_registry import LiveRegistry
+from services.runtime.loop_watchdog import Watchdog
+from services.runtime.process_metrics import process_text, resident_bytes
+from services.runtime.public_transport import PublicTransport, trusted
 from worker.engine import Engine, Step, arq_engine, claim_engine
 from worker.health import health_app, serve_health
-from worker.memory import Memory
+from worker.memory_limit import Memory
 from worker.metrics import WorkerMetrics
 from worker.periodic import Once, every
+from worker.task_cancellation import cancelled
 
 log = structlog.get_logger("polyrelay.worker")
 

@@ -5,7 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from core.labels import ModelLabels
+from core.metric_labels import ModelLabels
 from core.tasks import State, Task
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST

@@ -14,15 +14,15 @@ import structlog
 from cli.output import FORMAT, Failed, print_json, print_table, tell
 from cli.recording import on_record
 from cli.startup import settings_or_exit
-from core.access import Role
 from core.audit import Action, AuditLog
+from core.callers import Role
 from core.clock import utc_now
 from core.errors import ConfigurationError, InvalidRequest, PolyrelayError
 from core.keys import KeyQuery
 from core.units import seconds
 from core.validation import checked
 from core.vault import vault_of
-from services.keys import KeyCabinet, KeyOrder, KeyView, NewKey, RotationOrder, key_view
+from services.access.api_keys import KeyCabinet, KeyOrder, KeyView, NewKey, RotationOrder, key_view
 
 T = TypeVar("T")
 
@@ -200,9 +200,9 @@ def _run(act: Callable[[KeyCabinet, AuditLog], Awaitable[T]]) -> T:
 
 @asynccontextmanager
 async def _opened() -> AsyncIterator[tuple[KeyCabinet, AuditLog]]:
-    from repositories.audit import MongoAuditLog
-    from repositories.keys import MongoKeys
-    from repositories.mongo_client import connect_mongo
+    from repositories.mongodb.audit import MongoAuditLog
+    from repositories.mongodb.client import connect_mongo
+    from repositories.mongodb.keys import MongoKeys
 
     settings = settings_or_exit()
     encryption_key = settings.api_key_encryption_key

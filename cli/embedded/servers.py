@@ -16,7 +16,7 @@ from typing import IO, Final
 
 from cli.embedded.lifeline import Lifeline
 from core.errors import ConfigurationError
-from repositories.mongo_client import initiate_replica_set
+from repositories.mongodb.client import initiate_replica_set
 
 _LOOPBACK: Final = "127.0.0.1"
 _TRIES: Final = 3

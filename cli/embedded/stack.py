@@ -14,7 +14,7 @@ from cli.embedded.processes import ChildProcess, Process, Ready, own_environment
 from cli.embedded.readiness import answers, prints, runs
 from cli.embedded.servers import MongoServer, ServerNotStarted, ValkeyServer, free_port
 from cli.embedded.upstreams import VENDORS, Vendor, simulated
-from core.listening import is_loopback
+from core.bind_check import is_loopback
 
 _OF_THE_SIMULATOR: Final = ("PIL", "av")
 _FOLDER_WAIT_S: Final = 20.0

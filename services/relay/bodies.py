@@ -6,8 +6,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from services.jimeng.relays import object_of
-from services.relay.envelopes import (
+from services.relay.responses import (
     MISSING_PARAMETER,
     NO_SUCH_INTERFACE,
     PARAMETER_ERROR,
@@ -15,6 +14,7 @@ from services.relay.envelopes import (
     Business,
     NotTaken,
 )
+from services.vendors.jimeng.relays import object_of
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from core.tasks import Failure
-from services.relay.envelopes import (
+from services.relay.responses import (
     ACCESS_DENIED,
     INTERNAL_ERROR,
     NO_SUCH_INTERFACE,

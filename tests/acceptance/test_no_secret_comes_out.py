@@ -19,14 +19,14 @@ from pymongo import MongoClient
 
 from cli.embedded.servers import free_port
 from cli.embedded.stack import Stack
-from core.access import Role
+from core.callers import Role
 from core.clock import utc_now
 from core.vault import vault_of
 from polyrelay import Secret
-from repositories.audit_documents import AUDIT_COLLECTION
-from repositories.keys import MongoKeys
-from repositories.mongo_client import connect_mongo
-from services.keys import KeyCabinet, KeyOrder, NewKey
+from repositories.mongodb.audit_documents import AUDIT_COLLECTION
+from repositories.mongodb.client import connect_mongo
+from repositories.mongodb.keys import MongoKeys
+from services.access.api_keys import KeyCabinet, KeyOrder, NewKey
 from simulator.faults import Error, FailGeneration
 from simulator.process import ControlClient
 from tests.acceptance.conftest import FAST

@@ -19,9 +19,9 @@ from cli.embedded.stack import Stack
 from core.clock import utc_now
 from core.vault import vault_of
 from polyrelay import Secret
-from repositories.keys import MongoKeys
-from repositories.mongo_client import connect_mongo
-from services.keys import KeyCabinet, KeyOrder, NewKey
+from repositories.mongodb.client import connect_mongo
+from repositories.mongodb.keys import MongoKeys
+from services.access.api_keys import KeyCabinet, KeyOrder, NewKey
 from simulator.process import ControlClient
 from tests.acceptance.conftest import FAST
 from tests.acceptance.relay_clients import (

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from cli.embedded.stack import Stack
 from core.clock import utc_now
-from repositories.mongo_client import Database, connect_mongo
+from repositories.mongodb.client import Database, connect_mongo
 from tests.chaos import plan, survey
 from tests.chaos.calm import outages
 from tests.chaos.evidence import Evidence, Rules

@@ -7,8 +7,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from core.tasks import OPEN, Task
-from repositories.mongo_client import Database
-from repositories.task_documents import WITHOUT_INPUT, task_of
+from repositories.mongodb.client import Database
+from repositories.mongodb.task_documents import WITHOUT_INPUT, task_of
 from tests.chaos.evidence import RedisKey
 
 _HELD = "polyrelay:gate:held:"

@@ -7,12 +7,12 @@ from cli.embedded.upstreams import VENDORS, simulated
 from core.clock import utc_now
 from core.registry import load_registry
 from polyrelay import Env, TaskType
-from repositories.memory import MemoryTaskRepository, MemoryWakeQueue
-from repositories.memory_quotas import MemoryQuotas
-from services.accept import Accept
-from services.quotas import Bounds, Room
+from services.limits.task_quotas import Bounds, Room
+from services.tasks.create import Accept
 from simulator.faults import Fault
 from tests.chaos.plan import MODELS, Act, Blow, Order, Then, blows, orders
+from tests.fakes.quotas import MemoryQuotas
+from tests.fakes.tasks import MemoryTaskRepository, MemoryWakeQueue
 
 WORKERS = ("worker-1", "worker-2")
 

@@ -9,8 +9,8 @@ import httpx
 import msgspec
 from pymongo.errors import PyMongoError
 
-from repositories.mongo_client import Database
-from repositories.task_documents import task_of
+from repositories.mongodb.client import Database
+from repositories.mongodb.task_documents import task_of
 from simulator.control import Stats
 from tests.chaos.evidence import Submits, VendorCall, Version
 

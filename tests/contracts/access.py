@@ -1,4 +1,4 @@
-"""The rules of `core.keys.Keys`, `core.users.Users` and `core.replays.Replays`, for each adapter."""
+"""The rules of `core.keys.Keys`, `core.users.Users` and `core.used_signatures.Replays`, for each adapter."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from core.access import KeyLimits, Role
+from core.callers import KeyLimits, Role
 from core.errors import DuplicateKey, EmailTaken, KeyNotFound, Stale, UserNotFound
 from core.keys import ApiKey, KeyQuery, Keys, new_access_key, new_key_id
-from core.replays import Replays
+from core.used_signatures import Replays
 from core.users import User, Users, new_user_id
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
 
 from core.tasks import Priority
-from repositories.queue import QUEUE_NAMES, ArqWakeQueue, deserialize
+from repositories.valkey.wakes import QUEUE_NAMES, ArqWakeQueue, deserialize
 
 
 class ReadableArqQueue:

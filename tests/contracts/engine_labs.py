@@ -8,8 +8,8 @@ from arq.constants import in_progress_key_prefix
 
 from core.clock import utc_now
 from core.tasks import Priority
-from repositories.queue import QUEUE_NAMES, ArqWakeQueue, milliseconds
-from repositories.queue_claims import RedisClaims, RingingWakeQueue
+from repositories.valkey.claims import RedisClaims, RingingWakeQueue
+from repositories.valkey.wakes import QUEUE_NAMES, ArqWakeQueue, milliseconds
 from worker.engine import Engine, Step, arq_engine, claim_engine
 
 

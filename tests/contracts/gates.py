@@ -14,7 +14,7 @@ import pytest
 
 from core.gates import CircuitView, Gate, Gates, GateView, Refusal, Ticket, Verdict
 from core.tasks import Priority
-from repositories.gates_rules import GateRules
+from repositories.gate_rules import GateRules
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 RULES = GateRules()

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from core.errors import DuplicateTask, KeyTaken, ReplayedRequest, Stale, TaskNotFound
-from core.ports import QuotaTask, TaskQuery, TaskRepository
+from core.task_repository import QuotaTask, TaskQuery, TaskRepository
 from core.tasks import FINAL, OPEN, PHASES, Idempotency, Lease, Result, State, Status, Task
 from polyrelay import TaskType
 from tests.contracts.tasks import NOW, a_full_task, a_task
@@ -40,7 +40,7 @@ async def outcome_of(work: Any) -> type[Exception] | None:
 
 
 class TaskRepositoryContract:
-    """The rules of `core.ports.TaskRepository`."""
+    """The rules of `core.task_repository.TaskRepository`."""
 
     @pytest.mark.parametrize("task", [a_task(), a_full_task()], ids=["small", "full"])
     async def test_a_task_comes_back_as_it_was_added(self, repository: TaskRepository, task: Task) -> None:

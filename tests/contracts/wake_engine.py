@@ -15,11 +15,11 @@ from arq.connections import ArqRedis
 
 from core.clock import utc_now
 from core.errors import StoreUnavailable
-from core.ports import Wake, WakeQueue
+from core.task_repository import Wake, WakeQueue
 from core.tasks import Priority
-from repositories.queue import QUEUE_NAMES
-from worker.cancelling import cancelled
+from repositories.valkey.wakes import QUEUE_NAMES
 from worker.engine import Engine, Step
+from worker.task_cancellation import cancelled
 
 PATIENCE_S = 20.0
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from core.clock import utc_now
-from core.ports import Wake, WakeQueue
+from core.task_repository import Wake, WakeQueue
 from core.tasks import Priority
 
 
@@ -19,7 +19,7 @@ class ReadableQueue(Protocol):
 
 
 class WakeQueueContract:
-    """The rules of `core.ports.WakeQueue`."""
+    """The rules of `core.task_repository.WakeQueue`."""
 
     async def test_a_wake_for_now_is_due_at_once(self, queue: ReadableQueue) -> None:
         """A past moment means now."""

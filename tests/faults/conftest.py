@@ -8,7 +8,7 @@ from msgspec import Struct
 from cli.embedded.servers import free_port
 from cli.embedded.stack import Stack
 from cli.embedded.upstreams import VENDORS
-from tests.faults.scene import QUICK, Scene, run
+from tests.faults.stack_fixture import QUICK, Scene, run
 
 FAST = ("--latency-image", "0.1", "--latency-video", "0.5", "--latency-text", "0.05")
 

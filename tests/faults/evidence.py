@@ -11,9 +11,9 @@ from pymongo import MongoClient
 
 from cli.embedded.stack import Stack
 from core.tasks import FINAL
-from repositories.queue import connect_queue
-from repositories.queue_claims import wake_queue
-from tests.faults.scene import Scene, run
+from repositories.valkey.claims import wake_queue
+from repositories.valkey.wakes import connect_queue
+from tests.faults.stack_fixture import Scene, run
 
 MIB: Final = 2**20
 _FINAL: Final = frozenset(state.value for state in FINAL)

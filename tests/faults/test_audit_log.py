@@ -10,8 +10,8 @@ import pytest
 
 from core.audit import Action, AuditRow, Outcome
 from core.tasks import State
-from repositories.audit_documents import AUDIT_COLLECTION, row_of
-from tests.faults.scene import IMAGE, VIDEO, Scene
+from repositories.mongodb.audit_documents import AUDIT_COLLECTION, row_of
+from tests.faults.stack_fixture import IMAGE, VIDEO, Scene
 
 
 @contextmanager

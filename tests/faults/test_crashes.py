@@ -9,10 +9,10 @@ import pytest
 from core.settings import Settings
 from core.tasks import State, Task, new_task_id
 from polyrelay import TaskType
-from repositories.queue import QUEUE_NAMES
-from repositories.task_documents import document_of, encode_input
+from repositories.mongodb.task_documents import document_of, encode_input
+from repositories.valkey.wakes import QUEUE_NAMES
 from simulator.faults import CutAfter, Hang
-from tests.faults.scene import IMAGE, LEASE_S, RECONCILE_S, TEXT, VIDEO, Scene
+from tests.faults.stack_fixture import IMAGE, LEASE_S, RECONCILE_S, TEXT, VIDEO, Scene
 
 LONG_S = 300.0
 """A vendor's silence that no test outlasts."""

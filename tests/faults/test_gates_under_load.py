@@ -9,7 +9,7 @@ import pytest
 from core.tasks import State, Task
 from tests.faults.conftest import StackOptions
 from tests.faults.evidence import MIB, memory_bytes
-from tests.faults.scene import Scene
+from tests.faults.stack_fixture import Scene
 
 LONG = os.environ.get("CHAOS_LONG") == "1"
 TASKS = 5_000 if LONG else 500

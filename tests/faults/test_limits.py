@@ -14,10 +14,10 @@ from cli.embedded.stack import Stack
 from cli.embedded.upstreams import VENDORS, simulated
 from core.clock import utc_now
 from core.tasks import State
-from repositories.quotas import PREFIX
+from repositories.valkey.quotas import PREFIX
 from simulator.faults import Hang
 from tests.faults.conftest import StackOptions
-from tests.faults.scene import IMAGE, QUICK, Scene, run
+from tests.faults.stack_fixture import IMAGE, QUICK, Scene, run
 
 ONE_AND_TWO = {"UPSTREAM_MAX_CONCURRENT": "1", "UPSTREAM_MAX_QUEUE": "2"}
 QUOTA = f"{PREFIX}open:provider:openai"

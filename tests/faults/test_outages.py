@@ -7,7 +7,7 @@ import pytest
 from core.tasks import State
 from simulator.control import LatencyChange
 from simulator.faults import Hang
-from tests.faults.scene import IMAGE, TEXT, VIDEO, Scene
+from tests.faults.stack_fixture import IMAGE, TEXT, VIDEO, Scene
 
 KINDS = (IMAGE, VIDEO, TEXT)
 

@@ -15,7 +15,7 @@ from simulator.control import LatencyChange
 from simulator.faults import CutAfter, Hang, NeverEnds
 from tests.faults.conftest import StackOptions
 from tests.faults.evidence import Journal, logged, wake_again
-from tests.faults.scene import IMAGE, TEXT, VIDEO, Scene
+from tests.faults.stack_fixture import IMAGE, TEXT, VIDEO, Scene
 
 POLLED_IMAGE = {"task_type": "image", "provider": "volcengine", "model": "jimeng_t2i_v31"}
 """Its result is a link that is copied; `visual.submit`, `visual.query` and `files` at the simulator."""

@@ -10,7 +10,7 @@ from core.tasks import State
 from simulator.control import LatencyChange
 from simulator.faults import CutAfter, Hang
 from tests.faults.conftest import StackOptions
-from tests.faults.scene import Scene
+from tests.faults.stack_fixture import Scene
 
 LONG_S = 300.0
 T2I, AT_ONCE = "jimeng_t2i_v40", "jimeng_high_aes_general_v21_L"

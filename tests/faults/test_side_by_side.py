@@ -16,7 +16,7 @@ from cli.embedded.readiness import prints
 from core.tasks import State
 from simulator.faults import Backwards
 from tests.faults.conftest import StackOptions
-from tests.faults.scene import IMAGE, TEXT, VIDEO, Scene, run
+from tests.faults.stack_fixture import IMAGE, TEXT, VIDEO, Scene, run
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("polyrelay", "core", "services", "providers", "repositories", "worker", "api", "cli")
@@ -86,7 +86,7 @@ def _environment_of(scene: Scene) -> dict[str, str]:
 
 def _runs_the_code_of(folder: Path, environment: dict[str, str]) -> None:
     """A test that compared a version with itself unawares would show nothing."""
-    asked = "import services.advance; print(services.advance.__file__)"
+    asked = "import services.execution.step; print(services.execution.step.__file__)"
     said = subprocess.run([sys.executable, "-P", "-c", asked], env=environment, capture_output=True, text=True)
     assert Path(said.stdout.strip()).is_relative_to(folder), said
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from core.tasks import State
-from services.openai.videos import POLL_S
+from services.vendors.openai.videos import POLL_S
 from simulator.faults import Hang, NeverEnds
 from tests.faults.conftest import StackOptions
-from tests.faults.scene import IMAGE, VIDEO, Scene
+from tests.faults.stack_fixture import IMAGE, VIDEO, Scene
 
 POLLS = 200
 SUBMITS = 20

@@ -10,10 +10,10 @@ from arq.connections import ArqRedis
 
 from benchmarks.peers.programs import jobs
 from core.clock import utc_now
-from core.ports import Wake
 from core.settings import QueueEngine
-from repositories.queue import QUEUE_NAMES, connect_queue
-from repositories.queue_claims import RedisClaims, wake_queue
+from core.task_repository import Wake
+from repositories.valkey.claims import RedisClaims, wake_queue
+from repositories.valkey.wakes import QUEUE_NAMES, connect_queue
 from worker.engine import Engine, arq_engine, claim_engine
 from worker.main import _loop_factory
 

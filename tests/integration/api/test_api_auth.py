@@ -19,15 +19,15 @@ from volcengine.auth.SignerV4 import SignerV4
 from volcengine.base.Request import Request
 from volcengine.Credentials import Credentials as OfficialCredentials
 
-from core.access import Role
+from core.callers import Role
 from core.clock import utc_now
 from core.keys import ApiKey
 from core.vault import vault_of
 from polyrelay import Secret
 from polyrelay.client import AsyncClient
-from repositories.keys import MongoKeys
-from repositories.mongo_client import connect_mongo
-from services.keys import KeyCabinet, KeyOrder, NewKey
+from repositories.mongodb.client import connect_mongo
+from repositories.mongodb.keys import MongoKeys
+from services.access.api_keys import KeyCabinet, KeyOrder, NewKey
 from tests.integration.api.conftest import ROOT, Serve, Start
 
 ENCRYPTION_KEY: Final = base64.b64encode(bytes(range(32))).decode()

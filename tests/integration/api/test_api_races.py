@@ -8,27 +8,27 @@ from typing import Any
 
 import pytest
 
-from core import life
+from core import transitions
 from core.clock import utc_now
 from core.errors import NotPossible, Stale, TaskNotFound
 from core.redaction import redaction
 from core.registry import Registry
 from core.tasks import Failure, State, Task
 from polyrelay import Model, Params, Provider, TaskType
-from repositories.gates import RedisGates
-from repositories.memory import MemoryResultStore
-from repositories.memory_access import MemoryReplays
-from repositories.memory_audit import MemoryAuditLog
-from repositories.mongo import MongoTaskRepository
-from repositories.mongo_client import connect_mongo
-from repositories.queue import ArqWakeQueue, connect_queue
-from repositories.quotas import RedisQuotas
-from services.cancel import Cancel, CancelOutcome
-from services.quotas import Bounds, Room
-from services.remove import Remove
-from services.retry import Retry
-from services.vendor_calls import VendorCalls
+from repositories.mongodb.client import connect_mongo
+from repositories.mongodb.tasks import MongoTaskRepository
+from repositories.valkey.gates import RedisGates
+from repositories.valkey.quotas import RedisQuotas
+from repositories.valkey.wakes import ArqWakeQueue, connect_queue
+from services.execution.vendor_audit import VendorCalls
+from services.limits.task_quotas import Bounds, Room
+from services.tasks.cancel import Cancel, CancelOutcome
+from services.tasks.delete import Remove
+from services.tasks.retry import Retry
 from tests.contracts.tasks import a_task
+from tests.fakes.access import MemoryReplays
+from tests.fakes.audit import MemoryAuditLog
+from tests.fakes.tasks import MemoryResultStore
 
 ROUNDS = 40
 OWNER = "worker-1"
@@ -87,7 +87,7 @@ class Rig:
         await self.tasks.add(task, {"prompt": "a fox"})
         if state is State.PENDING:
             return task
-        task = life.begun(task, choice=0, owner=OWNER, lease_s=30, now=now)
+        task = transitions.begun(task, choice=0, owner=OWNER, lease_s=30, now=now)
         await self.tasks.save(task)
         if state is State.FAILED:
             task = task.to(
@@ -135,7 +135,7 @@ async def test_a_cancel_and_a_claim_of_one_task_do_not_both_win(rig: Rig) -> Non
     """Either the task is cancelled and the worker may not submit, or it is claimed and the cancel is only requested."""
     for _ in range(ROUNDS):
         task = await rig.stored(State.PENDING)
-        claim = life.begun(task, choice=0, owner=OWNER, lease_s=30, now=utc_now())
+        claim = transitions.begun(task, choice=0, owner=OWNER, lease_s=30, now=utc_now())
 
         cancelled, claimed = await together(rig.cancel(task.id), rig.saved(claim))
 
@@ -152,7 +152,7 @@ async def test_a_cancel_and_a_completion_leave_one_final_state(rig: Rig) -> None
     """The worker's completion is never lost to a wish; the caller hears of a request, or that it was too late."""
     for _ in range(ROUNDS):
         task = await rig.stored(State.SUBMITTING)
-        done = life.finished(task, (), None, now=utc_now())
+        done = transitions.finished(task, (), None, now=utc_now())
 
         cancelled, saved = await together(outcome_of(rig.cancel(task.id)), rig.saved(done))
 
@@ -165,7 +165,7 @@ async def test_a_removal_and_a_completion_do_not_both_win(rig: Rig) -> None:
     """The task is gone for good, and a worker that was too late is told so."""
     for _ in range(ROUNDS):
         task = await rig.stored(State.SUBMITTING)
-        done = life.finished(task, (), None, now=utc_now())
+        done = transitions.finished(task, (), None, now=utc_now())
 
         removed, saved = await together(rig.remove(task.id), rig.saved(done))
 

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from cli.embedded.servers import MongoServer, ValkeyServer, free_port
 from core.tasks import Failure, State
-from repositories.mongo import MongoTaskRepository
-from repositories.mongo_client import connect_mongo
+from repositories.mongodb.client import connect_mongo
+from repositories.mongodb.tasks import MongoTaskRepository
 from tests.integration.api.conftest import Serve, Start
 
 TEXT = {"provider": "volcengine", "model": "doubao-pro-4k", "user_id": "ada", "prompt": "a haiku"}

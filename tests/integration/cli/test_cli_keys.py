@@ -18,9 +18,9 @@ from pymongo import MongoClient
 from cli.main import main
 from core.audit import Action, AuditQuery, AuditRow, Outcome
 from core.settings import NAMES
-from repositories.audit import MongoAuditLog
-from repositories.audit_documents import AUDIT_COLLECTION
-from repositories.mongo_client import connect_mongo
+from repositories.mongodb.audit import MongoAuditLog
+from repositories.mongodb.audit_documents import AUDIT_COLLECTION
+from repositories.mongodb.client import connect_mongo
 
 ENCRYPTION_KEY = base64.b64encode(bytes(range(32))).decode()
 ANOTHER = base64.b64encode(bytes(range(1, 33))).decode()

@@ -6,10 +6,10 @@ import pytest
 
 from cli.embedded.servers import free_port
 from core.errors import StoreUnavailable
-from repositories.keys import MongoKeys
-from repositories.mongo_client import Database, connect_mongo
-from repositories.replays import MongoReplays
-from repositories.users import MongoUsers
+from repositories.mongodb.client import Database, connect_mongo
+from repositories.mongodb.keys import MongoKeys
+from repositories.mongodb.replays import MongoReplays
+from repositories.mongodb.users import MongoUsers
 from tests.contracts.access import NOW, KeysContract, ReplaysContract, UsersContract, a_key, a_user
 
 

@@ -15,8 +15,8 @@ from core.clock import utc_now
 from core.errors import QueueUnavailable
 from core.tasks import Priority
 from polyrelay import Secret
-from repositories.queue import QUEUE_NAMES, WAKE_FUNCTION, ArqWakeQueue, connect_queue, deserialize, serialize
-from repositories.queue_claims import RingingWakeQueue
+from repositories.valkey.claims import RingingWakeQueue
+from repositories.valkey.wakes import QUEUE_NAMES, WAKE_FUNCTION, ArqWakeQueue, connect_queue, deserialize, serialize
 from tests.contracts.arq_queue import ReadableArqQueue
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.wake_queue import WakeQueueContract

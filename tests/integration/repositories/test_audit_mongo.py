@@ -10,9 +10,9 @@ import pytest
 from cli.embedded.servers import MongoServer, free_port
 from core.audit import Action, AuditQuery, Ending, Outcome
 from core.errors import AuditFailed, StoreUnavailable
-from repositories.audit import MongoAuditLog
-from repositories.audit_documents import AUDIT_COLLECTION
-from repositories.mongo_client import Database, connect_mongo
+from repositories.mongodb.audit import MongoAuditLog
+from repositories.mongodb.audit_documents import AUDIT_COLLECTION
+from repositories.mongodb.client import Database, connect_mongo
 from tests.contracts.audit_log import NOW, AuditLogContract, a_row, shown_when
 from tests.servers import running
 

@@ -6,8 +6,8 @@ import pytest
 
 from cli.embedded.servers import free_port
 from core.errors import StoreUnavailable
-from repositories.control import MongoControlRoom
-from repositories.mongo_client import connect_mongo
+from repositories.mongodb.client import connect_mongo
+from repositories.mongodb.control import MongoControlRoom
 from tests.contracts.control import ControlContract, a_report
 
 

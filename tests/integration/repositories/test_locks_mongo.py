@@ -8,8 +8,8 @@ import pytest
 from cli.embedded.servers import free_port
 from core.clock import utc_now
 from core.errors import StoreUnavailable
-from repositories.locks import MongoLocks
-from repositories.mongo_client import Database, connect_mongo
+from repositories.mongodb.client import Database, connect_mongo
+from repositories.mongodb.locks import MongoLocks
 from tests.contracts.locks import LocksContract, MovedClock
 
 

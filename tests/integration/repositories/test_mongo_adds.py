@@ -11,8 +11,8 @@ from cli.embedded.servers import MongoServer, free_port
 from core.audit import Action, AuditRow, new_row_id
 from core.errors import AuditFailed, DuplicateTask, StoreUnavailable, TaskNotFound, TaskTooLarge
 from core.tasks import Task
-from repositories.mongo import MongoTaskRepository
-from repositories.mongo_client import Database, connect_mongo
+from repositories.mongodb.client import Database, connect_mongo
+from repositories.mongodb.tasks import MongoTaskRepository
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.tasks import NOW, a_task
 

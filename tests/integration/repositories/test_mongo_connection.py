@@ -7,10 +7,10 @@ import pytest
 
 from cli.embedded.servers import MongoServer, free_port
 from core.errors import ConfigurationError, StoreUnavailable
-from core.ports import TaskQuery
+from core.task_repository import TaskQuery
 from core.tasks import State
 from polyrelay import Secret
-from repositories.mongo import MongoTaskRepository, connect_mongo, initiate_replica_set
+from repositories.mongodb.tasks import MongoTaskRepository, connect_mongo, initiate_replica_set
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.tasks import NOW, a_task
 from tests.servers import running

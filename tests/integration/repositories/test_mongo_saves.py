@@ -12,10 +12,10 @@ from cli.embedded.servers import MongoServer, free_port
 from core.errors import Stale, StoreUnavailable, TaskNotFound
 from core.tasks import Result, State, Task
 from polyrelay import TaskType
-from repositories.mongo import MongoTaskRepository
-from repositories.mongo_client import Database, connect_mongo
-from repositories.task_batches import VersionedUpdate, update_each
-from repositories.task_documents import update_of
+from repositories.mongodb.client import Database, connect_mongo
+from repositories.mongodb.task_batches import VersionedUpdate, update_each
+from repositories.mongodb.task_documents import update_of
+from repositories.mongodb.tasks import MongoTaskRepository
 from tests.contracts.task_repository import outcome_of, stored
 from tests.contracts.tasks import NOW
 from tests.servers import running

@@ -14,13 +14,13 @@ from pymongo import MongoClient
 from cli.embedded.servers import MongoServer
 from core.audit import Action, AuditRow
 from core.errors import AuditFailed, DuplicateTask, TaskNotFound
-from core.ports import TaskQuery
+from core.task_repository import TaskQuery
 from core.tasks import State, Status
 from polyrelay import TaskType
-from repositories.audit_documents import AUDIT_COLLECTION, row_of
-from repositories.mongo import INDEXES, MongoTaskRepository, index_for
-from repositories.mongo_client import Database, connect_mongo
-from repositories.task_documents import INLINE_LIMIT_BYTES, SUMMARY, Document, document_of, filter_of
+from repositories.mongodb.audit_documents import AUDIT_COLLECTION, row_of
+from repositories.mongodb.client import Database, connect_mongo
+from repositories.mongodb.task_documents import INLINE_LIMIT_BYTES, SUMMARY, Document, document_of, filter_of
+from repositories.mongodb.tasks import INDEXES, MongoTaskRepository, index_for
 from tests.contracts.task_repository import TaskRepositoryContract, outcome_of, stored
 from tests.contracts.tasks import NOW, a_task
 

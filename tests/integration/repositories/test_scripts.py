@@ -6,7 +6,7 @@ import pytest
 from arq.connections import ArqRedis
 from redis.exceptions import ResponseError
 
-from repositories.scripts import Scripts
+from repositories.valkey.script_batch import Scripts
 
 SOURCES = {
     "count": "return redis.call('INCRBY', 'count', ARGV[1])",

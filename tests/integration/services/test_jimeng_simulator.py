@@ -31,7 +31,7 @@ from polyrelay import (
     Unavailable,
     VideoOutput,
 )
-from services.jimeng import Jimeng, jimeng_http, jimeng_models
+from services.vendors.jimeng import Jimeng, jimeng_http, jimeng_models
 
 ROOT = Path(__file__).parents[3]
 ENTRIES = read_catalogue(ROOT / "providers" / "catalogue" / "jimeng.toml")

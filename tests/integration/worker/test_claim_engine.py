@@ -16,13 +16,13 @@ from core.claims import Claim, Ending, Taken
 from core.clock import utc_now
 from core.errors import QueueUnavailable
 from core.tasks import Priority
-from repositories.queue import connect_queue
-from repositories.queue_claims import RedisClaims
+from repositories.valkey.claims import RedisClaims
+from repositories.valkey.wakes import connect_queue
 from tests.contracts.engine_labs import ClaimLab
 from tests.contracts.wake_engine import PATIENCE_S, Steps, at_work, many, settled, until
 from tests.servers import running
-from worker.cancelling import cancelled
 from worker.engine import claim_engine
+from worker.task_cancellation import cancelled
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from core.claims import Ending
 from core.clock import utc_now
 from core.priorities import WEIGHTS
 from core.tasks import Priority
-from repositories.queue import QUEUE_NAMES, ArqWakeQueue
-from repositories.queue_claims import bell_of
+from repositories.valkey.claims import bell_of
+from repositories.valkey.wakes import QUEUE_NAMES, ArqWakeQueue
 from tests.contracts.engine_labs import ClaimLab
 from tests.contracts.wake_engine import many
 

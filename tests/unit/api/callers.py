@@ -12,13 +12,13 @@ from litestar.testing import AsyncTestClient
 from msgspec import Struct
 
 from api.app import build_app
-from core.access import Role
+from core.callers import Role
 from core.settings import Settings
 from core.vault import vault_of
 from polyrelay import Secret
-from services.jimeng.signing import Credentials, Unsigned, signature_headers
-from services.keys import KeyCabinet, KeyOrder, NewKey
-from tests.unit.api.lab import NOW, Lab
+from services.access.api_keys import KeyCabinet, KeyOrder, NewKey
+from services.vendors.jimeng.signing import Credentials, Unsigned, signature_headers
+from tests.unit.api.api_fixture import NOW, Lab
 
 Client = AsyncTestClient[Litestar]
 

@@ -8,7 +8,7 @@ from litestar.testing import AsyncTestClient
 
 from api.app import build_app
 from core.settings import Settings
-from tests.unit.api.lab import Lab, new_lab
+from tests.unit.api.api_fixture import Lab, new_lab
 
 Client = AsyncTestClient[Litestar]
 

@@ -15,10 +15,10 @@ from msgspec import Struct
 from api.app import build_app
 from core.tasks import Failure, Result, State, Task
 from polyrelay import TaskType
-from services.keys import KeyOrder
+from services.access.api_keys import KeyOrder
 from tests.contracts.access import a_user
+from tests.unit.api.api_fixture import GOOD, Lab, a_task, new_lab
 from tests.unit.api.callers import ASKING, OWNER, Callers, Client, Who, asking, cabinet_of, callers_of
-from tests.unit.api.lab import GOOD, Lab, a_task, new_lab
 
 
 class Row(Struct, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from core.registry import PluginReport
 from core.tasks import Failure
 from polyrelay import TaskType
 from tests.contracts.control import a_report
-from tests.unit.api.lab import GOOD, NOW, Lab, a_task
-from tests.unit.api.lab import failed as failed_task
+from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task
+from tests.unit.api.api_fixture import failed as failed_task
 
 Client = AsyncTestClient[Litestar]
 ADMIN = "/api/v1/admin"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
-from tests.unit.api.lab import GOOD
+from tests.unit.api.api_fixture import GOOD
 
 Client = AsyncTestClient[Litestar]
 

@@ -11,16 +11,16 @@ from litestar.testing import AsyncTestClient
 from msgspec import structs
 
 from api.app import build_app
-from api.audit import AuditListQuery, AuditRowView
-from api.recording import NO_CHANGE
-from core.access import Role
+from api.middleware.audit import NO_CHANGE
+from api.routes.audit import AuditListQuery, AuditRowView
 from core.audit import Action, AuditRow, Outcome
-from core.parsers import networks
+from core.callers import Role
+from core.setting_parsers import networks
 from core.settings import Settings
 from core.tasks import Priority, Status
 from polyrelay import Secret
-from repositories.memory import MemoryWakeQueue
-from tests.unit.api.lab import GOOD, NOW, Lab, a_task
+from tests.fakes.tasks import MemoryWakeQueue
+from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task
 
 Client = AsyncTestClient[Litestar]
 AUDIT = "/api/v1/audit"

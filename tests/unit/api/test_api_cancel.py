@@ -7,7 +7,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from core.tasks import Failure, State
-from tests.unit.api.lab import NOW, Lab, a_task, an_attempt, completed, failed
+from tests.unit.api.api_fixture import NOW, Lab, a_task, an_attempt, completed, failed
 
 Client = AsyncTestClient[Litestar]
 UNKNOWN = Failure(code="outcome_unknown", message="the answer was lost; the vendor may have accepted and billed it")

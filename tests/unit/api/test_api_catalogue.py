@@ -11,7 +11,7 @@ from api.app import build_app
 from core.registry import Registry
 from core.settings import Settings
 from polyrelay import Disabled, Model, Params, Provider, TaskType
-from tests.unit.api.lab import Lab
+from tests.unit.api.api_fixture import Lab
 
 Client = AsyncTestClient[Litestar]
 

@@ -11,7 +11,7 @@ from api.app import build_app
 from core.settings import Settings
 from core.tasks import State
 from polyrelay import TaskType
-from tests.unit.api.lab import GOOD, NOW, Lab
+from tests.unit.api.api_fixture import GOOD, NOW, Lab
 
 Client = AsyncTestClient[Litestar]
 

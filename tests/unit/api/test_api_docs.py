@@ -11,12 +11,12 @@ from litestar.testing import AsyncTestClient
 from msgspec import structs
 
 from api.app import build_app
-from api.examples import EXAMPLES
+from api.openapi.examples import EXAMPLES
 from core.registry import Registry
 from core.settings import Settings
 from polyrelay import Env
 from providers import openai, volcengine
-from tests.unit.api.lab import Lab
+from tests.unit.api.api_fixture import Lab
 
 Client = AsyncTestClient[Litestar]
 

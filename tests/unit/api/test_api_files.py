@@ -6,11 +6,11 @@ import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
-from api.files import Span, cut, wanted_span
 from api.problems import RangeNotSatisfiable
+from api.routes.files import Span, cut, wanted_span
 from core.tasks import Result, State, Task
 from polyrelay import TaskType
-from tests.unit.api.lab import Lab, a_task, completed
+from tests.unit.api.api_fixture import Lab, a_task, completed
 
 Client = AsyncTestClient[Litestar]
 

@@ -20,11 +20,11 @@ from schemathesis.specs.openapi.checks import (
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from api.app import build_app
-from api.openapi import document
+from api.openapi.document import document
 from core.tasks import Failure, Result, State
 from polyrelay import TaskType
+from tests.unit.api.api_fixture import Lab, a_task, an_attempt, completed, failed, lab_registry, new_lab
 from tests.unit.api.callers import ASKING, Callers, Who, callers_of
-from tests.unit.api.lab import Lab, a_task, an_attempt, completed, failed, lab_registry, new_lab
 
 CHECKS: Final = [
     status_code_conformance,

@@ -8,10 +8,10 @@ import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
-from core.ports import TaskQuery
+from core.task_repository import TaskQuery
 from core.tasks import State
+from tests.unit.api.api_fixture import GOOD, NOW, Lab
 from tests.unit.api.callers import Who, asking, callers_of
-from tests.unit.api.lab import GOOD, NOW, Lab
 
 Client = AsyncTestClient[Litestar]
 CREATE = "/api/v1/ai/image/task"

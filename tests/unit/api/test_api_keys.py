@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.keys import KeyView
+from services.access.api_keys import KeyView
+from tests.unit.api.api_fixture import Lab
 from tests.unit.api.callers import Callers, Client, Who, asking, callers_of
-from tests.unit.api.lab import Lab
 
 KEYS = "/api/v1/admin/keys"
 

@@ -13,14 +13,14 @@ from litestar.testing import AsyncTestClient
 from msgspec import structs
 
 from api.app import build_app
-from core.access import Caller, Role
+from core.callers import Caller, Role
 from core.settings import Settings, read_settings
 from core.tasks import Failure, State
 from polyrelay import TaskType
-from services.keys import KeyOrder
-from services.quotas import leave
+from services.access.api_keys import KeyOrder
+from services.limits.task_quotas import leave
+from tests.unit.api.api_fixture import GOOD, NOW, Lab, failed
 from tests.unit.api.callers import ASKING, Callers, Who, asking, cabinet_of, callers_of
-from tests.unit.api.lab import GOOD, NOW, Lab, failed
 
 PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "limits.md"
 Client = AsyncTestClient[Litestar]

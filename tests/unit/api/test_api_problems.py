@@ -6,7 +6,7 @@ from litestar.testing import AsyncTestClient
 
 from api.problems import STATUSES
 from core import errors
-from tests.unit.api.lab import GOOD, Lab, a_task
+from tests.unit.api.api_fixture import GOOD, Lab, a_task
 
 Client = AsyncTestClient[Litestar]
 CREATE = "/api/v1/ai/image/task"

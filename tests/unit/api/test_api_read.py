@@ -11,7 +11,7 @@ from api.app import build_app
 from core.settings import Settings
 from core.tasks import Failure, Result, State
 from polyrelay import TaskType
-from tests.unit.api.lab import NOW, Lab, a_task, an_attempt, completed, failed
+from tests.unit.api.api_fixture import NOW, Lab, a_task, an_attempt, completed, failed
 
 Client = AsyncTestClient[Litestar]
 

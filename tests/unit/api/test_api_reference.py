@@ -7,17 +7,17 @@ import msgspec
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.audit import AuditListQuery
 from api.metrics import Metrics, gates_text
-from api.openapi import document
+from api.openapi.document import document
 from api.requests import ListQuery
-from api.views import FailureView, ResultView, TaskSummaryView, TaskView
+from api.routes.audit import AuditListQuery
+from api.views.tasks import FailureView, ResultView, TaskSummaryView, TaskView
 from core.control import Stall
 from core.errors import TooManyTasks
 from core.gates import CircuitView, GateView
-from services.create_fields import CommonFields, Fallback
-from services.process_metrics import process_text
-from tests.unit.api.lab import NOW, a_task, lab_registry
+from services.runtime.process_metrics import process_text
+from services.tasks.create_fields import CommonFields, Fallback
+from tests.unit.api.api_fixture import NOW, a_task, lab_registry
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "api.md").read_text("utf-8")
 

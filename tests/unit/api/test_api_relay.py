@@ -11,19 +11,19 @@ from msgspec import structs
 
 from api.app import build_app
 from api.problems import STATUSES
-from api.relay_answers import OF_AUTHENTICATION, OF_SERVICE, answer_of
+from api.views.relay import OF_AUTHENTICATION, OF_SERVICE, answer_of
 from core import errors
 from core.audit import Action
 from core.errors import InvalidSignature, PolyrelayError, StoreUnavailable
-from core.ports import TaskQuery
 from core.registry import Registry
 from core.settings import Settings
+from core.task_repository import TaskQuery
 from core.tasks import RelayCall, Result, State
 from polyrelay import Disabled, Provider, Secret, TaskType
-from services.jimeng import Jimeng, jimeng_http
-from services.relay import envelopes
-from services.relay.envelopes import GATEWAY, Business, Gateway
-from tests.unit.api.lab import NOW, Lab, a_task, an_attempt
+from services.relay import responses
+from services.relay.responses import GATEWAY, Business, Gateway
+from services.vendors.jimeng import Jimeng, jimeng_http
+from tests.unit.api.api_fixture import NOW, Lab, a_task, an_attempt
 
 Client = AsyncTestClient[Litestar]
 SUBMIT = "/?Action=CVSync2AsyncSubmitTask&Version=2022-08-31"
@@ -273,7 +273,7 @@ def test_the_tables_name_codes_that_there_are() -> None:
 
     assert set(OF_AUTHENTICATION) | set(OF_SERVICE) <= codes
     assert set(OF_AUTHENTICATION.values()) <= set(GATEWAY)
-    assert set(OF_SERVICE.values()) <= set(envelopes.STATUSES)
+    assert set(OF_SERVICE.values()) <= set(responses.STATUSES)
 
 
 def test_internals_of_the_store_are_not_told() -> None:

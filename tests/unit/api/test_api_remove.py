@@ -7,7 +7,7 @@ from litestar.testing import AsyncTestClient
 from core.errors import TaskNotFound
 from core.tasks import Result
 from polyrelay import TaskType
-from tests.unit.api.lab import Lab, a_task, completed
+from tests.unit.api.api_fixture import Lab, a_task, completed
 
 Client = AsyncTestClient[Litestar]
 

@@ -6,7 +6,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
-from tests.unit.api.lab import GOOD
+from tests.unit.api.api_fixture import GOOD
 
 Client = AsyncTestClient[Litestar]
 USERS = "/api/v1/users"

@@ -6,7 +6,7 @@ from itertools import islice
 from benchmarks.stored_tasks import BUSY_USER, made
 from core.tasks import State
 from polyrelay import TaskType
-from repositories.task_documents import document_of, task_of
+from repositories.mongodb.task_documents import document_of, task_of
 
 
 def test_the_same_tasks_are_made_each_time() -> None:

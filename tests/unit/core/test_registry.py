@@ -11,7 +11,7 @@ from core.errors import ConfigurationError, ProviderUnavailable, UnknownModel, U
 from core.registry import Registry, load_registry
 from polyrelay import Disabled, Env, Job, Model, Outcome, Params, Provider, TaskType, hooks
 from polyrelay.contract import RESERVED_FIELDS
-from services.create_fields import COMMON_FIELDS
+from services.tasks.create_fields import COMMON_FIELDS
 
 PLUGINS = Path(__file__).parents[2] / "data" / "plugins"
 

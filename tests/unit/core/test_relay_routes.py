@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import UnknownModel, UnknownProvider
 from core.registry import Registry
-from core.relays import RelayService
+from core.relay_contract import RelayService
 from core.switches import Mode, Switch
 from core.tasks import Choice, RelayCall
 from polyrelay import Answer, Disabled, Job, Model, Outcome, Params, Pending, Provider, TaskType

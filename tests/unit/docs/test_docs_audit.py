@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from api.audit import AuditRowView
+from api.routes.audit import AuditRowView
 from core.audit import Action, Outcome
 
 PAGE = "docs/reference/audit.md"

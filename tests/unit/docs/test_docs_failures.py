@@ -19,7 +19,7 @@ from polyrelay import (
     RejectReason,
     Unavailable,
 )
-from services.admission import verdict_of
+from services.limits.admission import verdict_of
 
 LIFE: Final = "docs/explanation/task-life.md"
 GATES: Final = "docs/explanation/gates.md"

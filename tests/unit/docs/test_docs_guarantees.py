@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from core.settings import Settings
-from services.advance import LAST_ANSWER_S
+from services.execution.step import LAST_ANSWER_S
 
 FOLDER: Final = Path(__file__).resolve().parents[3]
 PAGE: Final = "docs/explanation/guarantees.md"

@@ -16,11 +16,11 @@ from core.priorities import WEIGHTS
 from core.registry import PluginReport, Registry
 from core.tasks import Attempt, State, Task
 from polyrelay import Provider, TaskType
-from repositories.gates_rules import WEIGHTS as TURNS
-from repositories.gates_rules import GateRules
-from services.admission import _GRACE
-from services.advance import AWAY_SPREAD_S
-from services.process_metrics import process_text
+from repositories.gate_rules import WEIGHTS as TURNS
+from repositories.gate_rules import GateRules
+from services.execution.step import AWAY_SPREAD_S
+from services.limits.admission import _GRACE
+from services.runtime.process_metrics import process_text
 from worker.metrics import WorkerMetrics
 
 PAGE: Final = "docs/reference/metrics.md"

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from api.relay_answers import OF_AUTHENTICATION, OF_SERVICE
+from api.views.relay import OF_AUTHENTICATION, OF_SERVICE
 from core.tasks import Failure
-from services.jimeng.relays import QUERIES, QUERY_OF
-from services.relay.envelopes import GATEWAY, NOT_FOUND, STATUSES
 from services.relay.failures import CODES, EXPIRED, query_failure, submit_failure
+from services.relay.responses import GATEWAY, NOT_FOUND, STATUSES
+from services.vendors.jimeng.relays import QUERIES, QUERY_OF
 
 PAGE = "docs/reference/relay.md"
 Tables = Callable[[str], list[list[str]]]

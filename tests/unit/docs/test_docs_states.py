@@ -6,8 +6,8 @@ from collections.abc import Callable
 from core import retries
 from core.settings import Settings
 from core.tasks import FINAL, MOVES, PHASES, State, Status
-from services.advance import LAST_ANSWER_S
-from services.stopping import LONGEST_ASK_S
+from services.execution.step import LAST_ANSWER_S
+from services.execution.vendor_cancel import LONGEST_ASK_S
 
 PAGE = "docs/explanation/task-life.md"
 Pages = Callable[[str], str]

@@ -14,8 +14,8 @@ from core.registry import load_registry
 from polyrelay import Cancels, Disabled, Env, Model, Provider, Streams, TaskType, hooks
 from providers import openai, volcengine
 from providers.catalogue import built_in
-from services import ark, jimeng
-from services import openai as openai_services
+from services.vendors import ark, jimeng
+from services.vendors import openai as openai_services
 
 ALL_KEYS = {
     "ARK_API_KEY": "a",

@@ -12,7 +12,7 @@ from core.clock import utc_now
 from core.errors import ConfigurationError
 from core.tasks import Priority
 from polyrelay import Secret
-from repositories.queue import (
+from repositories.valkey.wakes import (
     QUEUE_NAMES,
     WAKE_FUNCTION,
     WAKE_KEPT,

@@ -8,7 +8,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from core.errors import ConfigurationError, StoreUnavailable
-from repositories.results import ObjectResultStore, connect_results
+from repositories.result_store import ObjectResultStore, connect_results
 from tests.contracts.result_store import MIB, ResultStoreContract, SourceFailed, pieces, read
 
 

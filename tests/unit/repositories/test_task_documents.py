@@ -9,7 +9,7 @@ from hypothesis import given
 from msgspec import structs
 
 from core.tasks import Result, Task, TaskSummary
-from repositories.task_documents import (
+from repositories.mongodb.task_documents import (
     SUMMARY,
     decode_input,
     document_of,

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from core.errors import StoreUnavailable
 from core.tasks import Priority
-from repositories.queue import QUEUE_NAMES, ArqWakeQueue, deserialize, serialize
+from repositories.valkey.wakes import QUEUE_NAMES, ArqWakeQueue, deserialize, serialize
 from worker.engine import Engine, Step, arq_engine
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.services.relay.relay_lab import RelayLab
+from tests.unit.services.relay.relay_fixture import RelayLab
 
 
 @pytest.fixture

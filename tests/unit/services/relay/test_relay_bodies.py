@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.relay.bodies import forgotten, read_inquiry, read_submission, refuses_us, with_our_id
-from services.relay.envelopes import Business, NotTaken
+from services.relay.responses import Business, NotTaken
 
 VENDOR, OURS = "7392616336519610409", "task_0123"
 

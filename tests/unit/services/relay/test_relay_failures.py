@@ -4,8 +4,8 @@ import pytest
 
 from core.failures import CODES as OURS
 from core.tasks import Failure
-from services.relay.envelopes import NOT_FOUND, STATUSES
 from services.relay.failures import CODES, EXPIRED, NEVER_TAKEN, query_failure, submit_failure
+from services.relay.responses import NOT_FOUND, STATUSES
 
 
 def test_every_failure_has_a_code_of_the_vendors() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from core.access import Caller, Role
+from core.callers import Caller, Role
 from core.tasks import State
-from services.relay.envelopes import NOT_FOUND, Business, Handed
 from services.relay.failures import EXPIRED
-from services.relay.keeping import REFUSED_UPSTREAM
-from services.relay.querying import TRY_AGAIN, RelayQuery
-from tests.unit.services.relay.relay_lab import (
+from services.relay.query import TRY_AGAIN, RelayQuery
+from services.relay.responses import NOT_FOUND, Business, Handed
+from services.relay.stored_answers import REFUSED_UPSTREAM
+from tests.unit.services.relay.relay_fixture import (
     KEY,
     PICTURE,
     QUERY,

@@ -6,15 +6,15 @@ import json
 import httpx
 import pytest
 
-from core.access import Caller, KeyLimits, Role
+from core.callers import Caller, KeyLimits, Role
 from core.errors import ProviderUnavailable
 from core.switches import Mode, Switch
 from core.tasks import State
-from services.answers import INLINE_BYTES
-from services.relay.envelopes import Business, Handed, NotTaken
-from services.relay.keeping import REFUSED_UPSTREAM
-from services.relay.submitting import BUSY
-from tests.unit.services.relay.relay_lab import AT_ONCE, BODY, KEY, SUBMIT, VENDOR_ID, RelayLab, envelope
+from services.execution.vendor_answers import INLINE_BYTES
+from services.relay.responses import Business, Handed, NotTaken
+from services.relay.stored_answers import REFUSED_UPSTREAM
+from services.relay.submit import BUSY
+from tests.unit.services.relay.relay_fixture import AT_ONCE, BODY, KEY, SUBMIT, VENDOR_ID, RelayLab, envelope
 
 
 async def test_an_accepted_submit_is_told_with_our_id(lab: RelayLab) -> None:

@@ -1,0 +1,113 @@
+"""What all parts of the API's description are made of: schemas, answers, problems."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from api.middleware.idempotency import KEY
+from api.problems import ProblemAnswer
+from polyrelay import Model, Provider
+from services.tasks.create_fields import CommonFields
+from services.tasks.idempotency import HEADER
+
+Json: TypeAlias = dict[str, Any]
+
+IDEMPOTENCY_KEY: Final = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Your own word for this task, 1 to 255 visible ASCII characters. The same key with the same body is"
+    " the same task and the same answer for 24 hours; with another body it is refused.",
+    "schema": {"type": "string", "pattern": KEY},
+}
+REFERENCE: Final = "#/components/schemas/{name}"
+PROBLEMS: Final = {
+    400: "The body is not valid JSON (`malformed_json`).",
+    401: "It is not known who calls: no key, a wrong one, one that expired or was revoked, or a signature that does not"
+    " fit (`unauthenticated`, `key_expired`, `key_revoked`, `invalid_signature`, `clock_skew`, `replayed_request`).",
+    403: "The key's role does not allow that (`forbidden`).",
+    404: "There is no such task, file, key or user (`task_not_found`, `file_not_found`, `key_not_found`,"
+    " `user_not_found`).",
+    408: "The body did not arrive in time (`request_timeout`).",
+    409: "It is not in a state for that (`not_possible`), or others kept changing it; then try again (`conflict`)."
+    " Or another user has that address (`email_taken`).",
+    413: "The body is larger than MAX_BODY_BYTES (`body_too_large`).",
+    415: "The body is not declared as `application/json` (`unsupported_media_type`).",
+    416: "The range lies outside of the file (`range_not_satisfiable`).",
+    422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`,"
+    " `idempotency_key_reused`).",
+    429: "A limit is reached; come back after so many seconds as Retry-After says: the key's requests in a minute"
+    " (`rate_limited`), its tasks (`too_many_tasks`) or the provider's (`queue_full`).",
+    500: "A defect of the server; the log has more under the `request_id` (`internal_error`). Or the audit log does not"
+    " take what was to be done, and nothing was done (`AUDIT_FAILED`).",
+    503: "The provider has no credentials here or was switched off (`provider_unavailable`), or the store cannot be"
+    " reached (`store_unavailable`, with Retry-After).",
+}
+
+
+class Schemas:
+    """Collects the components that operations refer to."""
+
+    def __init__(self) -> None:
+        self.components: dict[str, Any] = {}
+
+    def of(self, kind: Any) -> Json:
+        """A reference to the schema of a type."""
+        (reference,), components = msgspec.json.schema_components([kind], ref_template=REFERENCE)
+        self.components.update(components)
+        return reference
+
+    def fields(self, kind: type[Struct], *, prefix: str = "") -> tuple[Json, list[str], str]:
+        """A Struct's properties, the required ones and its description; schemas inside of it go by that prefix."""
+        template = f"#/components/schemas/{prefix}{{name}}"
+        try:
+            (reference,), components = msgspec.json.schema_components([kind], ref_template=template)
+        except TypeError:  # a plugin's params may use a type that has no JSON Schema
+            return {}, [], ""
+        schema = components.pop(reference["$ref"].rpartition("/")[2].removeprefix(prefix))
+        self.components.update((f"{prefix}{name}", inner) for name, inner in components.items())
+        return schema.get("properties", {}), schema.get("required", []), schema.get("description", "")
+
+    def body(self, provider: Provider, model: Model) -> Json:
+        """A reference to the schema of the flat body for one model."""
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", f"{provider.name}.{model.name}")
+        common, required, _ = self.fields(CommonFields)
+        own, own_required, about = self.fields(model.params, prefix=f"{name}.")
+        named = {"provider": {"const": provider.name}, "model": {"const": model.name}}
+        self.components[name] = {
+            "title": model.name,
+            "description": " ".join(filter(None, [model.description, about])),
+            "type": "object",
+            "properties": {**common, **named, **own},
+            "required": [*required, *own_required],
+            "additionalProperties": False,
+            "deprecated": model.deprecated is not None,
+        }
+        return {"$ref": REFERENCE.format(name=name)}
+
+    def parameters(self, kind: type[Struct]) -> list[Json]:
+        """The fields of a Struct as query parameters."""
+        properties, _, _ = self.fields(kind)
+        return [
+            {"name": name, "in": "query", "required": False, "schema": schema, **described(schema)}
+            for name, schema in properties.items()
+        ]
+
+
+def problems(schemas: Schemas, *statuses: int) -> Json:
+    schema = schemas.of(ProblemAnswer)
+    return {str(status): json_answer(schema, PROBLEMS[status]) for status in statuses}
+
+
+def json_answer(schema: Mapping[str, Any], description: str) -> Json:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def described(schema: Mapping[str, Any]) -> Json:
+    """A query parameter's description, which an optional field has inside of its alternatives."""
+    options: Iterable[Mapping[str, Any]] = schema.get("anyOf", [schema])
+    texts = [option["description"] for option in options if "description" in option]
+    return {"description": texts[0]} if texts else {}

@@ -1,0 +1,162 @@
+"""The operator's calls: switch providers, look for plugins again, see what each process runs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Final, TypeVar
+
+from litestar import Controller, get, post
+from msgspec import Meta, Struct
+
+from api.dependencies import Call, tools_of
+from api.requests import read_object
+from api.roles import OPERATOR
+from api.views.tasks import Answer
+from core.audit import Action
+from core.control import ProcessReport, Stall
+from core.errors import FieldProblem, UnknownProvider
+from core.registry import PluginReport
+from core.switches import Mode, Switch
+from core.validation import checked
+from services.runtime.control_sync import alive
+
+S = TypeVar("S", bound=Struct)
+
+LONGEST_REASON: Final = 300
+_DONE: Final = {
+    Mode.ENABLED: "The provider takes tasks. All processes know within 2 s.",
+    Mode.DRAINING: "The provider takes no new tasks; those accepted before run to their end.",
+    Mode.DISABLED: "Nothing more is submitted to the provider; operations under way are polled to their end.",
+}
+
+
+class SwitchOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a provider is switched."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=LONGEST_REASON, description="Shown to callers.")] | None = None
+
+
+class ReloadOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which plugin is loaded anew even where its installed files look the same."""
+
+    plugin: (
+        Annotated[str, Meta(min_length=1, max_length=128, description="Name of the plugin, or of its provider.")] | None
+    ) = None
+
+
+class SwitchedProvider(Struct, frozen=True, kw_only=True):
+    """How a provider is switched now. A process follows it once its `revision` is at least this one."""
+
+    provider: str
+    mode: Mode
+    since: datetime
+    reason: str | None
+    revision: int
+
+
+class RequestedReload(Struct, frozen=True, kw_only=True):
+    """All processes look for plugins again. One has done so once its `generation` is at least this one."""
+
+    generation: int
+
+
+class ProcessView(Struct, frozen=True, kw_only=True):
+    """What one process runs, as it told itself; `role` is "api" or "worker"."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    started: datetime
+    seen: datetime
+    revision: int
+    generation: int
+    plugins: Sequence[PluginReport]
+    stalls: Sequence[Stall]
+
+
+class ProcessList(Struct, frozen=True, kw_only=True):
+    """The processes that live, and what they are to follow."""
+
+    processes: list[ProcessView]
+    total: int
+    revision: int
+    generation: int
+
+
+class Admin(Controller):
+    """What operators do while the server runs."""
+
+    path = "/api/v1/admin"
+    opt = OPERATOR
+
+    @post("/providers/{name:str}/enable", status_code=200, opt={"audit": Action.PROVIDER_ENABLE})
+    async def enable(self, request: Call) -> Answer[SwitchedProvider]:
+        """Have the provider take tasks again."""
+        return await _switch(request, Mode.ENABLED)
+
+    @post("/providers/{name:str}/drain", status_code=200, opt={"audit": Action.PROVIDER_DRAIN})
+    async def drain(self, request: Call) -> Answer[SwitchedProvider]:
+        """Take no new tasks for the provider."""
+        return await _switch(request, Mode.DRAINING)
+
+    @post("/providers/{name:str}/disable", status_code=200, opt={"audit": Action.PROVIDER_DISABLE})
+    async def disable(self, request: Call) -> Answer[SwitchedProvider]:
+        """Submit nothing more to the provider."""
+        return await _switch(request, Mode.DISABLED)
+
+    @post("/providers/reload", status_code=202, opt={"audit": Action.PLUGINS_RELOAD})
+    async def reload(self, request: Call) -> Answer[RequestedReload]:
+        """Have all processes look for plugins again."""
+        order = await _order(request, ReloadOrder)
+        parts = tools_of(request).parts
+        controls = await parts.control.request_reload(order.plugin)
+        await parts.follow()
+        message = "All processes look for plugins; GET /api/v1/admin/processes shows which have."
+        return Answer(data=RequestedReload(generation=controls.generation), message=message)
+
+    @get("/processes")
+    async def processes(self, request: Call) -> Answer[ProcessList]:
+        """The processes of the server."""
+        parts = tools_of(request).parts
+        controls = await parts.control.read()
+        found = [_process_view(report) for report in await alive(parts.control, parts.clock())]
+        return Answer(
+            data=ProcessList(
+                processes=found, total=len(found), revision=controls.revision, generation=controls.generation
+            )
+        )
+
+
+async def _switch(call: Call, mode: Mode) -> Answer[SwitchedProvider]:
+    parts, name = tools_of(call).parts, str(call.path_params["name"])
+    order = await _order(call, SwitchOrder)
+    known = {*parts.registry.providers, *(await parts.control.read()).switches}
+    if name not in known:
+        raise UnknownProvider([FieldProblem(field="name", message=f"Allowed: {', '.join(sorted(known))}.", value=name)])
+    switch = Switch(mode=mode, since=parts.clock(), reason=order.reason)
+    controls = await parts.control.switch(name, switch)
+    await parts.follow()
+    data = SwitchedProvider(
+        provider=name, mode=mode, since=switch.since, reason=switch.reason, revision=controls.revision
+    )
+    return Answer(data=data, message=_DONE[mode])
+
+
+async def _order(call: Call, kind: type[S]) -> S:
+    """The body, which may be left out."""
+    return checked(await read_object(call) if await call.body() else {}, kind)
+
+
+def _process_view(report: ProcessReport) -> ProcessView:
+    return ProcessView(
+        id=report.id,
+        role=report.role,
+        host=report.host,
+        pid=report.pid,
+        started=report.started,
+        seen=report.seen,
+        revision=report.revision,
+        generation=report.generation,
+        plugins=report.plugins,
+        stalls=report.stalls,
+    )

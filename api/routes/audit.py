@@ -1,0 +1,67 @@
+"""The audit log, for admins."""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+from litestar import Controller, get
+from msgspec import Meta, Struct, structs
+
+from api.dependencies import Call, tools_of
+from api.requests import Name, read_query
+from api.roles import ADMIN
+from api.views.tasks import Answer
+from core.audit import ROW_ID, Action, AuditQuery, AuditRow, Outcome
+
+MOST_ROWS: Final = 500
+
+Since = Annotated[datetime, Meta(tz=True, description="Only rows written then or later: 2026-01-31T12:00:00Z.")]
+Until = Annotated[datetime, Meta(tz=True, description="Only rows written before.")]
+Target = Annotated[str, Meta(min_length=1, max_length=200, description="Id of a task, key or user, or a provider.")]
+Limit = Annotated[int, Meta(ge=1, le=MOST_ROWS, description="At most so many rows.")]
+After = Annotated[
+    str, Meta(pattern=ROW_ID, description="Only rows older than this one: the `next_after` of the page before")
+]
+
+
+class AuditListQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rows to list."""
+
+    since: Since | None = None
+    until: Until | None = None
+    action: Action | None = None
+    outcome: Outcome | None = None
+    owner: Name | None = None
+    key_id: Name | None = None
+    target: Target | None = None
+    provider: Name | None = None
+    request_id: Name | None = None
+    limit: Limit = 50
+    after: After | None = None
+
+
+class AuditRowView(AuditRow, frozen=True, kw_only=True, omit_defaults=False):
+    """A row, with each of its fields."""
+
+
+class AuditList(Struct, frozen=True, kw_only=True):
+    """One page of rows, newest first. `next_after` is null at the end."""
+
+    rows: list[AuditRowView]
+    limit: int
+    next_after: str | None
+
+
+class Audit(Controller):
+    """What was done."""
+
+    path = "/api/v1/audit"
+    opt = ADMIN
+
+    @get()
+    async def listed(self, request: Call) -> Answer[AuditList]:
+        """One page of rows, newest first."""
+        query = read_query(request, AuditListQuery)
+        found = await tools_of(request).parts.audit.page(AuditQuery(**structs.asdict(query)))
+        rows = [AuditRowView(**structs.asdict(row)) for row in found]
+        after = rows[-1].id if len(rows) == query.limit else None
+        return Answer(data=AuditList(rows=rows, limit=query.limit, next_after=after))

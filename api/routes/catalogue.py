@@ -1,0 +1,205 @@
+"""The catalogue: which models and providers there are, and whether they can take tasks."""
+
+import asyncio
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+from litestar import Controller, get
+from msgspec import Struct
+
+from api.dependencies import Call, Parts, tools_of
+from api.requests import CatalogueQuery, read_query
+from api.roles import APP
+from api.views.tasks import Answer
+from core.control import ProcessReport, Stall
+from core.errors import FieldProblem, StoreUnavailable, UnknownProvider
+from core.registry import Registry
+from core.switches import Mode
+from polyrelay import Disabled, Model, Params, Provider, TaskType
+from services.runtime.control_sync import alive
+from services.runtime.readiness import PING_TIMEOUT_S
+
+
+class ModelView(Struct, frozen=True, kw_only=True):
+    """A model. `params` is the JSON Schema of what it takes besides the fields that every task has."""
+
+    provider: str
+    name: str
+    type: TaskType
+    description: str
+    timeout_s: float
+    deprecated: date | None
+    available: bool
+    reason: str | None
+    params: dict[str, Any]
+
+
+class ModelList(Struct, frozen=True, kw_only=True):
+    """Models, in the order of their providers."""
+
+    models: list[ModelView]
+    total: int
+
+
+class StallView(Struct, frozen=True, kw_only=True):
+    """How often the plugin's code held up the event loop of one process, and where it did so last."""
+
+    process: str
+    role: str
+    count: int
+    longest_s: float
+    last: datetime
+    where: str
+
+
+class ProviderView(Struct, frozen=True, kw_only=True):
+    """A provider, the plugin that brought it, how an operator switched it, and what it did to the event loop."""
+
+    name: str
+    plugin: str | None
+    package: str | None
+    version: str | None
+    models: int
+    available: bool
+    reason: str | None
+    mode: Mode
+    mode_since: datetime | None
+    mode_reason: str | None
+    stalls: list[StallView]
+
+
+class FailedPlugin(Struct, frozen=True, kw_only=True):
+    """A plugin that could not be loaded as it is installed, and why; `version` is that which is served, if any is."""
+
+    plugin: str
+    package: str | None
+    version: str | None
+    error: str
+
+
+class ProviderList(Struct, frozen=True, kw_only=True):
+    """Providers, and the plugins that could not be loaded."""
+
+    providers: list[ProviderView]
+    total: int
+    failed_plugins: list[FailedPlugin]
+
+
+class Catalogue(Controller):
+    """What can be asked for."""
+
+    path = "/api/v1/ai"
+    opt = APP
+
+    @get("/models")
+    async def models(self, request: Call) -> Answer[ModelList]:
+        """All models, or those of a provider or type."""
+        query = read_query(request, CatalogueQuery)
+        registry = tools_of(request).parts.registry
+        if query.provider is not None and query.provider not in registry.providers:
+            allowed = ", ".join(sorted(registry.providers)) or "none"
+            raise UnknownProvider(
+                [FieldProblem(field="provider", message=f"Allowed: {allowed}.", value=query.provider)]
+            )
+        models = [
+            model
+            for model in model_views(registry)
+            if query.provider in (None, model.provider) and query.type in (None, model.type)
+        ]
+        return Answer(data=ModelList(models=models, total=len(models)))
+
+    @get("/providers")
+    async def providers(self, request: Call) -> Answer[ProviderList]:
+        """All providers, and the plugins that failed."""
+        parts = tools_of(request).parts
+        registry, stalls = parts.registry, await _stalls(parts)
+        providers = [_provider_view(provider, registry, stalls) for provider in registry.providers.values()]
+        failed = [
+            FailedPlugin(plugin=report.name, package=report.package, version=report.version, error=report.error)
+            for report in registry.reports
+            if report.error is not None
+        ]
+        return Answer(data=ProviderList(providers=providers, total=len(providers), failed_plugins=failed))
+
+
+def model_views(registry: Registry) -> Iterator[ModelView]:
+    """All models of all providers."""
+    for provider in registry.providers.values():
+        for service in provider.services:
+            reason = service.reason if isinstance(service, Disabled) else _switched_off(provider, registry)
+            for model in service.models:
+                yield _model_view(provider, model, reason)
+
+
+@functools.cache
+def params_schema(params: type[Params]) -> dict[str, Any]:
+    """The JSON Schema of a model's params, whole in itself."""
+    try:
+        (reference,), components = msgspec.json.schema_components([params], ref_template="#/$defs/{name}")
+    except TypeError:  # a plugin's params may use a type that has no JSON Schema
+        return {"type": "object"}
+    schema = components.pop(reference["$ref"].rpartition("/")[2])
+    return {**schema, "$defs": components} if components else schema
+
+
+def _model_view(provider: Provider, model: Model, reason: str | None) -> ModelView:
+    return ModelView(
+        provider=provider.name,
+        name=model.name,
+        type=model.type,
+        description=model.description,
+        timeout_s=model.timeout_s,
+        deprecated=model.deprecated,
+        available=reason is None,
+        reason=reason,
+        params=params_schema(model.params),
+    )
+
+
+async def _stalls(parts: Parts) -> Mapping[str, list[StallView]]:
+    """By plugin, of all processes as far as they can be asked."""
+    found: dict[str, list[StallView]] = {}
+    with suppress(StoreUnavailable, TimeoutError):
+        for report in await asyncio.wait_for(alive(parts.control, parts.clock()), PING_TIMEOUT_S):
+            for stall in report.stalls:
+                found.setdefault(stall.plugin, []).append(_stall_view(stall, report))
+    return found
+
+
+def _stall_view(stall: Stall, process: ProcessReport) -> StallView:
+    return StallView(
+        process=process.id,
+        role=process.role,
+        count=stall.count,
+        longest_s=stall.longest_s,
+        last=stall.last,
+        where=stall.where,
+    )
+
+
+def _switched_off(provider: Provider, registry: Registry) -> str | None:
+    switch = registry.switches.get(provider.name)
+    return switch.text if switch is not None and switch.refuses_new_tasks else None
+
+
+def _provider_view(provider: Provider, registry: Registry, stalls: Mapping[str, list[StallView]]) -> ProviderView:
+    switch = registry.switches.get(provider.name)
+    reason = provider.unavailable or _switched_off(provider, registry)
+    by = next((report for report in registry.reports if provider.name in report.providers), None)
+    return ProviderView(
+        name=provider.name,
+        plugin=by.name if by else None,
+        package=by.package if by else None,
+        version=by.version if by else None,
+        models=len(provider.models),
+        available=reason is None,
+        reason=reason,
+        mode=switch.mode if switch else Mode.ENABLED,
+        mode_since=switch.since if switch else None,
+        mode_reason=switch.reason if switch else None,
+        stalls=stalls.get(by.name, []) if by else [],
+    )

@@ -1,0 +1,52 @@
+"""For machines that watch: alive, ready, metrics. Outside of the envelope, as probes expect it."""
+
+import asyncio
+
+from litestar import Response, get
+from msgspec import Struct
+
+from api import metrics
+from api.dependencies import Call, tools_of
+from api.roles import PUBLIC
+from core.errors import QueueUnavailable
+from core.gates import Gates
+from services.runtime.process_metrics import process_text, resident_bytes
+from services.runtime.readiness import PING_TIMEOUT_S, Readiness, readiness
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+@get("/health", opt=PUBLIC)
+async def health() -> Health:
+    """The process answers."""
+    return Health()
+
+
+@get("/ready", opt=PUBLIC)
+async def ready(request: Call) -> Response[Readiness]:
+    """Whether MongoDB, the queue and the result store answer."""
+    parts = tools_of(request).parts
+    pings = {"mongodb": parts.tasks.ping, "queue": parts.queue.ping, "results": parts.results.ping}
+    found = await readiness(pings)
+    return Response(found, status_code=200 if found.good else 503)
+
+
+@get("/metrics", opt=PUBLIC)
+async def metrics_text(request: Call) -> Response[bytes]:
+    """Counters in Prometheus' text format; with the gates, where Redis answers."""
+    tools = tools_of(request)
+    parts = tools.parts
+    common = process_text(parts.registry, parts.stalls(), resident_bytes())
+    text = tools.metrics.text() + common + await _gates_text(parts.gates)
+    return Response(text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+async def _gates_text(gates: Gates) -> bytes:
+    try:
+        return metrics.gates_text(*await asyncio.wait_for(gates.views(), PING_TIMEOUT_S))
+    except (TimeoutError, QueueUnavailable):
+        return b""

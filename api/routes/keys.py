@@ -1,0 +1,101 @@
+"""API keys, for admins: the same as `polyrelay keys`."""
+
+from typing import Annotated, Final
+
+from litestar import Controller, Response, get, post
+from msgspec import Meta, Struct
+
+from api.dependencies import Call, tools_of
+from api.middleware.audit import tell_target
+from api.requests import DEEPEST_OFFSET, MOST_LISTED, Name, read_object, read_query
+from api.roles import ADMIN, HARMLESS_TWICE
+from api.views.tasks import Answer
+from core.audit import Action
+from core.keys import KeyQuery
+from core.validation import checked
+from services.access.api_keys import KeyOrder, KeyView, NewKey, RotationOrder, key_view
+
+PATH: Final = "/api/v1/admin/keys"
+SHOWN_ONCE: Final = "The secret is shown this once; keep it now."
+
+Limit = Annotated[int, Meta(ge=1, le=MOST_LISTED, description="At most so many keys.")]
+Offset = Annotated[int, Meta(ge=0, le=DEEPEST_OFFSET, description="Skip so many of the newest keys.")]
+
+
+class KeyListQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which keys to list."""
+
+    owner: Name | None = None
+    limit: Limit = 20
+    offset: Offset = 0
+
+
+class KeyList(Struct, frozen=True, kw_only=True):
+    """One page of keys, newest first."""
+
+    keys: list[KeyView]
+    total: int
+    limit: int
+    offset: int
+
+
+class MadeKey(Struct, frozen=True, kw_only=True):
+    """A new key, with its secret, and the key that it takes the place of, if any."""
+
+    key: KeyView
+    secret: str
+    old: KeyView | None = None
+
+
+class KeyPages(Controller):
+    """The calls on keys."""
+
+    path = PATH
+    opt = ADMIN
+
+    @post(opt={"audit": Action.KEY_CREATE})
+    async def create(self, request: Call) -> Response[Answer[MadeKey]]:
+        """Make a key."""
+        made = await tools_of(request).cabinet.create(checked(await read_object(request), KeyOrder))
+        tell_target(request.scope, made.key.id)
+        return _made(request, made)
+
+    @get()
+    async def listed(self, request: Call) -> Answer[KeyList]:
+        """One page of keys."""
+        query, tools = read_query(request, KeyListQuery), tools_of(request)
+        page = await tools.cabinet.page(KeyQuery(owner=query.owner, limit=query.limit, offset=query.offset))
+        keys = [key_view(key, tools.parts.clock()) for key in page.keys]
+        return Answer(data=KeyList(keys=keys, total=page.total, limit=query.limit, offset=query.offset))
+
+    @get("/{key_id:str}")
+    async def key(self, request: Call) -> Answer[KeyView]:
+        """One key, by its id or its access key."""
+        tools = tools_of(request)
+        return Answer(data=key_view(await tools.cabinet.get(_id_of(request)), tools.parts.clock()))
+
+    @post("/{key_id:str}/revoke", status_code=200, opt={**HARMLESS_TWICE, "audit": Action.KEY_REVOKE})
+    async def revoke(self, request: Call) -> Answer[KeyView]:
+        """Take a key back for good."""
+        tools = tools_of(request)
+        key = await tools.cabinet.revoke(_id_of(request))
+        return Answer(data=key_view(key, tools.parts.clock()), message="Every process refuses the key within 2 s.")
+
+    @post("/{key_id:str}/rotate", opt={"audit": Action.KEY_ROTATE})
+    async def rotate(self, request: Call) -> Response[Answer[MadeKey]]:
+        """Replace a key by a new one with the same owner, role and limits."""
+        order = checked(await read_object(request) if await request.body() else {}, RotationOrder)
+        tools = tools_of(request)
+        rotated = await tools.cabinet.rotate(_id_of(request), order)
+        return _made(request, rotated.new, key_view(rotated.old, tools.parts.clock()))
+
+
+def _made(request: Call, made: NewKey, old: KeyView | None = None) -> Response[Answer[MadeKey]]:
+    view = key_view(made.key, tools_of(request).parts.clock())
+    data = MadeKey(key=view, secret=made.secret.reveal(), old=old)
+    headers = {"Location": f"{PATH}/{made.key.id}", "Cache-Control": "no-store"}
+    return Response(Answer(data=data, message=SHOWN_ONCE), status_code=201, headers=headers)
+
+
+def _id_of(request: Call) -> str:
+    return str(request.path_params["key_id"])

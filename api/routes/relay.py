@@ -1,0 +1,106 @@
+"""Volcengine's visual API for callers of the official client: host and keys are ours, all else is the vendor's."""
+
+from typing import Final
+
+import structlog
+from litestar import Controller, Response, post
+
+from api.dependencies import Call, tools_of
+from api.middleware.audit import NO_CHANGE, json_of, row_of_new, tell_target
+from api.middleware.idempotency import REPLAYED, same_in
+from api.requests import read_body
+from api.roles import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
+from api.routes.tasks import file_urls
+from api.views.relay import HANDLERS, rendered
+from core.audit import Action, AuditRow
+from core.tasks import RelayCall, Task
+from services.relay.responses import BODY_TOO_LARGE, Business, Gateway, NotTaken, RelayAnswer
+from services.vendors.jimeng.relays import QUERIES, QUERY_OF, VERSION
+
+MAX_BODY_BYTES: Final = 10 * 2**20
+"""As at the vendor, where MAX_BODY_BYTES allows no less."""
+
+STARTS: Final = frozenset(QUERY_OF)
+SUBMIT: Final = "CVSync2AsyncSubmitTask"
+GET_RESULT: Final = "CVSync2AsyncGetResult"
+CREATES: Final = {**APP, **SPENT_WITH_TASK, "audit": Action.TASK_CREATE}
+ASKS: Final = {**APP, **HARMLESS_TWICE, "audit": NO_CHANGE}
+
+
+class Relay(Controller):
+    """The vendor's Actions, at the vendor's path and at two short ones."""
+
+    exception_handlers = HANDLERS
+
+    @post("/", status_code=200, opt=CREATES)
+    async def action(self, request: Call) -> Response[bytes]:
+        """The Action that the query names."""
+        return await _served(request, _call_of(request, STARTS | QUERIES))
+
+    @post("/v1/submit", status_code=200, opt=CREATES)
+    async def submit(self, request: Call) -> Response[bytes]:
+        """`CVSync2AsyncSubmitTask`, or another submit that the query names."""
+        return await _served(request, _call_of(request, STARTS, default=SUBMIT))
+
+    @post("/v1/get-result", status_code=200, opt=ASKS)
+    async def get_result(self, request: Call) -> Response[bytes]:
+        """`CVSync2AsyncGetResult`, or another query that the query string names."""
+        return await _served(request, _call_of(request, QUERIES, default=GET_RESULT))
+
+
+async def _served(request: Call, call: RelayCall) -> Response[bytes]:
+    body = await _body(request)
+    if call.action in QUERIES:
+        return rendered(request, await _asked(request, call, body))
+    return await _submitted(request, call, body)
+
+
+async def _submitted(request: Call, call: RelayCall, body: bytes) -> Response[bytes]:
+    tools, caller = tools_of(request), caller_of(request)
+    same = same_in(request.scope, call.action, body)
+
+    def row_of(task: Task) -> AuditRow:
+        return row_of_new(request.scope, task, json_of(body))
+
+    taken = await tools.once(same, lambda: tools.relay_submit.take(call, body, caller, row_of=row_of, same=same))
+    task = taken.task
+    tell_target(request.scope, task.id)
+    structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
+    if not taken.replayed:
+        tools.metrics.created(task)
+    answer = rendered(request, await tools.relay_submit.answer(task))
+    if taken.replayed:
+        answer.headers[REPLAYED] = "true"
+    return answer
+
+
+async def _asked(request: Call, call: RelayCall, body: bytes) -> RelayAnswer:
+    tools = tools_of(request)
+    return await tools.relay_query(
+        call, body, caller_of(request), lambda task_id, index: file_urls(request, task_id)(index)
+    )
+
+
+def _call_of(request: Call, allowed: frozenset[str], *, default: str | None = None) -> RelayCall:
+    """
+    The call that the query string names.
+
+    Raises:
+        NotTaken: It names none, or one that is not relayed.
+    """
+    action, version = request.query_params.get("Action"), request.query_params.get("Version")
+    action = action or default
+    version = version or (VERSION if default is not None else None)
+    if action is None or version is None:
+        missing = "Action" if action is None else "Version"
+        raise NotTaken(Gateway(code="MissingParameter", message=f"the query has no {missing}"))
+    if version != VERSION or action not in allowed:
+        raise NotTaken(Gateway(code="InvalidActionOrVersion", message=f"{action} of {version} is not relayed"[:300]))
+    return RelayCall(action=action, version=version)
+
+
+async def _body(request: Call) -> bytes:
+    body = await read_body(request.scope, request.receive)
+    if len(body) > MAX_BODY_BYTES:
+        raise NotTaken(Business(code=BODY_TOO_LARGE))
+    return body

@@ -1,0 +1,133 @@
+"""Tasks: create, read, list, cancel, retry, remove."""
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from litestar import Controller, delete, get, post
+from litestar.types import ASGIApp
+
+from api.dependencies import Call, tools_of
+from api.requests import ListQuery, read_query, task_id_of
+from api.roles import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
+from api.routes.task_create import RESULT_PATH, Create, Route
+from api.views.task_actions import (
+    CancelledTask,
+    RemovedTask,
+    RetriedTask,
+    cancel_message,
+    cancelled_task,
+    removed_task,
+    retried_task,
+    retry_message,
+)
+from api.views.tasks import MESSAGES, Answer, TaskList, TaskView, summary_view, task_view
+from core.audit import Action
+from core.errors import TaskNotFound
+from core.tasks import Task
+from polyrelay import TaskType
+
+_CREATE: Final = {task_type: Create(task_type) for task_type in TaskType}
+
+
+class Tasks(Controller):
+    """The calls on tasks."""
+
+    path = "/api/v1/ai"
+    opt = APP
+
+    @Route("/image/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    async def create_image(self) -> ASGIApp:
+        """Take a new image task."""
+        return _CREATE[TaskType.IMAGE]
+
+    @Route("/video/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    async def create_video(self) -> ASGIApp:
+        """Take a new video task."""
+        return _CREATE[TaskType.VIDEO]
+
+    @Route("/text/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    async def create_text(self) -> ASGIApp:
+        """Take a new text task."""
+        return _CREATE[TaskType.TEXT]
+
+    @get("/task/result/{task_id:str}")
+    async def result(self, request: Call) -> Answer[TaskView]:
+        """A task with its results."""
+        task = await named_task(request)
+        return Answer(data=task_view(task, file_urls(request, task.id)), message=MESSAGES[task.status])
+
+    @get("/tasks")
+    async def listed(self, request: Call) -> Answer[TaskList]:
+        """One page of tasks, newest first."""
+        query = read_query(request, ListQuery)
+        page = await tools_of(request).parts.tasks.page(query.query(caller_of(request)))
+        tasks = [summary_view(task, file_urls(request, task.id)) for task in page.tasks]
+        listed = TaskList(
+            tasks=tasks,
+            total=page.total,
+            total_is_exact=page.total_is_exact,
+            limit=query.limit,
+            offset=query.offset,
+            next_after=tasks[-1].task_id if len(tasks) == query.limit else None,
+        )
+        return Answer(data=listed)
+
+    @post("/task/{task_id:str}/cancel", status_code=200, opt={**HARMLESS_TWICE, "audit": Action.TASK_CANCEL})
+    async def cancelled(self, request: Call) -> Answer[CancelledTask]:
+        """End an open task before its time."""
+        cancelled = cancelled_task(await tools_of(request).cancel(await _own_task_id(request)))
+        return Answer(data=cancelled, message=cancel_message(cancelled))
+
+    @post("/task/{task_id:str}/retry", status_code=200, opt={"audit": Action.TASK_RETRY})
+    async def retried(self, request: Call) -> Answer[RetriedTask]:
+        """Do a failed task once more."""
+        task = await tools_of(request).retry(await _own_task_id(request), caller_of(request))
+        retried = retried_task(task)
+        return Answer(data=retried, message=retry_message(retried))
+
+    @delete("/task/{task_id:str}", status_code=200, opt={"audit": Action.TASK_DELETE})
+    async def removed(self, request: Call) -> Answer[RemovedTask]:
+        """Remove a task and its files; an open one is cancelled first."""
+        removed = removed_task(await tools_of(request).remove(await _own_task_id(request)))
+        billed = " The vendor may bill what it was given." if removed.cancelled and removed.may_be_billed else ""
+        return Answer(data=removed, message=f"The task was removed.{billed}")
+
+
+def file_urls(request: Call, task_id: str) -> Callable[[int], str]:
+    """The links to a task's stored files, by index; whoever has one can fetch that file, for a day."""
+    tools = tools_of(request)
+    base, now = tools.base_url(request), tools.parts.clock()
+
+    def link(index: int) -> str:
+        path = f"{RESULT_PATH}/{task_id}/files/{index}"
+        return f"{base}{path}{tools.links.query(path, now=now)}"
+
+    return link
+
+
+async def named_task(request: Call) -> Task:
+    """
+    The task that the path names.
+
+    Raises:
+        TaskNotFound: There is none of that id that the caller may know of.
+    """
+    task = await tools_of(request).parts.tasks.get(task_id_of(request))
+    if not caller_of(request).sees(task.owner):
+        raise TaskNotFound(task.id)
+    return task
+
+
+async def _own_task_id(request: Call) -> str:
+    """
+    The task that the path names, which the log then names, too. Whose it is never changes, so it is asked once.
+
+    Raises:
+        TaskNotFound: There is none of that id that the caller may know of.
+    """
+    task_id = task_id_of(request)
+    structlog.contextvars.bind_contextvars(task_id=task_id)
+    if caller_of(request).confined_to is not None:
+        await named_task(request)
+    return task_id

@@ -1,0 +1,107 @@
+"""Users, for operators."""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+from litestar import Controller, Response, delete, get, post, put
+from msgspec import Meta, Struct
+
+from api.dependencies import Call, tools_of
+from api.middleware.audit import tell_target
+from api.problems import field_problem
+from api.requests import DEEPEST_OFFSET, MOST_LISTED, read_object, read_query
+from api.roles import OPERATOR
+from api.views.tasks import Answer
+from core.audit import Action
+from core.users import User
+from core.validation import checked, shown
+from services.access.users import UserChange, UserOrder
+
+PATH: Final = "/api/v1/users"
+
+Address = Annotated[str, Meta(max_length=100, description="The one user with that address, instead of a page.")]
+Limit = Annotated[int, Meta(ge=1, le=MOST_LISTED, description="At most so many users.")]
+Offset = Annotated[int, Meta(ge=0, le=DEEPEST_OFFSET, description="Skip so many of the newest users.")]
+
+
+class UserQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which users to list."""
+
+    email: Address | None = None
+    limit: Limit | None = None
+    offset: Offset | None = None
+
+
+class UserView(Struct, frozen=True, kw_only=True):
+    """A user."""
+
+    id: str
+    email: str
+    name: str
+    created: datetime
+    updated: datetime
+
+
+class UserList(Struct, frozen=True, kw_only=True):
+    """One page of users, newest first."""
+
+    users: list[UserView]
+    total: int
+    limit: int
+    offset: int
+
+
+class UserPages(Controller):
+    """The calls on users."""
+
+    path = PATH
+    opt = OPERATOR
+
+    @post(opt={"audit": Action.USER_CREATE})
+    async def create(self, request: Call) -> Response[Answer[UserView]]:
+        """Make a user."""
+        user = await tools_of(request).users.create(checked(await read_object(request), UserOrder))
+        tell_target(request.scope, user.id)
+        answer = Answer(data=user_view(user), message="The user was created.")
+        return Response(answer, status_code=201, headers={"Location": f"{PATH}/{user.id}"})
+
+    @get()
+    async def listed(self, request: Call) -> Answer[UserList | UserView]:
+        """One page of users; or the user with an address, as `data` itself."""
+        query, users = read_query(request, UserQuery), tools_of(request).users
+        if query.email is not None:
+            if query.limit is not None or query.offset is not None:
+                raise field_problem("email", "Allowed without limit and offset: it finds one user.", shown(query.email))
+            return Answer(data=user_view(await users.of_email(query.email)))
+        limit, offset = query.limit or 20, query.offset or 0
+        page = await users.page(limit=limit, offset=offset)
+        return Answer(
+            data=UserList(users=list(map(user_view, page.users)), total=page.total, limit=limit, offset=offset)
+        )
+
+    @get("/{user_id:str}")
+    async def user(self, request: Call) -> Answer[UserView]:
+        """One user."""
+        return Answer(data=user_view(await tools_of(request).users.get(_id_of(request))))
+
+    @put("/{user_id:str}", opt={"audit": Action.USER_UPDATE})
+    async def change(self, request: Call) -> Answer[UserView]:
+        """Change a user; what is not given stays as it is."""
+        change = checked(await read_object(request), UserChange)
+        user = await tools_of(request).users.change(_id_of(request), change)
+        return Answer(data=user_view(user), message="The user was changed.")
+
+    @delete("/{user_id:str}", status_code=200, opt={"audit": Action.USER_DELETE})
+    async def remove(self, request: Call) -> Answer[UserView]:
+        """Remove a user; tasks that name it stay."""
+        user = await tools_of(request).users.remove(_id_of(request))
+        return Answer(data=user_view(user), message="The user was removed. Tasks that name it stay.")
+
+
+def user_view(user: User) -> UserView:
+    """A user as callers see it."""
+    return UserView(id=user.id, email=user.email, name=user.name, created=user.created, updated=user.updated)
+
+
+def _id_of(request: Call) -> str:
+    return str(request.path_params["user_id"])

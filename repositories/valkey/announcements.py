@@ -1,0 +1,61 @@
+"""Announcements through Redis' publish and subscribe: one channel for all tasks, one subscription for each process."""
+
+import asyncio
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+import structlog
+from arq.connections import ArqRedis
+from redis.exceptions import RedisError
+
+from repositories.listeners import Listeners
+from repositories.valkey.wakes import queue_errors
+
+CHANNEL: Final = "polyrelay:announced"
+_LOOK_S: Final = 5.0
+_PAUSE_S: Final = 1.0
+
+log = structlog.get_logger("polyrelay.announcements")
+
+
+class RedisAnnouncements:
+    """
+    Adapter of `Announcements`. A message is a task's id.
+
+    Args:
+        redis: The connection of the queue.
+    """
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self._redis = redis
+        self._listeners = Listeners()
+
+    async def announce(self, task_id: str) -> None:
+        """As `Announcements.announce`."""
+        with queue_errors(self._redis):
+            await self._redis.publish(CHANNEL, task_id)
+
+    def listening(self, task_id: str) -> AbstractContextManager[asyncio.Event]:
+        """As `Announcements.listening`."""
+        return self._listeners.listening(task_id)
+
+    async def run(self) -> None:
+        """As `Announcements.run`; outlives a Redis that goes away."""
+        while True:
+            try:
+                await self._receive()
+            except (RedisError, OSError) as error:
+                log.warning("announcements_not_received", reason=type(error).__name__, again_after_s=_PAUSE_S)
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _receive(self) -> None:
+        async with self._redis.pubsub() as channel:
+            await channel.subscribe(CHANNEL)
+            while True:
+                message: dict[str, Any] | None = await channel.get_message(timeout=_LOOK_S)
+                if message is None:
+                    continue
+                if message["type"] == "subscribe":
+                    self._listeners.told_anything()  # what was announced until now was not heard
+                elif message["type"] == "message":
+                    self._listeners.told(message["data"].decode())

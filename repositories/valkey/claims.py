@@ -1,0 +1,176 @@
+"""The queue with a bell: wakes that rouse an idle worker, and claims of many wakes in one step."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
+
+from arq.connections import ArqRedis
+from arq.jobs import serialize_job
+
+from core.claims import Claim, Ending, Taken
+from core.clock import utc_now
+from core.errors import QueueUnavailable
+from core.priorities import turns
+from core.settings import QueueEngine
+from core.task_repository import Wake
+from core.tasks import Priority
+from repositories.group_commit import GroupCommit
+from repositories.valkey import queue_scripts
+from repositories.valkey.wakes import (
+    IDS_TRIED,
+    QUEUE_NAMES,
+    WAKE_FUNCTION,
+    WAKE_KEPT,
+    ArqWakeQueue,
+    milliseconds,
+    queue_errors,
+    serialize,
+)
+
+LOCK_S: Final = 30.0
+"""How long a killed worker's claims are locked. A second run of a wake does no harm: the record decides."""
+
+IDLE_S: Final = 1.0
+"""An idle worker looks at least so often, should the bell that was meant for it be lost."""
+
+_BELL_KEPT_MS: Final = 60_000
+_WAKES_AT_ONCE: Final = 500
+_WAKE_KEPT_MS: Final = WAKE_KEPT // timedelta(milliseconds=1)
+_PRIORITIES: Final = tuple(Priority)
+_NUMBERS: Final = {priority: number for number, priority in enumerate(_PRIORITIES, start=1)}
+
+
+def bell_of(priority: Priority) -> str:
+    """The list on which idle workers wait for wakes of that priority."""
+    return f"{QUEUE_NAMES[priority]}:bell"
+
+
+def wake_queue(redis: ArqRedis, engine: QueueEngine) -> ArqWakeQueue:
+    """The queue that fits the workers' engine."""
+    return RingingWakeQueue(redis) if engine == "claim" else ArqWakeQueue(redis)
+
+
+class RingingWakeQueue(ArqWakeQueue):
+    """
+    The wakes of `ArqWakeQueue`, written in one round trip, which also rings for an idle worker.
+
+    Wakes that are asked for while a round trip is under way share the next one.
+    """
+
+    def __init__(self, redis: ArqRedis, *, clock: Callable[[], datetime] = utc_now) -> None:
+        super().__init__(redis, clock=clock)
+        self._script = redis.register_script(queue_scripts.WAKE)
+        self._together: GroupCommit[Wake, None] = GroupCommit(self._wake_each, most=_WAKES_AT_ONCE)
+
+    async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
+        """As `WakeQueue.wake`."""
+        await self._together(Wake(task_id=task_id, at=at, priority=priority))
+
+    async def wake_many(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.wake_many`; some hundreds go in one round trip."""
+        if refused := await self._written(wakes, ids_tried=IDS_TRIED, existing="LT"):
+            raise _not_taken(refused[0].decode())
+
+    async def repair(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.repair`."""
+        await self._written(await self.lost(wakes), ids_tried=1, existing="NX")
+
+    async def _wake_each(self, wakes: Sequence[Wake]) -> Sequence[QueueUnavailable | None]:
+        refused = {task_id.decode() for task_id in await self._written(wakes, ids_tried=IDS_TRIED, existing="LT")}
+        return [_not_taken(wake.task_id) if wake.task_id in refused else None for wake in wakes]
+
+    async def _written(self, wakes: Sequence[Wake], *, ids_tried: int, existing: str) -> list[bytes]:
+        """
+        Write them and answer the tasks for which no id was free: so many wakes for that moment are worked on.
+
+        One that exists is left alone ("NX"), or comes by its moment if it was put back for later ("LT").
+        """
+        refused: list[bytes] = []
+        for first in range(0, len(wakes), _WAKES_AT_ONCE):
+            with queue_errors(self._redis):
+                refused += await self._script(
+                    keys=_keys(_PRIORITIES),
+                    args=[_BELL_KEPT_MS, ids_tried, existing, *self._arguments(wakes[first : first + _WAKES_AT_ONCE])],
+                )
+        return refused
+
+    def _arguments(self, wakes: Sequence[Wake]) -> Iterator[Any]:
+        now = milliseconds(self._clock())
+        for wake in wakes:
+            at = milliseconds(wake.at)
+            kept_ms = max(at - now, 0) + _WAKE_KEPT_MS
+            job = serialize_job(WAKE_FUNCTION, (wake.task_id,), {}, None, now, serializer=serialize)
+            yield from (_NUMBERS[wake.priority], wake.task_id, at, kept_ms, job)
+
+
+class RedisClaims:
+    """
+    Adapter of `Claims`.
+
+    Args:
+        redis: arq's connection.
+        worker: This worker's name, unlike any other's.
+        priorities: Which queues it serves.
+        lock_s: How long a claim lasts that is not held on to.
+        idle_s: How long an idle worker waits for the bell.
+    """
+
+    def __init__(
+        self,
+        redis: ArqRedis,
+        *,
+        worker: str,
+        priorities: Collection[Priority] = _PRIORITIES,
+        lock_s: float = LOCK_S,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self.lock_s = lock_s
+        self.idle_s = idle_s
+        self._redis = redis
+        self._worker = worker
+        self._served = tuple(priority for priority in Priority if priority in priorities)
+        self._turns = "".join(str(self._number(priority)) for priority in turns(self._served))
+        self._turn = 0
+        self._take = redis.register_script(queue_scripts.TAKE)
+        self._hold = redis.register_script(queue_scripts.HOLD)
+
+    async def take(self, most: int, *, ended: Sequence[Ending] = ()) -> Taken:
+        """As `Claims.take`."""
+        args: list[Any] = [self._worker, most, _ms(self.lock_s), _ms(self.idle_s), _BELL_KEPT_MS]
+        args += [self._turns, self._turn]
+        for ending in ended:
+            again = "" if ending.again_in_s is None else _ms(ending.again_in_s)
+            args += [self._number(ending.claim.priority), ending.claim.id, again]
+        with queue_errors(self._redis):
+            self._turn, next_ms, found = await self._take(keys=_keys(self._served), args=args)
+        claims = [Claim(id=id_.decode(), priority=self._served[number - 1], job=job) for number, id_, job in found]
+        return Taken(claims=tuple(claims), next_in_s=None if next_ms < 0 else next_ms / 1000)
+
+    async def hold(self, claims: Sequence[Claim]) -> None:
+        """As `Claims.hold`."""
+        args: list[Any] = [self._worker, _ms(self.lock_s)]
+        for claim in claims:
+            args += [self._number(claim.priority), claim.id]
+        with queue_errors(self._redis):
+            await self._hold(keys=_keys(self._served), args=args)
+
+    async def rung(self) -> bool:
+        """As `Claims.rung`."""
+        bells = [bell_of(priority) for priority in self._served]
+        with queue_errors(self._redis):
+            return await cast(Awaitable[Any], self._redis.blpop(bells, cast(int, self.idle_s))) is not None
+
+    def _number(self, priority: Priority) -> int:
+        return self._served.index(priority) + 1
+
+
+def _not_taken(task_id: str) -> QueueUnavailable:
+    return QueueUnavailable(f"Redis did not take a wake of task {task_id}")
+
+
+def _keys(priorities: Sequence[Priority]) -> list[str]:
+    return [name for priority in priorities for name in (QUEUE_NAMES[priority], bell_of(priority))]
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

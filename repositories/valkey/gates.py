@@ -1,0 +1,163 @@
+"""
+Gates in Redis: one Lua script for each operation, so that all workers see one truth.
+
+Keys, all with a time to live:
+
+    polyrelay:gate:of:<gate>           hash: limit and learns as last told, learned, whose turn it is in the line
+    polyrelay:gate:held:<gate>         sorted set: task by the end of its hold
+    polyrelay:gate:line:<1-3>:<gate>   sorted set for each priority: task by creation; ties break by id
+    polyrelay:gate:task:<task>         JSON: the gates and lines of a task that holds or waits
+    polyrelay:gate:account:<account>   hash: circuit, probe, and when the spacing lets the next one through
+    polyrelay:gate:names, lines, accounts, holders    sorted sets: what there is
+
+All times are those of the caller's clock, so that tests may move it; workers whose clocks differ see holds, circuits
+and spacing shifted by the difference. The scripts build their keys, so Redis must be one node, not a cluster.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from math import ceil
+from typing import Any, Final
+
+import msgspec
+from arq.connections import ArqRedis
+from msgspec.structs import asdict
+
+from core.clock import utc_now
+from core.gates import Admission, CircuitView, GateView, Refusal, Ticket, Verdict
+from core.task_repository import Clock
+from repositories.gate_rules import CLASSES, GateRules
+from repositories.valkey.script_batch import Scripts
+from repositories.valkey.wakes import milliseconds, queue_errors
+
+_AT_ONCE: Final = 200
+"""Tasks in one call of a script, so that nobody else waits long for Redis."""
+
+
+class RedisGates:
+    """As `Gates`, shared by all workers of one Redis (7 or later) or Valkey."""
+
+    def __init__(self, redis: ArqRedis, *, clock: Clock = utc_now, rules: GateRules | None = None) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._rules = _milliseconds_of(rules or GateRules())
+        self._scripts = Scripts(redis, _sources())
+
+    async def enter(self, ticket: Ticket) -> Admission:
+        """As `Gates.enter`."""
+        refusal, gate, again_at, wakes = await self._run("enter", ticket=_request_of(ticket))
+        return Admission(
+            refusal=Refusal(refusal.decode()) if refusal else None,
+            gate=gate.decode() or None,
+            again_at=_moment(again_at),
+            wakes=_texts(wakes),
+        )
+
+    async def report(self, ticket: Ticket, verdict: Verdict) -> Sequence[str]:
+        """As `Gates.report`."""
+        return _texts(await self._run("report", ticket=_request_of(ticket), verdict=verdict.value))
+
+    async def leave(self, ticket: Ticket, verdict: Verdict | None = None) -> Sequence[str]:
+        """As `Gates.leave`."""
+        told = {} if verdict is None else {"verdict": verdict.value}
+        return _texts(await self._run("leave", ticket=_request_of(ticket), **told))
+
+    async def restore(self, tickets: Sequence[Ticket]) -> None:
+        """As `Gates.restore`; atomic for 200 tickets at a time."""
+        for start in range(0, len(tickets), _AT_ONCE):
+            some = tickets[start : start + _AT_ONCE]
+            await self._run("restore", tickets=[_request_of(ticket) for ticket in some])
+
+    async def holders(self) -> Sequence[str]:
+        """As `Gates.holders`."""
+        return _texts(await self._run("holders"))
+
+    async def heads(self) -> Sequence[str]:
+        """As `Gates.heads`."""
+        return _texts(await self._run("heads"))
+
+    async def in_line(self, task_ids: Sequence[str]) -> Sequence[bool]:
+        """As `Gates.in_line`; one round trip for each 200 tasks."""
+        answers: list[bool] = []
+        for start in range(0, len(task_ids), _AT_ONCE):
+            some = list(task_ids[start : start + _AT_ONCE])
+            answers += map(bool, await self._run("in_line", task_ids=some))
+        return answers
+
+    async def forget(self, task_id: str) -> Sequence[str]:
+        """As `Gates.forget`."""
+        return _texts(await self._run("forget", task_id=task_id))
+
+    async def line_length(self, gate: str) -> int:
+        """As `Gates.line_length`."""
+        return int(await self._run("line_length", gate=gate))
+
+    async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitView]]:
+        """As `Gates.views`."""
+        gates, circuits = await self._run("views")
+        now = milliseconds(self._clock())
+        return [_gate_view(*row) for row in gates], [_circuit_view(*row, now=now) for row in circuits]
+
+    async def _run(self, script: str, **request: Any) -> Any:
+        request |= {"now": milliseconds(self._clock()), "rules": self._rules}
+        with queue_errors(self._redis):
+            return await self._scripts.run(script, msgspec.json.encode(request).decode())
+
+
+def _sources() -> Mapping[str, str]:
+    folder = files("repositories.valkey") / "lua"
+    shared = (folder / "shared.lua").read_text()
+    names = (
+        "enter", "forget", "heads", "holders", "in_line", "leave", "line_length", "report", "restore", "views",
+    )  # fmt: skip
+    verdicts = (folder / "verdicts.lua").read_text()
+    return {
+        name: shared + (verdicts if name in {"leave", "report"} else "") + (folder / f"{name}.lua").read_text()
+        for name in names
+    }
+
+
+def _milliseconds_of(rules: GateRules) -> Mapping[str, int]:
+    numbers = {f"{name}_ms": _length(value) for name, value in asdict(rules).items() if isinstance(value, timedelta)}
+    return numbers | {"open_after": rules.open_after}
+
+
+def _request_of(ticket: Ticket) -> Mapping[str, Any]:
+    gates = {gate.name: gate for gate in ticket.gates}.values()
+    return {
+        "id": ticket.task_id,
+        "account": ticket.account,
+        "gates": [
+            {"name": gate.name, "limit": -1 if gate.limit is None else gate.limit, "learns": int(gate.learns)}
+            for gate in gates
+        ],
+        "class": CLASSES.index(ticket.priority) + 1,
+        "since": milliseconds(ticket.since),
+        "spacing": ceil(ticket.spacing_s * 1000),
+        "held_until": milliseconds(ticket.held_until),
+    }
+
+
+def _gate_view(name: bytes, held: int, line: int, limit: bytes) -> GateView:
+    return GateView(name=name.decode(), held=held, line=line, limit=float(limit) if limit else None)
+
+
+def _circuit_view(account: bytes, failures: int, open_until: int, *, now: int) -> CircuitView:
+    if not open_until:
+        return CircuitView(account=account.decode(), state="closed", failures=failures)
+    if open_until <= now:
+        return CircuitView(account=account.decode(), state="half_open", failures=failures)
+    return CircuitView(account=account.decode(), state="open", failures=failures, open_until=_moment(open_until))
+
+
+def _moment(ms: int) -> datetime | None:
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=ms) if ms else None
+
+
+def _length(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
+
+
+def _texts(values: Sequence[bytes]) -> tuple[str, ...]:
+    return tuple(value.decode() for value in values)

@@ -1,0 +1,148 @@
+"""
+Quotas in Redis: for each a sorted set of the tasks that count, by when they are counted no longer.
+
+Times are milliseconds of the caller's clock, as with the gates.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from arq.connections import ArqRedis
+
+from core.clock import utc_now
+from core.quotas import Counted, Quota
+from core.task_repository import Clock
+from repositories.group_commit import GroupCommit
+from repositories.valkey.wakes import milliseconds, queue_errors
+
+PREFIX: Final = "polyrelay:quota:"
+INDEX: Final = "polyrelay:quotas"
+"""The names of all quotas."""
+
+_KEPT: Final = timedelta(days=1)
+"""Keys are kept so long after all that they count has run out."""
+_AT_ONCE: Final = 500
+_TASKS_AT_ONCE: Final = 100
+
+_SHARED: Final = """
+-- ARGV: now, ms that keys are kept; then what the script says
+local now, kept = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+local function keep(key, ms)
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
+end
+
+local function count(key, name, task, until_ms)
+  redis.call('ZADD', key, 'GT', until_ms, task)
+  keep(key, math.max(until_ms - now, 0) + kept)
+  redis.call('SADD', KEYS[1], name)
+  keep(KEYS[1], math.max(until_ms - now, 0) + kept)
+end
+"""
+
+_TAKE: Final = (
+    _SHARED
+    + """
+-- KEYS: the index, then the set of each quota of each task
+-- ARGV: … then of each task its id, until, how many quotas, and of each quota its name and its bound
+-- Answers of each task the number of its first full quota, or 0.
+local key, word = 1, 2
+
+local function take(task, until_ms, quotas)
+  local function bound(n) return tonumber(ARGV[word + 2 * n]) end
+  for n = 1, quotas do
+    redis.call('ZREMRANGEBYSCORE', KEYS[key + n], '-inf', now)
+    local is_full = redis.call('ZCARD', KEYS[key + n]) >= bound(n)
+    if is_full and not redis.call('ZSCORE', KEYS[key + n], task) then return n end
+  end
+  for n = 1, quotas do count(KEYS[key + n], ARGV[word + 2 * n - 1], task, until_ms) end
+  return 0
+end
+
+local answers = {}
+while word < #ARGV do
+  local task, until_ms, quotas = ARGV[word + 1], tonumber(ARGV[word + 2]), tonumber(ARGV[word + 3])
+  word = word + 3
+  answers[#answers + 1] = take(task, until_ms, quotas)
+  key, word = key + quotas, word + 2 * quotas
+end
+return answers
+"""
+)
+
+_RESTORE: Final = (
+    _SHARED
+    + """
+-- KEYS: the index, then the set of each quota
+-- ARGV: … then of each that counts the name of the quota, the task, until
+for n = 2, #KEYS do count(KEYS[n], ARGV[3 * n - 3], ARGV[3 * n - 2], tonumber(ARGV[3 * n - 1])) end
+"""
+)
+
+
+class _Taking(NamedTuple):
+    task_id: str
+    quotas: Sequence[Quota]
+    until: datetime
+
+
+class RedisQuotas:
+    """As `Quotas`, shared by all processes of one Redis or Valkey."""
+
+    def __init__(self, redis: ArqRedis, *, clock: Clock = utc_now) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._take = redis.register_script(_TAKE)
+        self._restore = redis.register_script(_RESTORE)
+        self._together: GroupCommit[_Taking, Quota | None] = GroupCommit(self._take_each, most=_TASKS_AT_ONCE)
+
+    async def take(self, task_id: str, quotas: Sequence[Quota], *, until: datetime) -> Quota | None:
+        """As `Quotas.take`; tasks of one moment share a round trip."""
+        return await self._together(_Taking(task_id, quotas, until))
+
+    async def _take_each(self, takings: Sequence[_Taking]) -> Sequence[Quota | None]:
+        names = _keys(quota.name for taking in takings for quota in taking.quotas)
+        words: list[str | int] = []
+        for task_id, quotas, until in takings:
+            words += [task_id, milliseconds(until), len(quotas)]
+            words += [word for quota in quotas for word in (quota.name, quota.most)]
+        with queue_errors(self._redis):
+            answers = await self._take(keys=names, args=[*self._times(), *words])
+        return [taking.quotas[full - 1] if full else None for taking, full in zip(takings, answers, strict=True)]
+
+    async def give_back(self, task_id: str, quotas: Sequence[str]) -> None:
+        """As `Quotas.give_back`; one round trip."""
+        with queue_errors(self._redis):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for name in quotas:
+                    pipe.zrem(PREFIX + name, task_id)
+                await pipe.execute()
+
+    async def restore(self, counted: Sequence[Counted]) -> None:
+        """As `Quotas.restore`; one round trip for each 500."""
+        for start in range(0, len(counted), _AT_ONCE):
+            some = counted[start : start + _AT_ONCE]
+            words = [word for each in some for word in (each.quota, each.task_id, milliseconds(each.until))]
+            with queue_errors(self._redis):
+                await self._restore(keys=_keys(each.quota for each in some), args=[*self._times(), *words])
+
+    async def counted(self) -> Mapping[str, Set[str]]:
+        """As `Quotas.counted`."""
+        now = milliseconds(self._clock())
+        with queue_errors(self._redis):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.smembers(INDEX)
+                (known,) = await pipe.execute()
+                names = [name.decode() for name in known]
+                for name in names:
+                    pipe.zrangebyscore(PREFIX + name, f"({now}", "+inf")
+                found = await pipe.execute()
+        return {name: frozenset(map(bytes.decode, ids)) for name, ids in zip(names, found, strict=True) if ids}
+
+    def _times(self) -> tuple[int, int]:
+        return milliseconds(self._clock()), _KEPT // timedelta(milliseconds=1)
+
+
+def _keys(names: Iterable[str]) -> list[str]:
+    return [INDEX, *(PREFIX + name for name in names)]

@@ -1,0 +1,314 @@
+"""Use cases of API keys: create, read, revoke, rotate, encrypt anew."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Annotated, Final
+
+import structlog
+from msgspec import Meta, Struct, structs
+
+from core.callers import KeyLimits, Role
+from core.clock import to_milliseconds
+from core.errors import FieldProblem, InvalidRequest, NotPossible, Stale
+from core.keys import (
+    ApiKey,
+    KeyPage,
+    KeyQuery,
+    Keys,
+    KeyState,
+    fingerprint_of,
+    new_access_key,
+    new_key_id,
+    new_secret,
+)
+from core.optimistic import until_first
+from core.task_repository import Clock
+from core.vault import NO_ENCRYPTION_KEY, Vault
+from polyrelay import Secret
+
+LONGEST_GRACE_S: Final = 90 * 86400.0
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Description = Annotated[str, Meta(max_length=200, description="For people: who uses it, and where.")]
+Owner = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$(?!\n)",
+        description="Keys of one owner see the same tasks. Without it the key is an owner of its own.",
+    ),
+]
+ExpiresAt = Annotated[datetime, Meta(tz=True, description="From then on the key is refused; with a time zone.")]
+
+log = structlog.get_logger("polyrelay.keys")
+
+
+class KeyOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key that is to be created."""
+
+    role: Annotated[Role, Meta(description="`app`: its own tasks; `operator`: everybody's; `admin`: also keys.")] = (
+        Role.APP
+    )
+    owner: Owner | None = None
+    description: Description = ""
+    expires_at: ExpiresAt | None = None
+    requests_per_minute: Annotated[Count, Meta(description="Requests of any kind in a minute.")] | None = None
+    max_concurrent: Annotated[Count, Meta(description="Its submissions that are open at once.")] | None = None
+    max_queue: Annotated[int, Meta(ge=0, le=1_000_000, description="Its tasks that may wait for that.")] | None = None
+
+
+class RotationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a key is to be replaced. What is not given stays as it was."""
+
+    grace_period_s: Annotated[
+        float, Meta(ge=0, le=LONGEST_GRACE_S, description="So long the old key goes on working; 0 revokes it at once.")
+    ] = 0.0
+    description: Description | None = None
+    expires_at: ExpiresAt | None = None
+
+
+class NewKey(Struct, frozen=True, kw_only=True):
+    """A key that was just made: the only moment at which its secret is at hand."""
+
+    key: ApiKey
+    secret: Secret
+
+
+class Rotated(Struct, frozen=True, kw_only=True):
+    """The key that takes over, and the one that goes."""
+
+    new: NewKey
+    old: ApiKey
+
+
+class KeyView(Struct, frozen=True, kw_only=True):
+    """
+    A key as operators see it: without its secret, and without anything that leads to it.
+
+    Attributes:
+        state: Whether it opens the door: active, expired or revoked.
+        rotated_from: The key that it took the place of.
+        rotated_to: The key that took its place.
+    """
+
+    id: str
+    access_key: str
+    owner: str
+    role: Role
+    description: str
+    state: KeyState
+    created: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    rotated_from: str | None
+    rotated_to: str | None
+    requests_per_minute: int | None
+    max_concurrent: int | None
+    max_queue: int | None
+
+
+class KeyCabinet:
+    """
+    Where keys are made and taken back.
+
+    Args:
+        keys: Where they are stored.
+        vault: Encrypts their secrets; without one no key can be made.
+        clock: Time.
+    """
+
+    def __init__(self, keys: Keys, vault: Vault | None, clock: Clock) -> None:
+        self._keys = keys
+        self._vault = vault
+        self._clock = clock
+
+    async def create(self, order: KeyOrder) -> NewKey:
+        """
+        Make a key.
+
+        Raises:
+            InvalidRequest: It would have expired already.
+        """
+        limits = KeyLimits(
+            requests_per_minute=order.requests_per_minute,
+            max_concurrent=order.max_concurrent,
+            max_queue=order.max_queue,
+        )
+        made = self._made(
+            owner=order.owner,
+            role=order.role,
+            description=order.description,
+            limits=limits,
+            expires_at=self._still_to_come(order.expires_at),
+        )
+        await self._keys.add(made.key)
+        log.info("key_created", key_id=made.key.id, role=made.key.role.value)
+        return made
+
+    async def get(self, key_id: str) -> ApiKey:
+        """
+        A key, by its id or its access key.
+
+        Raises:
+            KeyNotFound: There is none.
+        """
+        if key_id.startswith("ak_"):
+            return await self._keys.of_access_key(key_id)
+        return await self._keys.get(key_id)
+
+    async def page(self, query: KeyQuery) -> KeyPage:
+        """One page of a list, newest first."""
+        return await self._keys.page(query)
+
+    async def revoke(self, key_id: str) -> ApiKey:
+        """
+        Take a key back for good; every process refuses it within 2 s. Twice is the same as once.
+
+        Raises:
+            KeyNotFound: There is none.
+            Stale: Others kept changing it; try again.
+        """
+        return await until_first(lambda: self._revoke(key_id))
+
+    async def rotate(self, key_id: str, order: RotationOrder) -> Rotated:
+        """
+        Make a key with the same owner, role and limits, and let the old one end.
+
+        The new key is on record before the old one is changed: what dies in between leaves a key whose secret nobody
+        has, and the old one as it was.
+
+        Raises:
+            KeyNotFound: There is none.
+            NotPossible: It has expired, or was revoked or rotated already.
+            InvalidRequest: The new one would have expired already.
+            Stale: Somebody else rotated it at the same moment.
+        """
+        old, now = await self.get(key_id), self._clock()
+        expires_at = self._still_to_come(order.expires_at)
+        _refuse_ended(old, now)
+        new = self._made(
+            owner=old.owner,
+            role=old.role,
+            limits=old.limits,
+            description=old.description if order.description is None else order.description,
+            expires_at=expires_at or old.expires_at,
+            rotated_from=old.id,
+        )
+        await self._keys.add(new.key)
+        ending = _ending(old, new.key, order.grace_period_s, now)
+        try:
+            await self._keys.save(ending)
+        except Stale:
+            await self.revoke(new.key.id)
+            raise
+        log.info("key_rotated", key_id=old.id, new_key_id=new.key.id, grace_s=order.grace_period_s)
+        return Rotated(new=new, old=ending)
+
+    async def reencrypt(self) -> int:
+        """
+        Encrypt under the first key what is encrypted under another one; answers how many secrets were.
+
+        Raises:
+            NotReadable: One is encrypted under a key that is not at hand; those before it are done.
+        """
+        done, last = 0, ""
+        while keys := await self._keys.after(last):
+            for key in keys:
+                done += await until_first(partial(self._reencrypt, key.id))
+            last = keys[-1].id
+        return done
+
+    async def _revoke(self, key_id: str) -> ApiKey:
+        key = await self.get(key_id)
+        if key.revoked_at is not None:
+            return key
+        revoked = structs.replace(key, revoked_at=self._clock(), version=key.version + 1)
+        await self._keys.save(revoked)
+        log.info("key_revoked", key_id=key.id)
+        return revoked
+
+    async def _reencrypt(self, key_id: str) -> bool:
+        key = await self._keys.get(key_id)
+        if self._sealer.is_current(key.sealed):
+            return False
+        sealed = self._sealer.seal(self._sealer.open(key.sealed, of=key.id), of=key.id)
+        await self._keys.save(structs.replace(key, sealed=sealed, version=key.version + 1))
+        return True
+
+    def _made(
+        self,
+        *,
+        owner: str | None,
+        role: Role,
+        limits: KeyLimits,
+        description: str,
+        expires_at: datetime | None,
+        rotated_from: str | None = None,
+    ) -> NewKey:
+        now, secret = self._clock(), new_secret()
+        key_id = new_key_id(now)
+        key = ApiKey(
+            id=key_id,
+            access_key=new_access_key(),
+            fingerprint=fingerprint_of(secret),
+            sealed=self._sealer.seal(secret, of=key_id),
+            owner=owner or key_id,
+            role=role,
+            description=description,
+            limits=limits,
+            created=now,
+            expires_at=expires_at,
+            rotated_from=rotated_from,
+        )
+        return NewKey(key=key, secret=secret)
+
+    @property
+    def _sealer(self) -> Vault:
+        if self._vault is None:
+            raise NotPossible(f"secrets of keys cannot be stored: {NO_ENCRYPTION_KEY}")
+        return self._vault
+
+    def _still_to_come(self, moment: datetime | None) -> datetime | None:
+        if moment is None:
+            return None
+        with suppress(OverflowError):  # the last moments of the year 9999, somewhere
+            if (at := to_milliseconds(moment.astimezone(UTC))) > self._clock():
+                return at
+        message = "Allowed: a moment that is still to come."
+        raise InvalidRequest([FieldProblem(field="expires_at", message=message, value=moment.isoformat())])
+
+
+def key_view(key: ApiKey, now: datetime) -> KeyView:
+    """A key as operators see it at that moment."""
+    return KeyView(
+        id=key.id,
+        access_key=key.access_key,
+        owner=key.owner,
+        role=key.role,
+        description=key.description,
+        state=key.state(now),
+        created=key.created,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+        rotated_from=key.rotated_from,
+        rotated_to=key.rotated_to,
+        requests_per_minute=key.limits.requests_per_minute,
+        max_concurrent=key.limits.max_concurrent,
+        max_queue=key.limits.max_queue,
+    )
+
+
+def _refuse_ended(key: ApiKey, now: datetime) -> None:
+    if key.rotated_to is not None:
+        raise NotPossible(f"key {key.id} was rotated already; {key.rotated_to} took its place")
+    if (state := key.state(now)) is not KeyState.ACTIVE:
+        raise NotPossible(f"key {key.id} is {state}; create a new one with --owner {key.owner}")
+
+
+def _ending(old: ApiKey, new: ApiKey, grace_s: float, now: datetime) -> ApiKey:
+    """The old key as it stands beside the new one."""
+    ending = structs.replace(old, rotated_to=new.id, version=old.version + 1)
+    if not grace_s:
+        return structs.replace(ending, revoked_at=now)
+    until = now + timedelta(milliseconds=round(grace_s * 1000))
+    return structs.replace(ending, expires_at=until if old.expires_at is None else min(until, old.expires_at))

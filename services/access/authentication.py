@@ -1,0 +1,110 @@
+"""Use case: who makes this request? By a Bearer secret, a signature of Volcengine's kind, or AWS SigV4."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from core.callers import Caller
+from core.errors import InvalidSignature, KeyExpired, KeyRevoked, Unauthenticated
+from core.keys import ApiKey, KeyState
+from core.task_repository import Clock
+from core.vault import NotReadable, Vault
+from polyrelay import Secret
+from services.access.key_cache import Keyring
+from services.access.request_signatures import SignedRequest, fits, is_signature, read_claim
+
+ReadBody = Callable[[], Awaitable[bytes]]
+
+WAYS: Final = (
+    "send `Authorization: Bearer <secret of a key>`, or sign the request as Volcengine's or AWS's clients do "
+    "(HMAC-SHA256, AWS4-HMAC-SHA256)"
+)
+_NO_FIT: Final = "there is no such access key, or the signature is not the one that its secret makes of this request"
+_LONGEST_ACCESS_KEY: Final = 128
+_NOBODYS: Final = Secret("sk_of_nobody")
+
+log = structlog.get_logger("polyrelay.access")
+
+
+class Authenticate:
+    """
+    Finds out who makes a request.
+
+    Args:
+        keyring: The keys.
+        vault: Opens their secrets, which signatures need.
+        clock: Time.
+    """
+
+    def __init__(self, keyring: Keyring, vault: Vault, clock: Clock) -> None:
+        self._keyring = keyring
+        self._vault = vault
+        self._clock = clock
+
+    async def __call__(self, request: SignedRequest, read_body: ReadBody) -> Caller:
+        """
+        Who makes the request. Its body is read only where the key that it names is known and the rest fits.
+
+        Raises:
+            Unauthenticated: Or a subclass; says what is wrong, and of a key only to who has its secret.
+            StoreUnavailable: Nobody can be asked.
+        """
+        authorization = request.headers.get("authorization", "")
+        if is_signature(authorization):
+            return await self._signed(request, read_body)
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            return await self._bearer(Secret(token.strip()))
+        raise Unauthenticated(f"{'Authorization is not understood' if authorization else 'who are you?'}; {WAYS}")
+
+    async def _bearer(self, secret: Secret) -> Caller:
+        key = await self._keyring.of_secret(secret)
+        if key is None or not key.fits(secret):
+            raise Unauthenticated("there is no key with that secret")
+        _refuse_ended(key, self._clock())
+        return key.caller()
+
+    async def _signed(self, request: SignedRequest, read_body: ReadBody) -> Caller:
+        claim = read_claim(request, now=self._clock())
+        key = await self._of_access_key(claim.access_key)
+        secret = self._secret_of(key)
+        body_hash = claim.body_hash
+        if body_hash is None and key is not None:
+            body_hash = _sha256(await read_body())
+        # Over the hash that is claimed, where one is: nobody unknown makes us read a body.
+        if body_hash is None or not fits(claim, request, secret, body_hash=body_hash) or key is None:
+            raise InvalidSignature(_NO_FIT)
+        if claim.body_hash is not None and claim.body_hash != _sha256(await read_body()):
+            raise InvalidSignature("the body is not the one whose SHA-256 was signed")
+        _refuse_ended(key, self._clock())
+        return key.caller(replay=claim.fingerprint)
+
+    async def _of_access_key(self, access_key: str) -> ApiKey | None:
+        if len(access_key) > _LONGEST_ACCESS_KEY:
+            return None
+        return await self._keyring.of_access_key(access_key)
+
+    def _secret_of(self, key: ApiKey | None) -> Secret:
+        """Its secret; one that fits nothing where there is no key, so that both take as long."""
+        if key is None:
+            return _NOBODYS
+        try:
+            return self._vault.open(key.sealed, of=key.id)
+        except NotReadable as error:
+            log.critical("secret_not_readable", key_id=key.id, reason=str(error))
+            raise InvalidSignature(_NO_FIT) from error
+
+
+def _refuse_ended(key: ApiKey, now: datetime) -> None:
+    match key.state(now):
+        case KeyState.REVOKED:
+            raise KeyRevoked(f"the key {key.id} was revoked")
+        case KeyState.EXPIRED:
+            raise KeyExpired(f"the key {key.id} expired at {key.expires_at:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

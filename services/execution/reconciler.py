@@ -1,0 +1,101 @@
+"""What a worker does beside its steps: keep its leases, and look for tasks whose wake was lost."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from core.errors import QueueUnavailable, StoreUnavailable
+from core.gates import Gates
+from core.task_repository import Clock, OverdueTask, TaskRepository, Wake, WakeQueue
+from services.execution.leases import Leases
+
+_PAGE: Final = 500
+"""So many are looked at in one go: the event loop has its steps to run in between."""
+
+log = structlog.get_logger("polyrelay.upkeep")
+
+
+class Upkeep:
+    """
+    Periodic work of one worker.
+
+    Args:
+        tasks: The record.
+        queue: For the wakes.
+        gates: Tell who stands in a line.
+        clock: Now.
+        leases: Those of this worker.
+        lease_s: How long a lease lasts, in seconds.
+        patience_s: How long after its time a wake counts as lost, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: TaskRepository,
+        queue: WakeQueue,
+        gates: Gates,
+        clock: Clock,
+        leases: Leases,
+        lease_s: float,
+        patience_s: float,
+    ) -> None:
+        self._tasks = tasks
+        self._queue = queue
+        self._gates = gates
+        self._clock = clock
+        self._leases = leases
+        self._lease = timedelta(seconds=lease_s)
+        self._patience = timedelta(seconds=patience_s)
+
+    async def renew(self) -> None:
+        """
+        Prolong the leases of what runs in this worker, and no other: work that broke off must be taken up again.
+
+        Also where nothing runs: the call shows whether other workers could renew theirs.
+        """
+        began = self._clock()
+        try:
+            await self._tasks.renew(owners=self._leases.owners, until=began + self._lease)
+        except StoreUnavailable as error:
+            log.warning("leases_not_renewed", reason=str(error))
+            self._leases.distrust(until=self._clock() + self._lease)
+        else:
+            if self._clock() - began > self._lease / 6:
+                self._leases.distrust(until=self._clock() + self._lease)
+
+    async def reconcile(self) -> int:
+        """
+        Wake every open task whose time has passed and whose wake the queue does not have; answers how many.
+
+        The record tells which tasks, never the queue. A task that is polled without news is among them each time, and
+        its wake is found. One that stands in a gate's line is left alone until its deadline: it is woken when it is
+        its turn.
+        """
+        found, after = 0, ""
+        before = self._clock() - self._patience
+        try:
+            while page := await self._tasks.overdue(before=before, after=after, limit=_PAGE):
+                lost = await self._lost(page)
+                await self._queue.repair(lost)
+                found, after = found + len(lost), page[-1].id
+        except (StoreUnavailable, QueueUnavailable) as error:
+            log.warning("reconcile_cut_short", reason=str(error))
+        if found:
+            log.info("wakes_repaired", tasks=found)
+        return found
+
+    async def _lost(self, page: Sequence[OverdueTask]) -> Sequence[Wake]:
+        lost = await self._queue.lost([_wake_of(task) for task in page])
+        if not lost:
+            return []
+        in_line = await self._gates.in_line([wake.task_id for wake in lost])
+        now, deadlines = self._clock(), {task.id: task.deadline for task in page}
+        return [wake for wake, waits in zip(lost, in_line, strict=True) if not waits or deadlines[wake.task_id] <= now]
+
+
+def _wake_of(task: OverdueTask) -> Wake:
+    """The wake that was lost, for the moment it was for: where it is not lost but late, nothing is added."""
+    return Wake(task_id=task.id, at=task.wake_at, priority=task.priority)

@@ -1,0 +1,148 @@
+"""Puts on record what happened to a task, and sets its next wake."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import structlog
+
+from core.errors import QueueUnavailable, Stale, StoreUnavailable, TaskNotFound
+from core.quotas import Quotas
+from core.task_repository import TaskRepository, WakeQueue
+from core.tasks import State, Task
+from services.limits.task_quotas import leave
+
+T = TypeVar("T")
+
+_FIRST_DELAY_S: Final = 0.1
+_LONGEST_DELAY_S: Final = 2.0
+
+log = structlog.get_logger("polyrelay.advance")
+
+
+class Recorder:
+    """
+    Saves the next version of a task and queues its wake.
+
+    Args:
+        tasks: The record.
+        queue: For the next wake.
+        quotas: Where tasks count while they are open.
+        on_change: Called with each version that was saved, for counting.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskRepository,
+        queue: WakeQueue,
+        quotas: Quotas,
+        *,
+        on_change: Callable[[Task], None] | None = None,
+    ) -> None:
+        self._tasks = tasks
+        self._queue = queue
+        self._quotas = quotas
+        self._on_change = on_change or (lambda _: None)
+
+    async def claim(self, task: Task) -> None:
+        """
+        Save a task under a lease, before anything is done under it; its owner must be unlike any other.
+
+        Raises:
+            Stale: Somebody else wrote first.
+            StoreUnavailable: It is not on record; nothing may be done.
+        """
+        try:
+            await self._tasks.save(task)
+        except StoreUnavailable:
+            # The write may have been done and only its answer lost.
+            if not await persistently(lambda: self._on_record(task)):
+                raise
+        self._on_change(task)
+        await leave(self._quotas, task)
+
+    async def record(self, task: Task) -> None:
+        """
+        Save, however long the database is away, then set the next wake; a wake that is lost here is sent again later.
+
+        Raises:
+            Stale: Somebody else wrote first. What was to be recorded is in the log.
+        """
+        tries = 0
+
+        async def save() -> None:
+            nonlocal tries
+            tries += 1
+            await self._tasks.save(task)
+
+        try:
+            await persistently(save)
+        except Stale:
+            # A write whose answer was lost is refused when it is repeated. One that is refused at once is another's,
+            # though it may look the same: two who ask the vendor at once learn the same in the same millisecond.
+            if tries == 1 or not await persistently(lambda: self._on_record(task)):
+                log.warning("step_lost_to_another", state=task.state, operation=_operation(task))
+                raise
+        except asyncio.CancelledError:
+            log.warning("step_not_recorded", state=task.state, operation=_operation(task))
+            raise
+        _log_step(task)
+        self._on_change(task)
+        await leave(self._quotas, task)
+        if task.wake_at is None or task.lease is not None:
+            return
+        try:
+            await self._queue.wake(task.id, at=task.wake_at, priority=task.priority)
+        except QueueUnavailable as error:
+            log.warning("wake_not_queued", reason=str(error))
+
+    def wakes(self, task: Task, wake: str | None) -> bool:
+        """Whether that is the wake that the record sets: of a task's wakes, the one that may be put back."""
+        return task.wake_at is not None and wake == self._queue.name_of(task.id, task.wake_at)
+
+    async def gone(self, task_id: str) -> bool:
+        """Whether the task was removed."""
+        try:
+            await persistently(lambda: self._tasks.get(task_id))
+        except TaskNotFound:
+            return True
+        return False
+
+    async def _on_record(self, task: Task) -> bool:
+        """Whether exactly this version is stored; a lease may have been renewed since."""
+        try:
+            stored = await self._tasks.get(task.id)
+        except TaskNotFound:
+            return False
+        return _identity(stored) == _identity(task)
+
+
+async def persistently(act: Callable[[], Awaitable[T]]) -> T:
+    """Repeat while the database or the result store is away: what a vendor did must not be forgotten."""
+    delay_s = _FIRST_DELAY_S
+    while True:
+        try:
+            return await act()
+        except StoreUnavailable as error:
+            log.warning("store_unavailable", reason=str(error), again_after_s=delay_s)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
+
+
+def _identity(task: Task) -> tuple[object, ...]:
+    owner = task.lease.owner if task.lease else None
+    return task.version, task.state, task.updated, owner, task.attempts
+
+
+def _operation(task: Task) -> str | None:
+    return task.attempt.operation if task.attempts else None
+
+
+def _log_step(task: Task) -> None:
+    if task.state is State.FAILED and task.failure is not None:
+        log.warning("task_failed", code=task.failure.code, reason=task.failure.message, attempts=len(task.attempts))
+    elif task.state is State.COMPLETED:
+        duration_s = (task.updated - task.created).total_seconds()
+        log.info("task_completed", attempts=len(task.attempts), duration_s=round(duration_s, 3))
+    else:
+        log.debug("task_moved", state=task.state, wake_at=task.wake_at)

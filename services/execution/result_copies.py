@@ -1,0 +1,94 @@
+"""What a provider made, put where it will stay."""
+
+import structlog
+
+from core import transitions
+from core.errors import Stale, StoreUnavailable
+from core.retries import copy_again_at
+from core.task_repository import Clock, Dice
+from core.tasks import Failure, Task
+from polyrelay import Done
+from services.execution.leases import Leases
+from services.execution.recorder import Recorder, persistently
+from services.execution.results import CopyFailed, LinkGone, Results
+
+log = structlog.get_logger("polyrelay.advance")
+
+
+class Storer:
+    """
+    Completes tasks whose provider is done.
+
+    Args:
+        recorder: Puts on record what happened.
+        results: Where outputs go.
+        clock: Now.
+        dice: For jitter.
+        leases: Those of this worker.
+        lease_s: How long a lease lasts that is not renewed, in seconds.
+    """
+
+    def __init__(
+        self, *, recorder: Recorder, results: Results, clock: Clock, dice: Dice, leases: Leases, lease_s: float
+    ) -> None:
+        self._recorder = recorder
+        self._results = results
+        self._clock = clock
+        self._dice = dice
+        self._leases = leases
+        self._lease_s = lease_s
+
+    async def done(self, task: Task, done: Done) -> None:
+        """The provider is done: completed, or storing while links are copied."""
+        results = await persistently(lambda: self._results.take(task, done))
+        now = self._clock()
+        if not self._results.to_copy(results):
+            await self._complete(task, transitions.finished(task, results, done.usage, now=now))
+            return
+        with self._leases.held() as owner:
+            task = transitions.storing_begun(task, results, done.usage, owner=owner, lease_s=self._lease_s, now=now)
+            await self._recorder.record(task)
+            await self._copy(task)
+
+    async def resume(self, task: Task) -> None:
+        """Copy again what nobody copies any more."""
+        if not self._leases.ran_out(task, self._clock()):
+            return
+        if task.lease is not None:  # counted, since a result may be what kills its workers
+            await self._copy_failed(task, CopyFailed("the worker that copied it stopped"))
+            return
+        with self._leases.held() as owner:
+            task = transitions.storing_taken(task, owner=owner, lease_s=self._lease_s, now=self._clock())
+            await self._recorder.claim(task)
+            await self._copy(task)
+
+    async def _copy(self, task: Task) -> None:
+        try:
+            results = await self._results.copy(task)
+        except LinkGone as error:
+            failure = Failure(code="result_lost", message=f"the result could not be stored: {error}")
+            await self._recorder.record(
+                transitions.ended_unhappily(task, failure, again_at=None, choice=task.choice, now=self._clock())
+            )
+        except (CopyFailed, StoreUnavailable) as error:
+            await self._copy_failed(task, error)
+        else:
+            await self._complete(task, transitions.stored(task, results, now=self._clock()))
+
+    async def _complete(self, task: Task, completed: Task) -> None:
+        try:
+            await self._recorder.record(completed)
+        except Stale:
+            if await self._recorder.gone(task.id):  # removed meanwhile: its files go as well
+                await self._results.drop(task)
+            raise
+
+    async def _copy_failed(self, task: Task, error: Exception) -> None:
+        now = self._clock()
+        failures = task.attempt.copy_failures + 1
+        again_at = copy_again_at(failures=failures, now=now, dice=self._dice)
+        log.warning("copy_failed", reason=str(error), failures=failures)
+        if again_at is None:
+            await self._recorder.record(transitions.stored(task, task.results, now=now))
+        else:
+            await self._recorder.record(transitions.storing_postponed(task, again_at=again_at, now=now))

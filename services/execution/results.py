@@ -1,0 +1,157 @@
+"""Results: bytes go to the result store at once, links are copied there before they expire."""
+
+import mimetypes
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+import structlog
+from msgspec import structs
+
+from core.task_repository import Clock, ResultStore
+from core.tasks import Result, Task
+from polyrelay import Done, ImageOutput, Output, TaskType, TextOutput, VideoOutput
+from services.runtime.public_transport import ForbiddenAddress
+
+_KINDS: Final = {ImageOutput: TaskType.IMAGE, VideoOutput: TaskType.VIDEO, TextOutput: TaskType.TEXT}
+_FALLBACK_TYPES: Final = {TaskType.IMAGE: "image/jpeg", TaskType.VIDEO: "video/mp4"}
+_SUFFIXES: Final = {"image/jpeg": ".jpg", "video/mp4": ".mp4", "image/png": ".png", "image/webp": ".webp"}
+_VAGUE_TYPES: Final = frozenset({"application/octet-stream", "binary/octet-stream", "text/plain", ""})
+
+log = structlog.get_logger("polyrelay.results")
+
+
+class LinkGone(Exception):
+    """The vendor refuses the link; it will not come back."""
+
+
+class CopyFailed(Exception):
+    """A result could not be copied this time."""
+
+
+class Results:
+    """
+    Takes what a provider made and puts it where it will stay.
+
+    Args:
+        store: Where files are kept.
+        clock: For the expiry of links.
+        copies: Whether links are copied; otherwise they are handed out as they are.
+        http: Fetches links; follows redirects.
+        max_bytes: A longer result is not copied.
+    """
+
+    def __init__(
+        self, *, store: ResultStore, clock: Clock, copies: bool, http: httpx.AsyncClient, max_bytes: int = 2**30
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._copies = copies
+        self._http = http
+        self._max_bytes = max_bytes
+
+    async def take(self, task: Task, done: Done) -> tuple[Result, ...]:
+        """
+        The outputs as results: texts as they are, bytes stored, links with their expiry.
+
+        Raises:
+            StoreUnavailable: The store cannot be written.
+        """
+        return tuple([await self._take(task, index, output) for index, output in enumerate(done.outputs)])
+
+    def to_copy(self, results: tuple[Result, ...]) -> bool:
+        """Whether any of the results is a link that is to be copied."""
+        return self._copies and any(_is_link(result) for result in results)
+
+    async def copy(self, task: Task) -> tuple[Result, ...]:
+        """
+        The task's results, each link copied into the store.
+
+        Raises:
+            LinkGone: The vendor refuses a link for good.
+            CopyFailed: The vendor does not answer, or its file is cut short or too large.
+            StoreUnavailable: The store cannot be written.
+        """
+        return tuple(
+            [
+                await self._copy(task, index, result) if _is_link(result) else result
+                for index, result in enumerate(task.results)
+            ]
+        )
+
+    async def drop(self, task: Task) -> None:
+        """
+        Remove the task's files.
+
+        Raises:
+            StoreUnavailable: The store cannot be written.
+        """
+        await self._store.delete_all(task.id)
+
+    async def _take(self, task: Task, index: int, output: Output) -> Result:
+        kind = _KINDS[type(output)]
+        if isinstance(output, TextOutput):
+            return Result(type=kind, text=output.text, finish_reason=output.finish_reason)
+        if output.data is None:
+            return Result(
+                type=kind,
+                url=output.url,
+                url_expires=_expiry(output.lifetime_s, self._clock()),
+                media_type=output.media_type,
+            )
+        media_type = output.media_type or _FALLBACK_TYPES[kind]
+        name = _file_name(task, index, media_type)
+        await self._store.put(name, output.data)
+        return Result(type=kind, file=name, media_type=media_type, size_bytes=len(output.data))
+
+    async def _copy(self, task: Task, index: int, result: Result) -> Result:
+        url = result.url or ""
+        try:
+            async with self._http.stream("GET", url) as response:
+                _refuse_bad_answer(response)
+                media_type = _media_type(response, url, result)
+                name = _file_name(task, index, media_type)
+                size = await self._store.put_stream(name, self._limited(response))
+        except ForbiddenAddress as error:
+            log.warning("link_not_followed", reason=str(error), setting="PRIVATE_RESULT_HOSTS")
+            raise CopyFailed("the vendor's link leads to where results are not copied from") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise CopyFailed(f"the vendor's link could not be read: {type(error).__name__}") from error
+        return structs.replace(result, file=name, media_type=media_type, size_bytes=size)
+
+    async def _limited(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise CopyFailed(f"the result is larger than {self._max_bytes} bytes")
+            yield chunk
+
+
+def _is_link(result: Result) -> bool:
+    return result.url is not None and result.file is None
+
+
+def _refuse_bad_answer(response: httpx.Response) -> None:
+    if response.status_code in (408, 425, 429) or response.status_code >= 500:
+        raise CopyFailed(f"the vendor's link answered HTTP {response.status_code}")
+    if not response.is_success:
+        raise LinkGone(f"the vendor's link answered HTTP {response.status_code}")
+
+
+def _media_type(response: httpx.Response, url: str, result: Result) -> str:
+    said = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    if said not in _VAGUE_TYPES:
+        return str(said)
+    return result.media_type or mimetypes.guess_type(urlsplit(url).path)[0] or _FALLBACK_TYPES[result.type]
+
+
+def _file_name(task: Task, index: int, media_type: str) -> str:
+    suffix = _SUFFIXES.get(media_type) or mimetypes.guess_extension(media_type) or ".bin"
+    return f"{task.id}/{task.attempt.number}/{index}{suffix}"
+
+
+def _expiry(lifetime_s: float | None, now: datetime) -> datetime | None:
+    return None if lifetime_s is None else now + timedelta(seconds=lifetime_s)

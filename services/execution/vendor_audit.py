@@ -1,0 +1,159 @@
+"""Calls to vendors on the audit log: who was asked, for whom, and what came of it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from core.audit import Action, AuditLog, AuditRow, Ending, new_row_id
+from core.audit import Outcome as AuditOutcome
+from core.failures import failure_of, failure_of_submit
+from core.redaction import CUT, Redact, without_secrets
+from core.task_repository import Clock
+from core.tasks import Task
+from polyrelay import NotAccepted, Outcome, Params, Pending, ProviderError, Rejected
+
+T = TypeVar("T")
+
+OTHER_WORKER: Final = "conflict"
+"""Another worker makes the call."""
+
+
+class OpenCall:
+    """
+    A call that is on record and not made yet.
+
+    Args:
+        audit: Where it is on record.
+        row: Its row.
+    """
+
+    def __init__(self, audit: AuditLog, row: AuditRow) -> None:
+        self._audit = audit
+        self._row = row
+
+    async def made(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """
+        Make the call and tell what came of it. Where the process ends meanwhile, nothing is told.
+
+        Raises:
+            ProviderError: What the call raises.
+        """
+        started = time.perf_counter()
+        try:
+            answer = await ask()
+        except ProviderError as error:
+            self._end(_outcome_of(error), started, error=_code_of(self._row.action, error), **_facts_of(error))
+            raise
+        self._end(AuditOutcome.DONE, started, **_facts_of(answer))
+        return answer
+
+    def not_made(self, code: str) -> None:
+        """Tell that the call will not be made, and our code of why."""
+        self._audit.end(Ending(id=self._row.id, outcome=AuditOutcome.REFUSED, error=code))
+
+    def _end(self, outcome: AuditOutcome, started: float, **facts: Any) -> None:
+        self._audit.end(Ending(id=self._row.id, outcome=outcome, duration_ms=_since(started), **facts))
+
+
+class VendorCalls:
+    """
+    Puts calls to vendors on record.
+
+    Args:
+        audit: Where.
+        clock: Now.
+        source: Which process makes them.
+        redact: What of a task's params may be kept.
+    """
+
+    def __init__(self, audit: AuditLog, *, clock: Clock, source: str, redact: Redact) -> None:
+        self._audit = audit
+        self._clock = clock
+        self._source = source
+        self._redact = redact
+
+    async def begin_submit(self, task: Task, params: Params) -> OpenCall:
+        """
+        Put on record that the task's latest attempt will be submitted.
+
+        Raises:
+            AuditFailed, StoreUnavailable: It is not on record, and must not be submitted.
+        """
+        values = msgspec.to_builtins(params, builtin_types=(bytes,), enc_hook=lambda _: CUT)
+        row = self._row(Action.UPSTREAM_SUBMIT, task, params=self._redact(values))
+        await self._audit.begin(row)
+        return OpenCall(self._audit, row)
+
+    async def begin_cancel(self, task: Task) -> OpenCall:
+        """
+        Put on record that the vendor of the task's latest attempt will be asked to stop.
+
+        Raises:
+            AuditFailed, StoreUnavailable: It is not on record, and must not be asked.
+        """
+        row = self._row(Action.UPSTREAM_CANCEL, task)
+        await self._audit.begin(row)
+        return OpenCall(self._audit, row)
+
+    async def polled(self, task: Task, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """
+        What the vendor answers. Only what ends the attempt, and what went wrong, is put on record.
+
+        Raises:
+            ProviderError: What the call raises.
+        """
+        started = time.perf_counter()
+        try:
+            answer = await ask()
+        except ProviderError as error:
+            code = _code_of(Action.UPSTREAM_POLL, error)
+            self._note_poll(task, started, outcome=_outcome_of(error), error=code, **_facts_of(error))
+            raise
+        if not isinstance(answer, Pending):
+            self._note_poll(task, started, outcome=AuditOutcome.DONE, **_facts_of(answer))
+        return answer
+
+    def _note_poll(self, task: Task, started: float, **fields: Any) -> None:
+        self._audit.note(self._row(Action.UPSTREAM_POLL, task, duration_ms=_since(started), **fields))
+
+    def _row(self, action: Action, task: Task, *, params: Any = None, **fields: Any) -> AuditRow:
+        now, attempt = self._clock(), task.attempt
+        detail = {"attempt": attempt.number} if params is None else {"attempt": attempt.number, "params": params}
+        return AuditRow(
+            id=new_row_id(now),
+            at=now,
+            action=action,
+            key_id=task.key_id,
+            owner=task.owner,
+            source=self._source,
+            target=task.id,
+            provider=attempt.provider,
+            model=without_secrets(attempt.model),
+            detail=detail,
+            **fields,
+        )
+
+
+def _facts_of(answer: object) -> dict[str, Any]:
+    """What an outcome or an error tells about the vendor's answer. A plugin may have put anything there."""
+    request_id = getattr(answer, "request_id", None)
+    status = getattr(answer, "http_status", None) or getattr(getattr(answer, "answer", None), "status", None)
+    return {
+        "upstream_request_id": request_id[:200] if isinstance(request_id, str) else None,
+        "status": status if isinstance(status, int) and 100 <= status <= 999 else None,
+    }
+
+
+def _outcome_of(error: ProviderError) -> AuditOutcome:
+    """Refused where it is certain that nothing was begun."""
+    return AuditOutcome.REFUSED if isinstance(error, NotAccepted | Rejected) else AuditOutcome.FAILED
+
+
+def _code_of(action: Action, error: ProviderError) -> str:
+    return (failure_of_submit if action is Action.UPSTREAM_SUBMIT else failure_of)(error).code
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)

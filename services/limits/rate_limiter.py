@@ -1,0 +1,63 @@
+"""How fast a key may ask: so many requests in a minute, counted for all processes together."""
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from core.callers import Caller, KeyLimits
+from core.errors import QueueUnavailable, TooManyRequests
+from core.rates import Allowance, Rates
+from core.task_repository import Clock
+
+PATIENCE_S: Final = 0.5
+"""A request waits so long to be counted, at most; then it is let through."""
+
+PAUSE: Final = timedelta(seconds=1)
+"""After Redis did not answer, requests are let through uncounted for so long."""
+
+log = structlog.get_logger("polyrelay.pace")
+
+
+class Pace:
+    """
+    Counts the requests of keys. Where Redis is away they are let through: a limit must not make the server unusable.
+
+    Args:
+        rates: Shared by all processes.
+        defaults: What holds for keys that have no limits of their own.
+        clock: Now.
+    """
+
+    def __init__(self, rates: Rates, defaults: KeyLimits, clock: Clock) -> None:
+        self._rates = rates
+        self._defaults = defaults
+        self._clock = clock
+        self._paused_until = clock()
+
+    async def admit(self, caller: Caller) -> Allowance | None:
+        """
+        Count a request and answer what is left; None where nothing is bounded, or nobody counts just now.
+
+        Raises:
+            TooManyRequests: The key made as many requests in the last minute as it may.
+        """
+        if caller.owner is None:
+            return None
+        limit = caller.limits.over(self._defaults).requests_per_minute
+        if limit is None or self._clock() < self._paused_until:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                allowance = await self._rates.count(caller.owner, limit=limit)
+        except (QueueUnavailable, TimeoutError) as error:
+            self._paused_until = self._clock() + PAUSE
+            log.warning("requests_not_counted", reason=str(error) or "no answer in time", pause_s=PAUSE.total_seconds())
+            return None
+        if not allowance.passed:
+            raise TooManyRequests(
+                f"this key made {limit} requests in the last minute, as many as it may; come back later",
+                allowance=allowance,
+            )
+        return allowance

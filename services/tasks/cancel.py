@@ -1,0 +1,104 @@
+"""Use case: end a task before its time. A vendor that was not asked yet never is."""
+
+from enum import StrEnum
+from typing import Final
+
+import structlog
+from msgspec import Struct
+
+from core import transitions
+from core.errors import NotPossible, QueueUnavailable
+from core.gates import Gates
+from core.optimistic import until_first
+from core.quotas import Quotas
+from core.task_repository import Clock, TaskRepository, WakeQueue
+from core.tasks import Failure, State, Task
+from services.limits.admission import Places, Turns
+from services.limits.task_quotas import leave
+
+AT_THE_VENDOR: Final = frozenset({State.SUBMITTING, State.WAITING})
+NEVER_SENT: Final = Failure(code="cancelled", message="the task was cancelled before it was submitted")
+NOT_SENT_AGAIN: Final = Failure(code="cancelled", message="the task was cancelled between two attempts")
+
+log = structlog.get_logger("polyrelay.cancel")
+
+
+class CancelOutcome(StrEnum):
+    """What became of a request to cancel."""
+
+    CANCELLED = "cancelled"
+    """The task has ended, and nothing of it is under way."""
+    REQUESTED = "requested"
+    """A worker ends it, and asks the vendor where that can be asked. The vendor may still finish and bill it."""
+
+
+class Cancelled(Struct, frozen=True, kw_only=True):
+    """What became of it, and the task as it stands."""
+
+    task: Task
+    outcome: CancelOutcome
+
+
+class Cancel:
+    """
+    Cancels tasks.
+
+    Args:
+        tasks: Where they are stored.
+        queue: Tells a worker to ask the vendor.
+        gates: Where the task may stand in a line.
+        quotas: Where it counts.
+        clock: Time.
+    """
+
+    def __init__(self, *, tasks: TaskRepository, queue: WakeQueue, gates: Gates, quotas: Quotas, clock: Clock) -> None:
+        self._tasks = tasks
+        self._queue = queue
+        self._places = Places(gates, Turns(tasks, queue, clock))
+        self._quotas = quotas
+        self._clock = clock
+
+    async def __call__(self, task_id: str) -> Cancelled:
+        """
+        End the task where nothing is under way, else ask the worker to. Twice is the same as once.
+
+        Raises:
+            TaskNotFound: There is none of that id.
+            NotPossible: It has ended otherwise, or its result is being stored.
+            Stale: Others kept writing to it; try again.
+            StoreUnavailable: It is not known whether the request was noted; try again.
+        """
+        return await until_first(lambda: self._cancel(task_id))
+
+    async def _cancel(self, task_id: str) -> Cancelled:
+        task = await self._tasks.get(task_id)
+        if task.state in AT_THE_VENDOR:
+            task = await self._tasks.request_cancel(task_id, at=self._clock())
+        if task.state in AT_THE_VENDOR:
+            await self._tell_a_worker(task)
+            return Cancelled(task=task, outcome=CancelOutcome.REQUESTED)
+        if task.state is State.PENDING:
+            task = await self._end(task)
+        if task.state is State.CANCELLED:
+            return Cancelled(task=task, outcome=CancelOutcome.CANCELLED)
+        raise NotPossible(_too_late(task))
+
+    async def _end(self, task: Task) -> Task:
+        ended = transitions.cancelled(task, NOT_SENT_AGAIN if task.attempts else NEVER_SENT, now=self._clock())
+        await self._tasks.save(ended)
+        await self._places.leave(task.id)
+        await leave(self._quotas, ended)
+        return ended
+
+    async def _tell_a_worker(self, task: Task) -> None:
+        """For the moment of the first wish: asking again adds no second wake, and sends one that was lost."""
+        try:
+            await self._queue.wake(task.id, at=task.cancel_requested or self._clock(), priority=task.priority)
+        except QueueUnavailable as error:
+            log.warning("wake_not_sent", task_id=task.id, reason=str(error))
+
+
+def _too_late(task: Task) -> str:
+    if task.state is State.STORING:
+        return f"too late to cancel task {task.id}: the provider is done and its result is being stored"
+    return f"task {task.id} is {task.status} already; only an open task can be cancelled"

@@ -1,0 +1,116 @@
+"""Whom a task may be submitted to: what its caller asked for, then the fallbacks, each with an input of its own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from core.errors import FieldProblem, InvalidRequest, ProviderUnavailable
+from core.registry import Registry, Route, refusal
+from core.tasks import Choice, TaskInput
+from core.validation import checked, field_names
+from polyrelay import Params, TaskType
+from services.tasks.create_fields import CommonFields, unstorable
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A choice that was checked, and where it leads."""
+
+    choice: Choice
+    route: Route
+
+
+def input_for(task_input: TaskInput, choice: Choice) -> TaskInput:
+    """The input of a task for one of its choices: the task's own, with that choice's params laid over it."""
+    laid_over = {**task_input, **choice.params}
+    return {name: value for name, value in laid_over.items() if value is not None}
+
+
+def input_of(params: Params) -> TaskInput:
+    """Checked params as JSON values, without what is unset."""
+    values: TaskInput = msgspec.to_builtins(params)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def route_of(registry: Registry, provider: str, model: str, task_type: TaskType) -> Route:
+    """
+    Where a new task of that type goes, whether it can be taken just now or not.
+
+    Raises:
+        UnknownProvider, UnknownModel: As `Registry.route_for`.
+    """
+    try:
+        return registry.route_for(provider, model, task_type)
+    except ProviderUnavailable:
+        return registry.route(provider, model)
+
+
+def available(routes: Sequence[Route]) -> None:
+    """
+    Make sure that one of them can take tasks.
+
+    Raises:
+        ProviderUnavailable: None can; says why for each.
+    """
+    if all(route.closed is not None for route in routes):
+        raise ProviderUnavailable("; ".join(map(refusal, routes)))
+
+
+def read_fallbacks(
+    registry: Registry, task_type: TaskType, common: CommonFields, task_input: TaskInput | None
+) -> tuple[list[Candidate], list[FieldProblem]]:
+    """
+    The caller's fallbacks, checked, and what is wrong with them.
+
+    Args:
+        task_input: The input for the first choice; None where it is wrong itself, and is not compared with the others.
+    """
+    candidates: list[Candidate] = []
+    problems: list[FieldProblem] = []
+    seen = {(common.provider, common.model)}
+    for index, fallback in enumerate(common.fallbacks):
+        path, name = f"fallbacks[{index}]", (fallback.provider, fallback.model)
+        choice = Choice(provider=fallback.provider, model=fallback.model, params=fallback.params)
+        if name in seen:
+            message = "Allowed: each provider and model once, and not the one of the task itself."
+            problems.append(FieldProblem(field=path, message=message, value="/".join(name)))
+        seen.add(name)
+        try:
+            route = route_of(registry, *name, task_type)
+            candidates.append(_candidate(choice, route, task_input))
+        except InvalidRequest as error:
+            problems += _placed(error.details, path)
+    return candidates, problems
+
+
+def _candidate(choice: Choice, route: Route, task_input: TaskInput | None) -> Candidate:
+    if task_input is None:
+        return Candidate(choice=choice, route=route)
+    if problems := list(unstorable(choice.params, "")):
+        raise InvalidRequest(problems)
+    try:
+        params = checked(input_for(task_input, choice), route.model.params)
+    except InvalidRequest as error:
+        raise InvalidRequest(list(_with_way_out(error.details, task_input, choice, route))) from error
+    read = input_of(params)  # without nulls inside, which a worker does not look for, and without defaults
+    kept = {name: read.get(name, value) for name, value in choice.params.items()}
+    return Candidate(choice=structs.replace(choice, params=kept), route=route)
+
+
+def _with_way_out(
+    problems: Sequence[FieldProblem], task_input: Mapping[str, Any], choice: Choice, route: Route
+) -> Iterator[FieldProblem]:
+    """A field of the task that the fallback's model does not know is no slip of the pen: say how to leave it out."""
+    known = field_names(route.model.params)
+    for problem in problems:
+        if problem.field in task_input and problem.field not in (*choice.params, *known):
+            message = f"{choice.model} has no such field. Leave it out: null in this fallback's `params`."
+            yield structs.replace(problem, message=message)
+        else:
+            yield problem
+
+
+def _placed(problems: Sequence[FieldProblem], path: str) -> Iterator[FieldProblem]:
+    for problem in problems:
+        yield structs.replace(problem, field=f"{path}.{problem.field}" if problem.field else path)

@@ -1,0 +1,101 @@
+"""Use case: do a failed task once more, because its caller says so. Nothing else submits after an unknown outcome."""
+
+from datetime import datetime
+
+import structlog
+from msgspec import structs
+
+from core.callers import ANYBODY, Caller, KeyLimits
+from core.errors import InvalidRequest, NotPossible, QueueUnavailable
+from core.optimistic import until_first
+from core.registry import Registry, Route
+from core.task_repository import Clock, TaskRepository, WakeQueue
+from core.tasks import State, Task
+from services.limits.task_quotas import Room
+from services.tasks.fallbacks import available
+
+log = structlog.get_logger("polyrelay.retry")
+
+
+class Retry:
+    """
+    Takes failed tasks up again.
+
+    Args:
+        tasks: Where they are stored.
+        queue: Tells a worker.
+        registry: Which models there are.
+        clock: Time.
+        room: Lets them in again while there is room.
+    """
+
+    def __init__(self, tasks: TaskRepository, queue: WakeQueue, registry: Registry, clock: Clock, room: Room) -> None:
+        self._tasks = tasks
+        self._queue = queue
+        self._registry = registry
+        self._clock = clock
+        self._room = room
+
+    async def __call__(self, task_id: str, caller: Caller = ANYBODY) -> Task:
+        """
+        Put a failed task back to pending, with as much time as it had at first, and answer it as it then stands.
+
+        Its attempts stay on record and count no more; its first choice is asked first again.
+
+        Raises:
+            TaskNotFound: There is none of that id.
+            NotPossible: It did not fail, or nobody serves its models any more.
+            ProviderUnavailable: None of its choices can take tasks here.
+            QueueFull, TooManyTasks: It would count as a new task does, and there is no room.
+            QueueUnavailable: Redis is away, and the operator wants no tasks then.
+            Stale: Others kept writing to it; try again.
+            StoreUnavailable: It is not known whether it was put back; read it.
+        """
+        task = await until_first(lambda: self._reopen(task_id, caller))
+        try:
+            await self._queue.wake(task.id, at=task.updated, priority=task.priority)
+        except QueueUnavailable as error:
+            log.warning("wake_not_sent", task_id=task.id, reason=str(error))
+        return task
+
+    async def _reopen(self, task_id: str, caller: Caller) -> Task:
+        task = await self._tasks.get(task_id)
+        if task.state is not State.FAILED:
+            raise NotPossible(f"task {task.id} is {task.status}; only a failed task can be retried")
+        self._refuse_unserved(task)
+        limits = caller.limits if caller.owner == task.owner else KeyLimits()
+        needed = self._room.needed(task.provider, task.owner, limits)
+        again = structs.replace(reopened(task, now=self._clock()), quotas=tuple(quota.name for quota in needed))
+        async with self._room.taken(again, needed):
+            await self._tasks.reopen(again)
+        return again
+
+    def _refuse_unserved(self, task: Task) -> None:
+        routes: list[Route] = []
+        for choice in task.choices:
+            try:
+                routes.append(self._registry.route_of(task, choice))
+            except InvalidRequest:
+                continue
+        if not routes:
+            raise NotPossible(f"task {task.id} cannot be retried: its models are no longer served here")
+        available(routes)
+
+
+def reopened(task: Task, *, now: datetime) -> Task:
+    """A failed task that is done once more: the first choice, the whole time, and nothing left of the old outcome."""
+    return task.to(
+        State.PENDING,
+        now=now,
+        choice=0,
+        attempts_before=len(task.attempts),
+        retried=now,
+        cancel_requested=None,
+        deadline=now + (task.deadline - (task.retried or task.created)),
+        wake_at=now,
+        lease=None,
+        results=(),
+        usage=None,
+        progress=None,
+        failure=None,
+    )

@@ -1,0 +1,97 @@
+"""
+Which shapes of models there are. A catalogue entry adds a name to one of them.
+
+Source of the Actions: the vendor's pages, in copies read on 2026-11-22.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from polyrelay import TaskType
+from services.vendors.jimeng import params_images as images
+from services.vendors.jimeng import params_videos as videos
+from services.vendors.jimeng.fields import JimengParams
+
+JimengParamsClass: TypeAlias = type[JimengParams]
+
+IMAGE_LINK_LIFETIME_S: Final = 24 * 3600.0
+VIDEO_LINK_LIFETIME_S: Final = 3600.0
+
+
+class Calls(Struct, frozen=True):
+    """
+    The vendor's Actions of a family.
+
+    Attributes:
+        submit: Starts the generation.
+        query: Asks for the result, or None where `submit` answers with it.
+    """
+
+    submit: str
+    query: str | None
+
+
+AT_ONCE: Final = Calls("CVProcess", None)
+DEFERRED: Final = Calls("CVSync2AsyncSubmitTask", "CVSync2AsyncGetResult")
+DEFERRED_HUMAN: Final = Calls("CVSubmitTask", "CVGetResult")
+
+
+class Family(Struct, frozen=True, kw_only=True):
+    """
+    What the models of a family have in common.
+
+    Attributes:
+        type: What they make.
+        params: Their input.
+        calls: Which Actions they use.
+        timeout_s: From the first submit to the outcome, in seconds, where the catalogue does not say. The vendor
+            forgets a task after twelve hours.
+    """
+
+    type: TaskType
+    params: JimengParamsClass
+    calls: Calls = DEFERRED
+    timeout_s: float
+
+    @property
+    def poll_after_s(self) -> float:
+        """A good pause between two queries, in seconds."""
+        return 5.0 if self.type is TaskType.VIDEO else 2.0
+
+    @property
+    def link_lifetime_s(self) -> float:
+        """How long the link to a result works, in seconds."""
+        return VIDEO_LINK_LIFETIME_S if self.type is TaskType.VIDEO else IMAGE_LINK_LIFETIME_S
+
+
+def _image(params: JimengParamsClass, calls: Calls = DEFERRED) -> Family:
+    timeout_s = 300.0 if calls.query is None else 900.0
+    return Family(type=TaskType.IMAGE, params=params, calls=calls, timeout_s=timeout_s)
+
+
+def _video(params: JimengParamsClass, calls: Calls = DEFERRED) -> Family:
+    return Family(type=TaskType.VIDEO, params=params, calls=calls, timeout_s=3600.0)
+
+
+FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
+    {
+        "jimeng-general-v21": _image(images.GeneralV21, AT_ONCE),
+        "jimeng-t2i-v3": _image(images.TextToImageV3),
+        "jimeng-i2i-v30": _image(images.ImageToImageV3),
+        "jimeng-image-v40": _image(images.ImageV40),
+        "jimeng-image-v46": _image(images.ImageV46),
+        "jimeng-dream-inpaint": _image(images.DreamInpaint),
+        "jimeng-inpaint-edit": _image(images.InpaintEdit, AT_ONCE),
+        "jimeng-vgfm-t2v": _video(videos.VgfmTextToVideo),
+        "jimeng-vgfm-i2v": _video(videos.VgfmImageToVideo),
+        "jimeng-t2v-v30": _video(videos.TextToVideoV30),
+        "jimeng-i2v-first-v30": _video(videos.FirstFrameV30),
+        "jimeng-i2v-first-tail-v30": _video(videos.FirstAndLastFrameV30),
+        "jimeng-i2v-recamera-v30": _video(videos.RecameraV30),
+        "jimeng-ti2v-v30-pro": _video(videos.TextOrImageToVideoPro),
+        "jimeng-digital-human": _video(videos.DigitalHuman, DEFERRED_HUMAN),
+    }
+)

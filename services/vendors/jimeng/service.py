@@ -1,0 +1,155 @@
+"""The service: Volcengine's visual API behind the provider contract."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+from msgspec import Struct, structs
+
+from core.catalogue import Entry
+from polyrelay import Job, Model, Outcome, Pending, Rejected, Secret, VendorHttp
+from services.vendors.jimeng.answers import read_progress, read_result, read_submission, request_id_of
+from services.vendors.jimeng.calls import inquiry, read_operation, submission
+from services.vendors.jimeng.families import FAMILIES, Family
+from services.vendors.jimeng.faults import faults
+from services.vendors.jimeng.relays import JimengRelay, RelayParams, guessed_family, relay_model
+from services.vendors.jimeng.signing import Credentials, VolcengineAuth
+
+
+class _Offer(Struct, frozen=True):
+    model: Model
+    family: Family
+    req_key: str
+
+
+class Jimeng:
+    """
+    Makes pictures and videos with the Jimeng models.
+
+    Args:
+        entries: The model names; each of one of the `FAMILIES`.
+        http: As `jimeng_http` makes it; the service closes it.
+        poll_scale: Factor on the pauses between queries, for tests and demonstrations.
+
+    Raises:
+        ValueError: An entry's family is not one of the `FAMILIES`.
+    """
+
+    def __init__(self, entries: Sequence[Entry], http: VendorHttp, *, poll_scale: float = 1.0) -> None:
+        self._offers = {entry.name: _offer(entry) for entry in entries}
+        self._http = http
+        self._poll_scale = poll_scale
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """The models that it serves."""
+        return tuple(offer.model for offer in self._offers.values())
+
+    async def submit(self, job: Job[Any]) -> Outcome:
+        """
+        Start the generation. A synchronous model answers with the result, which can take a minute.
+
+        Raises:
+            ProviderError: As `polyrelay.errors` says.
+        """
+        offer = self._offer(job.model)
+        call = submission(job, offer.family, offer.req_key)
+        answer = await self._http.submit("/", json=call.body, query=call.query)
+        if offer.family.calls.query is None:
+            return read_result(answer, offer.family)
+        operation = read_submission(answer, offer.req_key).written()
+        return Pending(
+            operation=operation,
+            poll_after_s=offer.family.poll_after_s * self._poll_scale,
+            request_id=request_id_of(answer),
+        )
+
+    async def poll(self, job: Job[Any], operation: str) -> Outcome:
+        """
+        Ask for the result.
+
+        Raises:
+            ProviderError: As `polyrelay.errors` says.
+        """
+        family = self._offer(job.model).family
+        call = inquiry(job, family.calls, read_operation(operation))
+        answer = await self._http.query("POST", "/", json=call.body, query=call.query)
+        return read_progress(answer, family, operation=operation, poll_scale=self._poll_scale)
+
+    def relay_of(self, model: str) -> tuple[Model, JimengRelay]:
+        """
+        What sends calls of the vendor's own API for a `req_key`.
+
+        One that the catalogue has shares the gates of its model, since the vendor's limits are on capabilities.
+        """
+        offer = next((offer for offer in self._offers.values() if offer.req_key == model), None)
+        family = offer.family if offer is not None else guessed_family(model)
+        served = structs.replace(offer.model, params=RelayParams) if offer is not None else relay_model(model, family)
+        return served, JimengRelay(served, model, family, self._http, poll_scale=self._poll_scale)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    def _offer(self, model: str) -> _Offer:
+        if model not in self._offers:
+            raise Rejected(f"no Jimeng model is called {model!r}", reason="not_found")
+        return self._offers[model]
+
+
+def jimeng_models(entries: Sequence[Entry]) -> tuple[Model, ...]:
+    """
+    The models of these entries, without credentials.
+
+    Raises:
+        ValueError: An entry's family is not one of the `FAMILIES`.
+    """
+    return tuple(_offer(entry).model for entry in entries)
+
+
+def jimeng_http(
+    base_url: str,
+    access_key: Secret,
+    secret_key: Secret,
+    *,
+    read_s: float,
+    session_token: Secret | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> VendorHttp:
+    """
+    The visual API behind signed requests.
+
+    Args:
+        base_url: Such as "https://visual.volcengineapi.com".
+        access_key: Key id of the account.
+        secret_key: Its secret.
+        read_s: Longest silence while waiting for an answer, in seconds; synchronous models are silent for a minute.
+        session_token: Comes with temporary keys.
+        transport: Another httpx transport, for tests.
+    """
+    credentials = Credentials(access_key=access_key, secret_key=secret_key, session_token=session_token)
+    return VendorHttp(
+        "volcengine",
+        base_url,
+        auth=VolcengineAuth(credentials),
+        fault=faults(access_key, secret_key, session_token),
+        hide=[secret for secret in (access_key, secret_key, session_token) if secret is not None],
+        read_s=read_s,
+        transport=transport,
+    )
+
+
+def _offer(entry: Entry) -> _Offer:
+    family = FAMILIES.get(entry.family)
+    if family is None:
+        raise ValueError(f"model {entry.name!r}: family {entry.family!r} is not one of {', '.join(FAMILIES)}")
+    model = Model(
+        name=entry.name,
+        type=family.type,
+        params=family.params,
+        timeout_s=family.timeout_s if entry.timeout_s is None else entry.timeout_s,
+        max_open=entry.max_open,
+        deprecated=entry.deprecated,
+        description=entry.description,
+    )
+    return _Offer(model, family, entry.upstream_name)

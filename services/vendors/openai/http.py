@@ -1,0 +1,46 @@
+"""The connection to OpenAI, and what its error codes mean. Source: the package `openai` 3.54.0, read on 2026-11-22."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import httpx
+
+from polyrelay import BearerAuth, Secret, VendorHttp
+from services.vendors.openai_wire.errors import VendorError, Verdict, fault_reader
+
+_MEANING: Final[Mapping[str | None, Verdict]] = {
+    "insufficient_quota": "quota",
+    "billing_hard_limit_reached": "quota",
+    "billing_not_active": "quota",
+    "content_policy_violation": "content_blocked",
+    "moderation_blocked": "content_blocked",
+    "content_filter": "content_blocked",
+}
+
+
+def openai_http(
+    base_url: str, api_key: Secret, *, read_s: float = 300.0, transport: httpx.AsyncBaseTransport | None = None
+) -> VendorHttp:
+    """
+    A connection pool for all of OpenAI's services.
+
+    Args:
+        base_url: Up to and with `/v1`.
+        api_key: An API key.
+        read_s: Longest silence while waiting for an answer, in seconds.
+        transport: Another httpx transport, for tests.
+    """
+    return VendorHttp(
+        "openai",
+        base_url,
+        auth=BearerAuth(api_key.reveal()),
+        fault=fault_reader("openai", meaning, hide=api_key),
+        hide=(api_key,),
+        read_s=read_s,
+        transport=transport,
+    )
+
+
+def meaning(error: VendorError) -> Verdict | None:
+    """What an error's code or type means, or None where the HTTP status says it all."""
+    return _MEANING.get(error.code) or _MEANING.get(error.kind)

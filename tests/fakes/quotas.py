@@ -1,0 +1,61 @@
+"""The twin of `RedisQuotas` that lives in this process's memory: for tests, and for nothing else."""
+
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime
+
+from core.clock import utc_now
+from core.errors import QueueUnavailable
+from core.quotas import Counted, Quota
+from core.task_repository import Clock
+
+
+class MemoryQuotas:
+    """
+    Quotas in dictionaries.
+
+    Attributes:
+        reachable: Set it to False, and every call raises `QueueUnavailable`.
+        asked: How often `take` was called.
+    """
+
+    def __init__(self, *, clock: Clock = utc_now) -> None:
+        self.reachable = True
+        self.asked = 0
+        self._clock = clock
+        self._until: dict[str, dict[str, datetime]] = {}
+
+    async def take(self, task_id: str, quotas: Sequence[Quota], *, until: datetime) -> Quota | None:
+        """As `Quotas.take`."""
+        self.asked += 1
+        self._check()
+        for quota in quotas:
+            ids = self._live(quota.name)
+            if len(ids) >= quota.most and task_id not in ids:
+                return quota
+        await self.restore([Counted(quota=quota.name, task_id=task_id, until=until) for quota in quotas])
+        return None
+
+    async def give_back(self, task_id: str, quotas: Sequence[str]) -> None:
+        """As `Quotas.give_back`."""
+        self._check()
+        for name in quotas:
+            self._until.get(name, {}).pop(task_id, None)
+
+    async def restore(self, counted: Sequence[Counted]) -> None:
+        """As `Quotas.restore`."""
+        self._check()
+        for each in counted:
+            ids = self._until.setdefault(each.quota, {})
+            ids[each.task_id] = max(each.until, ids.get(each.task_id, each.until))
+
+    async def counted(self) -> Mapping[str, Set[str]]:
+        """As `Quotas.counted`."""
+        self._check()
+        return {name: frozenset(ids) for name in self._until if (ids := self._live(name))}
+
+    def _live(self, name: str) -> Set[str]:
+        return {task_id for task_id, until in self._until.get(name, {}).items() if until > self._clock()}
+
+    def _check(self) -> None:
+        if not self.reachable:
+            raise QueueUnavailable("the quotas were made unreachable")

@@ -1,0 +1,41 @@
+"""The twin of `RedisRates` that lives in this process's memory: for tests, and for nothing else."""
+
+from collections import deque
+
+from core.clock import utc_now
+from core.errors import QueueUnavailable
+from core.rates import WINDOW_S, Allowance
+from core.task_repository import Clock
+
+
+class MemoryRates:
+    """
+    The seconds of the last minute's requests, in a list for each key.
+
+    Attributes:
+        reachable: Set it to False, and every call raises `QueueUnavailable`.
+        asked: How often it was asked.
+    """
+
+    def __init__(self, *, clock: Clock = utc_now) -> None:
+        self.reachable = True
+        self.asked = 0
+        self._clock = clock
+        self._seconds: dict[str, deque[int]] = {}
+
+    async def count(self, whose: str, *, limit: int) -> Allowance:
+        """As `Rates.count`."""
+        self.asked += 1
+        if not self.reachable:
+            raise QueueUnavailable("the rates were made unreachable")
+        second = int(self._clock().timestamp())
+        seconds = self._seconds.setdefault(whose, deque())
+        while seconds and seconds[0] <= second - WINDOW_S:
+            seconds.popleft()
+        passed = len(seconds) < limit
+        if passed:
+            seconds.append(second)
+        frees = seconds[max(len(seconds) - limit, 0)] if seconds else second
+        return Allowance(
+            limit=limit, left=max(limit - len(seconds), 0), reset_s=max(1, frees + WINDOW_S - second), passed=passed
+        )

@@ -1,0 +1,26 @@
+"""`MemoryQuotas` keeps the contract of the quotas."""
+
+import pytest
+
+from core.errors import QueueUnavailable
+from tests.contracts.gates import MovableClock
+from tests.contracts.quotas import ONE, QuotasContract, taken
+from tests.fakes.quotas import MemoryQuotas
+
+
+class TestMemoryQuotas(QuotasContract):
+    """`MemoryQuotas` keeps the contract."""
+
+    @pytest.fixture
+    def quotas(self, clock: MovableClock) -> MemoryQuotas:
+        """An empty one."""
+        return MemoryQuotas(clock=clock)
+
+
+async def test_the_quotas_in_memory_can_be_made_unreachable() -> None:
+    """A test may take them away, and gets the error of the real ones."""
+    quotas = MemoryQuotas()
+    quotas.reachable = False
+
+    with pytest.raises(QueueUnavailable):
+        await taken(quotas, "task_1", ONE)

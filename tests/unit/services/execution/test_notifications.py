@@ -1,0 +1,45 @@
+"""Which changes of tasks are announced."""
+
+import asyncio
+
+import pytest
+
+from core.tasks import RelayCall, State
+from services.execution.notifications import Announcing
+from tests.contracts.tasks import a_task
+from tests.fakes.announcements import MemoryAnnouncements
+
+CALL = RelayCall(action="CVProcess", version="2022-08-31")
+
+
+@pytest.mark.parametrize("state", State)
+async def test_a_relayed_task_is_announced_once_the_vendor_spoke(state: State) -> None:
+    """Waiting to be submitted is no news; everything else is."""
+    announcements = MemoryAnnouncements()
+    task = a_task(state=state, relay=CALL)
+
+    Announcing(announcements).changed(task)
+    await asyncio.sleep(0)
+
+    assert announcements.announced == ([] if state in {State.PENDING, State.SUBMITTING} else [task.id])
+
+
+async def test_other_tasks_are_not_announced() -> None:
+    """Nobody waits for a task of the unified API."""
+    announcements = MemoryAnnouncements()
+
+    Announcing(announcements).changed(a_task(state=State.COMPLETED))
+    await asyncio.sleep(0)
+
+    assert announcements.announced == []
+
+
+async def test_a_queue_that_is_away_hurts_nobody() -> None:
+    """Who waits reads the record now and then."""
+    announcements = MemoryAnnouncements()
+    announcements.reachable = False
+
+    Announcing(announcements).changed(a_task(state=State.WAITING, relay=CALL))
+    await asyncio.sleep(0)
+
+    assert announcements.announced == []

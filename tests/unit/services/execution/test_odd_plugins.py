@@ -1,0 +1,51 @@
+"""A plugin may raise what ends a process; it ends the attempt, and nothing else."""
+
+import asyncio
+from typing import NoReturn
+
+import pytest
+
+from core.tasks import State
+from tests.unit.services.execution_fixture import TEXT, ScriptedService, Stage, pending
+
+ODD = [SystemExit(3), KeyboardInterrupt(), BaseException("?")]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
+async def test_a_submit_that_raises_something_odd_fails_its_task(odd: BaseException) -> None:
+    """With what was raised; it is never submitted again, since the vendor may have got it."""
+    service = ScriptedService(submit=[odd])
+    stage = Stage(service)
+    task_id = await stage.new_task()
+    await stage.play()
+
+    task = await stage.task(task_id)
+    assert task.state is State.FAILED
+    assert task.failure is not None
+    assert f"the provider plugin raised {type(odd).__name__}" in task.failure.message
+    assert len(service.submits) == 1
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
+async def test_a_poll_that_raises_something_odd_is_tried_again(odd: BaseException) -> None:
+    """A paid generation is not lost for it."""
+    stage = Stage(ScriptedService(submit=[pending()], poll=[odd, TEXT]))
+    task_id = await stage.new_task()
+    await stage.play()
+
+    assert (await stage.task(task_id)).state is State.COMPLETED
+
+
+async def test_a_cancellation_of_the_plugins_own_is_its_defect() -> None:
+    """Nobody cancelled the step: the plugin awaited something of its own that was cancelled."""
+
+    def cancelled() -> NoReturn:
+        raise asyncio.CancelledError
+
+    stage = Stage(ScriptedService(submit=[cancelled]))
+    task_id = await stage.new_task()
+    await stage.play()
+
+    task = await stage.task(task_id)
+    assert task.failure is not None
+    assert "the provider plugin raised CancelledError" in task.failure.message

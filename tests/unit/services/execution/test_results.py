@@ -1,0 +1,194 @@
+"""What a provider made, and where it is kept."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from core.errors import StoreUnavailable
+from core.tasks import Attempt, Result, State, Task
+from polyrelay import Done, ImageOutput, TaskType, VideoOutput
+from services.execution.results import CopyFailed, LinkGone, Results
+from services.runtime.public_transport import PublicTransport, Trusted
+from tests.fakes.tasks import MemoryResultStore
+from tests.unit.services.execution_fixture import START
+
+LINK = "https://vendor.test/out"
+
+
+def task_of(*results: Result) -> Task:
+    """A task with one attempt and those results."""
+    return Task(
+        id="task_1",
+        type=TaskType.IMAGE,
+        state=State.STORING,
+        provider="studio",
+        model="pen-1",
+        user_id="u1",
+        created=START,
+        updated=START,
+        deadline=START,
+        attempts=(Attempt(number=2, provider="studio", model="pen-1", started=START),),
+        results=results,
+    )
+
+
+def results_with(
+    answer: Any = None, store: MemoryResultStore | None = None, *, copies: bool = True, **options: Any
+) -> Results:
+    """Results over a link that answers so."""
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer), follow_redirects=True)
+    return Results(store=store or MemoryResultStore(), clock=lambda: START, copies=copies, http=http, **options)
+
+
+async def test_a_link_keeps_its_expiry() -> None:
+    """A link's lifetime is counted from now; without one there is no expiry."""
+    done = Done(outputs=(ImageOutput(url=LINK, lifetime_s=60.0), VideoOutput(url=LINK)))
+
+    taken = await results_with().take(task_of(), done)
+
+    assert [result.url_expires for result in taken] == [START + timedelta(seconds=60), None]
+    assert [result.type for result in taken] == ["image", "video"]
+
+
+async def test_files_are_named_after_task_attempt_and_place() -> None:
+    """Outputs of different attempts never share a name, and the suffix tells the format."""
+    store = MemoryResultStore()
+    done = Done(outputs=(ImageOutput(data=b"a", media_type="image/webp"), VideoOutput(data=b"b")))
+
+    taken = await results_with(store=store).take(task_of(), done)
+
+    assert [result.file for result in taken] == ["task_1/2/0.webp", "task_1/2/1.mp4"]
+
+
+@pytest.mark.parametrize("hostile", ["../../etc/passwd", "image/../../x", "", "image/png; charset=x", "x" * 500])
+async def test_a_vendors_media_type_cannot_choose_a_path(hostile: str) -> None:
+    """Whatever a vendor claims as media type, the file stays in the task's folder."""
+    store = MemoryResultStore()
+    answer = httpx.Response(200, headers={"content-type": hostile}, content=b"x")
+
+    copied = await results_with(answer, store).copy(task_of(Result(type=TaskType.IMAGE, url=LINK)))
+
+    assert copied[0].file is not None
+    assert copied[0].file.startswith("task_1/2/0.")
+    assert ".." not in copied[0].file
+
+
+@pytest.mark.parametrize(
+    ("said", "url", "kept"),
+    [
+        ("image/webp", LINK, "image/webp"),
+        ("IMAGE/PNG; q=1", LINK, "image/png"),
+        ("application/octet-stream", f"{LINK}.png", "image/png"),
+        ("", LINK, "image/jpeg"),
+    ],
+)
+async def test_the_media_type_is_the_most_certain_one(said: str, url: str, kept: str) -> None:
+    """What the link's answer says counts, unless it says nothing; then the address; then what is usual."""
+    answer = httpx.Response(200, headers={"content-type": said}, content=b"x")
+
+    copied = await results_with(answer).copy(task_of(Result(type=TaskType.IMAGE, url=url)))
+
+    assert copied[0].media_type == kept
+
+
+async def test_texts_and_stored_files_are_not_fetched_again() -> None:
+    """A copy leaves alone what is no link, or is stored already."""
+    kept = (Result(type=TaskType.TEXT, text="t"), Result(type=TaskType.IMAGE, url=LINK, file="task_1/1/0.png"))
+
+    assert await results_with().copy(task_of(*kept)) == kept
+
+
+@pytest.mark.parametrize(
+    ("results", "copies", "wanted"),
+    [
+        ((Result(type=TaskType.IMAGE, url=LINK),), True, True),
+        ((Result(type=TaskType.IMAGE, url=LINK),), False, False),
+        ((Result(type=TaskType.TEXT, text="t"),), True, False),
+        ((Result(type=TaskType.IMAGE, url=LINK, file="f"),), True, False),
+        ((), True, False),
+    ],
+)
+def test_only_links_are_to_be_copied(results: tuple[Result, ...], copies: bool, wanted: bool) -> None:
+    """There is something to copy where copies are on and a link has no file."""
+    assert results_with(copies=copies).to_copy(results) is wanted
+
+
+async def test_a_result_that_is_too_large_is_not_kept() -> None:
+    """A file above the limit is given up while it is read, and nothing of it stays."""
+    store = MemoryResultStore()
+    read = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            read.append(1)
+            yield b"x" * 100
+
+    results = results_with(httpx.Response(200, content=endless()), store, max_bytes=1000)
+
+    with pytest.raises(CopyFailed, match="larger than 1000"):
+        await results.copy(task_of(Result(type=TaskType.VIDEO, url=LINK)))
+
+    assert (store.files, len(read) < 15) == ({}, True)
+
+
+async def test_a_file_that_is_cut_short_is_not_kept() -> None:
+    """A connection that breaks within the file is a failed copy, and nothing of it stays."""
+    store = MemoryResultStore()
+
+    async def cut() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise httpx.ReadError("reset")
+
+    with pytest.raises(CopyFailed):
+        await results_with(httpx.Response(200, content=cut()), store).copy(
+            task_of(Result(type=TaskType.VIDEO, url=LINK))
+        )
+
+    assert store.files == {}
+
+
+@pytest.mark.parametrize(
+    "url", ["", "no address", "ftp://host/x", "http://[::1", "https://exa mple/x", "http://" + "a" * 70000]
+)
+async def test_an_address_that_is_none_is_a_failed_copy(url: str) -> None:
+    """A link that cannot be asked for is given up like one that does not answer; it never breaks the step."""
+    results = Results(
+        store=MemoryResultStore(), clock=lambda: START, copies=True, http=httpx.AsyncClient(follow_redirects=True)
+    )
+
+    with pytest.raises((CopyFailed, LinkGone)):
+        await results.copy(task_of(Result(type=TaskType.IMAGE, url=url)))
+
+
+async def test_messages_do_not_hold_the_link() -> None:
+    """A signed link is a secret of its own: failures do not repeat it."""
+    signed = f"{LINK}?X-Signature=topsecret"
+    for status in (403, 503):
+        with pytest.raises((CopyFailed, LinkGone)) as caught:
+            await results_with(httpx.Response(status)).copy(task_of(Result(type=TaskType.IMAGE, url=signed)))
+        assert "topsecret" not in str(caught.value)
+
+
+async def test_a_store_that_is_away_is_said() -> None:
+    """Bytes that cannot be stored raise, so that the caller holds on to them."""
+    store = MemoryResultStore()
+    store.reachable = False
+
+    with pytest.raises(StoreUnavailable):
+        await results_with(store=store).take(task_of(), Done(outputs=(ImageOutput(data=b"x"),)))
+
+
+async def test_a_link_to_the_inside_is_not_copied_and_its_caller_not_told_where_it_led() -> None:
+    """The address is in the log; the task says only that the link is not followed."""
+    store = MemoryResultStore()
+    http = httpx.AsyncClient(transport=PublicTransport(Trusted()))
+    results = Results(store=store, clock=lambda: START, copies=True, http=http)
+
+    with pytest.raises(CopyFailed) as caught:
+        await results.copy(task_of(Result(type=TaskType.IMAGE, url="http://127.0.0.1:6379/")))
+
+    assert "127.0.0.1" not in str(caught.value)
+    assert store.files == {}

@@ -1,0 +1,175 @@
+"""Steps of relayed tasks: the vendor's answers are kept, and its callers decide about new submissions."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from core.tasks import RelayCall, State, Task
+from polyrelay import (
+    Answer,
+    Done,
+    GenerationFailed,
+    ImageOutput,
+    Model,
+    OutcomeUnknown,
+    Overloaded,
+    Pending,
+    ProviderError,
+    Rejected,
+)
+from services.execution.vendor_answers import INLINE_BYTES
+from tests.unit.services.execution_fixture import ScriptedService, Stage
+
+CALL = RelayCall(action="Draw", version="1")
+ANSWER = Answer(status=200, headers={"content-type": "application/json"}, body=b'{"code": 10000}')
+PICTURE = Done(outputs=(ImageOutput(data=b"picture", media_type="image/png"),))
+
+
+class Relaying(ScriptedService):
+    """A scripted service whose vendor's own API can be spoken."""
+
+    def relay_of(self, model: str) -> tuple[Model, Any]:
+        """Itself, for any model."""
+        return structs.replace(self.models[0], name=model), self
+
+    async def ask(self, call: RelayCall, body: bytes) -> Answer:
+        """Nobody asks here."""
+        raise NotImplementedError
+
+
+def refusal(kind: type[ProviderError], status: int, **fields: Any) -> ProviderError:
+    """An error that came with an answer."""
+    error = kind("no", http_status=status, **fields)
+    error.answer = Answer(status=status, headers={}, body=b"no")
+    return error
+
+
+async def relayed(stage: Stage, **fields: Any) -> str:
+    """A relayed task for a model that only the relay serves."""
+    return await stage.new_task(model="unheard-of", relay=CALL, **fields)
+
+
+async def after_one_step(service: Relaying) -> tuple[Stage, Task]:
+    """The stage and the task after its submit."""
+    stage = Stage(service)
+    task_id = await relayed(stage)
+    await stage.play_due()
+    return stage, await stage.task(task_id)
+
+
+async def test_an_accepted_submit_keeps_its_answer() -> None:
+    """The answer is on record together with the operation."""
+    _, task = await after_one_step(Relaying(submit=[Pending(operation="op-1", answer=ANSWER)]))
+
+    assert task.state is State.WAITING
+    assert task.attempt.answer is not None
+    assert task.attempt.answer.status == 200
+    assert task.attempt.answer.media_type == "application/json"
+    assert task.attempt.answer.body == ANSWER.body
+    assert task.attempt.answer.file is None
+
+
+async def test_a_long_answer_is_a_file() -> None:
+    """Pictures in an answer do not make the record large."""
+    long = structs.replace(ANSWER, body=b"x" * (INLINE_BYTES + 1))
+    stage, task = await after_one_step(Relaying(submit=[structs.replace(PICTURE, answer=long)]))
+
+    assert task.state is State.COMPLETED
+    assert task.attempt.answer is not None
+    assert task.attempt.answer.body is None
+    assert stage.store.files[task.attempt.answer.file or ""] == long.body
+
+
+async def test_a_paid_answer_waits_for_the_store() -> None:
+    """While the store is away, nothing is recorded that would name a file which is not there."""
+    long = structs.replace(ANSWER, body=b"x" * (INLINE_BYTES + 1))
+    answered = asyncio.Event()
+
+    def answer_while_away() -> Done:
+        stage.store.reachable = False
+        answered.set()
+        return structs.replace(PICTURE, answer=long)
+
+    stage = Stage(Relaying(submit=[answer_while_away]))
+    task_id = await relayed(stage)
+    step = asyncio.create_task(stage.play_due())
+    await answered.wait()
+    assert (await stage.task(task_id)).state is State.SUBMITTING
+    stage.store.reachable = True
+    await step
+
+    assert (await stage.task(task_id)).state is State.COMPLETED
+
+
+async def test_a_refusal_keeps_its_answer() -> None:
+    """A task that failed can say what the vendor said, to the byte."""
+    _, task = await after_one_step(Relaying(submit=[refusal(Rejected, 400)]))
+
+    assert task.state is State.FAILED
+    assert task.attempt.answer is not None
+    assert (task.attempt.answer.status, task.attempt.answer.body) == (400, b"no")
+
+
+async def test_a_refusal_for_now_waits_in_line() -> None:
+    """An overloaded vendor is asked again within the task's time; each attempt has its own answer."""
+    service = Relaying(submit=[refusal(Overloaded, 429), structs.replace(PICTURE, answer=ANSWER)])
+    stage = Stage(service)
+    task_id = await relayed(stage)
+    await stage.play()
+    task = await stage.task(task_id)
+
+    assert task.state is State.COMPLETED
+    assert [attempt.answer.status for attempt in task.attempts if attempt.answer] == [429, 200]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [refusal(GenerationFailed, 400, retryable=True), refusal(OutcomeUnknown, 500)],
+    ids=["failed generation", "unknown outcome"],
+)
+async def test_what_the_vendor_may_have_billed_is_never_submitted_again(error: ProviderError) -> None:
+    """A caller of the vendor's API reads the failure there and submits anew itself: two would be two bills."""
+    service = Relaying(submit=[error])
+    stage = Stage(service)
+    task_id = await relayed(stage)
+    await stage.play()
+
+    assert (await stage.task(task_id)).state is State.FAILED
+    assert len(service.submits) == 1
+
+
+async def test_a_failed_poll_starts_no_new_submission() -> None:
+    """The same holds for a generation that fails later."""
+    service = Relaying(submit=[Pending(operation="op-1", answer=ANSWER)], poll=[GenerationFailed("no", retryable=True)])
+    stage = Stage(service)
+    task_id = await relayed(stage)
+    await stage.play()
+
+    assert (await stage.task(task_id)).state is State.FAILED
+    assert len(service.submits) == 1
+
+
+async def test_other_tasks_keep_no_answers() -> None:
+    """The record of a task of the unified API has none, whatever its service answers."""
+    service = Relaying(submit=[Pending(operation="op-1", answer=ANSWER)])
+    stage = Stage(service)
+    task_id = await stage.new_task()
+    await stage.play_due()
+
+    assert (await stage.task(task_id)).attempt.answer is None
+
+
+async def test_a_relayed_task_shares_the_gate_of_its_model() -> None:
+    """A model with room for one is full for a relayed task while another task holds it."""
+    service = Relaying(submit=[Pending(operation="op-1", answer=ANSWER)], poll=[Pending(operation="op-1")])
+    service.models = (structs.replace(service.models[0], max_open=1),)
+    stage = Stage(service)
+    await stage.new_task()
+    await stage.play_due()
+    second = await stage.new_task(relay=CALL)
+    await stage.play_due()
+
+    assert (await stage.task(second)).state is State.PENDING
+    assert len(service.submits) == 1

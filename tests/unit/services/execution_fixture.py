@@ -1,0 +1,262 @@
+"""A stage for tasks: real steps over ports in memory, a clock that tests move, and a vendor that plays a script."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+import httpx
+
+from core.errors import StoreUnavailable
+from core.redaction import redaction
+from core.registry import Registry
+from core.task_repository import Wake
+from core.tasks import Task, new_task_id
+from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
+from services.execution.leases import Leases
+from services.execution.reconciler import Upkeep
+from services.execution.recorder import Recorder
+from services.execution.result_copies import Storer
+from services.execution.results import Results
+from services.execution.step import Advance
+from services.execution.vendor_answers import Answers
+from services.execution.vendor_audit import VendorCalls
+from services.limits.admission import Admissions, Limits, Places, Turns
+from services.limits.gate_reconciler import Healing
+from tests.fakes.gates import MemoryGates
+from tests.fakes.quotas import MemoryQuotas
+from tests.fakes.tasks import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+
+START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LEASE_S: Final = 30.0
+TEXT: Final = Done(outputs=(TextOutput(text="hello", finish_reason="stop"),))
+
+Line: TypeAlias = Outcome | BaseException | Callable[[], Any]
+"""What the vendor answers, what it raises, or what is called (and awaited, if it can be) for an answer."""
+
+
+class Drawn(Params, frozen=True):
+    """What the scripted model takes."""
+
+    prompt: str
+
+
+class ScriptedService:
+    """
+    A service that plays a list of lines: one for each submit, one for each poll; the last one is repeated.
+
+    Attributes:
+        submits: The jobs that were submitted.
+        polls: The operations that were asked for.
+    """
+
+    def __init__(self, *, submit: Sequence[Line], poll: Sequence[Line] = (), idempotent: bool = False) -> None:
+        self.models = (
+            Model(name="pen-1", type=TaskType.IMAGE, params=Drawn, timeout_s=3600, idempotent_submit=idempotent),
+        )
+        self.submits: list[Job[Any]] = []
+        self.polls: list[str] = []
+        self._submit_lines = list(submit)
+        self._poll_lines = list(poll)
+
+    async def submit(self, job: Job[Any]) -> Outcome:
+        """Play the next line for a submit."""
+        self.submits.append(job)
+        return await _played(self._submit_lines)
+
+    async def poll(self, _: Job[Any], operation: str) -> Outcome:
+        """Play the next line for a poll."""
+        self.polls.append(operation)
+        return await _played(self._poll_lines)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class FaultyRepository(MemoryTaskRepository):
+    """
+    A repository whose saves fail as they are told to.
+
+    Attributes:
+        faults: For each save to come: None works, "lost" is not done, "unanswered" is done and reported as not done.
+        saves: Versions that were stored, in order.
+        refusals: How often a call was refused.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: list[str | None] = []
+        self.saves: list[Task] = []
+        self.refusals = 0
+        self.on_refusal = asyncio.Event()
+
+    async def save(self, task: Task) -> None:
+        """Save, or fail as told."""
+        fault = self.faults.pop(0) if self.faults else None
+        if fault == "lost":
+            self._refuse()
+        if not self.reachable:
+            self.on_refusal.set()
+        await super().save(task)
+        self.saves.append(task)
+        if fault == "unanswered":
+            self._refuse()
+
+    def _refuse(self) -> None:
+        self.refusals += 1
+        self.on_refusal.set()
+        raise StoreUnavailable("the answer was lost, as the test wanted it")
+
+
+class Stage:
+    """Everything that a step needs, over one record, one queue and one clock."""
+
+    def __init__(
+        self,
+        service: Service | Disabled | None = None,
+        *,
+        copies: bool = True,
+        limits: Limits | None = None,
+        others: Sequence[Provider] = (),
+    ) -> None:
+        self.now = START
+        self.tasks = FaultyRepository()
+        self.queue = MemoryWakeQueue(clock=self.clock)
+        self.store = MemoryResultStore()
+        self.links: dict[str, Callable[[], httpx.Response]] = {}
+        self.registry = Registry([*([] if service is None else [Provider("studio", [service])]), *others])
+        self.gates = MemoryGates(clock=self.clock)
+        self.quotas = MemoryQuotas(clock=self.clock)
+        self.turns = Turns(self.tasks, self.queue, self.clock)
+        self.admissions = Admissions(self.gates, self.turns, limits or Limits())
+        self._copies = copies
+        self._workers = 0
+        self.advance = self.worker()
+        self.upkeep = self.upkeep_of(self.leases)
+
+    def clock(self) -> datetime:
+        """The stage's time."""
+        return self.now
+
+    def worker(self) -> Advance:
+        """Another worker's step."""
+        self._workers += 1
+        self.leases = Leases(f"worker-{self._workers}")
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self._link), follow_redirects=True)
+        recorder = Recorder(self.tasks, self.queue, self.quotas)
+        storer = Storer(
+            recorder=recorder,
+            results=Results(store=self.store, clock=self.clock, copies=self._copies, http=http),
+            clock=self.clock,
+            dice=lambda: 0.5,
+            leases=self.leases,
+            lease_s=LEASE_S,
+        )
+        return Advance(
+            tasks=self.tasks,
+            recorder=recorder,
+            registry=self.registry,
+            admissions=self.admissions,
+            places=Places(self.gates, self.turns),
+            storer=storer,
+            calls=VendorCalls(self.tasks.audit, clock=self.clock, source=f"worker-{self._workers}", redact=redaction()),
+            answers=Answers(self.store),
+            clock=self.clock,
+            dice=lambda: 0.5,
+            leases=self.leases,
+            lease_s=LEASE_S,
+        )
+
+    def upkeep_of(self, leases: Leases) -> Upkeep:
+        """The upkeep of the worker with those leases."""
+        return Upkeep(
+            tasks=self.tasks,
+            queue=self.queue,
+            gates=self.gates,
+            clock=self.clock,
+            leases=leases,
+            lease_s=LEASE_S,
+            patience_s=5.0,
+        )
+
+    def healing(self) -> Healing:
+        """What brings the gates back in line with the records."""
+        return Healing(
+            tasks=self.tasks,
+            gates=self.gates,
+            admissions=self.admissions,
+            turns=self.turns,
+            registry=self.registry,
+        )
+
+    async def new_task(
+        self, *, deadline_s: float = 3600.0, task_input: dict[str, Any] | None = None, **fields: Any
+    ) -> str:
+        """A pending task on record, whose wake is queued; its id."""
+        task = Task(
+            **{
+                "id": new_task_id(self.now),
+                "type": TaskType.IMAGE,
+                "provider": "studio",
+                "model": "pen-1",
+                "user_id": "u1",
+                "created": self.now,
+                "updated": self.now,
+                "deadline": self.now + timedelta(seconds=deadline_s),
+                "wake_at": self.now,
+                **fields,
+            }
+        )
+        await self.tasks.add(task, {"prompt": "a cat"} if task_input is None else task_input)
+        await self.queue.wake(task.id, at=self.now)
+        return task.id
+
+    async def play_due(self) -> None:
+        """Run a step for each wake that is due."""
+        for wake in self.queue.take_due(self.now):
+            await self.run_step(wake)
+
+    async def run_step(self, wake: Wake, advance: Advance | None = None) -> None:
+        """A step, woken by that wake, which is put back if the step wants it again."""
+        name = self.queue.name_of(wake.task_id, wake.at)
+        again_in_s = await (advance or self.advance)(wake.task_id, name)
+        if again_in_s is not None:
+            self.queue.put_back[wake] = self.now + timedelta(seconds=again_in_s)
+
+    async def play(self, *, steps: int = 200) -> None:
+        """Move the clock from wake to wake until none is left."""
+        for _ in range(steps):
+            at = self.queue.next_at()
+            if at is None:
+                return
+            self.now = max(self.now, at)
+            await self.play_due()
+        raise AssertionError(f"wakes still come after {steps} steps")
+
+    def later(self, seconds: float) -> None:
+        """Move the clock."""
+        self.now += timedelta(seconds=seconds)
+
+    async def task(self, task_id: str) -> Task:
+        """What is on record."""
+        return await self.tasks.get(task_id)
+
+    def _link(self, request: httpx.Request) -> httpx.Response:
+        return self.links[str(request.url)]()
+
+
+def pending(operation: str = "op-1", **fields: Any) -> Pending:
+    """A vendor that works on it."""
+    return Pending(operation=operation, **fields)
+
+
+async def _played(lines: list[Line]) -> Outcome:
+    line = lines.pop(0) if len(lines) > 1 else lines[0]
+    step = asyncio.current_task()
+    if isinstance(line, asyncio.CancelledError) and step is not None:
+        step.cancel()  # as a worker's end does; one that a plugin raises by itself is the plugin's defect
+        await asyncio.sleep(0)
+    if isinstance(line, BaseException):
+        raise line
+    answer = line() if callable(line) else line
+    return await answer if asyncio.iscoroutine(answer) else answer

@@ -1,0 +1,67 @@
+"""What holds up the event loop is seen and named."""
+
+import asyncio
+import time
+
+from core.clock import utc_now
+from core.control import Stall
+from services.runtime.control_sync import running
+from services.runtime.loop_watchdog import SERVER, Watchdog
+
+STALL_S = 0.1
+
+
+def watchdog(owner: str | None) -> Watchdog:
+    """One to which this module is that plugin's."""
+    return Watchdog(lambda module: owner if module == __name__ else None, stall_s=STALL_S, clock=utc_now)
+
+
+def block() -> None:
+    """Hold up the loop."""
+    time.sleep(STALL_S * 6)
+
+
+async def seen(dog: Watchdog, count: int) -> Stall:
+    """The one stall, once it was seen that often."""
+    async with asyncio.timeout(10):
+        while sum(stall.count for stall in dog.stalls) < count:  # noqa: ASYNC110 - a thread tells no event
+            await asyncio.sleep(0.01)
+    (stall,) = dog.stalls
+    return stall
+
+
+async def test_a_plugin_that_blocks_the_loop_is_named() -> None:
+    """With the line at work, how often and how long; a stall is counted once."""
+    dog = watchdog("acme")
+    async with running(dog.run()):
+        await asyncio.sleep(STALL_S)
+        block()
+        stall = await seen(dog, 1)
+        await asyncio.sleep(STALL_S)
+        block()
+        await seen(dog, 2)
+
+    assert (stall.plugin, stall.count) == ("acme", 1)
+    assert stall.longest_s >= STALL_S
+    assert stall.where.startswith(f"{__name__}:")
+    assert stall.where.endswith(" block")
+
+
+async def test_a_stall_of_no_plugin_is_the_servers() -> None:
+    """Nobody is blamed for what the server itself does."""
+    dog = watchdog(None)
+    async with running(dog.run()):
+        await asyncio.sleep(STALL_S)
+        block()
+        stall = await seen(dog, 1)
+
+    assert stall.plugin == SERVER
+
+
+async def test_a_loop_that_turns_is_left_alone() -> None:
+    """Waiting is no stall."""
+    dog = Watchdog(lambda _: "acme", stall_s=5.0, clock=utc_now)
+    async with running(dog.run()):
+        await asyncio.sleep(0.1)
+
+    assert dog.stalls == ()

@@ -1,0 +1,35 @@
+"""A worker that grows too large stops in order."""
+
+import asyncio
+
+import pytest
+
+from services.runtime.process_metrics import resident_bytes
+from worker.memory_limit import Memory
+
+
+@pytest.mark.parametrize(
+    ("limit", "resident", "stopped"), [(None, 10**12, False), (100, 100, False), (100, 101, True), (100, None, False)]
+)
+async def test_the_limit_decides(limit: int | None, resident: int | None, stopped: bool) -> None:
+    """Above it the worker is told to stop; without one, or where the system does not tell, nothing happens."""
+    stop = asyncio.Event()
+    memory = Memory(limit_bytes=limit, stop=stop, resident=lambda: resident)
+    await memory.look()
+
+    assert (memory.exceeded, stop.is_set()) == (stopped, stopped)
+
+
+async def test_a_worker_that_stops_already_did_not_exceed() -> None:
+    """Its exit code says why it was stopped first."""
+    stop = asyncio.Event()
+    stop.set()
+    memory = Memory(limit_bytes=1, stop=stop, resident=lambda: 2)
+    await memory.look()
+
+    assert not memory.exceeded
+
+
+def test_the_memory_of_this_process_is_known() -> None:
+    """Between a megabyte and a terabyte."""
+    assert 2**20 < (resident_bytes() or 0) < 2**40

@@ -1,0 +1,122 @@
+"""arq's worker, which claims many wakes in one step and is woken by them instead of polling."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from arq.jobs import SerializationError, deserialize_job_raw
+from arq.worker import Retry, Worker
+
+from core.claims import Claim, Claims, Ending
+from core.errors import QueueUnavailable
+from worker.task_cancellation import cancelled
+
+_GIVE_BACK_S: Final = 2.0
+
+log = structlog.get_logger("polyrelay.worker")
+
+
+class ClaimingWorker(Worker):
+    """
+    Runs arq's jobs as arq does, and finds them by `Claims`.
+
+    Each look ends what has ended and takes what the free slots can hold, in one round trip. Between looks it sleeps
+    until a step ends, the bell rings, or the next wake is due.
+    """
+
+    def __init__(self, claims: Claims, **options: Any) -> None:
+        super().__init__(**options, poll_delay=0)
+        self.claiming = asyncio.Lock()
+        self._claims = claims
+        self._held: dict[str, Claim] = {}
+        self._ended: list[Ending] = []
+        self._stirred = asyncio.Event()
+        self._bell: asyncio.Task[bool] | None = None
+        self._sleep_s = 0.0
+        self._starved = False
+        self._hold_again = self.loop.time() + claims.lock_s / 3
+
+    async def give_back(self) -> None:
+        """End what has ended and rouse others for what is due; to be called when no step runs any more."""
+        with suppress(QueueUnavailable, TimeoutError):
+            async with asyncio.timeout(_GIVE_BACK_S):
+                await self._stop_listening()
+                async with self.claiming:
+                    await self._look()
+
+    async def _poll_iteration(self) -> None:
+        """As arq's: called for ever by `main`, which lets errors out."""
+        await self._sleep()
+        async with self.claiming:
+            await self._look()
+        if self.loop.time() >= self._hold_again:
+            await self._claims.hold(list(self._held.values()))
+            self._hold_again = self.loop.time() + self._claims.lock_s / 3
+        await self.heart_beat()
+
+    async def _sleep(self) -> None:
+        if self._starved:
+            self._listen()
+        if self._sleep_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._sleep_s):
+                    await self._stirred.wait()
+        self._stirred.clear()
+        if self._bell is not None and self._bell.done():
+            bell, self._bell = self._bell, None
+            bell.result()
+
+    def _listen(self) -> None:
+        if self._bell is None:
+            self._bell = asyncio.create_task(self._claims.rung())
+            self._bell.add_done_callback(lambda _: self._stirred.set())
+
+    async def _stop_listening(self) -> None:
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            await cancelled([bell])
+
+    async def _look(self) -> None:
+        wanted = self.max_jobs - len(self.tasks) if self.allow_pick_jobs else 0
+        ended, self._ended = self._ended, []
+        try:
+            taken = await self._claims.take(wanted, ended=ended)
+        except BaseException:
+            self._ended = ended + self._ended
+            raise
+        if taken.claims and not self.allow_pick_jobs:  # the stop came while we asked
+            await self._claims.take(0, ended=[Ending(claim=claim, again_in_s=0.0) for claim in taken.claims])
+        else:
+            self._start(taken.claims)
+        self._starved = len(taken.claims) < wanted
+        next_in_s = self._claims.idle_s if taken.next_in_s is None else taken.next_in_s
+        self._sleep_s = min(next_in_s, self._claims.idle_s) if self._starved else self._claims.idle_s
+
+    def _start(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            if claim.id in self.tasks:  # its lock had run out while it runs here; now it is locked again
+                continue
+            step = asyncio.create_task(self._run(claim))
+            self.tasks[claim.id], self._held[claim.id] = step, claim
+            step.add_done_callback(partial(self._on_end, claim))
+
+    def _on_end(self, claim: Claim, step: "asyncio.Task[float | None]") -> None:
+        del self.tasks[claim.id], self._held[claim.id]
+        self._ended.append(Ending(claim=claim, again_in_s=0.0 if step.cancelled() else step.result()))
+        self._stirred.set()
+
+    async def _run(self, claim: Claim) -> float | None:
+        """Run arq's job and tell when it is to run again, in seconds; None where it is done."""
+        try:
+            name, args, kwargs, _, _ = deserialize_job_raw(claim.job, deserializer=self.job_deserializer)
+            await self.functions[name].coroutine({**self.ctx, "job_id": claim.id}, *args, **kwargs)
+        except Retry as retry:
+            return (retry.defer_score or 0) / 1000
+        except (SerializationError, KeyError):
+            log.exception("wake_not_understood", wake=claim.id)
+        except Exception:  # one job's trouble must not reach the others
+            log.exception("wake_failed", wake=claim.id)
+        return None
