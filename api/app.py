@@ -49,10 +49,10 @@ from repositories.mongodb.users import MongoUsers
 from repositories.result_store import connect_results
 from repositories.valkey.announcements import RedisAnnouncements
 from repositories.valkey.claims import wake_queue
+from repositories.valkey.connection import connect_queue
 from repositories.valkey.gates import RedisGates
 from repositories.valkey.quotas import RedisQuotas
 from repositories.valkey.rates import RedisRates
-from repositories.valkey.wakes import connect_queue
 from services.access.api_keys import KeyCabinet
 from services.access.authentication import Authenticate
 from services.access.key_cache import Keyring

@@ -12,7 +12,7 @@ from api.signed_links import Links
 from core.addresses import Network, client_address
 from core.announcements import Announcements
 from core.audit import AuditLog
-from core.clock import utc_now
+from core.clock import Clock, utc_now
 from core.control import ControlRoom, Stall
 from core.gates import Gates
 from core.keys import Keys
@@ -20,9 +20,11 @@ from core.quotas import Quotas
 from core.rates import Rates
 from core.redaction import Redact
 from core.registry import Registry
-from core.task_repository import Clock, ResultStore, TaskRepository, WakeQueue
+from core.result_store import ResultStore
+from core.task_repository import TaskRepository
 from core.used_signatures import Replays
 from core.users import Users
+from core.wakes import WakeQueue
 from services.access.api_keys import KeyCabinet
 from services.access.users import UserBook
 from services.relay.query import RelayQuery

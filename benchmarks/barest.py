@@ -19,7 +19,7 @@ from core.gc_tuning import spare_garbage_collection
 from core.random_ids import random_hex
 from repositories.group_commit import GroupCommit
 from repositories.mongodb.client import connect_mongo
-from repositories.valkey.wakes import connect_queue
+from repositories.valkey.connection import connect_queue
 
 _MOST = 500
 

@@ -28,13 +28,13 @@ from benchmarks.series import Figure, Series
 from cli.embedded.stack import Stack
 from core import transitions
 from core.clock import utc_now
-from core.task_repository import Wake
 from core.tasks import Task, new_task_id
+from core.wakes import Wake
 from polyrelay import Pending, TaskType
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository
 from repositories.valkey.claims import RingingWakeQueue
-from repositories.valkey.wakes import connect_queue
+from repositories.valkey.connection import connect_queue
 
 CASE: Final = "1 worker"
 

@@ -1,6 +1,14 @@
 """Time as the server keeps it: aware UTC, whole milliseconds, because MongoDB stores no finer."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeAlias
+
+Clock: TypeAlias = Callable[[], datetime]
+"""Now, aware UTC, in whole milliseconds."""
+
+Dice: TypeAlias = Callable[[], float]
+"""A random number from 0.0 up to 1.0."""
 
 
 def utc_now() -> datetime:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from core.task_repository import Dice
+from core.clock import Dice
 from polyrelay import (
     GenerationFailed,
     NotAccepted,

@@ -1,20 +1,14 @@
 """What the server needs from the outside world; `repositories/` has the adapters."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from msgspec import Struct
 
 from core.audit import AuditRow
 from core.tasks import Priority, State, Status, Task, TaskInput, TaskSummary
 from polyrelay import TaskType
-
-Clock: TypeAlias = Callable[[], datetime]
-"""Now, aware UTC, in whole milliseconds."""
-
-Dice: TypeAlias = Callable[[], float]
-"""A random number from 0.0 up to 1.0."""
 
 
 class TaskQuery(Struct, frozen=True, kw_only=True):
@@ -194,101 +188,3 @@ class TaskRepository(Protocol):
 
     async def ping(self) -> None:
         """Answer if the database does."""
-
-
-class Locks(Protocol):
-    """Lets one of many processes do a periodic job. Raises `StoreUnavailable`."""
-
-    async def take(self, name: str, *, for_s: float) -> bool:
-        """Whether the caller may do that job now; for `for_s` seconds nobody else may."""
-
-
-class Wake(Struct, frozen=True, kw_only=True):
-    """Look at that task at that moment, or at once where it is past."""
-
-    task_id: str
-    at: datetime
-    priority: Priority = Priority.DEFAULT
-
-
-class WakeQueue(Protocol):
-    """Tells workers to look at a task. It may lose or repeat a wake; the record decides what is done."""
-
-    async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
-        """
-        Have a worker look at the task at that moment, or at once where it is past.
-
-        The same moment again adds nothing while the first has not begun, so a wake for a task's `wake_at` may be
-        repeated freely. One that its step put back for later comes at that moment after all.
-
-        Raises:
-            QueueUnavailable: Redis cannot be reached.
-        """
-
-    async def wake_many(self, wakes: Sequence[Wake]) -> None:
-        """
-        As `wake`, for all of them.
-
-        Raises:
-            QueueUnavailable: Redis cannot be reached; some may be queued.
-        """
-
-    def name_of(self, task_id: str, at: datetime) -> str:
-        """
-        The queue's name of the wake of that task for that moment, by which a step knows whether it was woken by it.
-
-        One name is in the queue at most once, so of all wakes of a task one at most has the name of its `wake_at`.
-        """
-
-    async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
-        """
-        Those that the queue does not have: neither to come, nor put back by their step, nor being worked on.
-
-        Raises:
-            QueueUnavailable: Redis cannot be reached.
-        """
-
-    async def repair(self, wakes: Sequence[Wake]) -> None:
-        """
-        As `wake_many`, for wakes that were lost: where the queue has one for that moment, nothing is added or moved.
-
-        A step that takes long is thus not begun again beside itself. What a dead worker took is handed out again by
-        the queue, when its hold on the wake runs out.
-
-        Raises:
-            QueueUnavailable: Redis cannot be reached; some may be queued.
-        """
-
-    async def ping(self) -> None:
-        """Answer if Redis does. Raises `QueueUnavailable`."""
-
-
-class StoredFile(Struct, frozen=True, kw_only=True):
-    """A file of the result store that is being read: its size and its bytes in pieces."""
-
-    size_bytes: int
-    chunks: AsyncIterator[bytes]
-
-
-class ResultStore(Protocol):
-    """Files of results. Names are like "task_…/1/0.png". Every method raises `StoreUnavailable`."""
-
-    async def put(self, name: str, data: bytes) -> None:
-        """Store a whole file; an existing one of that name is replaced."""
-
-    async def put_stream(self, name: str, chunks: AsyncIterator[bytes]) -> int:
-        """Store a file piece by piece and answer its size in bytes; nothing is kept if the pieces fail."""
-
-    async def open(self, name: str) -> StoredFile:
-        """
-        Read a file.
-
-        Raises:
-            FileNotFound: There is none of that name.
-        """
-
-    async def delete_all(self, prefix: str) -> None:
-        """Remove every file whose name starts with `prefix` and a slash."""
-
-    async def ping(self) -> None:
-        """Answer if the store can be read."""

@@ -363,3 +363,9 @@ class TaskSummary(Struct, frozen=True, kw_only=True):
 def new_task_id(now: datetime) -> str:
     """An id that sorts by time and cannot be guessed: the millisecond, then 80 random bits."""
     return f"task_{int(now.timestamp() * 1000):012x}{random_hex(10)}"
+
+
+def input_for(task_input: TaskInput, choice: Choice) -> TaskInput:
+    """The input of a task for one of its choices: the task's own, with that choice's params laid over it."""
+    laid_over = {**task_input, **choice.params}
+    return {name: value for name, value in laid_over.items() if value is not None}

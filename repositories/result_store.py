@@ -13,7 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from core.errors import ConfigurationError, FileNotFound, StoreUnavailable
-from core.task_repository import StoredFile
+from core.result_store import StoredFile
 from polyrelay import Secret
 from repositories.result_names import checked, usable
 

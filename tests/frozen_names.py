@@ -42,7 +42,8 @@ from core.tasks import (
 from core.users import User
 from polyrelay import Usage
 from repositories.mongodb.tasks import INDEXES
-from repositories.valkey.wakes import QUEUE_NAMES, WAKE_FUNCTION
+from repositories.valkey.connection import QUEUE_NAMES
+from repositories.valkey.wakes import WAKE_FUNCTION
 from tests.unit.api.api_fixture import lab_registry, new_lab
 from tests.unit.docs.test_docs_metrics import everything
 

@@ -17,11 +17,11 @@ from msgspec import Struct
 
 from core.clock import utc_now
 from core.gc_tuning import spare_garbage_collection
+from core.locks import Locks
 from core.logs import set_up_logs
 from core.plugins import load_plugins
 from core.redaction import redaction
 from core.settings import Settings, secrets_of
-from core.task_repository import Locks
 from core.tasks import Task
 from repositories.mongodb.audit import MongoAuditLog
 from repositories.mongodb.control import MongoControlRoom
@@ -30,9 +30,9 @@ from repositories.mongodb.tasks import MongoTaskRepository, connect_mongo
 from repositories.result_store import connect_results
 from repositories.valkey.announcements import RedisAnnouncements
 from repositories.valkey.claims import RedisClaims, wake_queue
+from repositories.valkey.connection import QUEUE_NAMES, connect_queue
 from repositories.valkey.gates import RedisGates
 from repositories.valkey.quotas import RedisQuotas
-from repositories.valkey.wakes import QUEUE_NAMES, connect_queue
 from services.execution.leases import Leases
 from services.execution.notifications import Announcing
 from services.execution.reconciler import Upkeep

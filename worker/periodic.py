@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from core.errors import StoreUnavailable
-from core.task_repository import Locks
+from core.locks import Locks
 
 log = structlog.get_logger("polyrelay.worker")
 

@@ -13,9 +13,9 @@ from api.requests import drain, read_body
 from api.roles import NOBODY, access_of
 from api.signed_links import LINK_HOLDER, Links, is_link
 from core.callers import ANYBODY, Caller
+from core.clock import Clock
 from core.errors import REPLAYED, Forbidden, PolyrelayError, ReplayedRequest, Unauthenticated
 from core.request_signing import UNDECODABLE
-from core.task_repository import Clock
 from core.used_signatures import Replays
 from services.access.authentication import Authenticate
 from services.access.request_signatures import SPENT_FOR, SignedRequest

@@ -16,7 +16,7 @@ from api.roles import LINKED
 from api.routes.task_create import RESULT_PATH
 from api.routes.tasks import named_task
 from core.errors import FileNotFound
-from core.task_repository import StoredFile
+from core.result_store import StoredFile
 from core.tasks import Result, State, Task
 
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from core.task_repository import Clock
+from core.clock import Clock
 from repositories.mongodb.client import Database, server_of, store_errors
 
 

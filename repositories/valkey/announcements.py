@@ -9,7 +9,7 @@ from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 from repositories.listeners import Listeners
-from repositories.valkey.wakes import queue_errors
+from repositories.valkey.connection import queue_errors
 
 CHANNEL: Final = "polyrelay:announced"
 _LOOK_S: Final = 5.0

@@ -12,20 +12,12 @@ from core.clock import utc_now
 from core.errors import QueueUnavailable
 from core.priorities import turns
 from core.settings import QueueEngine
-from core.task_repository import Wake
 from core.tasks import Priority
+from core.wakes import Wake
 from repositories.group_commit import GroupCommit
 from repositories.valkey import queue_scripts
-from repositories.valkey.wakes import (
-    IDS_TRIED,
-    QUEUE_NAMES,
-    WAKE_FUNCTION,
-    WAKE_KEPT,
-    ArqWakeQueue,
-    milliseconds,
-    queue_errors,
-    serialize,
-)
+from repositories.valkey.connection import QUEUE_NAMES, milliseconds, queue_errors, serialize
+from repositories.valkey.wakes import IDS_TRIED, WAKE_FUNCTION, WAKE_KEPT, ArqWakeQueue
 
 LOCK_S: Final = 30.0
 """How long a killed worker's claims are locked. A second run of a wake does no harm: the record decides."""

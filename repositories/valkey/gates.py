@@ -24,12 +24,11 @@ import msgspec
 from arq.connections import ArqRedis
 from msgspec.structs import asdict
 
-from core.clock import utc_now
+from core.clock import Clock, utc_now
 from core.gates import Admission, CircuitView, GateView, Refusal, Ticket, Verdict
-from core.task_repository import Clock
 from repositories.gate_rules import CLASSES, GateRules
+from repositories.valkey.connection import milliseconds, queue_errors
 from repositories.valkey.script_batch import Scripts
-from repositories.valkey.wakes import milliseconds, queue_errors
 
 _AT_ONCE: Final = 200
 """Tasks in one call of a script, so that nobody else waits long for Redis."""

@@ -10,11 +10,10 @@ from typing import Final, NamedTuple
 
 from arq.connections import ArqRedis
 
-from core.clock import utc_now
+from core.clock import Clock, utc_now
 from core.quotas import Counted, Quota
-from core.task_repository import Clock
 from repositories.group_commit import GroupCommit
-from repositories.valkey.wakes import milliseconds, queue_errors
+from repositories.valkey.connection import milliseconds, queue_errors
 
 PREFIX: Final = "polyrelay:quota:"
 INDEX: Final = "polyrelay:quotas"

@@ -11,11 +11,10 @@ from typing import Final, TypeAlias
 import msgspec
 from arq.connections import ArqRedis
 
-from core.clock import utc_now
+from core.clock import Clock, utc_now
 from core.rates import WINDOW_S, Allowance
-from core.task_repository import Clock
 from repositories.group_commit import GroupCommit
-from repositories.valkey.wakes import queue_errors
+from repositories.valkey.connection import queue_errors
 
 PREFIX: Final = "polyrelay:rate:"
 

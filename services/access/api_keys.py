@@ -9,7 +9,7 @@ import structlog
 from msgspec import Meta, Struct, structs
 
 from core.callers import KeyLimits, Role
-from core.clock import to_milliseconds
+from core.clock import Clock, to_milliseconds
 from core.errors import FieldProblem, InvalidRequest, NotPossible, Stale
 from core.keys import (
     ApiKey,
@@ -23,7 +23,6 @@ from core.keys import (
     new_secret,
 )
 from core.optimistic import until_first
-from core.task_repository import Clock
 from core.vault import NO_ENCRYPTION_KEY, Vault
 from polyrelay import Secret
 

@@ -8,9 +8,9 @@ from typing import Final
 import structlog
 
 from core.callers import Caller
+from core.clock import Clock
 from core.errors import InvalidSignature, KeyExpired, KeyRevoked, Unauthenticated
 from core.keys import ApiKey, KeyState
-from core.task_repository import Clock
 from core.vault import NotReadable, Vault
 from polyrelay import Secret
 from services.access.key_cache import Keyring

@@ -5,8 +5,8 @@ from typing import Annotated
 import structlog
 from msgspec import Meta, Struct, structs
 
+from core.clock import Clock
 from core.optimistic import until_first
-from core.task_repository import Clock
 from core.users import User, UserPage, Users, new_user_id
 
 Email = Annotated[

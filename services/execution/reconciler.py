@@ -6,9 +6,11 @@ from typing import Final
 
 import structlog
 
+from core.clock import Clock
 from core.errors import QueueUnavailable, StoreUnavailable
 from core.gates import Gates
-from core.task_repository import Clock, OverdueTask, TaskRepository, Wake, WakeQueue
+from core.task_repository import OverdueTask, TaskRepository
+from core.wakes import Wake, WakeQueue
 from services.execution.leases import Leases
 
 _PAGE: Final = 500

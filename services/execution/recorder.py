@@ -8,8 +8,9 @@ import structlog
 
 from core.errors import QueueUnavailable, Stale, StoreUnavailable, TaskNotFound
 from core.quotas import Quotas
-from core.task_repository import TaskRepository, WakeQueue
+from core.task_repository import TaskRepository
 from core.tasks import State, Task
+from core.wakes import WakeQueue
 from services.limits.task_quotas import leave
 
 T = TypeVar("T")

@@ -3,9 +3,9 @@
 import structlog
 
 from core import transitions
+from core.clock import Clock, Dice
 from core.errors import Stale, StoreUnavailable
 from core.retries import copy_again_at
-from core.task_repository import Clock, Dice
 from core.tasks import Failure, Task
 from polyrelay import Done
 from services.execution.leases import Leases

@@ -10,7 +10,8 @@ import httpx
 import structlog
 from msgspec import structs
 
-from core.task_repository import Clock, ResultStore
+from core.clock import Clock
+from core.result_store import ResultStore
 from core.tasks import Result, Task
 from polyrelay import Done, ImageOutput, Output, TaskType, TextOutput, VideoOutput
 from services.runtime.public_transport import ForbiddenAddress

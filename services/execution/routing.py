@@ -5,15 +5,15 @@ from datetime import datetime
 import structlog
 from msgspec import Struct
 
+from core.clock import Clock
 from core.errors import InvalidRequest
 from core.gates import Refusal
 from core.registry import Registry, Route
-from core.task_repository import Clock, TaskRepository
-from core.tasks import Task, TaskInput
+from core.task_repository import TaskRepository
+from core.tasks import Task, TaskInput, input_for
 from polyrelay import Job, Params
 from services.execution.plugin_calls import InputNotTaken, job_of
 from services.limits.admission import Admissions, Door
-from services.tasks.fallbacks import input_for
 
 log = structlog.get_logger("polyrelay.advance")
 

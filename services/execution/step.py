@@ -25,13 +25,14 @@ from typing import Final
 import structlog
 
 from core import transitions
+from core.clock import Clock, Dice
 from core.errors import AuditFailed, InvalidRequest, Stale, StoreUnavailable, TaskNotFound
 from core.failures import deadline_failure, failure_of, failure_of_submit
 from core.gates import Verdict
 from core.registry import Registry, Route
 from core.retries import poll_again_at, poll_interval, retry_at, takes_nothing, until_deadline
-from core.task_repository import Clock, Dice, TaskRepository
-from core.tasks import Failure, State, Task, TaskInput
+from core.task_repository import TaskRepository
+from core.tasks import Failure, State, Task, TaskInput, input_for
 from polyrelay import (
     Cancels,
     Done,
@@ -52,7 +53,6 @@ from services.execution.vendor_answers import Answers
 from services.execution.vendor_audit import OTHER_WORKER, VendorCalls
 from services.execution.vendor_cancel import LONGEST_ASK_S, vendor_stopped
 from services.limits.admission import Admissions, Door, Places
-from services.tasks.fallbacks import input_for
 
 EARLY: Final = timedelta(seconds=0.5)
 """A wake may be that much early: the clocks of two machines differ."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import structs
 
-from core.task_repository import ResultStore
+from core.result_store import ResultStore
 from core.tasks import Task, VendorAnswer
 from polyrelay import Answer
 from services.execution.recorder import persistently

@@ -8,9 +8,9 @@ import msgspec
 
 from core.audit import Action, AuditLog, AuditRow, Ending, new_row_id
 from core.audit import Outcome as AuditOutcome
+from core.clock import Clock
 from core.failures import failure_of, failure_of_submit
 from core.redaction import CUT, Redact, without_secrets
-from core.task_repository import Clock
 from core.tasks import Task
 from polyrelay import NotAccepted, Outcome, Params, Pending, ProviderError, Rejected
 

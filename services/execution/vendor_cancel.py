@@ -8,11 +8,10 @@ import structlog
 from core.errors import InvalidRequest
 from core.registry import Registry
 from core.task_repository import TaskRepository
-from core.tasks import Attempt, Choice, Task
+from core.tasks import Attempt, Choice, Task, input_for
 from polyrelay import Cancels, ProviderError
 from services.execution.plugin_calls import InputNotTaken, cancel_asked, job_of
 from services.execution.vendor_audit import VendorCalls
-from services.tasks.fallbacks import input_for
 
 LONGEST_ASK_S: Final = 10.0
 

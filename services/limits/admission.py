@@ -7,11 +7,13 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
+from core.clock import Clock
 from core.errors import QueueUnavailable, StoreUnavailable, TaskNotFound
 from core.gates import Admission, Gate, Gates, Ticket, Verdict
 from core.registry import Route
-from core.task_repository import Clock, TaskRepository, WakeQueue
+from core.task_repository import TaskRepository
 from core.tasks import Priority, Task
+from core.wakes import WakeQueue
 from polyrelay import OutcomeUnknown, Overloaded, ProviderError, RateLimited, Unavailable
 
 _GRACE: Final = timedelta(minutes=2)

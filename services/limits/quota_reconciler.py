@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import structlog
 
+from core.clock import Clock
 from core.errors import QueueUnavailable, StoreUnavailable
 from core.quotas import Counted, Quotas, quotas_of
-from core.task_repository import Clock, QuotaTask, TaskRepository
+from core.task_repository import QuotaTask, TaskRepository
 from services.limits.task_quotas import GRACE
 
 log = structlog.get_logger("polyrelay.upkeep")

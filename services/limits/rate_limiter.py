@@ -7,9 +7,9 @@ from typing import Final
 import structlog
 
 from core.callers import Caller, KeyLimits
+from core.clock import Clock
 from core.errors import QueueUnavailable, TooManyRequests
 from core.rates import Allowance, Rates
-from core.task_repository import Clock
 
 PATIENCE_S: Final = 0.5
 """A request waits so long to be counted, at most; then it is let through."""

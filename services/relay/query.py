@@ -9,7 +9,8 @@ from core.callers import Caller
 from core.errors import FileNotFound, InvalidRequest, TaskNotFound
 from core.registry import Registry
 from core.relay_contract import RelayService
-from core.task_repository import ResultStore, TaskRepository
+from core.result_store import ResultStore
+from core.task_repository import TaskRepository
 from core.tasks import RelayCall, State, Task
 from polyrelay import Answer, ProviderError
 from services.relay.bodies import Inquiry, forgotten, read_inquiry

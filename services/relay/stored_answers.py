@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from core.errors import FileNotFound
-from core.task_repository import ResultStore
+from core.result_store import ResultStore
 from core.tasks import Result, State, Task, VendorAnswer
 from polyrelay import Answer, TaskType
 from services.relay.bodies import refuses_us, with_our_id

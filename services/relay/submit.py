@@ -15,7 +15,8 @@ from core.announcements import Announcements
 from core.callers import Caller
 from core.errors import NotPossible, Stale, StoreUnavailable
 from core.registry import Registry
-from core.task_repository import ResultStore, TaskRepository
+from core.result_store import ResultStore
+from core.task_repository import TaskRepository
 from core.tasks import Idempotency, RelayCall, State, Task
 from services.relay.bodies import read_submission
 from services.relay.failures import submit_failure

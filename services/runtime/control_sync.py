@@ -12,10 +12,10 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct, structs
 
+from core.clock import Clock
 from core.control import ControlRoom, ProcessReport, Stall
 from core.errors import StoreUnavailable
 from core.switches import Controls
-from core.task_repository import Clock
 from services.runtime.live_registry import LiveRegistry
 
 LOOK_S: Final = 0.75

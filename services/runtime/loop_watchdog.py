@@ -15,8 +15,8 @@ from typing import Final
 
 import structlog
 
+from core.clock import Clock
 from core.control import Stall
-from core.task_repository import Clock
 
 SERVER: Final = "server"
 """Stands for a plugin's name where no plugin's code was at work."""

@@ -7,12 +7,14 @@ import structlog
 from msgspec import Struct
 
 from core import transitions
+from core.clock import Clock
 from core.errors import NotPossible, QueueUnavailable
 from core.gates import Gates
 from core.optimistic import until_first
 from core.quotas import Quotas
-from core.task_repository import Clock, TaskRepository, WakeQueue
+from core.task_repository import TaskRepository
 from core.tasks import Failure, State, Task
+from core.wakes import WakeQueue
 from services.limits.admission import Places, Turns
 from services.limits.task_quotas import leave
 

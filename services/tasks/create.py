@@ -9,12 +9,14 @@ from msgspec import Struct
 
 from core.audit import AuditRow
 from core.callers import ANYBODY, Caller
+from core.clock import Clock
 from core.errors import FieldProblem, InvalidRequest, QueueUnavailable
 from core.quotas import Quota
 from core.registry import Registry, Route
-from core.task_repository import Clock, TaskRepository, WakeQueue
+from core.task_repository import TaskRepository
 from core.tasks import Choice, Idempotency, RelayCall, Task, TaskInput, new_task_id
 from core.validation import MOST_PROBLEMS, checked, field_names, unknown_fields
+from core.wakes import WakeQueue
 from polyrelay import TaskType
 from services.limits.task_quotas import Room
 from services.tasks.create_fields import COMMON_FIELDS, CommonFields, own_fields, read_common, unstorable

@@ -2,13 +2,16 @@
 
 from msgspec import Struct
 
+from core.clock import Clock
 from core.gates import Gates
 from core.optimistic import until_first
 from core.quotas import Quotas
 from core.registry import Registry
-from core.task_repository import Clock, ResultStore, TaskRepository, WakeQueue
+from core.result_store import ResultStore
+from core.task_repository import TaskRepository
 from core.tasks import Failure, State, Task
 from core.used_signatures import Replays
+from core.wakes import WakeQueue
 from services.access.request_signatures import SPENT_FOR
 from services.execution.vendor_audit import VendorCalls
 from services.execution.vendor_cancel import vendor_stopped

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 
 from core.errors import FieldProblem, InvalidRequest, ProviderUnavailable
 from core.registry import Registry, Route, refusal
-from core.tasks import Choice, TaskInput
+from core.tasks import Choice, TaskInput, input_for
 from core.validation import checked, field_names
 from polyrelay import Params, TaskType
 from services.tasks.create_fields import CommonFields, unstorable
@@ -19,12 +19,6 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
     choice: Choice
     route: Route
-
-
-def input_for(task_input: TaskInput, choice: Choice) -> TaskInput:
-    """The input of a task for one of its choices: the task's own, with that choice's params laid over it."""
-    laid_over = {**task_input, **choice.params}
-    return {name: value for name, value in laid_over.items() if value is not None}
 
 
 def input_of(params: Params) -> TaskInput:

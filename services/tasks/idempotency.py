@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from core.callers import Caller
+from core.clock import Clock
 from core.errors import (
     ComeBackLater,
     FieldProblem,
@@ -17,7 +18,7 @@ from core.errors import (
     Stale,
     TaskNotFound,
 )
-from core.task_repository import Clock, TaskRepository
+from core.task_repository import TaskRepository
 from core.tasks import Idempotency, Task
 
 HEADER: Final = "Idempotency-Key"

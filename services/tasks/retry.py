@@ -6,11 +6,13 @@ import structlog
 from msgspec import structs
 
 from core.callers import ANYBODY, Caller, KeyLimits
+from core.clock import Clock
 from core.errors import InvalidRequest, NotPossible, QueueUnavailable
 from core.optimistic import until_first
 from core.registry import Registry, Route
-from core.task_repository import Clock, TaskRepository, WakeQueue
+from core.task_repository import TaskRepository
 from core.tasks import State, Task
+from core.wakes import WakeQueue
 from services.limits.task_quotas import Room
 from services.tasks.fallbacks import available
 

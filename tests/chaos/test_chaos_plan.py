@@ -12,7 +12,8 @@ from services.tasks.create import Accept
 from simulator.faults import Fault
 from tests.chaos.plan import MODELS, Act, Blow, Order, Then, blows, orders
 from tests.fakes.quotas import MemoryQuotas
-from tests.fakes.tasks import MemoryTaskRepository, MemoryWakeQueue
+from tests.fakes.tasks import MemoryTaskRepository
+from tests.fakes.wakes import MemoryWakeQueue
 
 WORKERS = ("worker-1", "worker-2")
 

@@ -7,7 +7,8 @@ from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
 
 from core.tasks import Priority
-from repositories.valkey.wakes import QUEUE_NAMES, ArqWakeQueue, deserialize
+from repositories.valkey.connection import QUEUE_NAMES, deserialize
+from repositories.valkey.wakes import ArqWakeQueue
 
 
 class ReadableArqQueue:

@@ -9,7 +9,8 @@ from arq.constants import in_progress_key_prefix
 from core.clock import utc_now
 from core.tasks import Priority
 from repositories.valkey.claims import RedisClaims, RingingWakeQueue
-from repositories.valkey.wakes import QUEUE_NAMES, ArqWakeQueue, milliseconds
+from repositories.valkey.connection import QUEUE_NAMES, milliseconds
+from repositories.valkey.wakes import ArqWakeQueue
 from worker.engine import Engine, Step, arq_engine, claim_engine
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from core.task_repository import Locks
+from core.locks import Locks
 
 
 class MovedClock:
@@ -22,7 +22,7 @@ class MovedClock:
 
 
 class LocksContract:
-    """The rules of `core.task_repository.Locks`."""
+    """The rules of `core.locks.Locks`."""
 
     async def test_a_job_is_done_once_in_its_period(self, locks: Locks, clock: MovedClock) -> None:
         """Who asks first may; until the period is over nobody else may, nor the same one again."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.errors import FileNotFound
-from core.task_repository import ResultStore
+from core.result_store import ResultStore
 
 MIB = 2**20
 BAD_NAMES = ["", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a/", ".", "..", "a\0b", "a\n", "ü", "a b", "%2e"]
@@ -41,7 +41,7 @@ async def is_there(store: ResultStore, name: str) -> bool:
 
 
 class ResultStoreContract:
-    """The rules of `core.task_repository.ResultStore`."""
+    """The rules of `core.result_store.ResultStore`."""
 
     @pytest.mark.parametrize("data", [b"", b"\x89PNG", b"x" * (6 * MIB)], ids=["empty", "small", "large"])
     async def test_a_file_comes_back_as_it_was_put(self, store: ResultStore, data: bytes) -> None:

@@ -15,9 +15,9 @@ from arq.connections import ArqRedis
 
 from core.clock import utc_now
 from core.errors import StoreUnavailable
-from core.task_repository import Wake, WakeQueue
 from core.tasks import Priority
-from repositories.valkey.wakes import QUEUE_NAMES
+from core.wakes import Wake, WakeQueue
+from repositories.valkey.connection import QUEUE_NAMES
 from worker.engine import Engine, Step
 from worker.task_cancellation import cancelled
 

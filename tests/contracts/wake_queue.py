@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from core.clock import utc_now
-from core.task_repository import Wake, WakeQueue
 from core.tasks import Priority
+from core.wakes import Wake, WakeQueue
 
 
 class ReadableQueue(Protocol):
@@ -19,7 +19,7 @@ class ReadableQueue(Protocol):
 
 
 class WakeQueueContract:
-    """The rules of `core.task_repository.WakeQueue`."""
+    """The rules of `core.wakes.WakeQueue`."""
 
     async def test_a_wake_for_now_is_due_at_once(self, queue: ReadableQueue) -> None:
         """A past moment means now."""

@@ -6,7 +6,7 @@ from math import floor, inf
 
 from core.gates import Gate, Ticket
 from repositories.gate_rules import CLASSES, WEIGHTS, pacer_of
-from repositories.valkey.wakes import milliseconds
+from repositories.valkey.connection import milliseconds
 
 MOST_WAKES, MOST_MOVES, MOST_STALE = 100, 16, 8
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil, inf
 
-from core.clock import utc_now
+from core.clock import Clock, utc_now
 from core.errors import QueueUnavailable
 from core.gates import Admission, CircuitView, Gate, GateView, Refusal, Ticket, Verdict
-from core.task_repository import Clock
 from repositories.gate_rules import GateRules, pacer_of
-from repositories.valkey.wakes import milliseconds
+from repositories.valkey.connection import milliseconds
 from tests.fakes.gate_queues import Known, MemoryLines, Round
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
-from core.clock import utc_now
+from core.clock import Clock, utc_now
 from core.errors import QueueUnavailable
 from core.quotas import Counted, Quota
-from core.task_repository import Clock
 
 
 class MemoryQuotas:

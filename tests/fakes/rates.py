@@ -2,10 +2,9 @@
 
 from collections import deque
 
-from core.clock import utc_now
+from core.clock import Clock, utc_now
 from core.errors import QueueUnavailable
 from core.rates import WINDOW_S, Allowance
-from core.task_repository import Clock
 
 
 class MemoryRates:

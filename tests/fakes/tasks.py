@@ -1,36 +1,23 @@
 """Twins of the adapters that live in this process's memory: for tests, and for nothing else."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
 from msgspec import structs
 
 from core.audit import AuditRow
-from core.clock import to_milliseconds, utc_now
 from core.errors import (
     REPLAYED,
     DuplicateTask,
-    FileNotFound,
     KeyTaken,
-    QueueUnavailable,
     ReplayedRequest,
     Stale,
     StoreUnavailable,
     TaskNotFound,
 )
-from core.task_repository import (
-    Clock,
-    OverdueTask,
-    QuotaTask,
-    StoredFile,
-    TaskPage,
-    TaskQuery,
-    TaskWithInput,
-    Wake,
-    page_of,
-)
+from core.task_repository import OverdueTask, QuotaTask, TaskPage, TaskQuery, TaskWithInput, page_of
 from core.tasks import Priority, Result, State, Task, TaskInput, TaskSummary
 from repositories.mongodb.task_documents import (
     INLINE_LIMIT_BYTES,
@@ -40,7 +27,6 @@ from repositories.mongodb.task_documents import (
     encode_input,
     task_of,
 )
-from repositories.result_names import checked
 from tests.fakes.audit import MemoryAuditLog
 
 _T = TypeVar("_T")
@@ -209,130 +195,6 @@ class MemoryTaskRepository:
             raise Stale(f"task {task.id} is no longer at version {version}")
 
 
-class MemoryWakeQueue:
-    """
-    Wakes in a list.
-
-    Attributes:
-        wakes: Those not handed out yet, in the order in which they were asked for.
-        put_back: Those that were handed out and come again, by when.
-        history: All that were ever asked for, with the time as it was given.
-        reachable: Set it to False, and every call raises `QueueUnavailable`.
-    """
-
-    def __init__(self, *, clock: Clock = utc_now) -> None:
-        self.reachable = True
-        self.wakes: list[Wake] = []
-        self.put_back: dict[Wake, datetime] = {}
-        self.history: list[Wake] = []
-        self._clock = clock
-
-    async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
-        """As `WakeQueue.wake`."""
-        await self.wake_many([Wake(task_id=task_id, at=at, priority=priority)])
-
-    async def wake_many(self, wakes: Sequence[Wake]) -> None:
-        """As `WakeQueue.wake_many`."""
-        self._check()
-        self.history += wakes
-        for given in wakes:
-            wake = _kept(given)
-            self.put_back.pop(wake, None)
-            if wake not in self.wakes:
-                self.wakes.append(wake)
-
-    def name_of(self, task_id: str, at: datetime) -> str:
-        """As `WakeQueue.name_of`."""
-        return f"{task_id} {to_milliseconds(at).astimezone(UTC)}"
-
-    async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
-        """As `WakeQueue.lost`; what was handed out and not put back counts as done."""
-        self._check()
-        return [wake for wake in wakes if _kept(wake) not in self.wakes and _kept(wake) not in self.put_back]
-
-    async def repair(self, wakes: Sequence[Wake]) -> None:
-        """As `WakeQueue.repair`."""
-        await self.wake_many(await self.lost(wakes))
-
-    async def ping(self) -> None:
-        """As `WakeQueue.ping`."""
-        self._check()
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
-
-    def take_due(self, now: datetime) -> Sequence[Wake]:
-        """Hand out, and forget, what is due at that moment, earliest first."""
-        due = sorted(((at, wake) for wake, at in self._all() if at <= now), key=lambda pair: pair[0])
-        self.wakes = [wake for wake in self.wakes if wake.at > now]
-        self.put_back = {wake: at for wake, at in self.put_back.items() if at > now}
-        return [wake for _, wake in due]
-
-    def next_at(self) -> datetime | None:
-        """When the earliest wake is due, or None where there is none."""
-        return min((at for _, at in self._all()), default=None)
-
-    def _all(self) -> Iterator[tuple[Wake, datetime]]:
-        yield from ((wake, wake.at) for wake in self.wakes)
-        yield from self.put_back.items()
-
-    def _check(self) -> None:
-        if not self.reachable:
-            raise QueueUnavailable("the memory cannot be reached, as the test wanted it")
-
-
-class MemoryResultStore:
-    """
-    Files in a dictionary.
-
-    Attributes:
-        files: Their bytes by name.
-        reachable: Set it to False, and every call raises `StoreUnavailable`.
-    """
-
-    def __init__(self) -> None:
-        self.reachable = True
-        self.files: dict[str, bytes] = {}
-
-    async def put(self, name: str, data: bytes) -> None:
-        """As `ResultStore.put`."""
-        self._check()
-        self.files[checked(name)] = bytes(data)
-
-    async def put_stream(self, name: str, chunks: AsyncIterator[bytes]) -> int:
-        """As `ResultStore.put_stream`."""
-        checked(name)
-        data = b"".join([chunk async for chunk in chunks])
-        await self.put(name, data)
-        return len(data)
-
-    async def open(self, name: str) -> StoredFile:
-        """As `ResultStore.open`."""
-        self._check()
-        if name not in self.files:
-            raise FileNotFound(f"there is no file {name!r}")
-        data = self.files[name]
-        return StoredFile(size_bytes=len(data), chunks=_pieces(data))
-
-    async def delete_all(self, prefix: str) -> None:
-        """As `ResultStore.delete_all`."""
-        self._check()
-        inside = f"{checked(prefix)}/"
-        self.files = {name: data for name, data in self.files.items() if not name.startswith(inside)}
-
-    async def ping(self) -> None:
-        """As `ResultStore.ping`."""
-        self._check()
-
-    def _check(self) -> None:
-        if not self.reachable:
-            raise StoreUnavailable("the memory cannot be reached, as the test wanted it")
-
-
-def _kept(wake: Wake) -> Wake:
-    return structs.replace(wake, at=to_milliseconds(wake.at).astimezone(UTC))
-
-
 def _found(stored: dict[str, _T], task_id: str) -> _T:
     try:
         return stored[task_id]
@@ -369,8 +231,3 @@ def _summary_of(task: Task) -> TaskSummary:
 
 def _without_text(result: Result) -> Result:
     return structs.replace(result, text=None)
-
-
-async def _pieces(data: bytes, size_bytes: int = 64 * 1024) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), size_bytes):
-        yield data[start : start + size_bytes]

@@ -12,7 +12,7 @@ from pymongo import MongoClient
 from cli.embedded.stack import Stack
 from core.tasks import FINAL
 from repositories.valkey.claims import wake_queue
-from repositories.valkey.wakes import connect_queue
+from repositories.valkey.connection import connect_queue
 from tests.faults.stack_fixture import Scene, run
 
 MIB: Final = 2**20

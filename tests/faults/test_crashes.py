@@ -10,7 +10,7 @@ from core.settings import Settings
 from core.tasks import State, Task, new_task_id
 from polyrelay import TaskType
 from repositories.mongodb.task_documents import document_of, encode_input
-from repositories.valkey.wakes import QUEUE_NAMES
+from repositories.valkey.connection import QUEUE_NAMES
 from simulator.faults import CutAfter, Hang
 from tests.faults.stack_fixture import IMAGE, LEASE_S, RECONCILE_S, TEXT, VIDEO, Scene
 

@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from redis import Redis
 
 from cli.embedded.servers import MongoServer, ValkeyServer
-from repositories.valkey.wakes import connect_queue
+from repositories.valkey.connection import connect_queue
 from tests.servers import started
 
 pytest.register_assert_rewrite("tests.contracts")

@@ -11,9 +11,9 @@ from arq.connections import ArqRedis
 from benchmarks.peers.programs import jobs
 from core.clock import utc_now
 from core.settings import QueueEngine
-from core.task_repository import Wake
+from core.wakes import Wake
 from repositories.valkey.claims import RedisClaims, wake_queue
-from repositories.valkey.wakes import QUEUE_NAMES, connect_queue
+from repositories.valkey.connection import QUEUE_NAMES, connect_queue
 from worker.engine import Engine, arq_engine, claim_engine
 from worker.main import _loop_factory
 

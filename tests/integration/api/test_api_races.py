@@ -17,9 +17,10 @@ from core.tasks import Failure, State, Task
 from polyrelay import Model, Params, Provider, TaskType
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository
+from repositories.valkey.connection import connect_queue
 from repositories.valkey.gates import RedisGates
 from repositories.valkey.quotas import RedisQuotas
-from repositories.valkey.wakes import ArqWakeQueue, connect_queue
+from repositories.valkey.wakes import ArqWakeQueue
 from services.execution.vendor_audit import VendorCalls
 from services.limits.task_quotas import Bounds, Room
 from services.tasks.cancel import Cancel, CancelOutcome
@@ -28,7 +29,7 @@ from services.tasks.retry import Retry
 from tests.contracts.tasks import a_task
 from tests.fakes.access import MemoryReplays
 from tests.fakes.audit import MemoryAuditLog
-from tests.fakes.tasks import MemoryResultStore
+from tests.fakes.result_store import MemoryResultStore
 
 ROUNDS = 40
 OWNER = "worker-1"

@@ -10,7 +10,7 @@ import pytest
 from cli.embedded.servers import ValkeyServer, free_port
 from core.errors import QueueUnavailable
 from repositories.valkey.announcements import RedisAnnouncements
-from repositories.valkey.wakes import connect_queue
+from repositories.valkey.connection import connect_queue
 from tests.contracts.announcements import ONE, AnnouncementsContract, heard
 from tests.servers import running
 

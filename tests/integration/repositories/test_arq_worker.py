@@ -16,7 +16,8 @@ from core.errors import QueueUnavailable
 from core.tasks import Priority
 from polyrelay import Secret
 from repositories.valkey.claims import RingingWakeQueue
-from repositories.valkey.wakes import QUEUE_NAMES, WAKE_FUNCTION, ArqWakeQueue, connect_queue, deserialize, serialize
+from repositories.valkey.connection import QUEUE_NAMES, connect_queue, deserialize, serialize
+from repositories.valkey.wakes import WAKE_FUNCTION, ArqWakeQueue
 from tests.contracts.arq_queue import ReadableArqQueue
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.wake_queue import WakeQueueContract

@@ -18,7 +18,7 @@ from cli.embedded.servers import (
     ValkeyServer,
     free_port,
 )
-from repositories.valkey.wakes import connect_queue
+from repositories.valkey.connection import connect_queue
 from tests.servers import running
 
 KINDS = pytest.mark.parametrize("kind", [MongoServer, ValkeyServer])

@@ -12,8 +12,8 @@ from msgspec import Struct
 from core.gates import Admission, Gate, Gates, Ticket, Verdict
 from core.tasks import Priority
 from repositories.gate_rules import GateRules
+from repositories.valkey.connection import connect_queue
 from repositories.valkey.gates import RedisGates
-from repositories.valkey.wakes import connect_queue
 from tests.contracts.gates import NOW, MovableClock
 from tests.fakes.gates import MemoryGates
 

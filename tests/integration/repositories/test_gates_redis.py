@@ -10,8 +10,8 @@ from arq.connections import ArqRedis
 from cli.embedded.servers import ValkeyServer, free_port
 from core.errors import QueueUnavailable
 from core.gates import Gate, Gates, Verdict
+from repositories.valkey.connection import connect_queue
 from repositories.valkey.gates import RedisGates
-from repositories.valkey.wakes import connect_queue
 from tests.contracts.gates import ONE, RULES, TWO, GatesContract, MovableClock, a_ticket, granted
 from tests.contracts.task_repository import outcome_of
 from tests.servers import running

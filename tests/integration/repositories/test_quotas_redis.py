@@ -11,8 +11,8 @@ from arq.connections import ArqRedis
 from cli.embedded.servers import free_port
 from core.errors import QueueUnavailable
 from core.quotas import Counted, Quotas
+from repositories.valkey.connection import connect_queue
 from repositories.valkey.quotas import RedisQuotas
-from repositories.valkey.wakes import connect_queue
 from tests.contracts.gates import NOW, MovableClock
 from tests.contracts.quotas import ONE, TWO, UNTIL, QuotasContract, taken
 from tests.contracts.task_repository import outcome_of

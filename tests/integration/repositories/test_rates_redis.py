@@ -7,8 +7,8 @@ from arq.connections import ArqRedis
 
 from cli.embedded.servers import free_port
 from core.errors import QueueUnavailable
+from repositories.valkey.connection import connect_queue
 from repositories.valkey.rates import RedisRates
-from repositories.valkey.wakes import connect_queue
 from tests.contracts.gates import MovableClock
 from tests.contracts.rates import RatesContract, passed
 

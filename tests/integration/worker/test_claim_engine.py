@@ -17,7 +17,7 @@ from core.clock import utc_now
 from core.errors import QueueUnavailable
 from core.tasks import Priority
 from repositories.valkey.claims import RedisClaims
-from repositories.valkey.wakes import connect_queue
+from repositories.valkey.connection import connect_queue
 from tests.contracts.engine_labs import ClaimLab
 from tests.contracts.wake_engine import PATIENCE_S, Steps, at_work, many, settled, until
 from tests.servers import running

@@ -12,7 +12,8 @@ from core.clock import utc_now
 from core.priorities import WEIGHTS
 from core.tasks import Priority
 from repositories.valkey.claims import bell_of
-from repositories.valkey.wakes import QUEUE_NAMES, ArqWakeQueue
+from repositories.valkey.connection import QUEUE_NAMES
+from repositories.valkey.wakes import ArqWakeQueue
 from tests.contracts.engine_labs import ClaimLab
 from tests.contracts.wake_engine import many
 

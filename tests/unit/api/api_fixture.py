@@ -17,7 +17,9 @@ from tests.fakes.control import MemoryControlRoom
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
 from tests.fakes.rates import MemoryRates
-from tests.fakes.tasks import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from tests.fakes.result_store import MemoryResultStore
+from tests.fakes.tasks import MemoryTaskRepository
+from tests.fakes.wakes import MemoryWakeQueue
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 GOOD = {"provider": "lab", "model": "painter", "user_id": "ada", "prompt": "a fox"}

@@ -19,7 +19,7 @@ from core.setting_parsers import networks
 from core.settings import Settings
 from core.tasks import Priority, Status
 from polyrelay import Secret
-from tests.fakes.tasks import MemoryWakeQueue
+from tests.fakes.wakes import MemoryWakeQueue
 from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task
 
 Client = AsyncTestClient[Litestar]

@@ -12,7 +12,9 @@ from tests.contracts.result_store import ResultStoreContract
 from tests.contracts.task_repository import TaskRepositoryContract
 from tests.contracts.tasks import NOW, a_task
 from tests.contracts.wake_queue import WakeQueueContract
-from tests.fakes.tasks import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from tests.fakes.result_store import MemoryResultStore
+from tests.fakes.tasks import MemoryTaskRepository
+from tests.fakes.wakes import MemoryWakeQueue
 
 
 class TestMemoryTaskRepository(TaskRepositoryContract):

@@ -12,15 +12,8 @@ from core.clock import utc_now
 from core.errors import ConfigurationError
 from core.tasks import Priority
 from polyrelay import Secret
-from repositories.valkey.wakes import (
-    QUEUE_NAMES,
-    WAKE_FUNCTION,
-    WAKE_KEPT,
-    ArqWakeQueue,
-    connect_queue,
-    deserialize,
-    serialize,
-)
+from repositories.valkey.connection import QUEUE_NAMES, connect_queue, deserialize, serialize
+from repositories.valkey.wakes import WAKE_FUNCTION, WAKE_KEPT, ArqWakeQueue
 from tests.contracts.arq_queue import ReadableArqQueue
 from tests.contracts.wake_queue import WakeQueueContract
 

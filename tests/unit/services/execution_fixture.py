@@ -10,8 +10,8 @@ import httpx
 from core.errors import StoreUnavailable
 from core.redaction import redaction
 from core.registry import Registry
-from core.task_repository import Wake
 from core.tasks import Task, new_task_id
+from core.wakes import Wake
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
 from services.execution.leases import Leases
 from services.execution.reconciler import Upkeep
@@ -25,7 +25,9 @@ from services.limits.admission import Admissions, Limits, Places, Turns
 from services.limits.gate_reconciler import Healing
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
-from tests.fakes.tasks import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from tests.fakes.result_store import MemoryResultStore
+from tests.fakes.tasks import MemoryTaskRepository
+from tests.fakes.wakes import MemoryWakeQueue
 
 START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE_S: Final = 30.0

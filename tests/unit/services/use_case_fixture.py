@@ -21,7 +21,9 @@ from services.tasks.retry import Retry
 from tests.fakes.access import MemoryReplays
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
-from tests.fakes.tasks import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from tests.fakes.result_store import MemoryResultStore
+from tests.fakes.tasks import MemoryTaskRepository
+from tests.fakes.wakes import MemoryWakeQueue
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -13,7 +13,8 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from core.errors import StoreUnavailable
 from core.tasks import Priority
-from repositories.valkey.wakes import QUEUE_NAMES, ArqWakeQueue, deserialize, serialize
+from repositories.valkey.connection import QUEUE_NAMES, deserialize, serialize
+from repositories.valkey.wakes import ArqWakeQueue
 from worker.engine import Engine, Step, arq_engine
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

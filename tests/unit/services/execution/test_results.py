@@ -12,7 +12,7 @@ from core.tasks import Attempt, Result, State, Task
 from polyrelay import Done, ImageOutput, TaskType, VideoOutput
 from services.execution.results import CopyFailed, LinkGone, Results
 from services.runtime.public_transport import PublicTransport, Trusted
-from tests.fakes.tasks import MemoryResultStore
+from tests.fakes.result_store import MemoryResultStore
 from tests.unit.services.execution_fixture import START
 
 LINK = "https://vendor.test/out"

@@ -11,7 +11,8 @@ from core.tasks import Task
 from polyrelay import Model, Provider, TaskType
 from services.limits.admission import Admissions, Limits, Turns
 from tests.fakes.gates import MemoryGates
-from tests.fakes.tasks import MemoryTaskRepository, MemoryWakeQueue
+from tests.fakes.tasks import MemoryTaskRepository
+from tests.fakes.wakes import MemoryWakeQueue
 from tests.unit.services.execution_fixture import Drawn, ScriptedService
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

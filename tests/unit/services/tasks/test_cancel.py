@@ -7,8 +7,8 @@ import pytest
 from core.errors import NotPossible, Stale, StoreUnavailable, TaskNotFound
 from core.gates import Gate
 from core.optimistic import MOST_TRIES
-from core.task_repository import Wake
 from core.tasks import Priority, State, Task
+from core.wakes import Wake
 from services.tasks.billing import may_be_billed
 from services.tasks.cancel import CancelOutcome
 from tests.fakes.tasks import MemoryTaskRepository

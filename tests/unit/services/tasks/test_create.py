@@ -9,7 +9,8 @@ from polyrelay import TaskType
 from services.limits.task_quotas import Bounds, Room
 from services.tasks.create import Accept
 from tests.fakes.quotas import MemoryQuotas
-from tests.fakes.tasks import MemoryTaskRepository, MemoryWakeQueue
+from tests.fakes.tasks import MemoryTaskRepository
+from tests.fakes.wakes import MemoryWakeQueue
 from tests.unit.api.api_fixture import GOOD, NOW, lab_registry
 
 

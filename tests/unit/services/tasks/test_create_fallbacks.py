@@ -8,10 +8,9 @@ import pytest
 
 from core.errors import InvalidRequest, ProviderUnavailable, QueueFull
 from core.task_repository import TaskQuery
-from core.tasks import Choice, Priority, State
+from core.tasks import Choice, Priority, State, input_for
 from polyrelay import TaskType
 from services.limits.task_quotas import Bounds
-from services.tasks.fallbacks import input_for
 from tests.unit.services.use_case_fixture import BODY, START, Desk, Mark, Narrow
 
 NARROW = {"provider": "two", "model": "narrow", "params": {"size": "512x512"}}

@@ -16,7 +16,9 @@ from tests.fakes.access import MemoryReplays
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
-from tests.fakes.tasks import MemoryResultStore, MemoryTaskRepository, MemoryWakeQueue
+from tests.fakes.result_store import MemoryResultStore
+from tests.fakes.tasks import MemoryTaskRepository
+from tests.fakes.wakes import MemoryWakeQueue
 from tests.unit.api.api_fixture import NOW, a_task, lab_registry
 from tests.unit.services.use_case_fixture import FALLBACK, START, Desk, attempt_of
 

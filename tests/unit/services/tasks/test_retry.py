@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from core.errors import NotPossible, ProviderUnavailable, StoreUnavailable, TaskNotFound
-from core.task_repository import Wake
 from core.tasks import Priority, Result, State
+from core.wakes import Wake
 from polyrelay import TaskType, Usage
 from services.tasks.billing import may_be_billed
 from tests.unit.services.use_case_fixture import FALLBACK, REFUSED, START, UNKNOWN, Desk, attempt_of

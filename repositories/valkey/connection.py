@@ -1,0 +1,81 @@
+"""Connection to Redis or Valkey: the client, its serializers, and its errors as ours."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from arq.connections import ArqRedis
+from redis.asyncio import BlockingConnectionPool
+from redis.exceptions import RedisError
+
+from core.errors import ConfigurationError, QueueUnavailable
+from core.tasks import Priority
+from polyrelay import Secret
+
+QUEUE_NAMES: Final[Mapping[Priority, str]] = {priority: f"polyrelay:wakes:{priority}" for priority in Priority}
+"""The sorted sets that workers read."""
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """A job as msgpack: the `job_serializer` of clients and workers. An exception becomes its text."""
+    return msgspec.msgpack.encode(job, enc_hook=repr)
+
+
+def deserialize(data: bytes) -> dict[str, Any]:
+    """The job of `serialize`: the `job_deserializer` of clients and workers."""
+    return msgspec.msgpack.decode(data, type=dict[str, Any])
+
+
+def connect_queue(
+    url: Secret | str, *, connect_timeout_s: float = 2.0, timeout_s: float = 5.0, connections: int = 50
+) -> ArqRedis:
+    """
+    A client for clients and workers of the queue; connects on first use. Close with `aclose()`.
+
+    An answer is given up on after `timeout_s`; a call that finds all `connections` busy waits so long for one.
+
+    Raises:
+        ConfigurationError: The URL is no Redis URL.
+    """
+    text = url.reveal() if isinstance(url, Secret) else url
+    try:
+        pool = BlockingConnectionPool.from_url(
+            text,
+            max_connections=connections,
+            timeout=timeout_s,
+            socket_connect_timeout=connect_timeout_s,
+            socket_timeout=timeout_s,
+            socket_keepalive=True,
+            health_check_interval=30,
+            client_name="polyrelay",
+        )
+    except ValueError:
+        # The client's text may quote a part of the password.
+        raise ConfigurationError(
+            "REDIS_URL is not a Redis URL; expected redis://[user:password@]host:port/number, "
+            "user and password percent-encoded"
+        ) from None
+    return ArqRedis(
+        pool,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        default_queue_name=QUEUE_NAMES[Priority.DEFAULT],
+    )
+
+
+def milliseconds(moment: datetime) -> int:
+    """A moment as the queue has it: since 1970, in UTC."""
+    return round(moment.timestamp() * 1_000_000) // 1000  # whole microseconds are exact in a float
+
+
+@contextlib.contextmanager
+def queue_errors(redis: ArqRedis) -> Iterator[None]:
+    """Turns the errors of a lost Redis into `QueueUnavailable`; the text names the server and no credentials."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        options = redis.connection_pool.connection_kwargs
+        server = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+        raise QueueUnavailable(f"Redis at {server} cannot be reached: {str(error) or type(error).__name__}") from error

@@ -1,0 +1,89 @@
+"""In-memory wake queue."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from msgspec import structs
+
+from core.clock import Clock, to_milliseconds, utc_now
+from core.errors import (
+    QueueUnavailable,
+)
+from core.tasks import Priority
+from core.wakes import Wake
+
+
+class MemoryWakeQueue:
+    """
+    Wakes in a list.
+
+    Attributes:
+        wakes: Those not handed out yet, in the order in which they were asked for.
+        put_back: Those that were handed out and come again, by when.
+        history: All that were ever asked for, with the time as it was given.
+        reachable: Set it to False, and every call raises `QueueUnavailable`.
+    """
+
+    def __init__(self, *, clock: Clock = utc_now) -> None:
+        self.reachable = True
+        self.wakes: list[Wake] = []
+        self.put_back: dict[Wake, datetime] = {}
+        self.history: list[Wake] = []
+        self._clock = clock
+
+    async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
+        """As `WakeQueue.wake`."""
+        await self.wake_many([Wake(task_id=task_id, at=at, priority=priority)])
+
+    async def wake_many(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.wake_many`."""
+        self._check()
+        self.history += wakes
+        for given in wakes:
+            wake = _kept(given)
+            self.put_back.pop(wake, None)
+            if wake not in self.wakes:
+                self.wakes.append(wake)
+
+    def name_of(self, task_id: str, at: datetime) -> str:
+        """As `WakeQueue.name_of`."""
+        return f"{task_id} {to_milliseconds(at).astimezone(UTC)}"
+
+    async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
+        """As `WakeQueue.lost`; what was handed out and not put back counts as done."""
+        self._check()
+        return [wake for wake in wakes if _kept(wake) not in self.wakes and _kept(wake) not in self.put_back]
+
+    async def repair(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.repair`."""
+        await self.wake_many(await self.lost(wakes))
+
+    async def ping(self) -> None:
+        """As `WakeQueue.ping`."""
+        self._check()
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def take_due(self, now: datetime) -> Sequence[Wake]:
+        """Hand out, and forget, what is due at that moment, earliest first."""
+        due = sorted(((at, wake) for wake, at in self._all() if at <= now), key=lambda pair: pair[0])
+        self.wakes = [wake for wake in self.wakes if wake.at > now]
+        self.put_back = {wake: at for wake, at in self.put_back.items() if at > now}
+        return [wake for _, wake in due]
+
+    def next_at(self) -> datetime | None:
+        """When the earliest wake is due, or None where there is none."""
+        return min((at for _, at in self._all()), default=None)
+
+    def _all(self) -> Iterator[tuple[Wake, datetime]]:
+        yield from ((wake, wake.at) for wake in self.wakes)
+        yield from self.put_back.items()
+
+    def _check(self) -> None:
+        if not self.reachable:
+            raise QueueUnavailable("the memory cannot be reached, as the test wanted it")
+
+
+def _kept(wake: Wake) -> Wake:
+    return structs.replace(wake, at=to_milliseconds(wake.at).astimezone(UTC))
