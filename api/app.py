@@ -15,7 +15,7 @@ from api.dependencies import Parts, Tools
 from api.metrics import Metrics
 from api.middleware.audit import recorded
 from api.middleware.authentication import Guard, everybody
-from api.middleware.rate_limit import Paced
+from api.middleware.rate_limit import RateLimit
 from api.middleware.request_log import Observed
 from api.openapi.document import document
 from api.problems import HANDLERS
@@ -41,9 +41,9 @@ from core.settings import Settings, read_settings, secrets_of
 from core.vault import NO_ENCRYPTION_KEY, Vault
 from repositories.mongodb.audit import MongoAuditLog
 from repositories.mongodb.client import Database, connect_mongo
-from repositories.mongodb.control import MongoControlRoom
+from repositories.mongodb.control import MongoControlStore
 from repositories.mongodb.keys import MongoKeys
-from repositories.mongodb.replays import MongoReplays
+from repositories.mongodb.replays import MongoUsedSignatures
 from repositories.mongodb.tasks import MongoTaskRepository
 from repositories.mongodb.users import MongoUsers
 from repositories.result_store import connect_results
@@ -53,25 +53,25 @@ from repositories.valkey.connection import connect_queue
 from repositories.valkey.gates import RedisGates
 from repositories.valkey.quotas import RedisQuotas
 from repositories.valkey.rates import RedisRates
-from services.access.api_keys import KeyCabinet
+from services.access.api_keys import ApiKeys
 from services.access.authentication import Authenticate
-from services.access.key_cache import Keyring
-from services.access.users import UserBook
+from services.access.key_cache import KeyCache
+from services.access.users import UserDirectory
 from services.execution.vendor_audit import VendorCalls
-from services.limits.rate_limiter import Pace
-from services.limits.task_quotas import Bounds, Room
+from services.limits.rate_limiter import RateLimiter
+from services.limits.task_quotas import QuotaLimits, TaskQuotas
 from services.relay.query import RelayQuery
 from services.relay.submit import Patience, RelaySubmit
-from services.runtime.control_sync import Following, running, this_process
+from services.runtime.control_sync import ControlSync, running, this_process
 from services.runtime.live_registry import LiveRegistry
 from services.runtime.loop_watchdog import Watchdog
 from services.tasks.cancel import Cancel
-from services.tasks.create import Accept
+from services.tasks.create import CreateTask
 from services.tasks.delete import Remove
 from services.tasks.idempotency import Once
 from services.tasks.retry import Retry
 
-log = structlog.get_logger("polyrelay.api")
+log = structlog.get_logger(__name__)
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -130,7 +130,7 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
         # Who calls; whether they call too often; then what they do goes on the audit log.
         guards=[
             _guard(parts, vault, links, metrics) if settings.auth == "required" else everybody,
-            Paced(Pace(parts.rates, _key_limits(settings), parts.clock)),
+            RateLimit(RateLimiter(parts.rates, _key_limits(settings), parts.clock)),
             recorded,
         ],
         exception_handlers=HANDLERS,
@@ -148,22 +148,22 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
 def _guard(parts: Parts, vault: Vault | None, links: Links, metrics: Metrics) -> Guard:
     if vault is None:
         raise ConfigurationError(NO_ENCRYPTION_KEY)
-    authenticate = Authenticate(Keyring(parts.keys), vault, parts.clock)
-    return Guard(authenticate, replays=parts.replays, links=links, metrics=metrics, clock=parts.clock)
+    authenticate = Authenticate(KeyCache(parts.keys), vault, parts.clock)
+    return Guard(authenticate, used_signatures=parts.used_signatures, links=links, metrics=metrics, clock=parts.clock)
 
 
 def _tools(parts: Parts, settings: Settings, metrics: Metrics, *, links: Links, vault: Vault | None) -> Tools:
     tasks, queue, registry, clock = parts.tasks, parts.queue, parts.registry, parts.clock
     need_queue = None if settings.accept_without_queue else queue.ping
-    room = Room(parts.quotas, tasks, _bounds(settings), need_queue=need_queue)
-    accept = Accept(tasks, queue, registry, clock, room)
+    task_quotas = TaskQuotas(parts.quotas, tasks, _quota_limits(settings), need_queue=need_queue)
+    accept = CreateTask(tasks, queue, registry, clock, task_quotas)
     cancel = Cancel(tasks=tasks, queue=queue, gates=parts.gates, quotas=parts.quotas, clock=clock)
     redact = redaction(secrets_of(settings))
     return Tools(
         parts=parts,
         accept=accept,
         cancel=cancel,
-        retry=Retry(tasks, queue, registry, clock, room),
+        retry=Retry(tasks, queue, registry, clock, task_quotas),
         remove=Remove(
             tasks=tasks,
             results=parts.results,
@@ -172,7 +172,7 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics, *, links: Links, 
             gates=parts.gates,
             quotas=parts.quotas,
             calls=VendorCalls(parts.audit, clock=clock, source=parts.process, redact=redact),
-            replays=parts.replays,
+            used_signatures=parts.used_signatures,
             clock=clock,
         ),
         once=Once(tasks, clock),
@@ -191,13 +191,13 @@ def _tools(parts: Parts, settings: Settings, metrics: Metrics, *, links: Links, 
         redact=redact,
         proxies=settings.trusted_proxies or (),
         links=links,
-        cabinet=KeyCabinet(parts.keys, vault, clock),
-        users=UserBook(parts.users, clock),
+        api_keys=ApiKeys(parts.keys, vault, clock),
+        users=UserDirectory(parts.users, clock),
     )
 
 
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(
+def _quota_limits(settings: Settings) -> QuotaLimits:
+    return QuotaLimits(
         slots=settings.upstream_max_concurrent or {},
         queue=settings.upstream_max_queue,
         key=_key_limits(settings),
@@ -215,12 +215,12 @@ def _key_limits(settings: Settings) -> KeyLimits:
 def _create(settings: Settings) -> Litestar:
     set_up_logs(settings, process="api")
     database = connect_mongo(settings.mongo_url)
-    tasks, control = MongoTaskRepository(database), MongoControlRoom(database)
+    tasks, control = MongoTaskRepository(database), MongoControlStore(database)
     audit = MongoAuditLog(database, kept=timedelta(days=settings.audit_keep_days))
     registry = LiveRegistry(load_plugins(settings.env), settings.env)
     watchdog = Watchdog(registry.plugin_of, stall_s=settings.loop_stall_s, clock=utc_now)
     identity = this_process("api")
-    following = Following(control, registry, identity, utc_now, stalls=lambda: watchdog.stalls)
+    control_sync = ControlSync(control, registry, identity, utc_now, stalls=lambda: watchdog.stalls)
     redis = connect_queue(settings.redis_url)
     announcements = RedisAnnouncements(redis)
     parts = Parts(
@@ -237,22 +237,22 @@ def _create(settings: Settings) -> Litestar:
         process=identity.id,
         keys=MongoKeys(database),
         users=MongoUsers(database),
-        replays=MongoReplays(database),
-        follow=following.look,
+        used_signatures=MongoUsedSignatures(database),
+        follow=control_sync.look,
         stalls=lambda: watchdog.stalls,
     )
 
     @asynccontextmanager
     async def connected(app: Litestar) -> AsyncIterator[None]:
-        following.on_reload = lambda: _describe(app, registry)
+        control_sync.on_reload = lambda: _describe(app, registry)
         try:
-            await _prepare(tasks, control, audit, following)
+            await _prepare(tasks, control, audit, control_sync)
             await _prepare_access(database, settings)
             await _look_at_queue(parts)
-            async with running(following.run(), watchdog.run(), announcements.run()):
+            async with running(control_sync.run(), watchdog.run(), announcements.run()):
                 yield
         finally:
-            await following.end()
+            await control_sync.end()
             await registry.aclose()
             await redis.aclose()
             await audit.aclose()
@@ -267,13 +267,13 @@ def _describe(app: Litestar, registry: LiveRegistry) -> None:
 
 
 async def _prepare(
-    tasks: MongoTaskRepository, control: MongoControlRoom, audit: MongoAuditLog, following: Following
+    tasks: MongoTaskRepository, control: MongoControlStore, audit: MongoAuditLog, control_sync: ControlSync
 ) -> None:
     try:
         await tasks.prepare()
         await control.prepare()
         await audit.prepare()
-        await following.begin()
+        await control_sync.begin()
     except StoreUnavailable as error:
         way_out = "Start MongoDB or correct MONGO_URL; `polyrelay dev` brings its own."
         raise StartFailed(f"{error}. {way_out}") from None
@@ -282,7 +282,7 @@ async def _prepare(
 async def _prepare_access(database: Database, settings: Settings) -> None:
     keys = MongoKeys(database)
     try:
-        for store in (keys, MongoUsers(database), MongoReplays(database)):
+        for store in (keys, MongoUsers(database), MongoUsedSignatures(database)):
             await store.prepare()
         if settings.auth == "required" and not is_loopback(settings.host) and not await keys.after("", limit=1):
             raise StartFailed(NO_KEY)

@@ -13,7 +13,7 @@ from core.addresses import Network, client_address
 from core.announcements import Announcements
 from core.audit import AuditLog
 from core.clock import Clock, utc_now
-from core.control import ControlRoom, Stall
+from core.control import ControlStore, Stall
 from core.gates import Gates
 from core.keys import Keys
 from core.quotas import Quotas
@@ -22,15 +22,15 @@ from core.redaction import Redact
 from core.registry import Registry
 from core.result_store import ResultStore
 from core.task_repository import TaskRepository
-from core.used_signatures import Replays
+from core.used_signatures import UsedSignatures
 from core.users import Users
 from core.wakes import WakeQueue
-from services.access.api_keys import KeyCabinet
-from services.access.users import UserBook
+from services.access.api_keys import ApiKeys
+from services.access.users import UserDirectory
 from services.relay.query import RelayQuery
 from services.relay.submit import RelaySubmit
 from services.tasks.cancel import Cancel
-from services.tasks.create import Accept
+from services.tasks.create import CreateTask
 from services.tasks.delete import Remove
 from services.tasks.idempotency import Once
 from services.tasks.retry import Retry
@@ -74,11 +74,11 @@ class Parts(Struct, frozen=True, kw_only=True):
     rates: Rates
     announcements: Announcements
     registry: Registry
-    control: ControlRoom
+    control: ControlStore
     audit: AuditLog
     keys: Keys
     users: Users
-    replays: Replays
+    used_signatures: UsedSignatures
     clock: Clock = utc_now
     process: str = "api"
     follow: Callable[[], Awaitable[None]] = _nothing
@@ -99,7 +99,7 @@ class Tools(Struct, frozen=True, kw_only=True):
     """
 
     parts: Parts
-    accept: Accept
+    accept: CreateTask
     cancel: Cancel
     retry: Retry
     remove: Remove
@@ -110,8 +110,8 @@ class Tools(Struct, frozen=True, kw_only=True):
     public_url: str | None
     redact: Redact
     links: Links
-    cabinet: KeyCabinet
-    users: UserBook
+    api_keys: ApiKeys
+    users: UserDirectory
     proxies: Sequence[Network] = ()
 
     def base_url(self, call: Call) -> str:

@@ -8,12 +8,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from core.errors import ComeBackLater
-from core.gates import CircuitView, GateView
+from core.gates import CircuitBreakerView, GateView
 from core.metric_labels import ModelLabels
 from core.tasks import Task
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-CIRCUIT_STATES: Final = ("closed", "half_open", "open")
+CIRCUIT_BREAKER_STATES: Final = ("closed", "half_open", "open")
 _BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -50,7 +50,7 @@ class Metrics:
         # To find a counter by its labels costs more than to count.
         self._of_route = cache(self._find)
         self._created_of = cache(self._created.labels)
-        self._turned_away = Counter(
+        self._refused_callers = Counter(
             "polyrelay_callers_refused",
             "Requests whose caller is not known, or may not do that, by the code of the refusal.",
             ["code"],
@@ -74,16 +74,16 @@ class Metrics:
         """Count a request that was refused because of a limit."""
         self._refused.labels(error.scope, error.code).inc()
 
-    def turned_away(self, code: str) -> None:
+    def refused_caller(self, code: str) -> None:
         """Count a request whose caller is not known, or may not do that."""
-        self._turned_away.labels(code).inc()
+        self._refused_callers.labels(code).inc()
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-def gates_text(gates: Sequence[GateView], circuits: Sequence[CircuitView]) -> bytes:
+def gates_text(gates: Sequence[GateView], circuit_breakers: Sequence[CircuitBreakerView]) -> bytes:
     """
     Gates and circuits as they stand, in Prometheus' text format.
 
@@ -100,7 +100,7 @@ def gates_text(gates: Sequence[GateView], circuits: Sequence[CircuitView]) -> by
             if gate.limit is not None:
                 limit.labels(gate.name).set(gate.limit)
     states = Gauge("polyrelay_circuit_state", "1 for the state that it is in.", ["account", "state"], registry=registry)
-    for circuit in circuits:
-        for state in CIRCUIT_STATES:
-            states.labels(circuit.account, state).set(state == circuit.state)
+    for circuit_breaker in circuit_breakers:
+        for state in CIRCUIT_BREAKER_STATES:
+            states.labels(circuit_breaker.account, state).set(state == circuit_breaker.state)
     return generate_latest(registry)

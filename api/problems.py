@@ -16,7 +16,7 @@ from core import errors
 from core.errors import FieldProblem, InvalidRequest, PolyrelayError
 from core.redaction import HIDDEN, is_secret, said_without_secrets, without_secrets
 
-log = structlog.get_logger("polyrelay.api")
+log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S: Final = 5
 CHALLENGE: Final = 'Bearer realm="polyrelay", HMAC-SHA256, AWS4-HMAC-SHA256'

@@ -92,10 +92,10 @@ def _cases() -> Sequence[str]:
     return ["get", *_LISTS, "list, by cursor deep in", "list, user_id, by cursor deep in"]
 
 
-def _target(case: str, store: Store, dice: random.Random) -> str:
+def _target(case: str, store: Store, random_source: random.Random) -> str:
     middle = store.ids[len(store.ids) // 2]
     if case == "get":
-        return f"{_RESULT}/{dice.choice(store.ids)}"
+        return f"{_RESULT}/{random_source.choice(store.ids)}"
     if case == "list, by cursor deep in":
         return f"{_TASKS}?after={middle}"
     if case == "list, user_id, by cursor deep in":
@@ -105,13 +105,13 @@ def _target(case: str, store: Store, dice: random.Random) -> str:
 
 async def _times(case: str, stores: Sequence[Store], requests: int) -> Sequence[Sequence[float]]:
     """Milliseconds of each request to each store; they take turns with every request."""
-    dice = random.Random(1)
+    random_source = random.Random(1)
     async with contextlib.AsyncExitStack() as closing:
         callers = [await closing.enter_async_context(contextlib.aclosing(await Caller.to(each.url))) for each in stores]
         times: list[list[float]] = [[] for _ in stores]
         for _ in range(requests):
             for store, caller, each in zip(stores, callers, times, strict=True):
-                target = _target(case, store, dice)
+                target = _target(case, store, random_source)
                 began = time.perf_counter()
                 await caller.get(target)
                 each.append((time.perf_counter() - began) * 1000)
@@ -182,7 +182,11 @@ def _api(folder: Path, mongo_url: str, redis_url: str) -> Stack:
 def _filled(url: str, count: int, bench: Bench) -> Sequence[str]:
     """Store so many tasks and answer the ids of some."""
     step = max(count // 10, 1)
-    load(url, count, told=lambda done: None if done % step else bench.say(f"reads: {done:,} of {count:,} tasks stored"))
+    load(
+        url,
+        count,
+        reported=lambda done: None if done % step else bench.say(f"reads: {done:,} of {count:,} tasks stored"),
+    )
     with MongoClient[dict[str, Any]](url) as client:
         tasks = client.get_default_database()["tasks"]
         return sorted(

@@ -37,8 +37,8 @@ _PROMPT: Final = (
 )
 
 
-def load(url: str, count: int, *, told: Callable[[int], None]) -> None:
-    """Store so many tasks in the collection `tasks` of that database; `told` hears how many are stored so far."""
+def load(url: str, count: int, *, reported: Callable[[int], None]) -> None:
+    """Store so many tasks in the collection `tasks` of that database; `reported` hears how many are stored so far."""
     with MongoClient[Document](url) as client:
         tasks = client.get_default_database().get_collection("tasks", write_concern=WriteConcern(w=1))
         documents = map(_stored, made(count))
@@ -46,28 +46,28 @@ def load(url: str, count: int, *, told: Callable[[int], None]) -> None:
         while batch := list(islice(documents, _BATCH)):
             tasks.insert_many(batch, ordered=False)
             done += len(batch)
-            told(done)
+            reported(done)
 
 
 def made(count: int, *, seed: int = 1) -> Iterator[Task]:
     """So many tasks, one each second, oldest first."""
-    dice = random.Random(seed)
-    states = dice.choices(list(_STATES), weights=list(_STATES.values()), k=count)
+    random_source = random.Random(seed)
+    states = random_source.choices(list(_STATES), weights=list(_STATES.values()), k=count)
     for number, state in enumerate(states):
-        yield _task(number, state, dice)
+        yield _task(number, state, random_source)
 
 
-def _task(number: int, state: State, dice: random.Random) -> Task:
+def _task(number: int, state: State, random_source: random.Random) -> Task:
     created = _FIRST + timedelta(seconds=number)
-    task_type, provider, model = dice.choice(_MODELS)
+    task_type, provider, model = random_source.choice(_MODELS)
     return Task(
-        id=f"task_{int(created.timestamp() * 1000):012x}{dice.getrandbits(80):020x}",
+        id=f"task_{int(created.timestamp() * 1000):012x}{random_source.getrandbits(80):020x}",
         version=1 if state is State.PENDING else 4,
         type=task_type,
         state=state,
         provider=provider,
         model=model,
-        user_id=BUSY_USER if dice.random() < 0.2 else f"user-{dice.randrange(1, 1001)}",
+        user_id=BUSY_USER if random_source.random() < 0.2 else f"user-{random_source.randrange(1, 1001)}",
         prompt=f"{_PROMPT}{number}",
         metadata={"order": f"order-{number}", "channel": "web"},
         created=created,

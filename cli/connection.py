@@ -53,7 +53,7 @@ def at_server(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def refusals_told() -> Iterator[None]:
+def refusals_reported() -> Iterator[None]:
     """
     What goes wrong inside ends the command.
 
@@ -78,7 +78,7 @@ def relay_at(server: Server) -> Iterator[Client]:
     Raises:
         Failed: The server refused something, or did not answer.
     """
-    with refusals_told(), Client(server.url, _revealed(server)) as relay:
+    with refusals_reported(), Client(server.url, _revealed(server)) as relay:
         yield relay
 
 

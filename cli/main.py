@@ -9,7 +9,7 @@ try:
 except ModuleNotFoundError as error:  # the base package is what plugins need, and has no server
     raise SystemExit("polyrelay: the command line comes with the server: pip install 'polyrelay[server]'") from error
 
-from cli.output import Failed, InterruptedByUser, tell_failure
+from cli.output import Failed, InterruptedByUser, print_failure
 
 _COMMANDS: Final = ("demo", "dev", "api", "worker", "tasks", "providers", "keys", "audit")
 
@@ -35,7 +35,7 @@ class Commands(click.RichGroup):
         try:
             return super().invoke(ctx)
         except Failed as failure:
-            tell_failure(failure)
+            print_failure(failure)
             ctx.exit(failure.exit_code)
         except KeyboardInterrupt:
             ctx.exit(InterruptedByUser.exit_code)

@@ -49,7 +49,7 @@ def errors() -> Console:
     return Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
 
-def tell(message: str) -> None:
+def report(message: str) -> None:
     """A message for people, beside the results."""
     errors().print(escape(message))
 
@@ -71,6 +71,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Console(file=sys.stdout, highlight=False).print(table)
 
 
-def tell_failure(failure: Failed) -> None:
+def print_failure(failure: Failed) -> None:
     """Print why a command ends."""
     errors().print(f"[bold red]error:[/] {escape(str(failure))}")

@@ -38,7 +38,7 @@ MOST_CONNECTIONS: Final = 10_000
 
 _OTHER_FILES: Final = 1_000
 
-log = structlog.get_logger("polyrelay.api")
+log = structlog.get_logger(__name__)
 
 
 def serve(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from cli.embedded.processes import Process
 from cli.embedded.stack import Stack
-from cli.output import Failed, tell
+from cli.output import Failed, report
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Interruption:
 
     def _on_signal(self) -> None:
         if self.came:
-            tell("stopping at once")
+            report("stopping at once")
             self._stack.kill_now()
         self._event.set()
 

@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from cli.output import results, tell
+from cli.output import report, results
 from polyrelay.client import TaskCancelled, TaskRemoved, TaskRetried, TaskView
 
 
@@ -17,18 +17,18 @@ def print_cancelled(cancelled: TaskCancelled) -> None:
     """What became of it on standard output, and what that means beside it."""
     if cancelled.cancel == "requested":
         results().print(f"cancel requested {escape(cancelled.task_id)}")
-        tell("the vendor may still finish and bill it; `polyrelay tasks get` shows what became of it")
+        report("the vendor may still finish and bill it; `polyrelay tasks get` shows what became of it")
         return
     results().print(f"cancelled {escape(cancelled.task_id)}")
     if cancelled.may_be_billed:
-        tell("the vendor may bill what it was given before")
+        report("the vendor may bill what it was given before")
 
 
 def print_retried(retried: TaskRetried) -> None:
     """The task's status on standard output, and a warning beside it where money may be spent twice."""
     results().print(f"{escape(retried.status)} {escape(retried.task_id)}")
     if retried.may_be_billed:
-        tell("the vendor may have been paid for an earlier attempt already")
+        report("the vendor may have been paid for an earlier attempt already")
 
 
 def print_removed(removed: TaskRemoved) -> None:
@@ -36,7 +36,7 @@ def print_removed(removed: TaskRemoved) -> None:
     results().print(f"removed {escape(removed.task_id)}")
     if removed.cancelled and removed.may_be_billed:
         said = "the vendor confirmed that it stopped; it" if removed.vendor_stopped else "the vendor"
-        tell(f"{said} may bill what it was given")
+        report(f"{said} may bill what it was given")
 
 
 def _lines(task: TaskView) -> list[tuple[str, str]]:

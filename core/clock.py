@@ -7,7 +7,7 @@ from typing import TypeAlias
 Clock: TypeAlias = Callable[[], datetime]
 """Now, aware UTC, in whole milliseconds."""
 
-Dice: TypeAlias = Callable[[], float]
+RandomSource: TypeAlias = Callable[[], float]
 """A random number from 0.0 up to 1.0."""
 
 

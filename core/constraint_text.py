@@ -74,11 +74,11 @@ def _range(info: Any) -> str:
     if info.ge is not None and info.le is not None:
         limits = f" from {_plain(info.ge)} to {_plain(info.le)}"
     else:
-        limits = "".join(f", {bound}" for bound in _bounds(info))
+        limits = "".join(f", {bound}" for bound in _quota_limits(info))
     return limits + (f", a multiple of {_plain(info.multiple_of)}" if info.multiple_of is not None else "")
 
 
-def _bounds(info: Any) -> Iterator[str]:
+def _quota_limits(info: Any) -> Iterator[str]:
     if info.gt is not None:
         yield f"more than {_plain(info.gt)}"
     if info.ge is not None:

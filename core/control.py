@@ -52,7 +52,7 @@ class ProcessReport(Struct, frozen=True, kw_only=True):
     stalls: tuple[Stall, ...] = ()
 
 
-class ControlRoom(Protocol):
+class ControlStore(Protocol):
     """Where decisions and reports are kept. Every method raises `StoreUnavailable`."""
 
     async def read(self) -> Controls:

@@ -5,7 +5,7 @@ What can go wrong inside the server. The API renders each class with its code an
     ├── ConfigurationError      stops the start
     ├── InvalidRequest          the caller's input; carries a detail for each field
     ├── UnknownProvider, UnknownModel, ProviderUnavailable
-    ├── TaskNotFound, FileNotFound, DuplicateTask, KeyTaken, TaskTooLarge
+    ├── TaskNotFound, FileNotFound, DuplicateTask, IdempotencyKeyTaken, TaskTooLarge
     ├── KeyNotFound, DuplicateKey, UserNotFound, EmailTaken
     ├── Unauthenticated         nobody knows who the caller is
     │   └── KeyExpired, KeyRevoked, InvalidSignature, ClockSkew, ReplayedRequest
@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from core.rates import Allowance
+from core.rates import RateLimitStatus
 
 
 class PolyrelayError(Exception):
@@ -223,9 +223,9 @@ class TooManyRequests(ComeBackLater):
     code = "rate_limited"
     scope = "key"
 
-    def __init__(self, message: str, *, allowance: Allowance) -> None:
-        super().__init__(message, retry_after_s=allowance.reset_s)
-        self.allowance = allowance
+    def __init__(self, message: str, *, rate_limit_status: RateLimitStatus) -> None:
+        super().__init__(message, retry_after_s=rate_limit_status.reset_s)
+        self.rate_limit_status = rate_limit_status
 
 
 class DuplicateTask(PolyrelayError):
@@ -246,7 +246,7 @@ class Stale(PolyrelayError):
     code = "conflict"
 
 
-class KeyTaken(PolyrelayError):
+class IdempotencyKeyTaken(PolyrelayError):
     """A task with that `Idempotency-Key` is stored already; read it."""
 
     code = "key_taken"

@@ -50,7 +50,7 @@ class Ticket(Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...]
     priority: Priority
     since: datetime
-    spacing_s: float = 0.0
+    submit_interval_s: float = 0.0
     held_until: datetime
 
 
@@ -58,8 +58,8 @@ class Refusal(StrEnum):
     """Why a submission must wait."""
 
     FULL = "full"
-    SPACING = "spacing"
-    CIRCUIT_OPEN = "circuit_open"
+    SUBMIT_INTERVAL = "spacing"
+    CIRCUIT_BREAKER_OPEN = "circuit_open"
 
 
 class Admission(Struct, frozen=True, kw_only=True):
@@ -90,9 +90,9 @@ class Verdict(StrEnum):
 
     WELL = "well"
     """It took the submission: a learned limit grows, the circuit closes."""
-    CROWDED = "crowded"
+    THROTTLED = "crowded"
     """Too many at once: a learned limit falls to what was held beside this one."""
-    AWAY = "away"
+    UNAVAILABLE = "away"
     """It could not be reached or broke down: counts toward opening the circuit."""
     NOTHING = "nothing"
     """Nothing is to be learned from it, such as a refused input."""
@@ -114,7 +114,7 @@ class GateView(Struct, frozen=True, kw_only=True):
     limit: float | None
 
 
-class CircuitView(Struct, frozen=True, kw_only=True):
+class CircuitBreakerView(Struct, frozen=True, kw_only=True):
     """
     An account's circuit as operators see it.
 
@@ -174,7 +174,7 @@ class Gates(Protocol):
     async def heads(self) -> Sequence[str]:
         """Ids of tasks at the head of a line whose gate has room, or who did not ask again in time; wake them."""
 
-    async def in_line(self, task_ids: Sequence[str]) -> Sequence[bool]:
+    async def in_wait_queue(self, task_ids: Sequence[str]) -> Sequence[bool]:
         """Which of the tasks stand in a line; the reconciler leaves those alone."""
 
     async def forget(self, task_id: str) -> Sequence[str]:
@@ -183,5 +183,5 @@ class Gates(Protocol):
     async def line_length(self, gate: str) -> int:
         """How many tasks stand in a gate's line; "spacing:<account>" is the line of those who wait for spacing only."""
 
-    async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitView]]:
+    async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitBreakerView]]:
         """All gates and circuits, for operators and metrics."""

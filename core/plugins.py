@@ -26,7 +26,7 @@ _OWN_ROOTS: Final = frozenset(
     {"polyrelay", "core", "services", "providers", "repositories", "api", "worker", "cli", "simulator"}
 )
 
-log = structlog.get_logger("polyrelay.plugins")
+log = structlog.get_logger(__name__)
 
 
 class Plugin(Struct, frozen=True, kw_only=True, eq=False):
@@ -138,7 +138,7 @@ def _forget_gone(before: Iterable[Plugin], now: Iterable[Plugin]) -> None:
     for plugin in before:
         if plugin.report.name not in names:
             _purged(plugin.roots - used)
-            log.info("plugin_dropped", plugin=plugin.report.name, package=plugin.report.package)
+            log.info("plugin_unloaded", plugin=plugin.report.name, package=plugin.report.package)
 
 
 def _purged(roots: Collection[str]) -> dict[str, ModuleType]:

@@ -89,7 +89,7 @@ def quotas_of(names: Sequence[str], state: State) -> Sequence[str]:
     return [name for name in names if counting_of(name).counts(state)]
 
 
-def quotas_left(task: Task) -> Sequence[str]:
+def quotas_remaining(task: Task) -> Sequence[str]:
     """The quotas in which a task counts no longer, now that it has come to the state that it is in."""
     if task.state.final:
         return task.quotas

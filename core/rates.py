@@ -8,7 +8,7 @@ WINDOW_S: Final = 60
 """The minute, which slides by whole seconds."""
 
 
-class Allowance(Struct, frozen=True, kw_only=True):
+class RateLimitStatus(Struct, frozen=True, kw_only=True):
     """
     What is left after a request.
 
@@ -28,5 +28,5 @@ class Allowance(Struct, frozen=True, kw_only=True):
 class Rates(Protocol):
     """Shared by all processes. Raises `QueueUnavailable` where Redis cannot be reached."""
 
-    async def count(self, whose: str, *, limit: int) -> Allowance:
+    async def count(self, whose: str, *, limit: int) -> RateLimitStatus:
         """Count a request, unless as many as the limit were counted in the minute up to now."""

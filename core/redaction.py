@@ -128,7 +128,7 @@ class _Redactor:
 
     def _object(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
-        for name, item in self._while_room(value.items(), len(value)):
+        for name, item in self._while_quotas_allow(value.items(), len(value)):
             shown_name = self._name_shown(str(name))
             self._left_bytes -= (len(shown_name) if shown_name.isascii() else len(shown_name.encode())) + 3
             shown[shown_name] = self.shown(str(name), item, depth + 1)
@@ -137,10 +137,10 @@ class _Redactor:
         return shown
 
     def _list(self, value: Sequence[Any], depth: int) -> list[Any]:
-        shown = [self.shown("", item, depth + 1) for item in self._while_room(value, len(value))]
+        shown = [self.shown("", item, depth + 1) for item in self._while_quotas_allow(value, len(value))]
         return shown if len(shown) == len(value) else [*shown, f"{CUT} ({len(value)} items)"]
 
-    def _while_room(self, items: Iterable[Any], count: int) -> Iterator[Any]:
+    def _while_quotas_allow(self, items: Iterable[Any], count: int) -> Iterator[Any]:
         for item in islice(items, min(count, MOST_ITEMS)):
             if self._left_bytes <= 0:
                 return

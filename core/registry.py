@@ -22,7 +22,7 @@ from polyrelay.contract import RESERVED_FIELDS
 
 OWN_DISTRIBUTION: Final = "polyrelay"
 
-log = structlog.get_logger("polyrelay.registry")
+log = structlog.get_logger(__name__)
 
 
 class PluginReport(Struct, frozen=True, kw_only=True):
@@ -160,7 +160,7 @@ class Registry:
             try:
                 await provider.aclose()
             except Exception:  # plugin code
-                log.exception("provider_not_closed", provider=provider.name)
+                log.exception("provider_close_failed", provider=provider.name)
 
 
 def installed_plugins() -> Sequence[EntryPoint]:
@@ -217,7 +217,7 @@ def load_plugin(entry_point: EntryPoint, env: Env, *, taken: Container[str]) -> 
     except ConfigurationError:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything; it must not stop the others
-        log.exception("plugin_left_out", plugin=entry_point.name, reason=str(error))
+        log.exception("plugin_load_failed", plugin=entry_point.name, reason=str(error))
         return [], _report(entry_point, error=f"{type(error).__name__}: {error}")
     return new, _report(entry_point, providers=tuple(provider.name for provider in new))
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from core.clock import Dice
+from core.clock import RandomSource
 from polyrelay import (
     GenerationFailed,
     NotAccepted,
@@ -33,7 +33,7 @@ def retry_at(
     idempotent: bool,
     now: datetime,
     deadline: datetime,
-    dice: Dice,
+    random_source: RandomSource,
 ) -> datetime | None:
     """
     When to submit again after a failed attempt, or None where that is not safe, not useful or too late.
@@ -49,11 +49,11 @@ def retry_at(
     """
     match error:
         case NotAccepted() if attempts < MAX_ATTEMPTS:
-            return _before(deadline, now + _delay(attempts, error.retry_after_s, dice))
+            return _before(deadline, now + _delay(attempts, error.retry_after_s, random_source))
         case OutcomeUnknown() | ProtocolError() if idempotent and attempts < MAX_ATTEMPTS:
-            return _before(deadline, now + _delay(attempts, None, dice))
+            return _before(deadline, now + _delay(attempts, None, random_source))
         case GenerationFailed(retryable=True) if accepted < MAX_GENERATIONS:
-            return _before(deadline, now + _delay(accepted, None, dice))
+            return _before(deadline, now + _delay(accepted, None, random_source))
         case _:
             return None
 
@@ -67,7 +67,9 @@ def takes_nothing(error: ProviderError) -> bool:
             return False
 
 
-def poll_again_at(error: ProviderError, *, failures: int, now: datetime, dice: Dice) -> datetime | None:
+def poll_again_at(
+    error: ProviderError, *, failures: int, now: datetime, random_source: RandomSource
+) -> datetime | None:
     """
     When to poll again after a poll without an answer, or None where the error is the operation's own end.
 
@@ -79,20 +81,20 @@ def poll_again_at(error: ProviderError, *, failures: int, now: datetime, dice: D
     """
     match error:
         case NotAccepted():
-            return now + _delay(failures, error.retry_after_s, dice)
+            return now + _delay(failures, error.retry_after_s, random_source)
         case OutcomeUnknown() | Rejected(reason="auth" | "quota"):
-            return now + _delay(failures, None, dice)
+            return now + _delay(failures, None, random_source)
         case ProtocolError() if failures < MAX_DAMAGED_POLLS:
-            return now + _delay(failures, None, dice)
+            return now + _delay(failures, None, random_source)
         case _:
             return None
 
 
-def _delay(failures: int, retry_after_s: float | None, dice: Dice) -> timedelta:
+def _delay(failures: int, retry_after_s: float | None, random_source: RandomSource) -> timedelta:
     """Full jitter over an exponential ceiling; never less than what the vendor asks for, up to a cap."""
     ceiling = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 16))
     asked = min(LONGEST_RETRY_AFTER_S, max(0.0, retry_after_s or 0.0))  # in this order a NaN counts as 0
-    return timedelta(seconds=asked + dice() * ceiling)
+    return timedelta(seconds=asked + random_source() * ceiling)
 
 
 def _before(deadline: datetime, moment: datetime) -> datetime | None:
@@ -109,6 +111,6 @@ def until_deadline(moment: datetime, *, deadline: datetime, now: datetime) -> da
     return max(now, min(moment, deadline))
 
 
-def copy_again_at(*, failures: int, now: datetime, dice: Dice) -> datetime | None:
+def copy_again_at(*, failures: int, now: datetime, random_source: RandomSource) -> datetime | None:
     """When to try again to copy a result after `failures` tries, or None where the vendor's link must do."""
-    return now + _delay(failures, None, dice) if failures < MAX_COPIES else None
+    return now + _delay(failures, None, random_source) if failures < MAX_COPIES else None

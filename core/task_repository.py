@@ -92,7 +92,7 @@ class TaskRepository(Protocol):
 
         Raises:
             DuplicateTask: That id is stored already.
-            KeyTaken: A task with the key of its `idempotency` is; it is as durable as this one would be.
+            IdempotencyKeyTaken: A task with the key of its `idempotency` is; it is as durable as this one would be.
             ReplayedRequest: A task that the same signature created is.
             AuditFailed: The row cannot be written; the task is not stored.
         """

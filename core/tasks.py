@@ -305,7 +305,7 @@ class Task(Struct, frozen=True, kw_only=True):
         return (Choice(provider=self.provider, model=self.model), *self.fallbacks)
 
     @property
-    def cancel_wanted(self) -> bool:
+    def is_cancel_requested(self) -> bool:
         """Whether the caller wants it to end."""
         return self.cancel_requested is not None
 

@@ -70,7 +70,7 @@ def polled(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) ->
     )
 
 
-def taught_nothing(before: Task, after: Task) -> bool:
+def is_unchanged(before: Task, after: Task) -> bool:
     """Whether a poll changed nothing but the moment of the next one: then there is nothing to put on record."""
     return structs.replace(after, version=before.version, updated=before.updated, wake_at=before.wake_at) == before
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Protocol
 
 
-class Replays(Protocol):
+class UsedSignatures(Protocol):
     """
     Signatures by their hashes. Every method raises `StoreUnavailable` where the database cannot be reached.
 

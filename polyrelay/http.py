@@ -36,7 +36,7 @@ SHORTEST_SECRET: Final = 12
 _CONNECTIONS: Final = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=15.0)
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
-log = structlog.get_logger("polyrelay.http")
+log = structlog.get_logger(__name__)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,9 +35,9 @@ class GateRules(Struct, frozen=True, kw_only=True):
     open_for_most: timedelta = timedelta(minutes=5)
     probe_for: timedelta = timedelta(seconds=60)
     probe_check: timedelta = timedelta(seconds=5)
-    line_check: timedelta = timedelta(minutes=5)
-    line_late: timedelta = timedelta(minutes=5)
-    spacing_late: timedelta = timedelta(seconds=10)
+    wait_queue_check: timedelta = timedelta(minutes=5)
+    wait_queue_late: timedelta = timedelta(minutes=5)
+    submit_interval_late: timedelta = timedelta(seconds=10)
     kept: timedelta = timedelta(days=1)
 
 

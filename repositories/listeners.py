@@ -23,15 +23,15 @@ class Listeners:
             if not self._events[task_id]:
                 del self._events[task_id]
 
-    def told(self, task_id: str) -> None:
+    def reported(self, task_id: str) -> None:
         """Set the events of the task."""
         for event in self._events.get(task_id, ()):
             event.set()
 
-    def told_anything(self) -> None:
+    def notify_all(self) -> None:
         """Set all events: something may have been missed."""
         for task_id in self._events:
-            self.told(task_id)
+            self.reported(task_id)
 
     def __len__(self) -> int:
         return len(self._events)

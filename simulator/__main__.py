@@ -95,9 +95,9 @@ def _port_of(descriptor: int) -> int | None:
     try:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return None
-        with socket.socket(fileno=os.dup(descriptor)) as twin:
-            listens = twin.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-            return int(twin.getsockname()[1]) if listens and twin.family == socket.AF_INET else None
+        with socket.socket(fileno=os.dup(descriptor)) as in_memory:
+            listens = in_memory.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            return int(in_memory.getsockname()[1]) if listens and in_memory.family == socket.AF_INET else None
     except OSError:
         return None
 

@@ -31,14 +31,14 @@ def cut(request: HttpRequest) -> None:
     client = request.client
     if client is not None:
         for descriptor in descriptors():
-            _shut(descriptor, lambda twin: twin.getpeername()[:2] == (client.host, int(client.port)))
+            _shut(descriptor, lambda in_memory: in_memory.getpeername()[:2] == (client.host, int(client.port)))
     raise ConnectionClosed
 
 
 def cut_all(port: int) -> None:
     """Close every connection that clients have to this port."""
     for descriptor in descriptors():
-        _shut(descriptor, lambda twin: twin.getsockname()[1] == port and bool(twin.getpeername()))
+        _shut(descriptor, lambda in_memory: in_memory.getsockname()[1] == port and bool(in_memory.getpeername()))
 
 
 def descriptors() -> list[int]:
@@ -50,9 +50,9 @@ def _shut(descriptor: int, chosen: Callable[[socket.socket], bool]) -> None:
     try:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return
-        with socket.socket(fileno=os.dup(descriptor)) as twin:
-            if twin.family in {socket.AF_INET, socket.AF_INET6} and chosen(twin):
-                twin.shutdown(socket.SHUT_RDWR)
+        with socket.socket(fileno=os.dup(descriptor)) as in_memory:
+            if in_memory.family in {socket.AF_INET, socket.AF_INET6} and chosen(in_memory):
+                in_memory.shutdown(socket.SHUT_RDWR)
     except OSError:
         return  # a descriptor that closed meanwhile, or a socket without a peer
 

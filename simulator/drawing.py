@@ -110,10 +110,10 @@ class Studio:
 
 def draw_picture(recipe: Recipe) -> bytes:
     """Flat shapes in four colours: quick to draw and to compress at any size."""
-    dice = random.Random(recipe.seed)
+    random_source = random.Random(recipe.seed)
     picture = Image.new("P", (recipe.width, recipe.height), 0)
-    picture.putpalette([dice.randrange(256) for _ in range(4 * 3)])
-    _shapes(picture, dice)
+    picture.putpalette([random_source.randrange(256) for _ in range(4 * 3)])
+    _shapes(picture, random_source)
     target = io.BytesIO()
     if recipe.format == "png":
         picture.save(target, "PNG", compress_level=1)
@@ -124,12 +124,12 @@ def draw_picture(recipe: Recipe) -> bytes:
     return target.getvalue()
 
 
-def _shapes(picture: Image.Image, dice: random.Random) -> None:
+def _shapes(picture: Image.Image, random_source: random.Random) -> None:
     pen = ImageDraw.Draw(picture)
     for colour in (1, 2, 3):
-        width, height = picture.width // dice.randint(2, 4), picture.height // dice.randint(2, 4)
-        left, top = dice.randint(0, picture.width - width), dice.randint(0, picture.height - height)
-        shape = pen.ellipse if dice.random() < 0.5 else pen.rectangle
+        width, height = picture.width // random_source.randint(2, 4), picture.height // random_source.randint(2, 4)
+        left, top = random_source.randint(0, picture.width - width), random_source.randint(0, picture.height - height)
+        shape = pen.ellipse if random_source.random() < 0.5 else pen.rectangle
         shape((left, top, left + width, top + height), fill=colour)
 
 
@@ -141,8 +141,8 @@ def video_size(width: int, height: int) -> tuple[int, int]:
 
 def draw_video(recipe: Recipe) -> bytes:
     """An H.264 MP4: a disc crosses the frame in `duration_s` seconds at 4 frames a second."""
-    dice = random.Random(recipe.seed)
-    background, disc = (tuple(dice.randrange(256) for _ in range(3)) for _ in range(2))
+    random_source = random.Random(recipe.seed)
+    background, disc = (tuple(random_source.randrange(256) for _ in range(3)) for _ in range(2))
     size = video_size(recipe.width, recipe.height)
     target = io.BytesIO()
     with av.open(target, "w", format="mp4") as container:

@@ -16,7 +16,7 @@ from worker.task_cancellation import cancelled
 
 _GIVE_BACK_S: Final = 2.0
 
-log = structlog.get_logger("polyrelay.worker")
+log = structlog.get_logger(__name__)
 
 
 class ClaimingWorker(Worker):
@@ -34,7 +34,7 @@ class ClaimingWorker(Worker):
         self._held: dict[str, Claim] = {}
         self._ended: list[Ending] = []
         self._stirred = asyncio.Event()
-        self._bell: asyncio.Task[bool] | None = None
+        self._notification_key: asyncio.Task[bool] | None = None
         self._sleep_s = 0.0
         self._starved = False
         self._hold_again = self.loop.time() + claims.lock_s / 3
@@ -65,19 +65,19 @@ class ClaimingWorker(Worker):
                 async with asyncio.timeout(self._sleep_s):
                     await self._stirred.wait()
         self._stirred.clear()
-        if self._bell is not None and self._bell.done():
-            bell, self._bell = self._bell, None
-            bell.result()
+        if self._notification_key is not None and self._notification_key.done():
+            notification_key, self._notification_key = self._notification_key, None
+            notification_key.result()
 
     def _listen(self) -> None:
-        if self._bell is None:
-            self._bell = asyncio.create_task(self._claims.rung())
-            self._bell.add_done_callback(lambda _: self._stirred.set())
+        if self._notification_key is None:
+            self._notification_key = asyncio.create_task(self._claims.rung())
+            self._notification_key.add_done_callback(lambda _: self._stirred.set())
 
     async def _stop_listening(self) -> None:
-        bell, self._bell = self._bell, None
-        if bell is not None:
-            await cancelled([bell])
+        notification_key, self._notification_key = self._notification_key, None
+        if notification_key is not None:
+            await cancelled([notification_key])
 
     async def _look(self) -> None:
         wanted = self.max_jobs - len(self.tasks) if self.allow_pick_jobs else 0
@@ -116,7 +116,7 @@ class ClaimingWorker(Worker):
         except Retry as retry:
             return (retry.defer_score or 0) / 1000
         except (SerializationError, KeyError):
-            log.exception("wake_not_understood", wake=claim.id)
+            log.exception("wake_undecodable", wake=claim.id)
         except Exception:  # one job's trouble must not reach the others
-            log.exception("wake_failed", wake=claim.id)
+            log.exception("wake_handling_failed", wake=claim.id)
         return None

@@ -20,7 +20,7 @@ _LONGEST_STEP_S: Final = 24 * 3600
 _MANY: Final = 1_000_000
 _PAUSE_S: Final = 1.0
 
-log = structlog.get_logger("polyrelay.worker")
+log = structlog.get_logger(__name__)
 
 Step: TypeAlias = Callable[[str, str], Awaitable[float | None]]
 """

@@ -24,7 +24,7 @@ from core.redaction import redaction
 from core.settings import Settings, secrets_of
 from core.tasks import Task
 from repositories.mongodb.audit import MongoAuditLog
-from repositories.mongodb.control import MongoControlRoom
+from repositories.mongodb.control import MongoControlStore
 from repositories.mongodb.locks import MongoLocks
 from repositories.mongodb.tasks import MongoTaskRepository, connect_mongo
 from repositories.result_store import connect_results
@@ -34,18 +34,18 @@ from repositories.valkey.connection import QUEUE_NAMES, connect_queue
 from repositories.valkey.gates import RedisGates
 from repositories.valkey.quotas import RedisQuotas
 from services.execution.leases import Leases
-from services.execution.notifications import Announcing
-from services.execution.reconciler import Upkeep
+from services.execution.notifications import Notifications
+from services.execution.reconciler import Reconciler
 from services.execution.recorder import Recorder
-from services.execution.result_copies import Storer
+from services.execution.result_copies import ResultCopier
 from services.execution.results import Results
 from services.execution.step import Advance
 from services.execution.vendor_answers import Answers
 from services.execution.vendor_audit import VendorCalls
 from services.limits.admission import Admissions, Limits, Places, Turns
-from services.limits.gate_reconciler import Healing
-from services.limits.quota_reconciler import QuotaHealing
-from services.runtime.control_sync import Following, Identity, this_process
+from services.limits.gate_reconciler import GateReconciler
+from services.limits.quota_reconciler import QuotaReconciler
+from services.runtime.control_sync import ControlSync, Identity, this_process
 from services.runtime.live_registry import LiveRegistry
 from services.runtime.loop_watchdog import Watchdog
 from services.runtime.process_metrics import process_text, resident_bytes
@@ -57,7 +57,7 @@ from worker.metrics import WorkerMetrics
 from worker.periodic import Once, every
 from worker.task_cancellation import cancelled
 
-log = structlog.get_logger("polyrelay.worker")
+log = structlog.get_logger(__name__)
 
 MEMORY_EXIT: Final = 75
 """Exit code of a worker that stopped because of its memory; its supervisor starts it again."""
@@ -120,10 +120,10 @@ async def _either(stop: asyncio.Event, background: Iterable["asyncio.Task[None]"
 
 class _Parts(Struct, frozen=True, kw_only=True):
     engine: Engine
-    upkeep: Upkeep
-    healing: Healing
-    quota_healing: QuotaHealing
-    following: Following
+    reconciler: Reconciler
+    gate_reconciler: GateReconciler
+    quota_reconciler: QuotaReconciler
+    control_sync: ControlSync
     watchdog: Watchdog
     locks: Locks
     health: Litestar
@@ -139,12 +139,12 @@ def _background(settings: Settings, parts: _Parts) -> Iterable[Coroutine[Any, An
     period_s = settings.reconcile_s
     once = Once(parts.locks, for_s=period_s / 2)
     yield parts.engine.run()
-    yield parts.following.run()
+    yield parts.control_sync.run()
     yield parts.watchdog.run()
-    yield every(settings.lease_s / 3, parts.upkeep.renew)
-    yield every(period_s / 4, once("reconcile", parts.upkeep.reconcile))
-    yield every(period_s / 4, once("heal_gates", parts.healing.heal))
-    yield every(period_s / 4, once("heal_quotas", parts.quota_healing.heal))
+    yield every(settings.lease_s / 3, parts.reconciler.renew)
+    yield every(period_s / 4, once("reconcile", parts.reconciler.reconcile))
+    yield every(period_s / 4, once("heal_gates", parts.gate_reconciler.reconcile))
+    yield every(period_s / 4, once("heal_quotas", parts.quota_reconciler.reconcile))
     if settings.worker_port is not None:
         yield serve_health(parts.health, host=settings.worker_host, port=settings.worker_port)
 
@@ -157,7 +157,7 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
     redis = connect_queue(settings.redis_url)
     closing.push_async_callback(redis.aclose)
     queue = wake_queue(redis, settings.queue_engine)
-    control = MongoControlRoom(database)
+    control = MongoControlStore(database)
     await control.prepare()
     audit = MongoAuditLog(database, kept=timedelta(days=settings.audit_keep_days))
     closing.push_async_callback(audit.aclose)
@@ -165,9 +165,9 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
     registry = LiveRegistry(load_plugins(settings.env), settings.env)
     closing.push_async_callback(registry.aclose)
     watchdog = Watchdog(registry.plugin_of, stall_s=settings.loop_stall_s, clock=utc_now)
-    following = Following(control, registry, identity, utc_now, stalls=lambda: watchdog.stalls)
-    await following.begin()
-    closing.push_async_callback(following.end)
+    control_sync = ControlSync(control, registry, identity, utc_now, stalls=lambda: watchdog.stalls)
+    await control_sync.begin()
+    closing.push_async_callback(control_sync.end)
     http = await closing.enter_async_context(_link_reader(settings))
     gates = RedisGates(redis, clock=utc_now)
     turns = Turns(tasks, queue, utc_now)
@@ -175,20 +175,20 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
     leases = Leases(identity.id)
     leases.distrust(until=utc_now() + timedelta(seconds=settings.lease_s / 2))  # the database may just have come back
     metrics = WorkerMetrics()
-    announcing = Announcing(RedisAnnouncements(redis))
+    notifications = Notifications(RedisAnnouncements(redis))
 
     def changed(task: Task) -> None:
         metrics.changed(task)
-        announcing.changed(task)
+        notifications.changed(task)
 
     quotas = RedisQuotas(redis, clock=utc_now)
     recorder = Recorder(tasks, queue, quotas, on_change=changed)
     store = connect_results(settings.results_url)
-    storer = Storer(
+    result_copier = ResultCopier(
         recorder=recorder,
         results=Results(store=store, clock=utc_now, copies=settings.results == "copy", http=http),
         clock=utc_now,
-        dice=random.random,
+        random_source=random.random,
         leases=leases,
         lease_s=settings.lease_s,
     )
@@ -198,15 +198,15 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
         registry=registry,
         admissions=admissions,
         places=Places(gates, turns),
-        storer=storer,
+        result_copier=result_copier,
         calls=VendorCalls(audit, clock=utc_now, source=identity.id, redact=redaction(secrets_of(settings))),
         answers=Answers(store),
         clock=utc_now,
-        dice=random.random,
+        random_source=random.random,
         leases=leases,
         lease_s=settings.lease_s,
     )
-    upkeep = Upkeep(
+    reconciler = Reconciler(
         tasks=tasks,
         queue=queue,
         gates=gates,
@@ -219,10 +219,10 @@ async def _composed(settings: Settings, identity: Identity, closing: AsyncExitSt
     pings = {"mongodb": tasks.ping, "queue": queue.ping, "results": store.ping}
     return _Parts(
         engine=engine,
-        upkeep=upkeep,
-        healing=Healing(tasks=tasks, gates=gates, admissions=admissions, turns=turns, registry=registry),
-        quota_healing=QuotaHealing(tasks, quotas, utc_now),
-        following=following,
+        reconciler=reconciler,
+        gate_reconciler=GateReconciler(tasks=tasks, gates=gates, admissions=admissions, turns=turns, registry=registry),
+        quota_reconciler=QuotaReconciler(tasks, quotas, utc_now),
+        control_sync=control_sync,
         watchdog=watchdog,
         locks=MongoLocks(database, clock=utc_now),
         health=health_app(
@@ -244,7 +244,7 @@ def _limits(settings: Settings) -> Limits:
         providers=settings.upstream_max_concurrent or {},
         models=settings.model_max_concurrent or {},
         per_user=settings.user_max_concurrent,
-        spacing_s=settings.upstream_submit_min_interval_s,
+        submit_interval_s=settings.upstream_submit_min_interval_s,
     )
 
 

@@ -7,7 +7,7 @@ import structlog
 
 from services.runtime.process_metrics import resident_bytes
 
-log = structlog.get_logger("polyrelay.worker")
+log = structlog.get_logger(__name__)
 
 
 class Memory:
@@ -36,6 +36,8 @@ class Memory:
         resident = self._resident()
         if self._limit_bytes is None or resident is None or resident <= self._limit_bytes or self._stop.is_set():
             return
-        log.error("memory_over_limit", resident_bytes=resident, limit_bytes=self._limit_bytes, setting="WORKER_MAX_RSS")
+        log.error(
+            "memory_limit_exceeded", resident_bytes=resident, limit_bytes=self._limit_bytes, setting="WORKER_MAX_RSS"
+        )
         self.exceeded = True
         self._stop.set()

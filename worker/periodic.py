@@ -9,7 +9,7 @@ import structlog
 from core.errors import StoreUnavailable
 from core.locks import Locks
 
-log = structlog.get_logger("polyrelay.worker")
+log = structlog.get_logger(__name__)
 
 
 async def every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
@@ -23,7 +23,7 @@ async def every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
         try:
             await act()
         except Exception:
-            log.exception("periodic_work_failed", work=getattr(act, "__qualname__", repr(act)))
+            log.exception("periodic_job_failed", work=getattr(act, "__qualname__", repr(act)))
 
 
 class Once:
@@ -47,6 +47,6 @@ class Once:
                 if await self._locks.take(name, for_s=self._for_s):
                     await act()
             except StoreUnavailable as error:
-                log.warning("periodic_work_postponed", work=name, reason=str(error))
+                log.warning("periodic_job_postponed", work=name, reason=str(error))
 
         return once

@@ -81,7 +81,7 @@ def row_of_new(scope: Scope, task: Task, body: Any) -> AuditRow:
     return row
 
 
-def tell_target(scope: Scope, target: str) -> None:
+def set_audit_target(scope: Scope, target: str) -> None:
     """Say what was changed, where the path does not: such as the id of what was created."""
     found: Recorded | None = scope["state"].get("recorded")
     if found is not None and found.row.target != target:

@@ -16,14 +16,14 @@ from core.callers import ANYBODY, Caller
 from core.clock import Clock
 from core.errors import REPLAYED, Forbidden, PolyrelayError, ReplayedRequest, Unauthenticated
 from core.request_signing import UNDECODABLE
-from core.used_signatures import Replays
+from core.used_signatures import UsedSignatures
 from services.access.authentication import Authenticate
 from services.access.request_signatures import SPENT_FOR, SignedRequest
 
 DRAINED_S: Final = 5.0
 """So long a refused caller may go on sending before the line is cut."""
 
-log = structlog.get_logger("polyrelay.access")
+log = structlog.get_logger(__name__)
 
 
 class Guard:
@@ -39,10 +39,16 @@ class Guard:
     """
 
     def __init__(
-        self, authenticate: Authenticate, *, replays: Replays, links: Links, metrics: Metrics, clock: Clock
+        self,
+        authenticate: Authenticate,
+        *,
+        used_signatures: UsedSignatures,
+        links: Links,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._authenticate = authenticate
-        self._replays = replays
+        self._used_signatures = used_signatures
         self._links = links
         self._metrics = metrics
         self._clock = clock
@@ -80,19 +86,19 @@ class Guard:
 
     async def _refuse_replay(self, scope: HTTPScope, caller: Caller, handler: BaseRouteHandler) -> None:
         """What is safe to do twice is not refused: reading, replacing, removing."""
-        replays = handler.opt.get("replays")
-        if caller.replay is None or scope["method"] != "POST" or replays == "harmless":
+        used_signatures = handler.opt.get("replays")
+        if caller.replay is None or scope["method"] != "POST" or used_signatures == "harmless":
             return
-        if replays == "with the task":
-            again = await self._replays.spent(caller.replay)
+        if used_signatures == "with the task":
+            again = await self._used_signatures.spent(caller.replay)
         else:
-            again = not await self._replays.spend(caller.replay, until=self._clock() + SPENT_FOR)
+            again = not await self._used_signatures.spend(caller.replay, until=self._clock() + SPENT_FOR)
         if again:
             raise ReplayedRequest(REPLAYED)
 
     async def _refused(self, call: ASGIConnection, error: PolyrelayError) -> None:  # type: ignore[type-arg]
-        self._metrics.turned_away(error.code)
-        log.warning("caller_refused", code=error.code, path=call.scope["path"][:200])
+        self._metrics.refused_caller(error.code)
+        log.warning("request_unauthorized", code=error.code, path=call.scope["path"][:200])
         await drain(call.scope, call.receive, for_s=DRAINED_S)
 
 

@@ -8,13 +8,13 @@ from litestar.types import Scope
 
 from api.roles import caller_in
 from core.errors import TooManyRequests
-from core.rates import Allowance
-from services.limits.rate_limiter import Pace
+from core.rates import RateLimitStatus
+from services.limits.rate_limiter import RateLimiter
 
 _NOTED = "allowance"
 
 
-class Paced:
+class RateLimit:
     """
     Stands before every handler, behind the guard that finds out who calls.
 
@@ -22,8 +22,8 @@ class Paced:
         pace: Counts.
     """
 
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
+    def __init__(self, rate_limiter: RateLimiter) -> None:
+        self._rate_limiter = rate_limiter
 
     async def __call__(self, call: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
         """
@@ -34,23 +34,23 @@ class Paced:
         """
         state = call.scope["state"]
         try:
-            state[_NOTED] = await self._pace.admit(caller_in(call.scope))
+            state[_NOTED] = await self._rate_limiter.admit(caller_in(call.scope))
         except TooManyRequests as error:
-            state[_NOTED] = error.allowance
+            state[_NOTED] = error.rate_limit_status
             raise
 
 
-def allowance_headers(scope: Scope) -> Sequence[tuple[bytes, bytes]]:
+def rate_limit_headers(scope: Scope) -> Sequence[tuple[bytes, bytes]]:
     """
     What is left, where requests are bounded.
 
     The names are those of draft-ietf-httpapi-ratelimit-headers up to its version 06, which clients know.
     """
-    allowance: Allowance | None = scope["state"].get(_NOTED)
-    if allowance is None:
+    rate_limit_status: RateLimitStatus | None = scope["state"].get(_NOTED)
+    if rate_limit_status is None:
         return ()
     return (
-        (b"ratelimit-limit", b"%d" % allowance.limit),
-        (b"ratelimit-remaining", b"%d" % allowance.left),
-        (b"ratelimit-reset", b"%d" % allowance.reset_s),
+        (b"ratelimit-limit", b"%d" % rate_limit_status.limit),
+        (b"ratelimit-remaining", b"%d" % rate_limit_status.left),
+        (b"ratelimit-reset", b"%d" % rate_limit_status.reset_s),
     )

@@ -10,7 +10,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
 from api.middleware.audit import ending_of
-from api.middleware.rate_limit import allowance_headers
+from api.middleware.rate_limit import rate_limit_headers
 from core.audit import AuditLog
 from core.random_ids import random_hex
 
@@ -36,7 +36,7 @@ class Observed:
         self._app = app
         self._metrics = metrics
         self._audit = audit
-        self._log = structlog.get_logger("polyrelay.api").bind()  # once, not for each line
+        self._log = structlog.get_logger(__name__).bind()  # once, not for each line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -54,7 +54,7 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], header, *allowance_headers(scope)]
+                message["headers"] = [*message["headers"], header, *rate_limit_headers(scope)]
             await send(message)
 
         structlog.contextvars.clear_contextvars()

@@ -6,7 +6,7 @@ from litestar import Controller, Response, get, post
 from msgspec import Meta, Struct
 
 from api.dependencies import Call, tools_of
-from api.middleware.audit import tell_target
+from api.middleware.audit import set_audit_target
 from api.requests import DEEPEST_OFFSET, MOST_LISTED, Name, read_object, read_query
 from api.roles import ADMIN, HARMLESS_TWICE
 from api.views.tasks import Answer
@@ -56,15 +56,15 @@ class KeyPages(Controller):
     @post(opt={"audit": Action.KEY_CREATE})
     async def create(self, request: Call) -> Response[Answer[MadeKey]]:
         """Make a key."""
-        made = await tools_of(request).cabinet.create(checked(await read_object(request), KeyOrder))
-        tell_target(request.scope, made.key.id)
+        made = await tools_of(request).api_keys.create(checked(await read_object(request), KeyOrder))
+        set_audit_target(request.scope, made.key.id)
         return _made(request, made)
 
     @get()
     async def listed(self, request: Call) -> Answer[KeyList]:
         """One page of keys."""
         query, tools = read_query(request, KeyListQuery), tools_of(request)
-        page = await tools.cabinet.page(KeyQuery(owner=query.owner, limit=query.limit, offset=query.offset))
+        page = await tools.api_keys.page(KeyQuery(owner=query.owner, limit=query.limit, offset=query.offset))
         keys = [key_view(key, tools.parts.clock()) for key in page.keys]
         return Answer(data=KeyList(keys=keys, total=page.total, limit=query.limit, offset=query.offset))
 
@@ -72,13 +72,13 @@ class KeyPages(Controller):
     async def key(self, request: Call) -> Answer[KeyView]:
         """One key, by its id or its access key."""
         tools = tools_of(request)
-        return Answer(data=key_view(await tools.cabinet.get(_id_of(request)), tools.parts.clock()))
+        return Answer(data=key_view(await tools.api_keys.get(_id_of(request)), tools.parts.clock()))
 
     @post("/{key_id:str}/revoke", status_code=200, opt={**HARMLESS_TWICE, "audit": Action.KEY_REVOKE})
     async def revoke(self, request: Call) -> Answer[KeyView]:
         """Take a key back for good."""
         tools = tools_of(request)
-        key = await tools.cabinet.revoke(_id_of(request))
+        key = await tools.api_keys.revoke(_id_of(request))
         return Answer(data=key_view(key, tools.parts.clock()), message="Every process refuses the key within 2 s.")
 
     @post("/{key_id:str}/rotate", opt={"audit": Action.KEY_ROTATE})
@@ -86,7 +86,7 @@ class KeyPages(Controller):
         """Replace a key by a new one with the same owner, role and limits."""
         order = checked(await read_object(request) if await request.body() else {}, RotationOrder)
         tools = tools_of(request)
-        rotated = await tools.cabinet.rotate(_id_of(request), order)
+        rotated = await tools.api_keys.rotate(_id_of(request), order)
         return _made(request, rotated.new, key_view(rotated.old, tools.parts.clock()))
 
 

@@ -6,7 +6,7 @@ import structlog
 from litestar import Controller, Response, post
 
 from api.dependencies import Call, tools_of
-from api.middleware.audit import NO_CHANGE, json_of, row_of_new, tell_target
+from api.middleware.audit import NO_CHANGE, json_of, row_of_new, set_audit_target
 from api.middleware.idempotency import REPLAYED, same_in
 from api.requests import read_body
 from api.roles import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
@@ -64,7 +64,7 @@ async def _submitted(request: Call, call: RelayCall, body: bytes) -> Response[by
 
     taken = await tools.once(same, lambda: tools.relay_submit.take(call, body, caller, row_of=row_of, same=same))
     task = taken.task
-    tell_target(request.scope, task.id)
+    set_audit_target(request.scope, task.id)
     structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
     if not taken.replayed:
         tools.metrics.created(task)

@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from api.dependencies import tools_in
-from api.middleware.audit import row_of_new, tell_target
+from api.middleware.audit import row_of_new, set_audit_target
 from api.middleware.idempotency import REPLAYED, same_in
 from api.middleware.request_log import LOGGED
 from api.requests import read_body, read_object_in
@@ -59,7 +59,7 @@ class Create:
             ),
         )
         task = taken.task
-        tell_target(scope, task.id)
+        set_audit_target(scope, task.id)
         scope["state"][LOGGED] = {"task_id": task.id, "provider": task.provider, "model": task.model}
         headers = [(b"location", f"{RESULT_PATH}/{task.id}".encode())]
         if taken.replayed:

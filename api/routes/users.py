@@ -7,7 +7,7 @@ from litestar import Controller, Response, delete, get, post, put
 from msgspec import Meta, Struct
 
 from api.dependencies import Call, tools_of
-from api.middleware.audit import tell_target
+from api.middleware.audit import set_audit_target
 from api.problems import field_problem
 from api.requests import DEEPEST_OFFSET, MOST_LISTED, read_object, read_query
 from api.roles import OPERATOR
@@ -61,7 +61,7 @@ class UserPages(Controller):
     async def create(self, request: Call) -> Response[Answer[UserView]]:
         """Make a user."""
         user = await tools_of(request).users.create(checked(await read_object(request), UserOrder))
-        tell_target(request.scope, user.id)
+        set_audit_target(request.scope, user.id)
         answer = Answer(data=user_view(user), message="The user was created.")
         return Response(answer, status_code=201, headers={"Location": f"{PATH}/{user.id}"})
 

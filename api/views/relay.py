@@ -29,7 +29,7 @@ from services.relay.responses import (
     RelayAnswer,
 )
 
-log = structlog.get_logger("polyrelay.relay")
+log = structlog.get_logger(__name__)
 
 OF_AUTHENTICATION: Final[Mapping[str, str]] = {
     "unauthenticated": "InvalidAccessKey",

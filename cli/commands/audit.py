@@ -6,8 +6,8 @@ from typing import Any, Final
 import rich_click as click
 from msgspec import Struct
 
-from cli.connection import Server, answer_of, at_server, refusals_told
-from cli.output import FORMAT, print_json, print_table, tell
+from cli.connection import Server, answer_of, at_server, refusals_reported
+from cli.output import FORMAT, print_json, print_table, report
 from core.audit import Action, Outcome
 from polyrelay.client.calls import Call
 
@@ -73,7 +73,7 @@ def command() -> None:
 def list_rows(server: Server, output_format: str, **filters: Any) -> None:
     """List what was done, newest first."""
     params = {name: _text(value) for name, value in filters.items() if value is not None}
-    with refusals_told():
+    with refusals_reported():
         page = answer_of(server, Call(method="GET", path="/api/v1/audit", answer=Rows, params=params))
     if output_format == "json":
         print_json(page)
@@ -83,7 +83,7 @@ def list_rows(server: Server, output_format: str, **filters: Any) -> None:
         for row in page.rows
     ]
     print_table(("at", "action", "outcome", "target", "owner", "source", "request"), rows)
-    tell(f"{len(page.rows)} rows" + (f"; older ones: --after {page.next_after}" if page.next_after else ""))
+    report(f"{len(page.rows)} rows" + (f"; older ones: --after {page.next_after}" if page.next_after else ""))
 
 
 def _text(value: object) -> str:

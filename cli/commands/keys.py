@@ -11,7 +11,7 @@ import msgspec
 import rich_click as click
 import structlog
 
-from cli.output import FORMAT, Failed, print_json, print_table, tell
+from cli.output import FORMAT, Failed, print_json, print_table, report
 from cli.recording import on_record
 from cli.startup import settings_or_exit
 from core.audit import Action, AuditLog
@@ -22,7 +22,7 @@ from core.keys import KeyQuery
 from core.units import seconds
 from core.validation import checked
 from core.vault import vault_of
-from services.access.api_keys import KeyCabinet, KeyOrder, KeyView, NewKey, RotationOrder, key_view
+from services.access.api_keys import ApiKeys, KeyOrder, KeyView, NewKey, RotationOrder, key_view
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ def create(output_format: str, **fields: Any) -> None:
     """Create a key and print its secret, once."""
     order = _order(fields, KeyOrder)
     made = _change(
-        Action.KEY_CREATE, lambda cabinet: cabinet.create(order), target_of=lambda made: made.key.id, detail=fields
+        Action.KEY_CREATE, lambda api_keys: api_keys.create(order), target_of=lambda made: made.key.id, detail=fields
     )
     _print_new(made, output_format, {}, "Use it as POLYRELAY_API_KEY, or as `Authorization: Bearer <secret>`.")
 
@@ -91,14 +91,14 @@ def create(output_format: str, **fields: Any) -> None:
 @FORMAT
 def list_keys(owner: str | None, limit: int, offset: int, output_format: str) -> None:
     """List keys, newest first."""
-    page = _read(lambda cabinet: cabinet.page(KeyQuery(owner=owner, limit=limit, offset=offset)))
+    page = _read(lambda api_keys: api_keys.page(KeyQuery(owner=owner, limit=limit, offset=offset)))
     views = [key_view(key, utc_now()) for key in page.keys]
     if output_format == "json":
         print_json({"keys": views, "total": page.total, "limit": limit, "offset": offset})
         return
     rows = [(view.id, view.access_key, view.role, view.state, view.owner, view.description) for view in views]
     print_table(("id", "access key", "role", "state", "owner", "description"), rows)
-    tell(f"{len(views)} of {page.total}")
+    report(f"{len(views)} of {page.total}")
 
 
 @command.command(name="show")
@@ -106,7 +106,7 @@ def list_keys(owner: str | None, limit: int, offset: int, output_format: str) ->
 @FORMAT
 def show(key: str, output_format: str) -> None:
     """Show the key of that id or access key, without its secret."""
-    found = _read(lambda cabinet: cabinet.get(key))
+    found = _read(lambda api_keys: api_keys.get(key))
     _print(key_view(found, utc_now()), output_format)
 
 
@@ -116,7 +116,7 @@ def show(key: str, output_format: str) -> None:
 def revoke(key: str, output_format: str) -> None:
     """Take back the key of that id or access key, for good. Every process refuses it within 2 s."""
     revoked = _change(
-        Action.KEY_REVOKE, lambda cabinet: cabinet.revoke(key), target=key, target_of=lambda revoked: revoked.id
+        Action.KEY_REVOKE, lambda api_keys: api_keys.revoke(key), target=key, target_of=lambda revoked: revoked.id
     )
     _print(key_view(revoked, utc_now()), output_format)
 
@@ -142,7 +142,7 @@ def rotate(key: str, grace_period: str, output_format: str, **fields: Any) -> No
     order = _order({**fields, "grace_period_s": _duration(grace_period)}, RotationOrder)
     rotated = _change(
         Action.KEY_ROTATE,
-        lambda cabinet: cabinet.rotate(key, order),
+        lambda api_keys: api_keys.rotate(key, order),
         target=key,
         target_of=lambda rotated: rotated.old.id,
         detail={**fields, "grace_period": grace_period},
@@ -160,17 +160,17 @@ def reencrypt(output_format: str) -> None:
 
     For a change of it: put the new one in front of the old one, restart the API, run this, then take the old one away.
     """
-    count = _change(Action.KEY_REENCRYPT, lambda cabinet: cabinet.reencrypt())
+    count = _change(Action.KEY_REENCRYPT, lambda api_keys: api_keys.reencrypt())
     print_json({"reencrypted": count}) if output_format == "json" else click.echo(f"{count} secrets encrypted anew")
 
 
-def _read(act: Callable[[KeyCabinet], Awaitable[T]]) -> T:
-    return _run(lambda cabinet, _: act(cabinet))
+def _read(act: Callable[[ApiKeys], Awaitable[T]]) -> T:
+    return _run(lambda api_keys, _: act(api_keys))
 
 
 def _change(
     action: Action,
-    act: Callable[[KeyCabinet], Awaitable[T]],
+    act: Callable[[ApiKeys], Awaitable[T]],
     *,
     target: str | None = None,
     target_of: Callable[[T], str | None] = lambda _: None,
@@ -179,16 +179,16 @@ def _change(
     """As `on_record`."""
     asked = {name: value for name, value in (detail or {}).items() if value is not None}
     return _run(
-        lambda cabinet, audit: on_record(
-            audit, action, lambda: act(cabinet), target=target, target_of=target_of, detail=asked
+        lambda api_keys, audit: on_record(
+            audit, action, lambda: act(api_keys), target=target, target_of=target_of, detail=asked
         )
     )
 
 
-def _run(act: Callable[[KeyCabinet, AuditLog], Awaitable[T]]) -> T:
+def _run(act: Callable[[ApiKeys, AuditLog], Awaitable[T]]) -> T:
     async def acted() -> T:
-        async with _opened() as (cabinet, audit):
-            return await act(cabinet, audit)
+        async with _opened() as (api_keys, audit):
+            return await act(api_keys, audit)
 
     try:
         return asyncio.run(acted())
@@ -199,7 +199,7 @@ def _run(act: Callable[[KeyCabinet, AuditLog], Awaitable[T]]) -> T:
 
 
 @asynccontextmanager
-async def _opened() -> AsyncIterator[tuple[KeyCabinet, AuditLog]]:
+async def _opened() -> AsyncIterator[tuple[ApiKeys, AuditLog]]:
     from repositories.mongodb.audit import MongoAuditLog
     from repositories.mongodb.client import connect_mongo
     from repositories.mongodb.keys import MongoKeys
@@ -212,7 +212,7 @@ async def _opened() -> AsyncIterator[tuple[KeyCabinet, AuditLog]]:
         keys, audit = MongoKeys(database), MongoAuditLog(database)
         await keys.prepare()
         try:
-            yield KeyCabinet(keys, vault_of(encryption_key) if encryption_key else None, utc_now), audit
+            yield ApiKeys(keys, vault_of(encryption_key) if encryption_key else None, utc_now), audit
         finally:
             await audit.aclose()
     finally:
@@ -242,7 +242,7 @@ def _print_new(made: NewKey, output_format: str, more: Mapping[str, Any], next_s
     else:
         _print(view, output_format)
         click.echo(f"{'secret':<13}{made.secret.reveal()}")
-    tell(_SHOWN_ONCE.format(next_step=next_step))
+    report(_SHOWN_ONCE.format(next_step=next_step))
 
 
 def _print(view: KeyView, output_format: str) -> None:

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import rich_click as click
 from msgspec import Struct
 
-from cli.connection import Server, answer_of, at_server, refusals_told
-from cli.output import FORMAT, Failed, print_json, print_table, tell
+from cli.connection import Server, answer_of, at_server, refusals_reported
+from cli.output import FORMAT, Failed, print_json, print_table, report
 from polyrelay.client.calls import Call
 
 _ROOT: Final = "/api/v1/admin"
@@ -125,7 +125,7 @@ def reload_providers(name: str | None, timeout_s: float, no_wait: bool, server: 
     `pip install -e`. A plugin that cannot be loaded stays as it was. Exit code 1 where one could not be loaded, or a
     process did not follow in time.
     """
-    with refusals_told():
+    with refusals_reported():
         body = {"plugin": name} if name else None
         call = Call(method="POST", path=f"{_ROOT}/providers/reload", answer=ReloadRequested, json=body)
         wanted = answer_of(server, call).generation
@@ -138,13 +138,13 @@ def reload_providers(name: str | None, timeout_s: float, no_wait: bool, server: 
     else:
         _print_processes(processes, wanted)
     for failure in failed:
-        tell(failure)
+        report(failure)
     if not no_wait and (late or failed):
         raise Failed(_late(late) if late else f"{len(failed)} could not be loaded; what was there before goes on")
 
 
 def _switch(verb: str, name: str, reason: str | None, no_wait: bool, server: Server, output_format: str) -> None:
-    with refusals_told():
+    with refusals_reported():
         path = f"{_ROOT}/providers/{quote(name, safe='')}/{verb}"
         body = {"reason": reason} if reason else None
         switched = answer_of(server, Call(method="POST", path=path, answer=Switched, json=body))
@@ -155,7 +155,7 @@ def _switch(verb: str, name: str, reason: str | None, no_wait: bool, server: Ser
     else:
         why = f" ({switched.reason})" if switched.reason else ""
         click.echo(f"{switched.provider} is {switched.mode}{why}")
-        tell(f"{len(processes) - len(late)} of {len(processes)} processes follow")
+        report(f"{len(processes) - len(late)} of {len(processes)} processes follow")
     if late and not no_wait:
         raise Failed(_late(late))
 

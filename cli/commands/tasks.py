@@ -8,7 +8,7 @@ import msgspec
 import rich_click as click
 
 from cli.connection import Server, at_server, relay_at
-from cli.output import FORMAT, Failed, print_json, print_table, tell
+from cli.output import FORMAT, Failed, print_json, print_table, report
 from cli.task_params import fallbacks_of, image_fields, params_of
 from cli.task_text import print_cancelled, print_removed, print_retried, print_task
 from cli.waiting import waited
@@ -107,7 +107,7 @@ def submit(
             print_json(created)
         else:
             click.echo(created.task_id)
-            tell(f"accepted; to wait for it: polyrelay tasks wait {created.task_id} --url {relay.base_url}")
+            report(f"accepted; to wait for it: polyrelay tasks wait {created.task_id} --url {relay.base_url}")
 
 
 @command.command(name="get")
@@ -153,7 +153,7 @@ def list_tasks(task_type: str | None, server: Server, output_format: str, **filt
     rows = [(task.task_id, task.type, task.status, task.model, _short(task.prompt)) for task in page.tasks]
     print_table(("task", "type", "status", "model", "prompt"), rows)
     more = f"; older ones: --after {page.next_after}" if page.next_after else ""
-    tell(f"{len(page.tasks)} of {page.total}{'' if page.total_is_exact else '+'}{more}")
+    report(f"{len(page.tasks)} of {page.total}{'' if page.total_is_exact else '+'}{more}")
 
 
 @command.command(name="cancel")

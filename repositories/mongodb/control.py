@@ -17,9 +17,9 @@ FORGOTTEN_AFTER: Final = timedelta(minutes=5)
 _ID: Final = "providers"
 
 
-class MongoControlRoom:
+class MongoControlStore:
     """
-    Adapter of `ControlRoom`: one document in the collection `control`, and one a process in `processes`.
+    Adapter of `ControlStore`: one document in the collection `control`, and one a process in `processes`.
 
     The document is small and read by every process each second; everything in it changes in one write.
     """
@@ -35,17 +35,17 @@ class MongoControlRoom:
             await self._processes.create_index("seen", expireAfterSeconds=int(FORGOTTEN_AFTER.total_seconds()))
 
     async def read(self) -> Controls:
-        """As `ControlRoom.read`."""
+        """As `ControlStore.read`."""
         with store_errors(server_of(self._database)):
             return controls_of(await self._control.find_one({"_id": _ID}))
 
     async def switch(self, provider: str, switch: Switch) -> Controls:
-        """As `ControlRoom.switch`."""
+        """As `ControlStore.switch`."""
         document = msgspec.to_builtins(switch, builtin_types=(datetime,))
         return await self._change({"$inc": {"revision": 1}, "$set": {f"switches.{provider}": document}})
 
     async def request_reload(self, plugin: str | None = None) -> Controls:
-        """As `ControlRoom.request_reload`."""
+        """As `ControlStore.request_reload`."""
         generation = {"$add": [{"$ifNull": ["$generation", 0]}, 1]}
         changes: list[dict[str, Any]] = [
             {"$set": {"generation": generation, "revision": {"$add": [{"$ifNull": ["$revision", 0]}, 1]}}}
@@ -62,19 +62,19 @@ class MongoControlRoom:
         return await self._change(changes)
 
     async def report(self, report: ProcessReport) -> None:
-        """As `ControlRoom.report`."""
+        """As `ControlStore.report`."""
         document = msgspec.to_builtins(report, builtin_types=(datetime,))
         document["_id"] = document.pop("id")
         with store_errors(server_of(self._database)):
             await self._processes.replace_one({"_id": document["_id"]}, document, upsert=True)
 
     async def withdraw(self, process_id: str) -> None:
-        """As `ControlRoom.withdraw`."""
+        """As `ControlStore.withdraw`."""
         with store_errors(server_of(self._database)):
             await self._processes.delete_one({"_id": process_id})
 
     async def processes(self, *, since: datetime) -> Sequence[ProcessReport]:
-        """As `ControlRoom.processes`."""
+        """As `ControlStore.processes`."""
         with store_errors(server_of(self._database)):
             found = await self._processes.find({"seen": {"$gte": since}}).sort([("role", 1), ("_id", 1)]).to_list(None)
         return [report_of(document) for document in found]

@@ -24,7 +24,7 @@ _PAUSE_S: Final = 1.0
 _LAST_TRY_S: Final = 3.0
 _DUPLICATE_KEY: Final = 11000
 
-log = structlog.get_logger("polyrelay.audit")
+log = structlog.get_logger(__name__)
 
 
 class Later:
@@ -71,7 +71,7 @@ class Later:
                 try:
                     await self._write_some()
                 except PyMongoError as error:
-                    log.warning("audit_write_waits", count=len(self._waiting), reason=type(error).__name__)
+                    log.warning("audit_write_delayed", count=len(self._waiting), reason=type(error).__name__)
                     pause_s = _PAUSE_S
         finally:
             self._writer = None
@@ -82,12 +82,12 @@ class Later:
         try:
             await self._collection.bulk_write(some, ordered=False)
         except BulkWriteError as error:
-            _tell_refused(error.details["writeErrors"])
+            _report_refused(error.details["writeErrors"])
         for _ in some:
             self._waiting.popleft()
 
 
-def _tell_refused(errors: Sequence[dict[str, Any]]) -> None:
+def _report_refused(errors: Sequence[dict[str, Any]]) -> None:
     """A row that is there already was written before, and its answer was lost."""
     refused = [error for error in errors if error["code"] != _DUPLICATE_KEY]
     if refused:

@@ -7,28 +7,28 @@ from pymongo.errors import DuplicateKeyError
 from repositories.mongodb.client import Database, server_of, store_errors
 
 
-class MongoReplays:
-    """Adapter of `Replays`: one document a signature in the collection `replays`, which the database removes."""
+class MongoUsedSignatures:
+    """Adapter of `UsedSignatures`: one document a signature in the collection `replays`, which the database removes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._replays = database.get_collection("replays")
+        self._used_signatures = database.get_collection("replays")
 
     async def prepare(self) -> None:
         """Make the index by which the database forgets."""
         with store_errors(server_of(self._database)):
-            await self._replays.create_index("until", expireAfterSeconds=0)
+            await self._used_signatures.create_index("until", expireAfterSeconds=0)
 
     async def spend(self, signature: str, *, until: datetime) -> bool:
-        """As `Replays.spend`."""
+        """As `UsedSignatures.spend`."""
         try:
             with store_errors(server_of(self._database)):
-                await self._replays.insert_one({"_id": signature, "until": until})
+                await self._used_signatures.insert_one({"_id": signature, "until": until})
         except DuplicateKeyError:
             return False
         return True
 
     async def spent(self, signature: str) -> bool:
-        """As `Replays.spent`."""
+        """As `UsedSignatures.spent`."""
         with store_errors(server_of(self._database)):
-            return await self._replays.find_one({"_id": signature}, {"_id": 1}) is not None
+            return await self._used_signatures.find_one({"_id": signature}, {"_id": 1}) is not None

@@ -65,7 +65,7 @@ def update_of(task: Task) -> Document:
     return {"$set": document, "$unset": absent} if absent else {"$set": document}
 
 
-def without_wish(update: Document) -> Document:
+def without_cancellation_request(update: Document) -> Document:
     """That update, which forgets the wish to cancel, too."""
     return {**update, "$unset": {**update.get("$unset", {}), "cancel_requested": ""}}
 

@@ -12,7 +12,15 @@ from pymongo.database import Database as BlockingDatabase
 from pymongo.errors import AutoReconnect, ConnectionFailure, PyMongoError, ServerSelectionTimeoutError, WriteError
 
 from core.audit import AuditRow
-from core.errors import REPLAYED, AuditFailed, DuplicateTask, KeyTaken, ReplayedRequest, StoreUnavailable, TaskTooLarge
+from core.errors import (
+    REPLAYED,
+    AuditFailed,
+    DuplicateTask,
+    IdempotencyKeyTaken,
+    ReplayedRequest,
+    StoreUnavailable,
+    TaskTooLarge,
+)
 from repositories.group_commit import GroupCommit
 from repositories.mongodb.audit_documents import AUDIT_COLLECTION, document_of_row
 from repositories.mongodb.client import Database, server_of, store_errors
@@ -77,7 +85,7 @@ class TaskInserts:
         Raises:
             AuditFailed: The row cannot be written; the document is not stored.
             DuplicateTask: That id is stored already.
-            KeyTaken: A task with that idempotency key is; no less durable than this one would be.
+            IdempotencyKeyTaken: A task with that idempotency key is; no less durable than this one would be.
             ReplayedRequest: A task with that signature is.
             TaskTooLarge: MongoDB cannot hold it.
             StoreUnavailable: It may be stored all the same.
@@ -162,6 +170,6 @@ def _error_of(problem: Mapping[str, Any], task: NewTask) -> Exception:
         case ["replay"]:
             return ReplayedRequest(REPLAYED)
         case ["idempotency.key"]:
-            return KeyTaken("a task with the same Idempotency-Key is stored already")
+            return IdempotencyKeyTaken("a task with the same Idempotency-Key is stored already")
         case _:
             return DuplicateTask(f"task {task.id} is stored already")

@@ -14,7 +14,15 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.read_concern import ReadConcern
 
 from core.audit import AuditRow
-from core.errors import AuditFailed, DuplicateTask, KeyTaken, ReplayedRequest, Stale, TaskNotFound, TaskTooLarge
+from core.errors import (
+    AuditFailed,
+    DuplicateTask,
+    IdempotencyKeyTaken,
+    ReplayedRequest,
+    Stale,
+    TaskNotFound,
+    TaskTooLarge,
+)
 from core.task_repository import OverdueTask, QuotaTask, TaskPage, TaskQuery, TaskWithInput, page_of
 from core.tasks import OPEN, Priority, State, Task, TaskInput
 from repositories.group_commit import GroupCommit
@@ -33,7 +41,7 @@ from repositories.mongodb.task_documents import (
     summary_of,
     task_of,
     update_of,
-    without_wish,
+    without_cancellation_request,
 )
 from repositories.mongodb.task_inserts import TaskInserts
 
@@ -152,7 +160,7 @@ class MongoTaskRepository:
             document["input_file"] = file_id = await self._inputs.upload_from_stream(task.id, data)
             try:
                 await self._inserts.insert(document, row)
-            except (AuditFailed, DuplicateTask, KeyTaken, ReplayedRequest, TaskTooLarge):
+            except (AuditFailed, DuplicateTask, IdempotencyKeyTaken, ReplayedRequest, TaskTooLarge):
                 await self._remove_input(file_id)
                 raise
 
@@ -204,13 +212,13 @@ class MongoTaskRepository:
 
     async def reopen(self, task: Task) -> None:
         """As `TaskRepository.reopen`; a task that was removed is stale, too."""
-        await self._replace(task, without_wish(update_of(task)))
+        await self._replace(task, without_cancellation_request(update_of(task)))
 
     async def request_cancel(self, task_id: str, *, at: datetime) -> Task:
         """As `TaskRepository.request_cancel`."""
-        wish = {"_id": task_id, "state": {"$in": sorted(OPEN)}, "cancel_requested": {"$exists": False}}
+        cancellation_request = {"_id": task_id, "state": {"$in": sorted(OPEN)}, "cancel_requested": {"$exists": False}}
         with self._errors():
-            await self._tasks.update_one(wish, {"$set": {"cancel_requested": at}})
+            await self._tasks.update_one(cancellation_request, {"$set": {"cancel_requested": at}})
         return await self.get(task_id)
 
     async def count_in(self, quota: str, states: Collection[State], *, limit: int) -> int:

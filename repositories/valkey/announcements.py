@@ -15,7 +15,7 @@ CHANNEL: Final = "polyrelay:announced"
 _LOOK_S: Final = 5.0
 _PAUSE_S: Final = 1.0
 
-log = structlog.get_logger("polyrelay.announcements")
+log = structlog.get_logger(__name__)
 
 
 class RedisAnnouncements:
@@ -45,7 +45,7 @@ class RedisAnnouncements:
             try:
                 await self._receive()
             except (RedisError, OSError) as error:
-                log.warning("announcements_not_received", reason=type(error).__name__, again_after_s=_PAUSE_S)
+                log.warning("announcements_unavailable", reason=type(error).__name__, again_after_s=_PAUSE_S)
                 await asyncio.sleep(_PAUSE_S)
 
     async def _receive(self) -> None:
@@ -56,6 +56,6 @@ class RedisAnnouncements:
                 if message is None:
                     continue
                 if message["type"] == "subscribe":
-                    self._listeners.told_anything()  # what was announced until now was not heard
+                    self._listeners.notify_all()  # what was announced until now was not heard
                 elif message["type"] == "message":
-                    self._listeners.told(message["data"].decode())
+                    self._listeners.reported(message["data"].decode())

@@ -25,14 +25,14 @@ LOCK_S: Final = 30.0
 IDLE_S: Final = 1.0
 """An idle worker looks at least so often, should the bell that was meant for it be lost."""
 
-_BELL_KEPT_MS: Final = 60_000
+_NOTIFICATION_KEPT_MS: Final = 60_000
 _WAKES_AT_ONCE: Final = 500
 _WAKE_KEPT_MS: Final = WAKE_KEPT // timedelta(milliseconds=1)
 _PRIORITIES: Final = tuple(Priority)
 _NUMBERS: Final = {priority: number for number, priority in enumerate(_PRIORITIES, start=1)}
 
 
-def bell_of(priority: Priority) -> str:
+def notification_key_of(priority: Priority) -> str:
     """The list on which idle workers wait for wakes of that priority."""
     return f"{QUEUE_NAMES[priority]}:bell"
 
@@ -82,7 +82,12 @@ class RingingWakeQueue(ArqWakeQueue):
             with queue_errors(self._redis):
                 refused += await self._script(
                     keys=_keys(_PRIORITIES),
-                    args=[_BELL_KEPT_MS, ids_tried, existing, *self._arguments(wakes[first : first + _WAKES_AT_ONCE])],
+                    args=[
+                        _NOTIFICATION_KEPT_MS,
+                        ids_tried,
+                        existing,
+                        *self._arguments(wakes[first : first + _WAKES_AT_ONCE]),
+                    ],
                 )
         return refused
 
@@ -128,7 +133,7 @@ class RedisClaims:
 
     async def take(self, most: int, *, ended: Sequence[Ending] = ()) -> Taken:
         """As `Claims.take`."""
-        args: list[Any] = [self._worker, most, _ms(self.lock_s), _ms(self.idle_s), _BELL_KEPT_MS]
+        args: list[Any] = [self._worker, most, _ms(self.lock_s), _ms(self.idle_s), _NOTIFICATION_KEPT_MS]
         args += [self._turns, self._turn]
         for ending in ended:
             again = "" if ending.again_in_s is None else _ms(ending.again_in_s)
@@ -148,9 +153,9 @@ class RedisClaims:
 
     async def rung(self) -> bool:
         """As `Claims.rung`."""
-        bells = [bell_of(priority) for priority in self._served]
+        notification_keys = [notification_key_of(priority) for priority in self._served]
         with queue_errors(self._redis):
-            return await cast(Awaitable[Any], self._redis.blpop(bells, cast(int, self.idle_s))) is not None
+            return await cast(Awaitable[Any], self._redis.blpop(notification_keys, cast(int, self.idle_s))) is not None
 
     def _number(self, priority: Priority) -> int:
         return self._served.index(priority) + 1
@@ -161,7 +166,7 @@ def _not_taken(task_id: str) -> QueueUnavailable:
 
 
 def _keys(priorities: Sequence[Priority]) -> list[str]:
-    return [name for priority in priorities for name in (QUEUE_NAMES[priority], bell_of(priority))]
+    return [name for priority in priorities for name in (QUEUE_NAMES[priority], notification_key_of(priority))]
 
 
 def _ms(seconds: float) -> int:

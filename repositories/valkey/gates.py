@@ -25,7 +25,7 @@ from arq.connections import ArqRedis
 from msgspec.structs import asdict
 
 from core.clock import Clock, utc_now
-from core.gates import Admission, CircuitView, GateView, Refusal, Ticket, Verdict
+from core.gates import Admission, CircuitBreakerView, GateView, Refusal, Ticket, Verdict
 from repositories.gate_rules import CLASSES, GateRules
 from repositories.valkey.connection import milliseconds, queue_errors
 from repositories.valkey.script_batch import Scripts
@@ -59,8 +59,8 @@ class RedisGates:
 
     async def leave(self, ticket: Ticket, verdict: Verdict | None = None) -> Sequence[str]:
         """As `Gates.leave`."""
-        told = {} if verdict is None else {"verdict": verdict.value}
-        return _texts(await self._run("leave", ticket=_request_of(ticket), **told))
+        reported = {} if verdict is None else {"verdict": verdict.value}
+        return _texts(await self._run("leave", ticket=_request_of(ticket), **reported))
 
     async def restore(self, tickets: Sequence[Ticket]) -> None:
         """As `Gates.restore`; atomic for 200 tickets at a time."""
@@ -76,8 +76,8 @@ class RedisGates:
         """As `Gates.heads`."""
         return _texts(await self._run("heads"))
 
-    async def in_line(self, task_ids: Sequence[str]) -> Sequence[bool]:
-        """As `Gates.in_line`; one round trip for each 200 tasks."""
+    async def in_wait_queue(self, task_ids: Sequence[str]) -> Sequence[bool]:
+        """As `Gates.in_wait_queue`; one round trip for each 200 tasks."""
         answers: list[bool] = []
         for start in range(0, len(task_ids), _AT_ONCE):
             some = list(task_ids[start : start + _AT_ONCE])
@@ -92,11 +92,11 @@ class RedisGates:
         """As `Gates.line_length`."""
         return int(await self._run("line_length", gate=gate))
 
-    async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitView]]:
+    async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitBreakerView]]:
         """As `Gates.views`."""
-        gates, circuits = await self._run("views")
+        gates, circuit_breakers = await self._run("views")
         now = milliseconds(self._clock())
-        return [_gate_view(*row) for row in gates], [_circuit_view(*row, now=now) for row in circuits]
+        return [_gate_view(*row) for row in gates], [_circuit_breaker_view(*row, now=now) for row in circuit_breakers]
 
     async def _run(self, script: str, **request: Any) -> Any:
         request |= {"now": milliseconds(self._clock()), "rules": self._rules}
@@ -133,7 +133,7 @@ def _request_of(ticket: Ticket) -> Mapping[str, Any]:
         ],
         "class": CLASSES.index(ticket.priority) + 1,
         "since": milliseconds(ticket.since),
-        "spacing": ceil(ticket.spacing_s * 1000),
+        "spacing": ceil(ticket.submit_interval_s * 1000),
         "held_until": milliseconds(ticket.held_until),
     }
 
@@ -142,12 +142,12 @@ def _gate_view(name: bytes, held: int, line: int, limit: bytes) -> GateView:
     return GateView(name=name.decode(), held=held, line=line, limit=float(limit) if limit else None)
 
 
-def _circuit_view(account: bytes, failures: int, open_until: int, *, now: int) -> CircuitView:
+def _circuit_breaker_view(account: bytes, failures: int, open_until: int, *, now: int) -> CircuitBreakerView:
     if not open_until:
-        return CircuitView(account=account.decode(), state="closed", failures=failures)
+        return CircuitBreakerView(account=account.decode(), state="closed", failures=failures)
     if open_until <= now:
-        return CircuitView(account=account.decode(), state="half_open", failures=failures)
-    return CircuitView(account=account.decode(), state="open", failures=failures, open_until=_moment(open_until))
+        return CircuitBreakerView(account=account.decode(), state="half_open", failures=failures)
+    return CircuitBreakerView(account=account.decode(), state="open", failures=failures, open_until=_moment(open_until))
 
 
 def _moment(ms: int) -> datetime | None:

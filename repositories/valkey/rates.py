@@ -12,7 +12,7 @@ import msgspec
 from arq.connections import ArqRedis
 
 from core.clock import Clock, utc_now
-from core.rates import WINDOW_S, Allowance
+from core.rates import WINDOW_S, RateLimitStatus
 from repositories.group_commit import GroupCommit
 from repositories.valkey.connection import queue_errors
 
@@ -78,19 +78,19 @@ class RedisRates:
         self._redis = redis
         self._clock = clock
         self._script = redis.register_script(_COUNT)
-        self._together: GroupCommit[_Request, Allowance] = GroupCommit(self._count, most=_AT_ONCE)
+        self._together: GroupCommit[_Request, RateLimitStatus] = GroupCommit(self._count, most=_AT_ONCE)
 
-    async def count(self, whose: str, *, limit: int) -> Allowance:
+    async def count(self, whose: str, *, limit: int) -> RateLimitStatus:
         """As `Rates.count`."""
         return await self._together((whose, limit))
 
-    async def _count(self, requests: Sequence[_Request]) -> Sequence[Allowance]:
+    async def _count(self, requests: Sequence[_Request]) -> Sequence[RateLimitStatus]:
         second = int(self._clock().timestamp())
         keys = [PREFIX + whose for whose, _ in requests]
         with queue_errors(self._redis):
             found = await self._script(keys=keys, args=[second, WINDOW_S, *(limit for _, limit in requests)])
         answers = msgspec.convert(found, list[tuple[int, int, int]])
         return [
-            Allowance(limit=limit, left=left, reset_s=max(1, frees + WINDOW_S - second), passed=bool(passed))
+            RateLimitStatus(limit=limit, left=left, reset_s=max(1, frees + WINDOW_S - second), passed=bool(passed))
             for (_, limit), (passed, left, frees) in zip(requests, answers, strict=True)
         ]

@@ -39,7 +39,7 @@ Owner = Annotated[
 ]
 ExpiresAt = Annotated[datetime, Meta(tz=True, description="From then on the key is refused; with a time zone.")]
 
-log = structlog.get_logger("polyrelay.keys")
+log = structlog.get_logger(__name__)
 
 
 class KeyOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,7 +106,7 @@ class KeyView(Struct, frozen=True, kw_only=True):
     max_queue: int | None
 
 
-class KeyCabinet:
+class ApiKeys:
     """
     Where keys are made and taken back.
 

@@ -13,7 +13,7 @@ from core.errors import InvalidSignature, KeyExpired, KeyRevoked, Unauthenticate
 from core.keys import ApiKey, KeyState
 from core.vault import NotReadable, Vault
 from polyrelay import Secret
-from services.access.key_cache import Keyring
+from services.access.key_cache import KeyCache
 from services.access.request_signatures import SignedRequest, fits, is_signature, read_claim
 
 ReadBody = Callable[[], Awaitable[bytes]]
@@ -26,7 +26,7 @@ _NO_FIT: Final = "there is no such access key, or the signature is not the one t
 _LONGEST_ACCESS_KEY: Final = 128
 _NOBODYS: Final = Secret("sk_of_nobody")
 
-log = structlog.get_logger("polyrelay.access")
+log = structlog.get_logger(__name__)
 
 
 class Authenticate:
@@ -39,8 +39,8 @@ class Authenticate:
         clock: Time.
     """
 
-    def __init__(self, keyring: Keyring, vault: Vault, clock: Clock) -> None:
-        self._keyring = keyring
+    def __init__(self, key_cache: KeyCache, vault: Vault, clock: Clock) -> None:
+        self._key_cache = key_cache
         self._vault = vault
         self._clock = clock
 
@@ -61,7 +61,7 @@ class Authenticate:
         raise Unauthenticated(f"{'Authorization is not understood' if authorization else 'who are you?'}; {WAYS}")
 
     async def _bearer(self, secret: Secret) -> Caller:
-        key = await self._keyring.of_secret(secret)
+        key = await self._key_cache.of_secret(secret)
         if key is None or not key.fits(secret):
             raise Unauthenticated("there is no key with that secret")
         _refuse_ended(key, self._clock())
@@ -85,7 +85,7 @@ class Authenticate:
     async def _of_access_key(self, access_key: str) -> ApiKey | None:
         if len(access_key) > _LONGEST_ACCESS_KEY:
             return None
-        return await self._keyring.of_access_key(access_key)
+        return await self._key_cache.of_access_key(access_key)
 
     def _secret_of(self, key: ApiKey | None) -> Secret:
         """Its secret; one that fits nothing where there is no key, so that both take as long."""
@@ -94,7 +94,7 @@ class Authenticate:
         try:
             return self._vault.open(key.sealed, of=key.id)
         except NotReadable as error:
-            log.critical("secret_not_readable", key_id=key.id, reason=str(error))
+            log.critical("secret_unreadable", key_id=key.id, reason=str(error))
             raise InvalidSignature(_NO_FIT) from error
 
 

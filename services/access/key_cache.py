@@ -23,7 +23,7 @@ class _Seen(Struct, frozen=True):
     until_s: float
 
 
-class Keyring:
+class KeyCache:
     """
     Keys by what a request shows of them.
 

@@ -22,7 +22,7 @@ PersonName = Annotated[
     Meta(pattern=r"^[^\s\x00-\x1f][^\x00-\x1f]{0,48}[^\s\x00-\x1f]$(?!\n)", description="2 to 50 characters"),
 ]
 
-log = structlog.get_logger("polyrelay.users")
+log = structlog.get_logger(__name__)
 
 
 class UserOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +39,7 @@ class UserChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: PersonName | None = None
 
 
-class UserBook:
+class UserDirectory:
     """
     Where users are kept.
 

@@ -12,10 +12,10 @@ from core.tasks import State, Task
 _NO_NEWS: Final = frozenset({State.PENDING, State.SUBMITTING})
 """Nobody is told that a task still waits to be submitted."""
 
-log = structlog.get_logger("polyrelay.announcing")
+log = structlog.get_logger(__name__)
 
 
-class Announcing:
+class Notifications:
     """
     Announces changes of relayed tasks, beside the step that made them: no step waits for it.
 
@@ -30,12 +30,12 @@ class Announcing:
     def changed(self, task: Task) -> None:
         """Announce what was saved, if somebody may wait for it."""
         if task.relay is not None and task.state not in _NO_NEWS:
-            telling = asyncio.create_task(self._tell(task.id))
+            telling = asyncio.create_task(self._report(task.id))
             self._under_way.add(telling)
             telling.add_done_callback(self._under_way.discard)
 
-    async def _tell(self, task_id: str) -> None:
+    async def _report(self, task_id: str) -> None:
         try:
             await self._announcements.announce(task_id)
         except QueueUnavailable as error:
-            log.info("not_announced", task_id=task_id, reason=str(error))
+            log.info("notification_failed", task_id=task_id, reason=str(error))

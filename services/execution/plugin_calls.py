@@ -21,7 +21,7 @@ from polyrelay import (
     ProviderError,
 )
 
-log = structlog.get_logger("polyrelay.advance")
+log = structlog.get_logger(__name__)
 
 
 class InputNotTaken(Exception):

@@ -16,10 +16,10 @@ from services.execution.leases import Leases
 _PAGE: Final = 500
 """So many are looked at in one go: the event loop has its steps to run in between."""
 
-log = structlog.get_logger("polyrelay.upkeep")
+log = structlog.get_logger(__name__)
 
 
-class Upkeep:
+class Reconciler:
     """
     Periodic work of one worker.
 
@@ -62,7 +62,7 @@ class Upkeep:
         try:
             await self._tasks.renew(owners=self._leases.owners, until=began + self._lease)
         except StoreUnavailable as error:
-            log.warning("leases_not_renewed", reason=str(error))
+            log.warning("lease_renewal_failed", reason=str(error))
             self._leases.distrust(until=self._clock() + self._lease)
         else:
             if self._clock() - began > self._lease / 6:
@@ -84,7 +84,7 @@ class Upkeep:
                 await self._queue.repair(lost)
                 found, after = found + len(lost), page[-1].id
         except (StoreUnavailable, QueueUnavailable) as error:
-            log.warning("reconcile_cut_short", reason=str(error))
+            log.warning("reconcile_interrupted", reason=str(error))
         if found:
             log.info("wakes_repaired", tasks=found)
         return found
@@ -93,9 +93,11 @@ class Upkeep:
         lost = await self._queue.lost([_wake_of(task) for task in page])
         if not lost:
             return []
-        in_line = await self._gates.in_line([wake.task_id for wake in lost])
+        in_wait_queue = await self._gates.in_wait_queue([wake.task_id for wake in lost])
         now, deadlines = self._clock(), {task.id: task.deadline for task in page}
-        return [wake for wake, waits in zip(lost, in_line, strict=True) if not waits or deadlines[wake.task_id] <= now]
+        return [
+            wake for wake, waits in zip(lost, in_wait_queue, strict=True) if not waits or deadlines[wake.task_id] <= now
+        ]
 
 
 def _wake_of(task: OverdueTask) -> Wake:

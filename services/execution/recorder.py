@@ -18,7 +18,7 @@ T = TypeVar("T")
 _FIRST_DELAY_S: Final = 0.1
 _LONGEST_DELAY_S: Final = 2.0
 
-log = structlog.get_logger("polyrelay.advance")
+log = structlog.get_logger(__name__)
 
 
 class Recorder:
@@ -82,10 +82,10 @@ class Recorder:
             # A write whose answer was lost is refused when it is repeated. One that is refused at once is another's,
             # though it may look the same: two who ask the vendor at once learn the same in the same millisecond.
             if tries == 1 or not await persistently(lambda: self._on_record(task)):
-                log.warning("step_lost_to_another", state=task.state, operation=_operation(task))
+                log.warning("write_conflict", state=task.state, operation=_operation(task))
                 raise
         except asyncio.CancelledError:
-            log.warning("step_not_recorded", state=task.state, operation=_operation(task))
+            log.warning("save_interrupted", state=task.state, operation=_operation(task))
             raise
         _log_step(task)
         self._on_change(task)
@@ -95,7 +95,7 @@ class Recorder:
         try:
             await self._queue.wake(task.id, at=task.wake_at, priority=task.priority)
         except QueueUnavailable as error:
-            log.warning("wake_not_queued", reason=str(error))
+            log.warning("wake_failed", reason=str(error))
 
     def wakes(self, task: Task, wake: str | None) -> bool:
         """Whether that is the wake that the record sets: of a task's wakes, the one that may be put back."""
@@ -146,4 +146,4 @@ def _log_step(task: Task) -> None:
         duration_s = (task.updated - task.created).total_seconds()
         log.info("task_completed", attempts=len(task.attempts), duration_s=round(duration_s, 3))
     else:
-        log.debug("task_moved", state=task.state, wake_at=task.wake_at)
+        log.debug("task_updated", state=task.state, wake_at=task.wake_at)

@@ -3,7 +3,7 @@
 import structlog
 
 from core import transitions
-from core.clock import Clock, Dice
+from core.clock import Clock, RandomSource
 from core.errors import Stale, StoreUnavailable
 from core.retries import copy_again_at
 from core.tasks import Failure, Task
@@ -12,10 +12,10 @@ from services.execution.leases import Leases
 from services.execution.recorder import Recorder, persistently
 from services.execution.results import CopyFailed, LinkGone, Results
 
-log = structlog.get_logger("polyrelay.advance")
+log = structlog.get_logger(__name__)
 
 
-class Storer:
+class ResultCopier:
     """
     Completes tasks whose provider is done.
 
@@ -29,12 +29,19 @@ class Storer:
     """
 
     def __init__(
-        self, *, recorder: Recorder, results: Results, clock: Clock, dice: Dice, leases: Leases, lease_s: float
+        self,
+        *,
+        recorder: Recorder,
+        results: Results,
+        clock: Clock,
+        random_source: RandomSource,
+        leases: Leases,
+        lease_s: float,
     ) -> None:
         self._recorder = recorder
         self._results = results
         self._clock = clock
-        self._dice = dice
+        self._random_source = random_source
         self._leases = leases
         self._lease_s = lease_s
 
@@ -86,7 +93,7 @@ class Storer:
     async def _copy_failed(self, task: Task, error: Exception) -> None:
         now = self._clock()
         failures = task.attempt.copy_failures + 1
-        again_at = copy_again_at(failures=failures, now=now, dice=self._dice)
+        again_at = copy_again_at(failures=failures, now=now, random_source=self._random_source)
         log.warning("copy_failed", reason=str(error), failures=failures)
         if again_at is None:
             await self._recorder.record(transitions.stored(task, task.results, now=now))

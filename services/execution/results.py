@@ -21,7 +21,7 @@ _FALLBACK_TYPES: Final = {TaskType.IMAGE: "image/jpeg", TaskType.VIDEO: "video/m
 _SUFFIXES: Final = {"image/jpeg": ".jpg", "video/mp4": ".mp4", "image/png": ".png", "image/webp": ".webp"}
 _VAGUE_TYPES: Final = frozenset({"application/octet-stream", "binary/octet-stream", "text/plain", ""})
 
-log = structlog.get_logger("polyrelay.results")
+log = structlog.get_logger(__name__)
 
 
 class LinkGone(Exception):
@@ -116,7 +116,7 @@ class Results:
                 name = _file_name(task, index, media_type)
                 size = await self._store.put_stream(name, self._limited(response))
         except ForbiddenAddress as error:
-            log.warning("link_not_followed", reason=str(error), setting="PRIVATE_RESULT_HOSTS")
+            log.warning("result_link_blocked", reason=str(error), setting="PRIVATE_RESULT_HOSTS")
             raise CopyFailed("the vendor's link leads to where results are not copied from") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CopyFailed(f"the vendor's link could not be read: {type(error).__name__}") from error

@@ -15,7 +15,7 @@ from polyrelay import Job, Params
 from services.execution.plugin_calls import InputNotTaken, job_of
 from services.limits.admission import Admissions, Door
 
-log = structlog.get_logger("polyrelay.advance")
+log = structlog.get_logger(__name__)
 
 
 class Chosen(Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class Chosen(Struct, frozen=True, kw_only=True):
     door: Door
 
 
-class InLine(Struct, frozen=True, kw_only=True):
+class InWaitQueue(Struct, frozen=True, kw_only=True):
     """The task stands in a gate's line, and is woken when it is its turn."""
 
     gate: str | None
@@ -70,7 +70,7 @@ class Chooser:
 
     async def choose(
         self, task: Task, task_input: TaskInput | None = None
-    ) -> Chosen | InLine | NotNow | Away | NotHere:
+    ) -> Chosen | InWaitQueue | NotNow | Away | NotHere:
         """
         The first choice, from `task.choice` on, that takes the task now.
 
@@ -109,10 +109,10 @@ class Chooser:
                     else:
                         return Chosen(choice=choice, route=route, job=job, door=door)
                 case Refusal.FULL:
-                    return InLine(gate=admission.gate)
-                case Refusal.SPACING:
+                    return InWaitQueue(gate=admission.gate)
+                case Refusal.SUBMIT_INTERVAL:
                     return NotNow(again_at=admission.again_at or task.updated)
-                case Refusal.CIRCUIT_OPEN:
+                case Refusal.CIRCUIT_BREAKER_OPEN:
                     earliest = _earlier(earliest, admission.again_at)
         return Away(again_at=earliest) if earliest is not None else NotHere(reason="; ".join(reasons))
 

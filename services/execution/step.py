@@ -25,7 +25,7 @@ from typing import Final
 import structlog
 
 from core import transitions
-from core.clock import Clock, Dice
+from core.clock import Clock, RandomSource
 from core.errors import AuditFailed, InvalidRequest, Stale, StoreUnavailable, TaskNotFound
 from core.failures import deadline_failure, failure_of, failure_of_submit
 from core.gates import Verdict
@@ -47,8 +47,8 @@ from polyrelay import (
 from services.execution.leases import Leases
 from services.execution.plugin_calls import InputNotTaken, asked, cancel_asked, job_of
 from services.execution.recorder import Recorder
-from services.execution.result_copies import Storer
-from services.execution.routing import Away, Chooser, Chosen, InLine, NotHere, NotNow
+from services.execution.result_copies import ResultCopier
+from services.execution.routing import Away, Chooser, Chosen, InWaitQueue, NotHere, NotNow
 from services.execution.vendor_answers import Answers
 from services.execution.vendor_audit import OTHER_WORKER, VendorCalls
 from services.execution.vendor_cancel import LONGEST_ASK_S, vendor_stopped
@@ -66,10 +66,10 @@ NOT_STOPPED: Final = "cancelled; the vendor did not stop, or cannot be asked to:
 LONGEST_POLL_S: Final = 120.0
 """A poll that hangs is given up on after that time; it may be asked again."""
 
-AWAY_SPREAD_S: Final = 10.0
+UNAVAILABLE_SPREAD_S: Final = 10.0
 """Tasks that wait for a vendor to come back ask again spread over that time, not all at once."""
 
-log = structlog.get_logger("polyrelay.advance")
+log = structlog.get_logger(__name__)
 
 
 class Advance:
@@ -99,11 +99,11 @@ class Advance:
         registry: Registry,
         admissions: Admissions,
         places: Places,
-        storer: Storer,
+        result_copier: ResultCopier,
         calls: VendorCalls,
         answers: Answers,
         clock: Clock,
-        dice: Dice,
+        random_source: RandomSource,
         leases: Leases,
         lease_s: float,
     ) -> None:
@@ -113,11 +113,11 @@ class Advance:
         self._admissions = admissions
         self._places = places
         self._chooser = Chooser(tasks, registry, admissions, clock)
-        self._storer = storer
+        self._result_copier = result_copier
         self._calls = calls
         self._answers = answers
         self._clock = clock
-        self._dice = dice
+        self._random_source = random_source
         self._leases = leases
         self._lease_s = lease_s
 
@@ -140,10 +140,10 @@ class Advance:
                 found = await self._tasks.get_with_input(task_id)
                 again_in_s = await self._step(found.task, found.input)
             except TaskNotFound:
-                log.info("task_gone")
+                log.info("task_not_found")
                 await self._places.leave(task_id)
             except Stale:
-                log.info("task_moved_by_another")
+                log.info("write_conflict")
             else:
                 return again_in_s if self._recorder.wakes(found.task, wake) else None
         return None
@@ -160,12 +160,12 @@ class Advance:
         elif task.state is State.SUBMITTING:
             if self._leases.ran_out(task, now):
                 await self._abandoned(task)
-        elif task.cancel_wanted and task.state is not State.STORING:
+        elif task.is_cancel_requested and task.state is not State.STORING:
             await self._cancel(task)
         elif task.wake_at is not None and task.wake_at > now + EARLY:
             return (task.wake_at - now).total_seconds()
         elif task.state is State.STORING:
-            await self._storer.resume(task)
+            await self._result_copier.resume(task)
         elif task.state is State.WAITING:
             return await self._poll(task, task_input)
         else:
@@ -181,14 +181,14 @@ class Advance:
         match await self._chooser.choose(task, task_input):
             case Chosen() as chosen:
                 await self._submit(task, chosen)
-            case InLine(gate=gate):
-                log.debug("task_in_line", gate=gate)
+            case InWaitQueue(gate=gate):
+                log.debug("task_queued", gate=gate)
             case NotNow(again_at=again_at):
                 await self._postpone(task, again_at)
             case Away(again_at=again_at):
-                await self._postpone(task, again_at + timedelta(seconds=self._dice() * AWAY_SPREAD_S))
+                await self._postpone(task, again_at + timedelta(seconds=self._random_source() * UNAVAILABLE_SPREAD_S))
             case NotHere(reason=reason):
-                log.warning("task_left_to_other_workers", reason=reason)
+                log.warning("task_not_servable_here", reason=reason)
 
     async def _postpone(self, task: Task, again_at: datetime) -> None:
         now = self._clock()
@@ -212,7 +212,7 @@ class Advance:
             try:
                 outcome = await call.made(lambda: self._submitted(begun, chosen))
             except ProviderError as error:
-                await chosen.door.tell(error)
+                await chosen.door.report(error)
                 begun = await self._answers.kept(begun, error.answer)
                 await self._submit_failed(begun, error, chosen.door, idempotent=chosen.route.model.idempotent_submit)
             else:
@@ -282,7 +282,7 @@ class Advance:
             # A worker of another version may still poll it, and a paid generation is at stake.
             await self._poll_failed(task, Unavailable(str(error)), door)
         except ProviderError as error:
-            await door.tell(error)
+            await door.report(error)
             await self._poll_failed(task, error, door)
         else:
             return await self._settle(task, outcome, door)
@@ -293,24 +293,24 @@ class Advance:
         try:
             route = self._registry.route_of(task, task.attempt)
         except InvalidRequest as error:
-            log.warning("task_left_to_other_workers", reason=str(error))
+            log.warning("task_not_servable_here", reason=str(error))
             return None
         if route.unavailable is not None:
-            log.warning("task_left_to_other_workers", reason=route.unavailable)
+            log.warning("task_not_servable_here", reason=route.unavailable)
             return None
         return route
 
     async def _poll_failed(self, task: Task, error: ProviderError, door: Door) -> None:
         now, failure = self._clock(), failure_of(error)
         failures = task.attempt.poll_failures + 1
-        poll_at = poll_again_at(error, failures=failures, now=now, dice=self._dice)
+        poll_at = poll_again_at(error, failures=failures, now=now, random_source=self._random_source)
         if poll_at is None:
             again_at = self._retry_at(task, error, idempotent=False, in_submit=False, now=now)
             await self._end_attempt(task, failure, door, again_at=again_at, choice=task.choice)
         elif now >= task.deadline:
             await self._out_of_time(task, door)
         else:
-            log.warning("poll_missed", code=failure.code, reason=failure.message, failures=failures)
+            log.warning("poll_failed", code=failure.code, reason=failure.message, failures=failures)
             poll_at = until_deadline(poll_at, deadline=task.deadline, now=now)
             await self._recorder.record(transitions.poll_missed(task, failure, poll_at=poll_at, now=now))
 
@@ -322,16 +322,16 @@ class Advance:
                 await self._out_of_time(task, door)
             case Pending():
                 if task.state is State.SUBMITTING:
-                    await door.tell()
+                    await door.report()
                 poll_at = until_deadline(now + poll_interval(outcome), deadline=task.deadline, now=now)
                 step = transitions.polled if task.state is State.WAITING else transitions.accepted
                 after = step(task, outcome, poll_at=poll_at, now=now)
-                if transitions.taught_nothing(task, after):
+                if transitions.is_unchanged(task, after):
                     return (poll_at - now).total_seconds()
                 await self._recorder.record(after)
             case Done():
                 await door.leave(Verdict.WELL if task.state is State.SUBMITTING else None)
-                await self._storer.done(task, outcome)
+                await self._result_copier.done(task, outcome)
         return None
 
     async def _cancel(self, task: Task) -> None:
@@ -370,7 +370,7 @@ class Advance:
             idempotent=idempotent,
             now=now,
             deadline=task.deadline,
-            dice=self._dice,
+            random_source=self._random_source,
         )
 
     def _patience_s(self, task: Task) -> float:

@@ -15,7 +15,7 @@ from services.execution.vendor_audit import VendorCalls
 
 LONGEST_ASK_S: Final = 10.0
 
-log = structlog.get_logger("polyrelay.stopping")
+log = structlog.get_logger(__name__)
 
 
 async def vendor_stopped(task: Task, tasks: TaskRepository, registry: Registry, calls: VendorCalls) -> bool:
@@ -41,7 +41,7 @@ async def vendor_stopped(task: Task, tasks: TaskRepository, registry: Registry, 
         call = await calls.begin_cancel(task)
         await call.made(partial(cancel_asked, route.service, job, attempt.operation, within_s=LONGEST_ASK_S))
     except (InvalidRequest, InputNotTaken, ProviderError) as error:
-        log.info("vendor_not_stopped", task_id=task.id, operation=attempt.operation, reason=str(error))
+        log.info("vendor_cancel_failed", task_id=task.id, operation=attempt.operation, reason=str(error))
         return False
     return True
 

@@ -19,7 +19,7 @@ from polyrelay import OutcomeUnknown, Overloaded, ProviderError, RateLimited, Un
 _GRACE: Final = timedelta(minutes=2)
 """A hold that nobody ended is dropped that long after the task's deadline."""
 
-log = structlog.get_logger("polyrelay.admission")
+log = structlog.get_logger(__name__)
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     providers: Mapping[str, int] = {}
     models: Mapping[str, int] = {}
     per_user: int | None = None
-    spacing_s: float = 0.0
+    submit_interval_s: float = 0.0
 
 
 class Turns:
@@ -64,7 +64,7 @@ class Turns:
             try:
                 await self._queue.wake(task_id, at=self._clock(), priority=await self._priority(task_id))
             except (QueueUnavailable, StoreUnavailable) as error:
-                log.warning("turn_not_told", task_id=task_id, reason=str(error))
+                log.warning("wake_failed", task_id=task_id, reason=str(error))
 
     async def _priority(self, task_id: str) -> Priority:
         try:
@@ -99,23 +99,23 @@ class Door:
         await self._turns.wake(admission.wakes)
         return admission
 
-    async def tell(self, error: ProviderError | None = None) -> None:
+    async def report(self, error: ProviderError | None = None) -> None:
         """Tell what a submit or a poll showed about the vendor. Lost where Redis is away: only a hint."""
         try:
             await self._turns.wake(await self._gates.report(self._ticket, verdict_of(error)))
         except QueueUnavailable as unavailable:
-            log.warning("verdict_not_told", reason=str(unavailable))
+            log.warning("vendor_status_report_failed", reason=str(unavailable))
 
     async def leave(self, verdict: Verdict | None = None) -> None:
         """
         Give up the hold or the place in line, and wake who is next. Made up for by upkeep where Redis is away.
 
-        With a verdict, `tell` what an answer showed, in the same round trip.
+        With a verdict, `report` what an answer showed, in the same round trip.
         """
         try:
             await self._turns.wake(await self._gates.leave(self._ticket, verdict))
         except QueueUnavailable as unavailable:
-            log.warning("gates_not_left", reason=str(unavailable))
+            log.warning("gate_release_failed", reason=str(unavailable))
 
 
 class Places:
@@ -130,7 +130,7 @@ class Places:
         try:
             await self._turns.wake(await self._gates.forget(task_id))
         except QueueUnavailable as error:
-            log.warning("gates_not_left", task_id=task_id, reason=str(error))
+            log.warning("gate_release_failed", task_id=task_id, reason=str(error))
 
 
 class Admissions:
@@ -153,7 +153,7 @@ class Admissions:
             gates=tuple(self._gates_of(task, route)),
             priority=task.priority,
             since=task.created,
-            spacing_s=self._limits.spacing_s,
+            submit_interval_s=self._limits.submit_interval_s,
             held_until=task.deadline + _GRACE,
         )
 
@@ -177,8 +177,8 @@ def verdict_of(error: ProviderError | None) -> Verdict:
         case None:
             return Verdict.WELL
         case RateLimited() | Overloaded():
-            return Verdict.CROWDED
+            return Verdict.THROTTLED
         case Unavailable() | OutcomeUnknown():
-            return Verdict.AWAY
+            return Verdict.UNAVAILABLE
         case _:
             return Verdict.NOTHING

@@ -11,10 +11,10 @@ from core.task_repository import TaskRepository
 from core.tasks import Task
 from services.limits.admission import Admissions, Turns
 
-log = structlog.get_logger("polyrelay.upkeep")
+log = structlog.get_logger(__name__)
 
 
-class Healing:
+class GateReconciler:
     """
     Compares who holds gates with who is on record as submitted.
 
@@ -39,7 +39,7 @@ class Healing:
         self._registry = registry
         self._suspects: frozenset[str] = frozenset()
 
-    async def heal(self) -> None:
+    async def reconcile(self) -> None:
         """End holds of tasks that are not submitted, restore missing ones, and wake heads of lines that sleep."""
         try:
             holders = frozenset(await self._gates.holders())
@@ -52,10 +52,10 @@ class Healing:
             dropped, self._suspects = leftovers & self._suspects, leftovers
             await self._turns.wake(await self._gates.heads())
         except (StoreUnavailable, QueueUnavailable) as error:
-            log.warning("healing_cut_short", reason=str(error))
+            log.warning("reconcile_interrupted", reason=str(error))
             return
         if missing or dropped:
-            log.info("gates_healed", restored=len(missing), dropped=len(dropped))
+            log.info("gates_reconciled", restored=len(missing), dropped=len(dropped))
 
     async def _submitted(self) -> AsyncIterator[Task]:
         after = ""

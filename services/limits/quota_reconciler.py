@@ -10,10 +10,10 @@ from core.quotas import Counted, Quotas, quotas_of
 from core.task_repository import QuotaTask, TaskRepository
 from services.limits.task_quotas import GRACE
 
-log = structlog.get_logger("polyrelay.upkeep")
+log = structlog.get_logger(__name__)
 
 
-class QuotaHealing:
+class QuotaReconciler:
     """
     Compares who counts in quotas with who is on record.
 
@@ -31,7 +31,7 @@ class QuotaHealing:
         self._clock = clock
         self._suspects: frozenset[tuple[str, str]] = frozenset()
 
-    async def heal(self) -> None:
+    async def reconcile(self) -> None:
         """Count open tasks that are not counted, and no longer those that are not on record as open."""
         try:
             counted = {(name, task_id) for name, ids in (await self._quotas.counted()).items() for task_id in ids}
@@ -48,10 +48,10 @@ class QuotaHealing:
                 await self._quotas.give_back(task_id, [name])
             self._suspects = frozenset(leftovers - dropped)
         except (StoreUnavailable, QueueUnavailable) as error:
-            log.warning("healing_cut_short", reason=str(error))
+            log.warning("reconcile_interrupted", reason=str(error))
             return
         if missing or dropped:
-            log.info("quotas_healed", restored=len(missing), dropped=len(dropped))
+            log.info("quotas_reconciled", restored=len(missing), dropped=len(dropped))
 
     async def _open(self) -> AsyncIterator[QuotaTask]:
         after = ""

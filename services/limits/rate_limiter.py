@@ -9,7 +9,7 @@ import structlog
 from core.callers import Caller, KeyLimits
 from core.clock import Clock
 from core.errors import QueueUnavailable, TooManyRequests
-from core.rates import Allowance, Rates
+from core.rates import RateLimitStatus, Rates
 
 PATIENCE_S: Final = 0.5
 """A request waits so long to be counted, at most; then it is let through."""
@@ -17,10 +17,10 @@ PATIENCE_S: Final = 0.5
 PAUSE: Final = timedelta(seconds=1)
 """After Redis did not answer, requests are let through uncounted for so long."""
 
-log = structlog.get_logger("polyrelay.pace")
+log = structlog.get_logger(__name__)
 
 
-class Pace:
+class RateLimiter:
     """
     Counts the requests of keys. Where Redis is away they are let through: a limit must not make the server unusable.
 
@@ -36,7 +36,7 @@ class Pace:
         self._clock = clock
         self._paused_until = clock()
 
-    async def admit(self, caller: Caller) -> Allowance | None:
+    async def admit(self, caller: Caller) -> RateLimitStatus | None:
         """
         Count a request and answer what is left; None where nothing is bounded, or nobody counts just now.
 
@@ -50,14 +50,16 @@ class Pace:
             return None
         try:
             async with asyncio.timeout(PATIENCE_S):
-                allowance = await self._rates.count(caller.owner, limit=limit)
+                rate_limit_status = await self._rates.count(caller.owner, limit=limit)
         except (QueueUnavailable, TimeoutError) as error:
             self._paused_until = self._clock() + PAUSE
-            log.warning("requests_not_counted", reason=str(error) or "no answer in time", pause_s=PAUSE.total_seconds())
+            log.warning(
+                "rate_limit_unavailable", reason=str(error) or "no answer in time", pause_s=PAUSE.total_seconds()
+            )
             return None
-        if not allowance.passed:
+        if not rate_limit_status.passed:
             raise TooManyRequests(
                 f"this key made {limit} requests in the last minute, as many as it may; come back later",
-                allowance=allowance,
+                rate_limit_status=rate_limit_status,
             )
-        return allowance
+        return rate_limit_status

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from core.callers import Caller, KeyLimits
 from core.errors import ComeBackLater, QueueFull, QueueUnavailable, TooManyTasks
-from core.quotas import Counting, Quota, Quotas, counting_of, quota_name, quotas_left
+from core.quotas import Counting, Quota, Quotas, counting_of, quota_name, quotas_remaining
 from core.task_repository import TaskRepository
 from core.tasks import State, Task
 
@@ -20,10 +20,10 @@ FULL_RETRY_AFTER_S: Final = 10
 GRACE: Final = timedelta(minutes=2)
 """A task whose end nobody told is counted no longer that much after its deadline."""
 
-log = structlog.get_logger("polyrelay.quotas")
+log = structlog.get_logger(__name__)
 
 
-class Bounds(Struct, frozen=True, kw_only=True):
+class QuotaLimits(Struct, frozen=True, kw_only=True):
     """
     What an operator bounds.
 
@@ -38,7 +38,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     key: KeyLimits = KeyLimits()
 
 
-class Room:
+class TaskQuotas:
     """
     Lets new tasks in while there is room.
 
@@ -55,25 +55,25 @@ class Room:
         self,
         quotas: Quotas,
         tasks: TaskRepository,
-        bounds: Bounds,
+        quota_limits: QuotaLimits,
         *,
         need_queue: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._quotas = quotas
         self._tasks = tasks
-        self._bounds = bounds
+        self._quota_limits = quota_limits
         self._need_queue = need_queue
 
     def slots_of(self, caller: Caller) -> int | None:
         """How many submissions of the caller's key may be open at once."""
-        return None if caller.owner is None else caller.limits.over(self._bounds.key).max_concurrent
+        return None if caller.owner is None else caller.limits.over(self._quota_limits.key).max_concurrent
 
     def needed(self, provider: str, owner: str | None, limits: KeyLimits) -> Sequence[Quota]:
         """In which quotas a task counts that is for that provider, and comes with a key of that owner."""
-        slots = self._bounds.slots.get(provider, self._bounds.slots.get("*"))
-        found = [_quota("provider", provider, slots, self._bounds.queue)]
+        slots = self._quota_limits.slots.get(provider, self._quota_limits.slots.get("*"))
+        found = [_quota("provider", provider, slots, self._quota_limits.queue)]
         if owner is not None:
-            own = limits.over(self._bounds.key)
+            own = limits.over(self._quota_limits.key)
             found.append(_quota("key", owner, own.max_concurrent, own.max_queue))
         return [quota for quota in found if quota is not None]
 
@@ -105,7 +105,7 @@ class Room:
         except QueueUnavailable as error:
             if self._need_queue is not None:
                 raise
-            log.warning("quotas_counted_on_record", reason=str(error))
+            log.warning("quotas_counted_in_mongodb", reason=str(error))
             full = await self._full_on_record(needed)
         if full is not None:
             raise _no_room(full)
@@ -120,7 +120,7 @@ class Room:
 
 async def leave(quotas: Quotas, task: Task) -> None:
     """The task was saved as it is now: count it no longer where it has ended, or does not wait any more."""
-    await give_back(quotas, task.id, quotas_left(task))
+    await give_back(quotas, task.id, quotas_remaining(task))
 
 
 async def give_back(quotas: Quotas, task_id: str, names: Sequence[str]) -> None:
@@ -130,7 +130,7 @@ async def give_back(quotas: Quotas, task_id: str, names: Sequence[str]) -> None:
     try:
         await quotas.give_back(task_id, names)
     except QueueUnavailable as error:
-        log.warning("quotas_not_given_back", task_id=task_id, reason=str(error))
+        log.warning("quota_release_failed", task_id=task_id, reason=str(error))
 
 
 def _quota(kind: str, whose: str, slots: int | None, queue: int | None) -> Quota | None:

@@ -25,7 +25,7 @@ TRY_AGAIN: Final = "the vendor cannot be reached just now, and works on the task
 
 _NOT_SUBMITTED: Final = frozenset({State.PENDING, State.SUBMITTING})
 
-log = structlog.get_logger("polyrelay.relay")
+log = structlog.get_logger(__name__)
 
 
 class RelayQuery:
@@ -106,5 +106,5 @@ async def _asked(service: RelayService, call: RelayCall, body: bytes) -> Answer 
         async with asyncio.timeout(LONGEST_ASK_S):
             return await service.ask(call, body)
     except (ProviderError, TimeoutError) as error:
-        log.warning("vendor_not_asked", reason=str(error) or "no answer in time")
+        log.warning("vendor_query_failed", reason=str(error) or "no answer in time")
         return None

@@ -23,7 +23,7 @@ from services.relay.failures import submit_failure
 from services.relay.responses import INTERNAL_ERROR, TOO_MANY_OPEN, Business, RelayAnswer
 from services.relay.stored_answers import handed_again, kept_answer
 from services.tasks.cancel import Cancel, CancelOutcome
-from services.tasks.create import Accept, Order, RowOf
+from services.tasks.create import CreateTask, Order, RowOf
 from services.tasks.create_fields import CommonFields
 from services.tasks.fallbacks import available
 from services.vendors.jimeng.relays import PROVIDER, QUERY_OF
@@ -37,7 +37,7 @@ NOBODY: Final = "relay"
 MAY_BE_BILLED: Final = "the vendor did not answer in time; it may have accepted and billed the request"
 BUSY: Final = "nothing was submitted: there was no room at the vendor in time"
 
-log = structlog.get_logger("polyrelay.relay")
+log = structlog.get_logger(__name__)
 
 
 class Patience(Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class RelaySubmit:
         self,
         *,
         tasks: TaskRepository,
-        accept: Accept,
+        accept: CreateTask,
         registry: Registry,
         announcements: Announcements,
         cancel: Cancel,
@@ -101,7 +101,7 @@ class RelaySubmit:
         Raises:
             NotTaken: The body cannot be a submit.
             UnknownModel, UnknownProvider, ProviderUnavailable: The vendor's API is not relayed here, or not now.
-            Others: As `Accept.take`.
+            Others: As `CreateTask.take`.
         """
         submission = read_submission(body)
         route = self._registry.relay_route(PROVIDER, submission.req_key)
@@ -152,7 +152,7 @@ class RelaySubmit:
         try:
             return await self._tasks.get(task.id)
         except StoreUnavailable as error:  # the task is stored, so its caller may wait a little longer
-            log.warning("task_not_read", task_id=task.id, reason=str(error))
+            log.warning("task_read_failed", task_id=task.id, reason=str(error))
             return task
 
     async def _said(self, task: Task) -> RelayAnswer | None:

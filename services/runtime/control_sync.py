@@ -13,7 +13,7 @@ import structlog
 from msgspec import Struct, structs
 
 from core.clock import Clock
-from core.control import ControlRoom, ProcessReport, Stall
+from core.control import ControlStore, ProcessReport, Stall
 from core.errors import StoreUnavailable
 from core.switches import Controls
 from services.runtime.live_registry import LiveRegistry
@@ -25,7 +25,7 @@ TELL: Final = timedelta(seconds=10)
 ALIVE: Final = timedelta(seconds=35)
 """A process that told nothing for so long counts as gone."""
 
-log = structlog.get_logger("polyrelay.following")
+log = structlog.get_logger(__name__)
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ def this_process(role: str) -> Identity:
     return Identity(id=f"{host}-{pid}-{secrets.token_hex(4)}", role=role, host=host, pid=pid)
 
 
-class Following:
+class ControlSync:
     """
     Follows the decisions.
 
@@ -60,14 +60,14 @@ class Following:
 
     def __init__(
         self,
-        room: ControlRoom,
+        task_quotas: ControlStore,
         registry: LiveRegistry,
         identity: Identity,
         clock: Clock,
         *,
         stalls: Callable[[], Sequence[Stall]] = tuple,
     ) -> None:
-        self._room = room
+        self._task_quotas = task_quotas
         self._registry = registry
         self._identity = identity
         self._clock = clock
@@ -76,9 +76,9 @@ class Following:
         self._started = clock()
         self._controls = Controls()
         self._generation = 0
-        self._told: ProcessReport | None = None
+        self._reported: ProcessReport | None = None
         self._reloading: asyncio.Task[None] | None = None
-        self._away = False
+        self._unavailable = False
 
     async def begin(self) -> None:
         """
@@ -87,9 +87,9 @@ class Following:
         Raises:
             StoreUnavailable: Nothing is known; the process must not serve.
         """
-        self._follow(await self._room.read())
+        self._follow(await self._task_quotas.read())
         self._generation = self._controls.generation
-        await self._tell()
+        await self._report()
 
     async def run(self) -> None:
         """Look for decisions until cancelled; while the database is away the latest ones hold."""
@@ -99,7 +99,7 @@ class Following:
                 try:
                     await self.look()
                 except Exception:  # such as a decision that only a newer version understands
-                    log.exception("decisions_not_followed")
+                    log.exception("control_sync_failed")
         finally:
             if self._reloading is not None:
                 self._reloading.cancel()
@@ -107,21 +107,21 @@ class Following:
     async def look(self) -> None:
         """Follow what was decided since the last look, and tell the others."""
         try:
-            self._follow(await self._room.read())
+            self._follow(await self._task_quotas.read())
             if self._controls.generation > self._generation and self._reloading is None:
                 self._reloading = asyncio.create_task(self._reload(self._controls))
             await self._registry.close_unused()
-            await self._tell()
-            self._away = False
+            await self._report()
+            self._unavailable = False
         except StoreUnavailable as error:
-            if not self._away:
-                log.warning("decisions_not_read", reason=str(error))
-            self._away = True
+            if not self._unavailable:
+                log.warning("control_state_unavailable", reason=str(error))
+            self._unavailable = True
 
     async def end(self) -> None:
         """Tell that this process ends; made up for by time where the database is away."""
         with suppress(StoreUnavailable):
-            await self._room.withdraw(self._identity.id)
+            await self._task_quotas.withdraw(self._identity.id)
 
     def _follow(self, controls: Controls) -> None:
         if controls.revision != self._controls.revision:
@@ -136,14 +136,14 @@ class Following:
             self._generation = controls.generation
             self.on_reload()
             with suppress(StoreUnavailable):
-                await self._tell()
+                await self._report()
         except Exception:
             log.exception("reload_failed")
             await asyncio.sleep(LOOK_S)
         finally:
             self._reloading = None
 
-    async def _tell(self) -> None:
+    async def _report(self) -> None:
         report = ProcessReport(
             **structs.asdict(self._identity),
             started=self._started,
@@ -153,23 +153,23 @@ class Following:
             plugins=self._registry.reports,
             stalls=tuple(self._stalls()),
         )
-        if self._told is None or _is_news(report, self._told):
-            await self._room.report(report)
-            self._told = report
+        if self._reported is None or _is_news(report, self._reported):
+            await self._task_quotas.report(report)
+            self._reported = report
 
 
-def _is_news(report: ProcessReport, told: ProcessReport) -> bool:
-    return report.seen - told.seen >= TELL or structs.replace(report, seen=told.seen) != told
+def _is_news(report: ProcessReport, reported: ProcessReport) -> bool:
+    return report.seen - reported.seen >= TELL or structs.replace(report, seen=reported.seen) != reported
 
 
-async def alive(room: ControlRoom, now: datetime) -> Sequence[ProcessReport]:
+async def alive(task_quotas: ControlStore, now: datetime) -> Sequence[ProcessReport]:
     """
     The processes of the server that live.
 
     Raises:
         StoreUnavailable: They cannot be asked for.
     """
-    return await room.processes(since=now - ALIVE)
+    return await task_quotas.processes(since=now - ALIVE)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from polyrelay import Env, Provider
 
 LONGEST_CLOSE_S: Final = 10.0
 
-log = structlog.get_logger("polyrelay.registry")
+log = structlog.get_logger(__name__)
 
 
 class LiveRegistry(Registry):
@@ -71,7 +71,7 @@ class LiveRegistry(Registry):
         self.reports = tuple(plugin.report for plugin in plugins)
         now = set(map(id, self.providers.values()))
         self._replaced += [provider for provider in before.values() if id(provider) not in now]
-        log.info("plugins_looked_at", plugins=len(plugins), replaced=len(self._replaced))
+        log.info("plugins_reloaded", plugins=len(plugins), replaced=len(self._replaced))
 
     async def close_unused(self) -> None:
         """Close replaced providers that nobody uses any more."""
@@ -106,6 +106,6 @@ async def _closed(provider: Provider) -> None:
         async with asyncio.timeout(LONGEST_CLOSE_S):
             await provider.aclose()
     except (Exception, SystemExit):  # plugin code, or it takes too long
-        log.exception("provider_not_closed", provider=provider.name)
+        log.exception("provider_close_failed", provider=provider.name)
     else:
         log.info("provider_closed", provider=provider.name)

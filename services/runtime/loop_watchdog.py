@@ -22,7 +22,7 @@ SERVER: Final = "server"
 """Stands for a plugin's name where no plugin's code was at work."""
 _LINES_SHOWN: Final = 8
 
-log = structlog.get_logger("polyrelay.watchdog")
+log = structlog.get_logger(__name__)
 
 OwnerOf = Callable[[str], str | None]
 """The plugin that a module belongs to, or None."""

@@ -22,7 +22,7 @@ AT_THE_VENDOR: Final = frozenset({State.SUBMITTING, State.WAITING})
 NEVER_SENT: Final = Failure(code="cancelled", message="the task was cancelled before it was submitted")
 NOT_SENT_AGAIN: Final = Failure(code="cancelled", message="the task was cancelled between two attempts")
 
-log = structlog.get_logger("polyrelay.cancel")
+log = structlog.get_logger(__name__)
 
 
 class CancelOutcome(StrEnum):
@@ -77,7 +77,7 @@ class Cancel:
         if task.state in AT_THE_VENDOR:
             task = await self._tasks.request_cancel(task_id, at=self._clock())
         if task.state in AT_THE_VENDOR:
-            await self._tell_a_worker(task)
+            await self._notify_worker(task)
             return Cancelled(task=task, outcome=CancelOutcome.REQUESTED)
         if task.state is State.PENDING:
             task = await self._end(task)
@@ -92,12 +92,12 @@ class Cancel:
         await leave(self._quotas, ended)
         return ended
 
-    async def _tell_a_worker(self, task: Task) -> None:
+    async def _notify_worker(self, task: Task) -> None:
         """For the moment of the first wish: asking again adds no second wake, and sends one that was lost."""
         try:
             await self._queue.wake(task.id, at=task.cancel_requested or self._clock(), priority=task.priority)
         except QueueUnavailable as error:
-            log.warning("wake_not_sent", task_id=task.id, reason=str(error))
+            log.warning("wake_failed", task_id=task.id, reason=str(error))
 
 
 def _too_late(task: Task) -> str:

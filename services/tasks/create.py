@@ -18,13 +18,13 @@ from core.tasks import Choice, Idempotency, RelayCall, Task, TaskInput, new_task
 from core.validation import MOST_PROBLEMS, checked, field_names, unknown_fields
 from core.wakes import WakeQueue
 from polyrelay import TaskType
-from services.limits.task_quotas import Room
+from services.limits.task_quotas import TaskQuotas
 from services.tasks.create_fields import COMMON_FIELDS, CommonFields, own_fields, read_common, unstorable
 from services.tasks.fallbacks import available, input_of, read_fallbacks, route_of
 
 LONGEST_PROMPT_SHOWN: Final = 500
 
-log = structlog.get_logger("polyrelay.accept")
+log = structlog.get_logger(__name__)
 
 RowOf: TypeAlias = Callable[[Task], AuditRow]
 """Makes the row that says who created a task."""
@@ -51,7 +51,7 @@ class Order(Struct, frozen=True, kw_only=True):
     relay: RelayCall | None = None
 
 
-class Accept:
+class CreateTask:
     """
     Takes new tasks.
 
@@ -69,13 +69,13 @@ class Accept:
         queue: WakeQueue,
         registry: Registry,
         clock: Clock,
-        room: Room,
+        task_quotas: TaskQuotas,
     ) -> None:
         self._tasks = tasks
         self._queue = queue
         self._registry = registry
         self._clock = clock
-        self._room = room
+        self._task_quotas = task_quotas
 
     async def __call__(
         self,
@@ -104,7 +104,7 @@ class Accept:
             QueueFull, TooManyTasks: There is no room for another task of the provider, or of the caller's key.
             QueueUnavailable: Redis is away, and the operator wants no tasks then.
             AuditFailed: The row cannot be written; nothing was stored.
-            KeyTaken: The same request, or another one with its key, was first; nothing was stored.
+            IdempotencyKeyTaken: The same request, or another one with its key, was first; nothing was stored.
             StoreUnavailable: Nobody was woken, and nothing was stored as far as is known; a database that hangs may
                 still take the write, and the task is then done.
         """
@@ -123,16 +123,16 @@ class Accept:
         Store a task for what was found good, and wake a worker.
 
         Raises:
-            QueueFull, TooManyTasks, KeyTaken, QueueUnavailable, StoreUnavailable: As the call itself.
+            QueueFull, TooManyTasks, IdempotencyKeyTaken, QueueUnavailable, StoreUnavailable: As the call itself.
         """
-        quotas = self._room.needed(order.common.provider, caller.owner, caller.limits)
+        quotas = self._task_quotas.needed(order.common.provider, caller.owner, caller.limits)
         task = self._new_task(task_type, order, caller, quotas, same)
-        async with self._room.taken(task, quotas):
+        async with self._task_quotas.taken(task, quotas):
             await self._tasks.add(task, order.task_input, row=row_of(task) if row_of is not None else None)
         try:
             await self._queue.wake(task.id, at=task.created, priority=task.priority)
         except QueueUnavailable as error:
-            log.warning("wake_not_sent", task_id=task.id, reason=str(error))
+            log.warning("wake_failed", task_id=task.id, reason=str(error))
         return task
 
     def _checked(self, task_type: TaskType, body: Mapping[str, Any]) -> Order:
@@ -178,7 +178,7 @@ class Accept:
             user_id=common.user_id,
             owner=caller.owner,
             key_id=caller.key_id,
-            key_max_concurrent=self._room.slots_of(caller),
+            key_max_concurrent=self._task_quotas.slots_of(caller),
             quotas=tuple(quota.name for quota in quotas),
             idempotency=same,
             replay=caller.replay,

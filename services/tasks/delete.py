@@ -10,7 +10,7 @@ from core.registry import Registry
 from core.result_store import ResultStore
 from core.task_repository import TaskRepository
 from core.tasks import Failure, State, Task
-from core.used_signatures import Replays
+from core.used_signatures import UsedSignatures
 from core.wakes import WakeQueue
 from services.access.request_signatures import SPENT_FOR
 from services.execution.vendor_audit import VendorCalls
@@ -58,7 +58,7 @@ class Remove:
         gates: Gates,
         quotas: Quotas,
         calls: VendorCalls,
-        replays: Replays,
+        used_signatures: UsedSignatures,
         clock: Clock,
     ) -> None:
         self._tasks = tasks
@@ -67,7 +67,7 @@ class Remove:
         self._places = Places(gates, Turns(tasks, queue, clock))
         self._quotas = quotas
         self._calls = calls
-        self._replays = replays
+        self._used_signatures = used_signatures
         self._clock = clock
 
     async def __call__(self, task_id: str) -> Removed:
@@ -102,7 +102,7 @@ class Remove:
         """Else who recorded the request that created the task could have it created again."""
         until = task.created + SPENT_FOR
         if task.replay is not None and self._clock() < until:
-            await self._replays.spend(task.replay, until=until)
+            await self._used_signatures.spend(task.replay, until=until)
 
     async def _end(self, task: Task) -> Task:
         if task.state.final:

@@ -12,7 +12,7 @@ from core.errors import (
     ComeBackLater,
     FieldProblem,
     IdempotencyKeyReused,
-    KeyTaken,
+    IdempotencyKeyTaken,
     PolyrelayError,
     ReplayedRequest,
     Stale,
@@ -89,7 +89,7 @@ class Once:
                 raise refused
             try:
                 return Taken(task=await create(), replayed=False)
-            except KeyTaken:
+            except IdempotencyKeyTaken:
                 continue
             except (ComeBackLater, ReplayedRequest) as error:
                 # Perhaps the first of these requests took the last place, or has the same signature.

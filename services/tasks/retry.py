@@ -13,10 +13,10 @@ from core.registry import Registry, Route
 from core.task_repository import TaskRepository
 from core.tasks import State, Task
 from core.wakes import WakeQueue
-from services.limits.task_quotas import Room
+from services.limits.task_quotas import TaskQuotas
 from services.tasks.fallbacks import available
 
-log = structlog.get_logger("polyrelay.retry")
+log = structlog.get_logger(__name__)
 
 
 class Retry:
@@ -31,12 +31,14 @@ class Retry:
         room: Lets them in again while there is room.
     """
 
-    def __init__(self, tasks: TaskRepository, queue: WakeQueue, registry: Registry, clock: Clock, room: Room) -> None:
+    def __init__(
+        self, tasks: TaskRepository, queue: WakeQueue, registry: Registry, clock: Clock, task_quotas: TaskQuotas
+    ) -> None:
         self._tasks = tasks
         self._queue = queue
         self._registry = registry
         self._clock = clock
-        self._room = room
+        self._task_quotas = task_quotas
 
     async def __call__(self, task_id: str, caller: Caller = ANYBODY) -> Task:
         """
@@ -57,7 +59,7 @@ class Retry:
         try:
             await self._queue.wake(task.id, at=task.updated, priority=task.priority)
         except QueueUnavailable as error:
-            log.warning("wake_not_sent", task_id=task.id, reason=str(error))
+            log.warning("wake_failed", task_id=task.id, reason=str(error))
         return task
 
     async def _reopen(self, task_id: str, caller: Caller) -> Task:
@@ -66,9 +68,9 @@ class Retry:
             raise NotPossible(f"task {task.id} is {task.status}; only a failed task can be retried")
         self._refuse_unserved(task)
         limits = caller.limits if caller.owner == task.owner else KeyLimits()
-        needed = self._room.needed(task.provider, task.owner, limits)
+        needed = self._task_quotas.needed(task.provider, task.owner, limits)
         again = structs.replace(reopened(task, now=self._clock()), quotas=tuple(quota.name for quota in needed))
-        async with self._room.taken(again, needed):
+        async with self._task_quotas.taken(again, needed):
             await self._tasks.reopen(again)
         return again
 

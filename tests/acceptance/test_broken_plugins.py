@@ -107,7 +107,7 @@ async def test_broken_plugins_do_not_change_the_success_of_the_others(beset: Sta
     assert all('polyrelay_plugin_failed{plugin="raising"} 1.0' in text for text in workers)
     log = "".join((beset.folder / "logs" / f"worker-{number}.log").read_text("utf-8") for number in (1, 2))
     assert '"event": "event_loop_blocked"' in log
-    assert '"event": "plugin_left_out"' in log
+    assert '"event": "plugin_load_failed"' in log
 
 
 def _check_report(providers: Mapping[str, Any]) -> None:
@@ -130,8 +130,8 @@ async def test_a_worker_that_grows_too_large_ends_with_a_code_of_its_own(beset: 
     worker = await asyncio.create_subprocess_exec(
         *own_module("cli", "worker"), env={**own_environment(os.environ), **limits}, cwd=beset.folder, stderr=PIPE
     )
-    _, told = await asyncio.wait_for(worker.communicate(), 60)
+    _, reported = await asyncio.wait_for(worker.communicate(), 60)
 
     assert worker.returncode == MEMORY_EXIT
-    assert b"memory_over_limit" in told
-    assert b"worker_stopped" in told
+    assert b"memory_limit_exceeded" in reported
+    assert b"worker_stopped" in reported

@@ -42,7 +42,7 @@ def test_the_demo_leaves_a_picture_a_video_and_a_text(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".env", "results"]
 
 
-def test_the_demo_tells_how_it_goes(tmp_path: Path) -> None:
+def test_the_demo_reports_how_it_goes(tmp_path: Path) -> None:
     """Without a terminal each change is a line, and the files are named at the end."""
     done = demo(tmp_path)
 

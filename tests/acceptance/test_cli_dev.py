@@ -184,7 +184,7 @@ def test_a_second_dev_on_the_same_folder_is_refused(tmp_path: Path) -> None:
         wait_until(lambda: none_lives(killed), description="Ctrl-C twice ended every process", within_s=10)
 
 
-def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_starts(tmp_path: Path) -> None:
     """The message names the port and the way out; nothing was started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

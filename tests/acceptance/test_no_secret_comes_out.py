@@ -26,7 +26,7 @@ from polyrelay import Secret
 from repositories.mongodb.audit_documents import AUDIT_COLLECTION
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.keys import MongoKeys
-from services.access.api_keys import KeyCabinet, KeyOrder, NewKey
+from services.access.api_keys import ApiKeys, KeyOrder, NewKey
 from simulator.faults import Error, FailGeneration
 from simulator.process import ControlClient
 from tests.acceptance.conftest import FAST
@@ -141,13 +141,13 @@ def ring(hunt: Hunt) -> Ring:
 
 async def _ring(mongo_url: str) -> Ring:
     database = connect_mongo(mongo_url)
-    cabinet = KeyCabinet(MongoKeys(database), vault_of(Secret(ENCRYPTION_KEY)), utc_now)
+    api_keys = ApiKeys(MongoKeys(database), vault_of(Secret(ENCRYPTION_KEY)), utc_now)
     made = Ring(
-        admin=await cabinet.create(KeyOrder(role=Role.ADMIN)),
-        app=await cabinet.create(KeyOrder(owner="ada")),
-        revoked=await cabinet.create(KeyOrder(owner="bob")),
+        admin=await api_keys.create(KeyOrder(role=Role.ADMIN)),
+        app=await api_keys.create(KeyOrder(owner="ada")),
+        revoked=await api_keys.create(KeyOrder(owner="bob")),
     )
-    await cabinet.revoke(made.revoked.key.id)
+    await api_keys.revoke(made.revoked.key.id)
     database.client.close()
     return made
 

@@ -21,7 +21,7 @@ from core.vault import vault_of
 from polyrelay import Secret
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.keys import MongoKeys
-from services.access.api_keys import KeyCabinet, KeyOrder, NewKey
+from services.access.api_keys import ApiKeys, KeyOrder, NewKey
 from simulator.process import ControlClient
 from tests.acceptance.conftest import FAST
 from tests.acceptance.relay_clients import (
@@ -71,7 +71,7 @@ async def cast_of(mongo_url: str) -> Cast:
     """Two owners, and two keys that are good no more."""
     database = connect_mongo(mongo_url)
     store, vault = MongoKeys(database), vault_of(ENCRYPTION_KEY)
-    now, before = KeyCabinet(store, vault, utc_now), KeyCabinet(store, vault, lambda: utc_now() - 2 * LATER)
+    now, before = ApiKeys(store, vault, utc_now), ApiKeys(store, vault, lambda: utc_now() - 2 * LATER)
     revoked = await now.create(KeyOrder(owner="ada"))
     await now.revoke(revoked.key.id)
     cast = Cast(

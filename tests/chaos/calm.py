@@ -19,10 +19,10 @@ class Away(Struct, frozen=True, kw_only=True):
     until: datetime
 
 
-def outages(away: Iterable[Away], *, workers: Sequence[str]) -> Sequence[Span]:
+def outages(unavailable: Iterable[Away], *, workers: Sequence[str]) -> Sequence[Span]:
     """The spans in which a database, or every worker, was away; in order, and apart from each other."""
     spans: dict[str, list[Span]] = {name: [] for name in (*workers, "mongo", "valkey")}
-    for each in away:
+    for each in unavailable:
         if each.name in spans:
             spans[each.name].append((each.since, each.until))
     nobody = spans[workers[0]] if workers else []

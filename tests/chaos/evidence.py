@@ -149,7 +149,11 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
     def removable(self) -> frozenset[str]:
         """Tasks that the client asked to remove, unless that was refused."""
-        return frozenset(wish.task_id for wish in self.wishes if wish.call == "delete" and wish.may_be_done)
+        return frozenset(
+            cancellation_request.task_id
+            for cancellation_request in self.wishes
+            if cancellation_request.call == "delete" and cancellation_request.may_be_done
+        )
 
 
 class Violation(Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from tests.chaos.calm import Away
 from tests.chaos.plan import Act, Blow
 
 _PAUSE_S: Final = 0.2
-_AWAY_AT_ONCE: Final = 2
+_UNAVAILABLE_AT_ONCE: Final = 2
 _LONGEST_START_S: Final = 120.0
 _FREEZES: Final = frozenset({Act.FREEZE_WORKER, Act.FREEZE_VALKEY, Act.FREEZE_MONGO})
 _LAST_LINES: Final = 12
@@ -57,8 +57,8 @@ class Havoc:
         self._redis = redis
         self._turn: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._down: dict[str, datetime] = {}
-        self._room = asyncio.Semaphore(_AWAY_AT_ONCE)
-        self.away: list[Away] = []
+        self._task_quotas = asyncio.Semaphore(_UNAVAILABLE_AT_ONCE)
+        self.unavailable: list[Away] = []
         self._over = 0.0
         self.log: list[Happening] = []
         self.deaths: list[str] = []
@@ -108,7 +108,7 @@ class Havoc:
         self._note(f"vendor fault on {blow.fault.times} of {blow.fault.kind}: {blow.fault.fault}")
 
     async def _fell(self, blow: Blow) -> None:
-        async with self._room, self._turn[blow.target]:
+        async with self._task_quotas, self._turn[blow.target]:
             if asyncio.get_running_loop().time() > self._over:
                 return
             self._down[blow.target] = utc_now()
@@ -177,7 +177,7 @@ class Havoc:
                 return
 
     def _runs_again(self, name: str) -> None:
-        self.away.append(Away(name=name, since=self._down.pop(name), until=utc_now()))
+        self.unavailable.append(Away(name=name, since=self._down.pop(name), until=utc_now()))
         self._note(f"{name} runs again")
 
     def _note(self, what: str) -> None:

@@ -79,7 +79,12 @@ def retries_were_asked_for(evidence: Evidence) -> Found:
     """A failed task is reopened no more often than the client asked for it."""
     for task_id, versions in evidence.histories.items():
         reopened = sum(1 for _ in _reopenings(versions))
-        asked = sum(wish.task_id == task_id and wish.call == "retry" and wish.may_be_done for wish in evidence.wishes)
+        asked = sum(
+            cancellation_request.task_id == task_id
+            and cancellation_request.call == "retry"
+            and cancellation_request.may_be_done
+            for cancellation_request in evidence.wishes
+        )
         if reopened > asked:
             yield task_id, f"was reopened {reopened} times; a retry was asked for {asked} times"
 
@@ -121,9 +126,9 @@ def leases_are_kept_in_time(evidence: Evidence) -> Found:
         if task.lease is not None and task.state.final:
             yield task.id, f"is {task.state.value} and has a lease"
     for task_id, versions in evidence.histories.items():
-        for version, following in pairwise([*versions, None]):
+        for version, control_sync in pairwise([*versions, None]):
             lease = version.task.lease if version is not None and version.task is not None else None
-            until = evidence.now if following is None else following.at
+            until = evidence.now if control_sync is None else control_sync.at
             stood_s = 0.0 if lease is None else evidence.late_s(lease.until, until)
             if lease is not None and stood_s > evidence.rules.grace_s:
                 yield task_id, f"the lease of {lease.owner} stood for {stood_s:.1f} calm s after it ran out"
@@ -131,13 +136,13 @@ def leases_are_kept_in_time(evidence: Evidence) -> Found:
 
 def cancelled_stays_cancelled(evidence: Evidence) -> Found:
     """A task that the API called cancelled is cancelled, and nothing of it is submitted afterwards."""
-    for wish in evidence.wishes:
-        task = evidence.tasks.get(wish.task_id)
-        if (wish.call, wish.answer) != ("cancel", "cancelled") or task is None:
+    for cancellation_request in evidence.wishes:
+        task = evidence.tasks.get(cancellation_request.task_id)
+        if (cancellation_request.call, cancellation_request.answer) != ("cancel", "cancelled") or task is None:
             continue
         if task.state is not State.CANCELLED:
             yield task.id, f"the API said that it was cancelled, and it is {task.state.value}"
-        elif task.attempts and task.attempts[-1].started > wish.at:
+        elif task.attempts and task.attempts[-1].started > cancellation_request.at:
             yield task.id, "was submitted after the API said that it was cancelled"
 
 

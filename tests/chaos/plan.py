@@ -148,27 +148,29 @@ def orders(*, seed: int, seconds: float, rate: float, deadline_s: tuple[float, f
     Args:
         deadline_s: Each task's time, least and most, in seconds.
     """
-    dice = random.Random(f"orders {seed}")
-    return [_order(dice, number, number / rate, seed, deadline_s) for number in range(round(seconds * rate))]
+    random_source = random.Random(f"orders {seed}")
+    return [_order(random_source, number, number / rate, seed, deadline_s) for number in range(round(seconds * rate))]
 
 
-def _order(dice: random.Random, number: int, at_s: float, seed: int, deadline_s: tuple[float, float]) -> Order:
-    model = dice.choice(MODELS)
+def _order(random_source: random.Random, number: int, at_s: float, seed: int, deadline_s: tuple[float, float]) -> Order:
+    model = random_source.choice(MODELS)
     body: dict[str, Any] = {
         "prompt": f"chaos {seed} order {number:06d} end",
         "user_id": f"user-{number % 5}",
         "provider": model.provider,
         "model": model.name,
-        "deadline_s": round(dice.uniform(*deadline_s), 1),
+        "deadline_s": round(random_source.uniform(*deadline_s), 1),
         **model.params,
     }
-    if dice.random() < 0.4:
-        body["priority"] = dice.choice(("critical", "low"))
-    if model.fallback is not None and dice.random() < 0.6:
+    if random_source.random() < 0.4:
+        body["priority"] = random_source.choice(("critical", "low"))
+    if model.fallback is not None and random_source.random() < 0.6:
         unknown = {name: None for name in model.fallback.get("params", {}) if name in model.params}
         body["fallbacks"] = [{**model.fallback, "params": unknown}]
-    then = dice.choices(tuple(Then), weights=(70, 10, 12, 8))[0]
-    return Order(number=number, at_s=at_s, type=model.type, body=body, then=then, after_s=dice.uniform(0.0, 3.0))
+    then = random_source.choices(tuple(Then), weights=(70, 10, 12, 8))[0]
+    return Order(
+        number=number, at_s=at_s, type=model.type, body=body, then=then, after_s=random_source.uniform(0.0, 3.0)
+    )
 
 
 def blows(*, seed: int, seconds: float, workers: Sequence[str], calm_s: float, longest_s: float) -> Sequence[Blow]:
@@ -180,26 +182,29 @@ def blows(*, seed: int, seconds: float, workers: Sequence[str], calm_s: float, l
         calm_s: Mean time between two blows to processes, in seconds.
         longest_s: How long a process stays away at most, in seconds.
     """
-    dice = random.Random(f"blows {seed}")
-    found = [*_process_blows(dice, seconds, workers, calm_s, longest_s), *_vendor_blows(dice, seconds)]
+    random_source = random.Random(f"blows {seed}")
+    found = [
+        *_process_blows(random_source, seconds, workers, calm_s, longest_s),
+        *_vendor_blows(random_source, seconds),
+    ]
     return sorted(found, key=lambda blow: blow.at_s)
 
 
 def _process_blows(
-    dice: random.Random, seconds: float, workers: Sequence[str], calm_s: float, longest_s: float
+    random_source: random.Random, seconds: float, workers: Sequence[str], calm_s: float, longest_s: float
 ) -> Iterator[Blow]:
     acts: list[Act] = []
-    turns = cycle(dice.sample(workers, len(workers)))
-    at_s = dice.uniform(0.2, 0.6) * calm_s
+    turns = cycle(random_source.sample(workers, len(workers)))
+    at_s = random_source.uniform(0.2, 0.6) * calm_s
     while at_s < seconds:
         if not acts:
             acts = [*_TARGETS, Act.KILL_WORKER, Act.KILL_WORKER, Act.FREEZE_WORKER]
-            dice.shuffle(acts)
+            random_source.shuffle(acts)
         act = acts.pop()
         target = _TARGETS.get(act) or next(turns)
         more_s = OUTLASTS_A_LEASE_S if act is Act.FREEZE_WORKER else 0.0
-        yield Blow(at_s=at_s, act=act, target=target, lasts_s=dice.uniform(0.1, longest_s) + more_s)
-        at_s += calm_s * dice.uniform(0.6, 1.4)
+        yield Blow(at_s=at_s, act=act, target=target, lasts_s=random_source.uniform(0.1, longest_s) + more_s)
+        at_s += calm_s * random_source.uniform(0.6, 1.4)
 
 
 _TARGETS: Final = {
@@ -214,23 +219,25 @@ _TARGETS: Final = {
 }
 
 
-def _vendor_blows(dice: random.Random, seconds: float) -> Iterator[Blow]:
+def _vendor_blows(random_source: random.Random, seconds: float) -> Iterator[Blow]:
     """Every kind of fault in each round."""
     faults: list[FaultRequest] = []
     at_s = 0.1
     while at_s < seconds:
         if not faults:
-            faults = list(_vendor_faults(dice))
-            dice.shuffle(faults)
+            faults = list(_vendor_faults(random_source))
+            random_source.shuffle(faults)
         yield Blow(at_s=at_s, act=Act.VENDOR, fault=faults.pop())
-        at_s += dice.uniform(0.1, 0.6)
+        at_s += random_source.uniform(0.1, 0.6)
 
 
-def _vendor_faults(dice: random.Random) -> Iterator[FaultRequest]:
-    yield from _refusals(dice)
-    yield from _breakdowns(dice)
+def _vendor_faults(random_source: random.Random) -> Iterator[FaultRequest]:
+    yield from _refusals(random_source)
+    yield from _breakdowns(random_source)
     for fault in _FATES:
-        yield FaultRequest(kind=dice.choice(("visual.submit", "ark.video.submit", "openai.video.submit")), fault=fault)
+        yield FaultRequest(
+            kind=random_source.choice(("visual.submit", "ark.video.submit", "openai.video.submit")), fault=fault
+        )
     yield FaultRequest(kind="visual.submit", fault=FailGeneration(code=50511), times=2)
     yield FaultRequest(kind="visual.process", fault=FailGeneration(code=50519), times=2)
     yield FaultRequest(kind="files", fault=Result403())
@@ -241,19 +248,19 @@ def _vendor_faults(dice: random.Random) -> Iterator[FaultRequest]:
 _FATES: Final[Sequence[Fault]] = (Expired(), UnknownStatus(), Backwards(), NeverEnds(), Result403())
 
 
-def _refusals(dice: random.Random) -> Iterator[FaultRequest]:
+def _refusals(random_source: random.Random) -> Iterator[FaultRequest]:
     """Answers with an error, of submits and of polls."""
     for code in (50429, 50430, 50500, 50411, 50413, 50511):
-        yield FaultRequest(kind="visual.*", fault=Error(code=code), times=dice.randint(1, 3))
+        yield FaultRequest(kind="visual.*", fault=Error(code=code), times=random_source.randint(1, 3))
     for name, status in (("RateLimitExceeded", 429), ("ServerOverloaded", 429), ("InternalServiceError", 500)):
         fault = Error(code=name, status=status, retry_after_s=0.5 if status == 429 else None)
-        yield FaultRequest(kind="ark.*", fault=fault, times=dice.randint(1, 3))
+        yield FaultRequest(kind="ark.*", fault=fault, times=random_source.randint(1, 3))
     yield FaultRequest(kind="ark.*", fault=Error(code="InputTextSensitiveContentDetected", status=400))
     for name, status in (("rate_limit_exceeded", 429), ("server_error", 503), ("insufficient_quota", 429)):
-        yield FaultRequest(kind="openai.*", fault=Error(code=name, status=status), times=dice.randint(1, 3))
+        yield FaultRequest(kind="openai.*", fault=Error(code=name, status=status), times=random_source.randint(1, 3))
 
 
-def _breakdowns(dice: random.Random) -> Iterator[FaultRequest]:
+def _breakdowns(random_source: random.Random) -> Iterator[FaultRequest]:
     """The connection or the answer breaks, of submits and of polls."""
     faults: Sequence[Fault] = (
         CutBefore(),
@@ -267,5 +274,5 @@ def _breakdowns(dice: random.Random) -> Iterator[FaultRequest]:
         Huge(size_bytes=48 * 2**20),
     )
     for fault in faults:
-        yield FaultRequest(kind=dice.choice((*_SUBMITS, *_SUBMITS_OPENAI)), fault=fault)
-        yield FaultRequest(kind=dice.choice(_POLLS), fault=fault)
+        yield FaultRequest(kind=random_source.choice((*_SUBMITS, *_SUBMITS_OPENAI)), fault=fault)
+        yield FaultRequest(kind=random_source.choice(_POLLS), fault=fault)

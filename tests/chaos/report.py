@@ -57,7 +57,10 @@ def counts_of(
     return {
         "client": {
             **{f"creates answered {answer}": count for answer, count in sorted(answers.items())},
-            **{f"{wish} answered {status or 'nothing'}": count for (wish, status), count in sorted(_wishes(evidence))},
+            **{
+                f"{cancellation_request} answered {status or 'nothing'}": count
+                for (cancellation_request, status), count in sorted(_wishes(evidence))
+            },
         },
         "record": {
             "accepted (201)": len(evidence.receipts),
@@ -101,7 +104,14 @@ def explain(violation: Violation, evidence: Evidence, log: Sequence[Happening]) 
     lines += [f"  {_line(version)}" for version in evidence.history(task.id)]
     lines += ["calls at the vendor:"]
     lines += [f"  {_call(call)}" for call in sorted(evidence.calls) if call.prompt == task.prompt]
-    lines += ["what the client asked for:", *(f"  {wish}" for wish in evidence.wishes if wish.task_id == task.id)]
+    lines += [
+        "what the client asked for:",
+        *(
+            f"  {cancellation_request}"
+            for cancellation_request in evidence.wishes
+            if cancellation_request.task_id == task.id
+        ),
+    ]
     lines += ["chaos:", *(f"  {event.at:%H:%M:%S.%f} {event.what}" for event in log if _near(event, task))]
     return "\n".join(lines)
 
@@ -138,7 +148,9 @@ def _answered(evidence: Evidence, task: Task) -> bool:
 
 
 def _wishes(evidence: Evidence) -> Iterator[tuple[tuple[str, int], int]]:
-    yield from Counter((wish.call, wish.status) for wish in evidence.wishes).items()
+    yield from Counter(
+        (cancellation_request.call, cancellation_request.status) for cancellation_request in evidence.wishes
+    ).items()
 
 
 def _codes(tasks: Sequence[Task]) -> Counter[str]:

@@ -164,7 +164,9 @@ class _Run:
         return deadline is None or utc_now() > deadline + late
 
     async def _gates_empty(self) -> bool:
-        return not await survey.held_tasks(self._redis) and not any((await survey.line_lengths(self._redis)).values())
+        return not await survey.held_tasks(self._redis) and not any(
+            (await survey.wait_queue_lengths(self._redis)).values()
+        )
 
     async def _queues_empty(self) -> bool:
         return not any(key.members for key in await survey.all_keys(self._redis))
@@ -181,10 +183,10 @@ class _Run:
             calls=sorted(self._ledger.calls),
             keys=await survey.all_keys(self._redis),
             holders=await survey.held_tasks(self._redis),
-            lines=await survey.line_lengths(self._redis),
+            lines=await survey.wait_queue_lengths(self._redis),
             files=survey.file_names(self._stack.folder / "results"),
             deaths=self._havoc.deaths,
-            outages=outages(self._havoc.away, workers=self._stack.workers),
+            outages=outages(self._havoc.unavailable, workers=self._stack.workers),
         )
 
 

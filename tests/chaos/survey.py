@@ -53,7 +53,7 @@ async def held_tasks(redis: Redis) -> Sequence[str]:
     return sorted(found)
 
 
-async def line_lengths(redis: Redis) -> Mapping[str, int]:
+async def wait_queue_lengths(redis: Redis) -> Mapping[str, int]:
     """How many stand in each gate's line."""
     return {
         name.decode().removeprefix(_LINE): await redis.zcard(name)

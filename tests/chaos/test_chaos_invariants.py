@@ -241,27 +241,27 @@ def test_every_invariant_can_fail() -> None:
     assert {invariant for invariant, _ in BROKEN.values()} == {invariant.__name__ for invariant in INVARIANTS}
 
 
-def test_a_violation_is_told_with_all_that_is_known_of_its_task() -> None:
+def test_a_violation_is_reported_with_all_that_is_known_of_its_task() -> None:
     """The record, its history and what the client asked for are in the text."""
     broken = evidence(retried())
     (violation,) = violations(broken)
 
-    told = explain(violation, broken, [])
+    reported = explain(violation, broken, [])
 
-    assert "retries_were_asked_for" in told
-    assert "outcome_unknown" in told
-    assert "v4 pending" in told
+    assert "retries_were_asked_for" in reported
+    assert "outcome_unknown" in reported
+    assert "v4 pending" in reported
 
 
 def test_only_calm_time_makes_late() -> None:
     """Time is counted from the end of the latest outage, and an outage is a database or all workers away."""
-    away = [
+    unavailable = [
         Away(name="worker-1", since=at(0), until=at(6)),
         Away(name="worker-2", since=at(4), until=at(8)),
         Away(name="mongo", since=at(5), until=at(7)),
         Away(name="api", since=at(0), until=at(99)),
     ]
-    spans = outages(away, workers=("worker-1", "worker-2"))
+    spans = outages(unavailable, workers=("worker-1", "worker-2"))
 
     assert spans == [(at(4), at(7))]
     assert longest_calm_s(at(0), at(10), spans) == 4.0

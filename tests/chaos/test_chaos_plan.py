@@ -7,8 +7,8 @@ from cli.embedded.upstreams import VENDORS, simulated
 from core.clock import utc_now
 from core.registry import load_registry
 from polyrelay import Env, TaskType
-from services.limits.task_quotas import Bounds, Room
-from services.tasks.create import Accept
+from services.limits.task_quotas import QuotaLimits, TaskQuotas
+from services.tasks.create import CreateTask
 from simulator.faults import Fault
 from tests.chaos.plan import MODELS, Act, Blow, Order, Then, blows, orders
 from tests.fakes.quotas import MemoryQuotas
@@ -74,7 +74,7 @@ async def test_the_api_takes_every_order(seed: int) -> None:
     env = Env(simulated(VENDORS, "http://127.0.0.1:1"))
     registry = load_registry(env)
     tasks = MemoryTaskRepository()
-    accept = Accept(tasks, MemoryWakeQueue(), registry, utc_now, Room(MemoryQuotas(), tasks, Bounds()))
+    accept = CreateTask(tasks, MemoryWakeQueue(), registry, utc_now, TaskQuotas(MemoryQuotas(), tasks, QuotaLimits()))
     try:
         for order in many_orders(seed):
             task = await accept(TaskType(order.type), order.body)

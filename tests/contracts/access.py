@@ -1,4 +1,4 @@
-"""The rules of `core.keys.Keys`, `core.users.Users` and `core.used_signatures.Replays`, for each adapter."""
+"""The rules of `core.keys.Keys`, `core.users.Users` and `core.used_signatures.UsedSignatures`, for each adapter."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from msgspec import structs
 from core.callers import KeyLimits, Role
 from core.errors import DuplicateKey, EmailTaken, KeyNotFound, Stale, UserNotFound
 from core.keys import ApiKey, KeyQuery, Keys, new_access_key, new_key_id
-from core.used_signatures import Replays
+from core.used_signatures import UsedSignatures
 from core.users import User, Users, new_user_id
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -190,10 +190,10 @@ class UsersContract:
 class ReplaysContract:
     """What every place for used-up signatures does."""
 
-    async def test_a_signature_is_used_up_once(self, replays: Replays) -> None:
+    async def test_a_signature_is_used_up_once(self, used_signatures: UsedSignatures) -> None:
         """Of many at once, one gets it; others are not concerned."""
-        got = await asyncio.gather(*(replays.spend("one", until=NOW + timedelta(days=9000)) for _ in range(8)))
+        got = await asyncio.gather(*(used_signatures.spend("one", until=NOW + timedelta(days=9000)) for _ in range(8)))
 
         assert sorted(got) == [False] * 7 + [True]
-        assert await replays.spent("one")
-        assert not await replays.spent("other")
+        assert await used_signatures.spent("one")
+        assert not await used_signatures.spent("other")

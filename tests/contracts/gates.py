@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from core.gates import CircuitView, Gate, Gates, GateView, Refusal, Ticket, Verdict
+from core.gates import CircuitBreakerView, Gate, Gates, GateView, Refusal, Ticket, Verdict
 from core.tasks import Priority
 from repositories.gate_rules import GateRules
 
@@ -65,7 +65,7 @@ async def gate_view(gates: Gates, name: str) -> GateView:
     return view
 
 
-async def circuit(gates: Gates) -> CircuitView:
+async def circuit_breaker(gates: Gates) -> CircuitBreakerView:
     """The view of the one account."""
     (view,) = (await gates.views())[1]
     return view
@@ -91,7 +91,7 @@ class HoldContract:
         """Stands at `NOW`."""
         return MovableClock()
 
-    async def test_so_many_as_the_limit_are_let_in(self, gates: Gates) -> None:
+    async def test_as_many_as_the_limit_are_let_in(self, gates: Gates) -> None:
         """The next one is refused, told which gate is full, and when to ask again."""
         tickets = [a_ticket(number, TWO) for number in range(3)]
 
@@ -99,7 +99,7 @@ class HoldContract:
         refused = await gates.enter(tickets[2])
 
         assert (refused.refusal, refused.gate) == (Refusal.FULL, TWO.name)
-        assert refused.again_at == NOW + RULES.line_check
+        assert refused.again_at == NOW + RULES.wait_queue_check
 
     async def test_a_gate_without_a_limit_lets_all_in(self, gates: Gates) -> None:
         """Nothing set means no fixed limit."""
@@ -153,7 +153,7 @@ class HoldContract:
 
         assert list(await gates.holders()) == ["task_2"]
 
-    async def test_of_many_that_ask_at_once_just_so_many_as_the_limit_are_let_in(self, gates: Gates) -> None:
+    async def test_of_many_that_ask_at_once_exactly_as_many_as_the_limit_are_let_in(self, gates: Gates) -> None:
         """A hundred at a gate of two."""
         answers = await asyncio.gather(*(gates.enter(a_ticket(number, TWO)) for number in range(100)))
 
@@ -192,7 +192,7 @@ class HoldContract:
         assert list(await gates.holders()) == ["task_1"]
 
 
-class LineContract:
+class WaitQueueContract:
     """Waiting for a full gate."""
 
     async def test_those_who_wait_come_in_as_they_were_created(self, gates: Gates) -> None:
@@ -238,7 +238,7 @@ class LineContract:
 
         assert {ticket.task_id for ticket in low} <= set(order)
 
-    async def test_a_newcomer_does_not_pass_those_in_line(self, gates: Gates) -> None:
+    async def test_a_newcomer_does_not_pass_those_in_queue(self, gates: Gates) -> None:
         """Also where a place is free already and the woken one has not come yet."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
         assert list(await gates.leave(a_ticket(1, TWO))) == ["task_3"]
@@ -246,7 +246,7 @@ class LineContract:
         assert (await gates.enter(a_ticket(4, TWO))).refusal is Refusal.FULL
         assert (await gates.enter(a_ticket(3, TWO))).granted
 
-    async def test_a_newcomer_comes_in_where_there_is_room_for_those_in_line_as_well(self, gates: Gates) -> None:
+    async def test_a_newcomer_comes_in_where_there_is_room_for_those_in_queue_as_well(self, gates: Gates) -> None:
         """A free place that nobody is ahead for does not stay free."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
         await gates.leave(a_ticket(1, TWO))
@@ -270,17 +270,17 @@ class LineContract:
         await gates.enter(holder := a_ticket(0, ONE))
         await granted(gates, tickets)
         await gates.leave(tickets[0])
-        assert list(await gates.in_line(["task_1", "task_2"])) == [False, True]
+        assert list(await gates.in_wait_queue(["task_1", "task_2"])) == [False, True]
         await gates.enter(tickets[0])
 
         assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_2"]
 
-    async def test_only_those_in_a_line_are_in_line(self, gates: Gates) -> None:
+    async def test_only_those_in_a_line_are_in_queue(self, gates: Gates) -> None:
         """Not holders, not strangers."""
         await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE)])
 
-        assert list(await gates.in_line(["task_2", "task_1", "task_3"])) == [True, False, False]
-        assert list(await gates.in_line([])) == []
+        assert list(await gates.in_wait_queue(["task_2", "task_1", "task_3"])) == [True, False, False]
+        assert list(await gates.in_wait_queue([])) == []
 
     async def test_leaving_wakes_as_many_as_there_is_room_for(self, gates: Gates) -> None:
         """So nobody is woken in vain: one leaves, one is woken, of however many."""
@@ -318,12 +318,12 @@ class LineContract:
         """Who did not ask again in time is woken once more and gives up the place; the next is woken as well."""
         await gates.enter(a_ticket(1, ONE))
         await gates.enter(a_ticket(2, ONE))
-        clock.forward((RULES.line_check + RULES.line_late).total_seconds() - 300)
+        clock.forward((RULES.wait_queue_check + RULES.wait_queue_late).total_seconds() - 300)
         await gates.enter(a_ticket(3, ONE))
         clock.forward(300)
 
         assert list(await gates.leave(a_ticket(1, ONE))) == ["task_2", "task_3"]
-        assert list(await gates.in_line(["task_2", "task_3"])) == [False, True]
+        assert list(await gates.in_wait_queue(["task_2", "task_3"])) == [False, True]
         assert (await gates.enter(a_ticket(3, ONE))).granted
 
     async def test_a_task_that_waits_for_another_gate_now_lets_the_next_one_go(self, gates: Gates) -> None:
@@ -368,10 +368,10 @@ class LearningContract:
     async def test_too_many_at_once_lowers_the_limit_to_what_was_open_beside(self, gates: Gates) -> None:
         """Each further one lowers it again."""
         tickets = await self.crowd(gates, 5)
-        await gates.report(tickets[4], Verdict.CROWDED)
+        await gates.report(tickets[4], Verdict.THROTTLED)
         assert (await gate_view(gates, LEARNS.name)).limit == 4
         await gates.leave(tickets[4])
-        await gates.report(tickets[3], Verdict.CROWDED)
+        await gates.report(tickets[3], Verdict.THROTTLED)
 
         assert (await gate_view(gates, LEARNS.name)).limit == 3
         assert not (await gates.enter(a_ticket(9, LEARNS))).granted
@@ -379,17 +379,17 @@ class LearningContract:
     async def test_a_learned_limit_is_never_below_one_nor_raised_by_too_many(self, gates: Gates) -> None:
         """Else nothing would be tried any more, or too much."""
         (alone,) = await self.crowd(gates, 1)
-        await gates.report(alone, Verdict.CROWDED)
+        await gates.report(alone, Verdict.THROTTLED)
         assert (await gate_view(gates, LEARNS.name)).limit == 1
         await gates.restore([a_ticket(number, LEARNS) for number in range(5)])
-        await gates.report(alone, Verdict.CROWDED)
+        await gates.report(alone, Verdict.THROTTLED)
 
         assert (await gate_view(gates, LEARNS.name)).limit == 1
 
     async def test_success_raises_a_learned_limit_by_one_in_a_round(self, gates: Gates) -> None:
         """Each adds one part of the limit; who has room by that is woken."""
         tickets = await self.crowd(gates, 3)
-        await gates.report(tickets[2], Verdict.CROWDED)
+        await gates.report(tickets[2], Verdict.THROTTLED)
         await gates.leave(tickets[2])
         await gates.enter(tickets[2])
 
@@ -402,7 +402,7 @@ class LearningContract:
     async def test_a_limit_far_above_use_is_forgotten(self, gates: Gates) -> None:
         """More than 64, and more than ten times what is open."""
         tickets = await self.crowd(gates, 66)
-        await gates.report(tickets[0], Verdict.CROWDED)
+        await gates.report(tickets[0], Verdict.THROTTLED)
         for ticket in tickets[5:]:
             await gates.leave(ticket)
         await gates.report(tickets[1], Verdict.WELL)
@@ -412,21 +412,23 @@ class LearningContract:
     async def test_a_set_limit_is_not_learned(self, gates: Gates) -> None:
         """What operators set stays."""
         await gates.enter(a_ticket(1, TWO))
-        await gates.report(a_ticket(1, TWO), Verdict.CROWDED)
+        await gates.report(a_ticket(1, TWO), Verdict.THROTTLED)
 
         assert (await gate_view(gates, TWO.name)).limit == 2
 
 
-class SpacingContract:
+class SubmitIntervalContract:
     """Time between two submits of one account."""
 
-    async def test_two_submits_are_never_closer_than_the_spacing(self, gates: Gates, clock: MovableClock) -> None:
+    async def test_two_submits_are_never_closer_than_the_submit_interval(
+        self, gates: Gates, clock: MovableClock
+    ) -> None:
         """The second is told its moment, and is let in then, not a millisecond before."""
-        assert (await gates.enter(a_ticket(1, spacing_s=2))).granted
-        second = a_ticket(2, spacing_s=2)
+        assert (await gates.enter(a_ticket(1, submit_interval_s=2))).granted
+        second = a_ticket(2, submit_interval_s=2)
 
         refused = await gates.enter(second)
-        assert (refused.refusal, refused.again_at) == (Refusal.SPACING, NOW + timedelta(seconds=2))
+        assert (refused.refusal, refused.again_at) == (Refusal.SUBMIT_INTERVAL, NOW + timedelta(seconds=2))
         clock.forward(1.999)
         assert not (await gates.enter(second)).granted
         clock.forward(0.001)
@@ -434,7 +436,7 @@ class SpacingContract:
 
     async def test_those_who_wait_have_moments_of_their_own(self, gates: Gates, clock: MovableClock) -> None:
         """One spacing apart, in the order of the line; each is let in at its own."""
-        tickets = [a_ticket(number, spacing_s=2) for number in range(4)]
+        tickets = [a_ticket(number, submit_interval_s=2) for number in range(4)]
         answers = [await gates.enter(ticket) for ticket in tickets]
 
         assert [answer.again_at for answer in answers[1:]] == [NOW + timedelta(seconds=2 * n) for n in (1, 2, 3)]
@@ -444,22 +446,22 @@ class SpacingContract:
 
     async def test_one_that_died_costs_its_own_moment_only(self, gates: Gates, clock: MovableClock) -> None:
         """The next is let in at the moment that it was told; later the dead one's place is given up."""
-        tickets = [a_ticket(number, spacing_s=2) for number in range(4)]
+        tickets = [a_ticket(number, submit_interval_s=2) for number in range(4)]
         await granted(gates, tickets)
         clock.forward(4)
         assert (await gates.enter(tickets[2])).granted
 
-        clock.forward(RULES.spacing_late.total_seconds())
-        assert (await gates.enter(a_ticket(9, spacing_s=2))).granted
-        assert list(await gates.in_line(["task_1"])) == [False]
+        clock.forward(RULES.submit_interval_late.total_seconds())
+        assert (await gates.enter(a_ticket(9, submit_interval_s=2))).granted
+        assert list(await gates.in_wait_queue(["task_1"])) == [False]
 
-    async def test_who_waits_for_the_spacing_only_is_not_passed_at_a_gate(
+    async def test_who_waits_for_the_submit_interval_only_is_not_passed_at_a_gate(
         self, gates: Gates, clock: MovableClock
     ) -> None:
         """A later task of another account does not take the room that it waits beside."""
-        await gates.enter(a_ticket(1, spacing_s=2))
-        waiting = a_ticket(2, ONE, spacing_s=2)
-        assert (await gates.enter(waiting)).refusal is Refusal.SPACING
+        await gates.enter(a_ticket(1, submit_interval_s=2))
+        waiting = a_ticket(2, ONE, submit_interval_s=2)
+        assert (await gates.enter(waiting)).refusal is Refusal.SUBMIT_INTERVAL
 
         later = await gates.enter(a_ticket(3, ONE, account="other"))
         assert (later.refusal, later.gate) == (Refusal.FULL, ONE.name)
@@ -468,61 +470,61 @@ class SpacingContract:
         assert (await gates.enter(waiting)).granted
         assert list(await gates.leave(waiting)) == ["task_3"]
 
-    async def test_who_gives_up_waiting_for_the_spacing_lets_the_next_one_go(self, gates: Gates) -> None:
+    async def test_who_gives_up_waiting_for_the_submit_interval_lets_the_next_one_go(self, gates: Gates) -> None:
         """Its room at the gate is free again."""
-        await gates.enter(a_ticket(1, spacing_s=2))
-        await gates.enter(a_ticket(2, ONE, spacing_s=2))
+        await gates.enter(a_ticket(1, submit_interval_s=2))
+        await gates.enter(a_ticket(2, ONE, submit_interval_s=2))
         await gates.enter(a_ticket(3, ONE, account="other"))
 
-        assert list(await gates.leave(a_ticket(2, ONE, spacing_s=2))) == ["task_3"]
+        assert list(await gates.leave(a_ticket(2, ONE, submit_interval_s=2))) == ["task_3"]
 
-    async def test_priority_counts_among_those_who_wait_for_the_spacing(self, gates: Gates) -> None:
+    async def test_priority_counts_among_those_who_wait_for_the_submit_interval(self, gates: Gates) -> None:
         """A critical newcomer has an earlier moment than many others who came before."""
-        await granted(gates, [a_ticket(number, spacing_s=2) for number in range(21)])
+        await granted(gates, [a_ticket(number, submit_interval_s=2) for number in range(21)])
 
-        critical = await gates.enter(a_ticket(99, spacing_s=2, priority=Priority.CRITICAL))
+        critical = await gates.enter(a_ticket(99, submit_interval_s=2, priority=Priority.CRITICAL))
 
         assert critical.again_at == NOW + timedelta(seconds=2)
         assert await gates.line_length("spacing:volcengine") == 21
 
-    async def test_each_account_has_its_own_spacing(self, gates: Gates) -> None:
+    async def test_each_account_has_its_own_submit_interval(self, gates: Gates) -> None:
         """And a task without spacing does not wait."""
-        await gates.enter(a_ticket(1, spacing_s=2))
+        await gates.enter(a_ticket(1, submit_interval_s=2))
 
-        assert (await gates.enter(a_ticket(2, spacing_s=2, account="other"))).granted
+        assert (await gates.enter(a_ticket(2, submit_interval_s=2, account="other"))).granted
         assert (await gates.enter(a_ticket(3))).granted
 
 
-class CircuitContract:
+class CircuitBreakerContract:
     """Whether the vendor is up."""
 
     async def open(self, gates: Gates, *, failures: int = RULES.open_after) -> None:
         """The vendor was away so many times in a row."""
         for _ in range(failures):
-            await gates.report(a_ticket(0), Verdict.AWAY)
+            await gates.report(a_ticket(0), Verdict.UNAVAILABLE)
 
-    async def test_a_circuit_opens_after_some_failures_in_a_row(self, gates: Gates) -> None:
+    async def test_a_circuit_breaker_opens_after_some_failures_in_a_row(self, gates: Gates) -> None:
         """Then nobody is let in, and each is told when to ask again."""
         await self.open(gates, failures=4)
         assert (await gates.enter(a_ticket(1))).granted
         await self.open(gates, failures=1)
 
         refused = await gates.enter(a_ticket(2, ONE))
-        assert (refused.refusal, refused.again_at) == (Refusal.CIRCUIT_OPEN, NOW + RULES.open_for)
-        assert (await circuit(gates)).state == "open"
-        assert (await circuit(gates)).open_until == NOW + RULES.open_for
+        assert (refused.refusal, refused.again_at) == (Refusal.CIRCUIT_BREAKER_OPEN, NOW + RULES.open_for)
+        assert (await circuit_breaker(gates)).state == "open"
+        assert (await circuit_breaker(gates)).open_until == NOW + RULES.open_for
 
-    @pytest.mark.parametrize("verdict", [Verdict.WELL, Verdict.CROWDED])
+    @pytest.mark.parametrize("verdict", [Verdict.WELL, Verdict.THROTTLED])
     async def test_a_vendor_that_answers_breaks_the_row(self, gates: Gates, verdict: Verdict) -> None:
         """Too many at once is an answer as well."""
         await self.open(gates, failures=4)
         await gates.report(a_ticket(0), verdict)
         await self.open(gates, failures=4)
 
-        assert (await circuit(gates)).state == "closed"
-        assert (await circuit(gates)).failures == 4
+        assert (await circuit_breaker(gates)).state == "closed"
+        assert (await circuit_breaker(gates)).failures == 4
 
-    async def test_leaving_with_a_verdict_tells_it_and_leaves(self, gates: Gates) -> None:
+    async def test_leaving_with_a_verdict_reports_it_and_leaves(self, gates: Gates) -> None:
         """In one step: the row is broken, the hold is over, and who stands next is woken."""
         await self.open(gates, failures=4)
         assert (await gates.enter(a_ticket(1, ONE))).granted
@@ -530,7 +532,7 @@ class CircuitContract:
 
         assert list(await gates.leave(a_ticket(1, ONE), Verdict.WELL)) == ["task_2"]
 
-        assert (await circuit(gates)).failures == 0
+        assert (await circuit_breaker(gates)).failures == 0
         assert (await gates.enter(a_ticket(2, ONE))).granted
 
     async def test_what_teaches_nothing_leaves_the_row(self, gates: Gates) -> None:
@@ -539,9 +541,9 @@ class CircuitContract:
         await gates.report(a_ticket(0), Verdict.NOTHING)
         await self.open(gates, failures=1)
 
-        assert (await circuit(gates)).state == "open"
+        assert (await circuit_breaker(gates)).state == "open"
 
-    async def test_a_holder_is_not_stopped_by_an_open_circuit(self, gates: Gates) -> None:
+    async def test_a_holder_is_not_stopped_by_an_open_circuit_breaker(self, gates: Gates) -> None:
         """It was let in before."""
         await gates.enter(a_ticket(1, ONE))
         await self.open(gates)
@@ -554,39 +556,39 @@ class CircuitContract:
         """Of many that ask at once; the others are told to ask again soon."""
         await self.open(gates)
         clock.forward(RULES.open_for.total_seconds())
-        assert (await circuit(gates)).state == "half_open"
+        assert (await circuit_breaker(gates)).state == "half_open"
 
         answers = await asyncio.gather(*(gates.enter(a_ticket(number)) for number in range(1, 30)))
 
         assert sum(answer.granted for answer in answers) == 1
         assert {answer.again_at for answer in answers if not answer.granted} == {clock() + RULES.probe_check}
 
-    async def test_a_probe_that_goes_well_closes_the_circuit(self, gates: Gates, clock: MovableClock) -> None:
+    async def test_a_probe_that_goes_well_closes_the_circuit_breaker(self, gates: Gates, clock: MovableClock) -> None:
         """All are let in again, and who kept the place in a line is woken."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
         await self.open(gates)
         await gates.leave(a_ticket(1, TWO))
-        assert (await gates.enter(a_ticket(3, TWO))).refusal is Refusal.CIRCUIT_OPEN
+        assert (await gates.enter(a_ticket(3, TWO))).refusal is Refusal.CIRCUIT_BREAKER_OPEN
         await gates.leave(a_ticket(2, TWO))
         clock.forward(RULES.open_for.total_seconds())
         assert (await gates.enter(a_ticket(4, TWO))).granted
 
         assert list(await gates.report(a_ticket(4, TWO), Verdict.WELL)) == ["task_3"]
-        assert (await circuit(gates)).state == "closed"
+        assert (await circuit_breaker(gates)).state == "closed"
 
     async def test_a_probe_that_fails_opens_it_for_twice_as_long(self, gates: Gates, clock: MovableClock) -> None:
         """Up to the longest; failures of earlier submits do not prolong it meanwhile."""
         await self.open(gates)
         waits = []
         for number in range(1, 7):
-            view = await circuit(gates)
+            view = await circuit_breaker(gates)
             assert view.open_until is not None
             waits.append((view.open_until - clock()).total_seconds())
-            await gates.report(a_ticket(0), Verdict.AWAY)
-            assert (await circuit(gates)).open_until == view.open_until
+            await gates.report(a_ticket(0), Verdict.UNAVAILABLE)
+            assert (await circuit_breaker(gates)).open_until == view.open_until
             clock.forward(waits[-1])
             assert (await gates.enter(a_ticket(number))).granted
-            await gates.report(a_ticket(number), Verdict.AWAY)
+            await gates.report(a_ticket(number), Verdict.UNAVAILABLE)
             await gates.leave(a_ticket(number))
 
         assert waits == [30, 60, 120, 240, 300, 300]
@@ -616,22 +618,22 @@ class CircuitContract:
             await gates.report(a_ticket(1), Verdict.NOTHING)
 
         assert (await gates.enter(a_ticket(2))).granted
-        assert (await circuit(gates)).state == "half_open"
+        assert (await circuit_breaker(gates)).state == "half_open"
 
-    async def test_an_open_circuit_gives_no_place_and_takes_none(self, gates: Gates) -> None:
+    async def test_an_open_circuit_breaker_gives_no_place_and_takes_none(self, gates: Gates) -> None:
         """Who is told so may try a fallback; who stood in a line stands there still."""
         await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE)])
         await self.open(gates)
         await granted(gates, [a_ticket(2, ONE), a_ticket(3, ONE)])
 
-        assert list(await gates.in_line(["task_2", "task_3"])) == [True, False]
+        assert list(await gates.in_wait_queue(["task_2", "task_3"])) == [True, False]
 
-    async def test_each_account_has_its_own_circuit(self, gates: Gates) -> None:
+    async def test_each_account_has_its_own_circuit_breaker(self, gates: Gates) -> None:
         """One vendor away does not stop another."""
         await self.open(gates)
 
         assert (await gates.enter(a_ticket(1, account="openai"))).granted
 
 
-class GatesContract(HoldContract, LineContract, LearningContract, SpacingContract, CircuitContract):
+class GatesContract(HoldContract, WaitQueueContract, LearningContract, SubmitIntervalContract, CircuitBreakerContract):
     """The rules of `core.gates.Gates`."""

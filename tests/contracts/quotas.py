@@ -26,7 +26,7 @@ class QuotasContract:
         """Stands at `NOW`."""
         return MovableClock()
 
-    async def test_so_many_as_the_bound_count(self, quotas: Quotas) -> None:
+    async def test_as_many_as_the_bound_count(self, quotas: Quotas) -> None:
         """The next is told which quota is full, and does not count."""
         assert [await taken(quotas, f"task_{number}", TWO) for number in range(3)] == [None, None, TWO]
         assert await quotas.counted() == {TWO.name: {"task_0", "task_1"}}
@@ -44,7 +44,7 @@ class QuotasContract:
 
         assert await taken(quotas, "task_1", closed) == closed
 
-    async def test_of_many_at_once_just_so_many_as_the_bound_count(self, quotas: Quotas) -> None:
+    async def test_of_many_at_once_exactly_as_many_as_the_bound_count(self, quotas: Quotas) -> None:
         """A hundred at a quota of two: calls of the same moment do not exceed it."""
         answers = await asyncio.gather(*(taken(quotas, f"task_{number}", TWO) for number in range(100)))
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from core.rates import Allowance, Rates
+from core.rates import RateLimitStatus, Rates
 from tests.contracts.gates import MovableClock
 
 
@@ -21,14 +21,14 @@ class RatesContract:
         """Stands at `NOW`."""
         return MovableClock()
 
-    async def test_so_many_as_the_limit_pass_in_a_minute(self, rates: Rates) -> None:
+    async def test_as_many_as_the_limit_pass_in_a_minute(self, rates: Rates) -> None:
         """Each is told what is left; the next one when to come back."""
         answers = [await rates.count("ow_1", limit=2) for _ in range(3)]
 
         assert answers == [
-            Allowance(limit=2, left=1, reset_s=60, passed=True),
-            Allowance(limit=2, left=0, reset_s=60, passed=True),
-            Allowance(limit=2, left=0, reset_s=60, passed=False),
+            RateLimitStatus(limit=2, left=1, reset_s=60, passed=True),
+            RateLimitStatus(limit=2, left=0, reset_s=60, passed=True),
+            RateLimitStatus(limit=2, left=0, reset_s=60, passed=False),
         ]
 
     async def test_each_has_its_own_minute(self, rates: Rates) -> None:
@@ -74,7 +74,7 @@ class RatesContract:
         clock.forward(10)
         await passed(rates, 3, limit=9)
 
-        assert await rates.count("ow_1", limit=2) == Allowance(limit=2, left=0, reset_s=60, passed=False)
+        assert await rates.count("ow_1", limit=2) == RateLimitStatus(limit=2, left=0, reset_s=60, passed=False)
 
     async def test_of_many_at_once_as_many_as_the_limit_pass(self, rates: Rates) -> None:
         """Of several keys, mixed."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from core.errors import DuplicateTask, KeyTaken, ReplayedRequest, Stale, TaskNotFound
+from core.errors import DuplicateTask, IdempotencyKeyTaken, ReplayedRequest, Stale, TaskNotFound
 from core.task_repository import QuotaTask, TaskQuery, TaskRepository
 from core.tasks import FINAL, OPEN, PHASES, Idempotency, Lease, Result, State, Status, Task
 from polyrelay import TaskType
@@ -57,7 +57,7 @@ class TaskRepositoryContract:
         async def added(task: Task) -> str:
             try:
                 await repository.add(task, {"prompt": "x"})
-            except (KeyTaken, ReplayedRequest):
+            except (IdempotencyKeyTaken, ReplayedRequest):
                 return (await repository.created_with(same.key)).id
             return task.id
 
@@ -152,7 +152,7 @@ class TaskRepositoryContract:
 
         outcomes = await asyncio.gather(*(outcome_of(repository.add(task, task_input)) for task in tasks))
 
-        assert sorted(outcomes, key=str) == sorted([None] + [KeyTaken] * 4, key=str)
+        assert sorted(outcomes, key=str) == sorted([None] + [IdempotencyKeyTaken] * 4, key=str)
         winner = tasks[outcomes.index(None)]
         assert await repository.created_with("k-1") == winner
         assert (await repository.page(TaskQuery())).total == 1
@@ -189,7 +189,7 @@ class TaskRepositoryContract:
         assert (await repository.created_with("k-2")).id == other.id
         assert (await repository.created_with("k-1")).id == first.id
 
-    async def test_a_key_is_taken_away_once_its_time_has_come(self, repository: TaskRepository) -> None:
+    async def test_a_key_is_dropped_once_its_time_has_come(self, repository: TaskRepository) -> None:
         """Not before; then another task may have it, and a save of the first does not bring it back."""
         first, second = a_task(idempotency=same("k-1")), a_task(idempotency=same("k-1"))
         await repository.add(first, SMALL)
@@ -225,7 +225,7 @@ class TaskRepositoryContract:
         assert await repository.get(task.id) == full
         assert await repository.get_input(task.id) == task_input
 
-    async def test_a_save_takes_away_what_the_new_version_lacks(self, repository: TaskRepository) -> None:
+    async def test_a_save_removes_what_the_new_version_lacks(self, repository: TaskRepository) -> None:
         """A field that became None or empty is None or empty afterwards."""
         full = a_full_task()
         await repository.add(full, SMALL)
@@ -278,7 +278,7 @@ class TaskRepositoryContract:
         assert winners == [await repository.get(task.id)]
 
     @pytest.mark.parametrize("state", sorted(OPEN))
-    async def test_a_wish_to_cancel_is_noted_beside_the_versions(
+    async def test_a_cancellation_request_to_cancel_is_noted_beside_the_versions(
         self, repository: TaskRepository, state: State
     ) -> None:
         """An open task takes it without a new version, so that the step of a worker is not lost to it."""
@@ -288,7 +288,7 @@ class TaskRepositoryContract:
 
         assert answered == await repository.get(task.id) == structs.replace(task, cancel_requested=NOW)
 
-    async def test_the_first_wish_counts(self, repository: TaskRepository) -> None:
+    async def test_the_first_cancellation_request_counts(self, repository: TaskRepository) -> None:
         """Wishing again changes nothing."""
         task = await stored(repository, state=State.WAITING)
         await repository.request_cancel(task.id, at=NOW)
@@ -297,7 +297,9 @@ class TaskRepositoryContract:
 
         assert answered.cancel_requested == NOW
 
-    async def test_a_wish_survives_the_save_of_one_who_has_not_seen_it(self, repository: TaskRepository) -> None:
+    async def test_a_cancellation_request_survives_the_save_of_one_who_has_not_seen_it(
+        self, repository: TaskRepository
+    ) -> None:
         """A worker that read the task before saves its step, and the next reader finds step and wish."""
         task = await stored(repository, state=State.SUBMITTING)
         await repository.request_cancel(task.id, at=NOW)
@@ -308,20 +310,22 @@ class TaskRepositoryContract:
         assert (found.state, found.cancel_requested) == (State.WAITING, NOW)
 
     @pytest.mark.parametrize("state", sorted(FINAL))
-    async def test_a_task_that_ended_takes_no_wish(self, repository: TaskRepository, state: State) -> None:
+    async def test_a_task_that_ended_takes_no_cancellation_request(
+        self, repository: TaskRepository, state: State
+    ) -> None:
         """It is answered as it stands."""
         task = await stored(repository, state=state, wake_at=None)
 
         assert await repository.request_cancel(task.id, at=NOW) == task == await repository.get(task.id)
 
-    async def test_a_wish_for_an_unknown_task_is_not_found(self, repository: TaskRepository) -> None:
+    async def test_a_cancellation_request_for_an_unknown_task_is_not_found(self, repository: TaskRepository) -> None:
         """And it invents none."""
         with pytest.raises(TaskNotFound):
             await repository.request_cancel("task_none", at=NOW)
         assert (await repository.page(TaskQuery())).total == 0
 
     @pytest.mark.parametrize("task_input", [SMALL, LARGE], ids=["small", "large"])
-    async def test_reopening_forgets_the_wish_and_keeps_the_input(
+    async def test_reopening_forgets_the_cancellation_request_and_keeps_the_input(
         self, repository: TaskRepository, task_input: dict[str, Any]
     ) -> None:
         """A retried task is not cancelled for what was wished before it failed."""

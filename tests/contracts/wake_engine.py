@@ -214,7 +214,7 @@ class EngineContract:
             async with asyncio.timeout(PATIENCE_S):
                 await low.wait()
 
-    async def test_a_worker_serves_the_priorities_that_it_is_told(self, lab: EngineLab) -> None:
+    async def test_a_worker_serves_the_priorities_that_it_is_reported(self, lab: EngineLab) -> None:
         """What it does not serve stays for others."""
         now = utc_now() - timedelta(seconds=1)
         await lab.queue.wake("low_1", at=now, priority=Priority.LOW)
@@ -252,11 +252,11 @@ class EngineContract:
     async def test_a_step_without_the_database_comes_again(self, lab: EngineLab) -> None:
         """After a pause, on the same wake."""
 
-        async def away_once(_: str) -> None:
+        async def unavailable_once(_: str) -> None:
             if len(steps.ran) == 1:
                 raise StoreUnavailable("away")
 
-        steps = Steps(away_once)
+        steps = Steps(unavailable_once)
         async with at_work(lab.engine(steps)):
             await lab.queue.wake("task_1", at=utc_now())
             await steps.have(2)

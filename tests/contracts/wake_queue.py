@@ -72,7 +72,7 @@ class WakeQueueContract:
 
         assert sorted(await queue.due(early)) == ["task_1", "task_2", "task_3"]
 
-    async def test_lost_wakes_are_told_from_those_that_come(self, queue: ReadableQueue) -> None:
+    async def test_lost_wakes_are_distinguished_from_those_that_come(self, queue: ReadableQueue) -> None:
         """By task, moment and priority, late or early; of none, none is lost."""
         late, early = utc_now() - timedelta(minutes=5), utc_now() + timedelta(minutes=5)
         there = [

@@ -1,4 +1,4 @@
-"""Twins of `MongoKeys`, `MongoUsers` and `MongoReplays` in this process's memory: for tests, and for nothing else."""
+"""In-memory keys, users and used signatures."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -132,7 +132,7 @@ class MemoryUsers(_Store):
             raise EmailTaken(f"another user has the address {user.email}")
 
 
-class MemoryReplays(_Store):
+class MemoryUsedSignatures(_Store):
     """Signatures in a field."""
 
     def __init__(self) -> None:
@@ -140,12 +140,12 @@ class MemoryReplays(_Store):
         self._spent: dict[str, datetime] = {}
 
     async def spend(self, signature: str, *, until: datetime) -> bool:
-        """As `Replays.spend`."""
+        """As `UsedSignatures.spend`."""
         self._check()
         return self._spent.setdefault(signature, until) is until
 
     async def spent(self, signature: str) -> bool:
-        """As `Replays.spent`."""
+        """As `UsedSignatures.spent`."""
         self._check()
         return signature in self._spent
 

@@ -1,4 +1,4 @@
-"""A twin of `MongoControlRoom` that lives in this process's memory: for tests, and for nothing else."""
+"""A twin of `MongoControlStore` that lives in this process's memory: for tests, and for nothing else."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from core.errors import StoreUnavailable
 from core.switches import Controls, Switch
 
 
-class MemoryControlRoom:
+class MemoryControlStore:
     """
     Decisions and reports in fields.
 
@@ -24,32 +24,32 @@ class MemoryControlRoom:
         self._reports: dict[str, ProcessReport] = {}
 
     async def read(self) -> Controls:
-        """As `ControlRoom.read`."""
+        """As `ControlStore.read`."""
         self._check()
         return self._controls
 
     async def switch(self, provider: str, switch: Switch) -> Controls:
-        """As `ControlRoom.switch`."""
+        """As `ControlStore.switch`."""
         return self._change(switches={**self._controls.switches, provider: switch})
 
     async def request_reload(self, plugin: str | None = None) -> Controls:
-        """As `ControlRoom.request_reload`."""
+        """As `ControlStore.request_reload`."""
         generation = self._controls.generation + 1
         forced = {plugin: generation} if plugin is not None else {}
         return self._change(generation=generation, forced={**self._controls.forced, **forced})
 
     async def report(self, report: ProcessReport) -> None:
-        """As `ControlRoom.report`."""
+        """As `ControlStore.report`."""
         self._check()
         self._reports[report.id] = report
 
     async def withdraw(self, process_id: str) -> None:
-        """As `ControlRoom.withdraw`."""
+        """As `ControlStore.withdraw`."""
         self._check()
         self._reports.pop(process_id, None)
 
     async def processes(self, *, since: datetime) -> Sequence[ProcessReport]:
-        """As `ControlRoom.processes`."""
+        """As `ControlStore.processes`."""
         self._check()
         found = [report for report in self._reports.values() if report.seen >= since]
         return sorted(found, key=lambda report: (report.role, report.id))

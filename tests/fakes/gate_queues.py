@@ -56,11 +56,11 @@ class Round:
 
 
 @dataclass
-class MemoryLines:
+class MemoryWaitQueues:
     """Gates, holds and lines."""
 
     tasks: dict[str, Known] = field(default_factory=dict)
-    told: dict[str, Gate] = field(default_factory=dict)
+    reported: dict[str, Gate] = field(default_factory=dict)
     learned: dict[str, float] = field(default_factory=dict)
     held: dict[str, dict[str, int]] = field(default_factory=dict)
     turns: dict[str, list[int]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class MemoryLines:
 
     def limit_of(self, name: str) -> float | None:
         """The limit in force."""
-        gate = self.told.get(name)
+        gate = self.reported.get(name)
         if gate is None:
             return None
         if gate.limit is not None:
@@ -108,8 +108,8 @@ class MemoryLines:
 
     def has_room_for(self, name: str, known: Known) -> bool:
         """Room for it, and for all who have their turn before."""
-        room = self.room_in(name)
-        return room == inf or (room > 0 and self.before(name, known) < room)
+        task_quotas = self.room_in(name)
+        return task_quotas == inf or (task_quotas > 0 and self.before(name, known) < task_quotas)
 
     def take_turn(self, name: str, known: Known) -> None:
         """It had its turn."""
@@ -152,18 +152,18 @@ class MemoryLines:
     def _invite(self, name: str, round_: Round) -> None:
         self.sweep(name, round_)
         self.drop_stale(name, round_)
-        room = min(self.room_in(name), MOST_WAKES)
-        if room <= 0:
+        task_quotas = min(self.room_in(name), MOST_WAKES)
+        if task_quotas <= 0:
             return
         moves = 0
-        while moves < MOST_MOVES and self._move_one(name, int(room), round_):
+        while moves < MOST_MOVES and self._move_one(name, int(task_quotas), round_):
             moves += 1
-        for known in list(self.in_turn(name))[: int(room)]:
+        for known in list(self.in_turn(name))[: int(task_quotas)]:
             if not known.paced and (moves < MOST_MOVES or self._other_full(name, known, round_) is None):
                 round_.wake(known.ticket.task_id)
 
-    def _move_one(self, name: str, room: int, round_: Round) -> bool:
-        for known in list(self.in_turn(name))[:room]:
+    def _move_one(self, name: str, task_quotas: int, round_: Round) -> bool:
+        for known in list(self.in_turn(name))[:task_quotas]:
             other = None if known.paced else self._other_full(name, known, round_)
             if other is not None:
                 self.stand(known, [other], round_.now)

@@ -7,10 +7,10 @@ from math import ceil, inf
 
 from core.clock import Clock, utc_now
 from core.errors import QueueUnavailable
-from core.gates import Admission, CircuitView, Gate, GateView, Refusal, Ticket, Verdict
+from core.gates import Admission, CircuitBreakerView, Gate, GateView, Refusal, Ticket, Verdict
 from repositories.gate_rules import GateRules, pacer_of
 from repositories.valkey.connection import milliseconds
-from tests.fakes.gate_queues import Known, MemoryLines, Round
+from tests.fakes.gate_queues import Known, MemoryWaitQueues, Round
 
 
 @dataclass
@@ -35,7 +35,7 @@ class MemoryGates:
         self.reachable = True
         self._clock = clock
         self._rules = rules or GateRules()
-        self._lines = MemoryLines()
+        self._lines = MemoryWaitQueues()
         self._holders: dict[str, int] = {}
         self._accounts: dict[str, _Account] = {}
 
@@ -50,9 +50,9 @@ class MemoryGates:
             self._hold(ticket)
             return Admission(wakes=self._lines.wakes_of(round_))
         return (
-            self._refuse_by_circuit(ticket, round_)
+            self._refuse_by_circuit_breaker(ticket, round_)
             or self._refuse_by_gate(ticket, round_)
-            or self._refuse_by_spacing(ticket, round_)
+            or self._refuse_by_submit_interval(ticket, round_)
             or self._grant(ticket, round_)
         )
 
@@ -66,13 +66,13 @@ class MemoryGates:
         self._declare(ticket, round_)
         account = self._accounts.setdefault(ticket.account, _Account())
         match verdict:
-            case Verdict.WELL | Verdict.CROWDED:
+            case Verdict.WELL | Verdict.THROTTLED:
                 for gate in _distinct(ticket):
                     self._learn(gate, ticket.task_id, verdict, round_)
                 if account.open_until is not None:
                     round_.mark(*(gate.name for gate in ticket.gates))
                 self._accounts[ticket.account] = _Account(next_at=account.next_at)
-            case Verdict.AWAY:
+            case Verdict.UNAVAILABLE:
                 self._count_failure(account, round_.now)
             case Verdict.NOTHING:
                 self._free_probe(ticket)
@@ -111,8 +111,8 @@ class MemoryGates:
         round_.mark(*(name for _, name in sorted((at, name) for name, at in self._lines.stood_at.items())))
         return self._lines.wakes_of(round_)
 
-    async def in_line(self, task_ids: Sequence[str]) -> Sequence[bool]:
-        """As `Gates.in_line`."""
+    async def in_wait_queue(self, task_ids: Sequence[str]) -> Sequence[bool]:
+        """As `Gates.in_wait_queue`."""
         now = self._begin().now
         known = [self._lines.tasks.get(task_id) for task_id in task_ids]
         return [each is not None and bool(each.lines) and each.stale_at > now for each in known]
@@ -129,12 +129,12 @@ class MemoryGates:
         self._begin()
         return len(self._lines.line(gate))
 
-    async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitView]]:
+    async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitBreakerView]]:
         """As `Gates.views`."""
         now = self._begin().now
         pacers = [name for name in self._lines.stood_at if name.startswith(pacer_of(""))]
-        gates = [self._gate_view(name, now) for name in (*self._lines.told, *pacers)]
-        return gates, [_circuit_view(name, account, now) for name, account in self._accounts.items()]
+        gates = [self._gate_view(name, now) for name in (*self._lines.reported, *pacers)]
+        return gates, [_circuit_breaker_view(name, account, now) for name, account in self._accounts.items()]
 
     def _begin(self, *, awake: str = "") -> Round:
         if not self.reachable:
@@ -143,22 +143,22 @@ class MemoryGates:
 
     def _declare(self, ticket: Ticket, round_: Round | None) -> None:
         for gate in _distinct(ticket):
-            self._lines.told[gate.name] = gate
+            self._lines.reported[gate.name] = gate
             if round_ is not None:
                 self._lines.sweep(gate.name, round_)
         if round_ is not None:
             self._holders = {each: until for each, until in self._holders.items() if until > round_.now}
 
-    def _refuse_by_circuit(self, ticket: Ticket, round_: Round) -> Admission | None:
-        again_at = self._circuit_again_at(ticket, round_.now)
+    def _refuse_by_circuit_breaker(self, ticket: Ticket, round_: Round) -> Admission | None:
+        again_at = self._circuit_breaker_again_at(ticket, round_.now)
         if again_at is None:
             return None
         known = self._lines.tasks.get(ticket.task_id)
         if known is not None and known.lines:
-            known.stale_at = again_at + _ms(self._rules.line_late)
-        return self._refusal(Refusal.CIRCUIT_OPEN, again_at, round_)
+            known.stale_at = again_at + _ms(self._rules.wait_queue_late)
+        return self._refusal(Refusal.CIRCUIT_BREAKER_OPEN, again_at, round_)
 
-    def _circuit_again_at(self, ticket: Ticket, now: int) -> int | None:
+    def _circuit_breaker_again_at(self, ticket: Ticket, now: int) -> int | None:
         account = self._accounts.get(ticket.account, _Account())
         if account.open_until is None:
             return None
@@ -173,24 +173,24 @@ class MemoryGates:
             if self._lines.room_in(gate.name) > 0:
                 self._lines.drop_stale(gate.name, round_)
             if not self._lines.has_room_for(gate.name, Known(ticket)):
-                again_at = round_.now + _ms(self._rules.line_check)
-                known = Known(ticket, stale_at=again_at + _ms(self._rules.line_late))
+                again_at = round_.now + _ms(self._rules.wait_queue_check)
+                known = Known(ticket, stale_at=again_at + _ms(self._rules.wait_queue_late))
                 self._stand(known, [gate.name], round_)
                 return self._refusal(Refusal.FULL, again_at, round_, gate=gate.name)
         return None
 
-    def _refuse_by_spacing(self, ticket: Ticket, round_: Round) -> Admission | None:
+    def _refuse_by_submit_interval(self, ticket: Ticket, round_: Round) -> Admission | None:
         next_at = self._accounts.get(ticket.account, _Account()).next_at
-        if not ticket.spacing_s or next_at is None:
+        if not ticket.submit_interval_s or next_at is None:
             return None
         pacer = pacer_of(ticket.account)
         self._lines.drop_stale(pacer, round_)
-        due = next_at + _spacing(ticket) * self._lines.before(pacer, Known(ticket))
+        due = next_at + _submit_interval(ticket) * self._lines.before(pacer, Known(ticket))
         if due <= round_.now:
             return None
-        known = Known(ticket, stale_at=due + _ms(self._rules.spacing_late), paced=True)
+        known = Known(ticket, stale_at=due + _ms(self._rules.submit_interval_late), paced=True)
         self._stand(known, self._limited_lines(ticket), round_)
-        return self._refusal(Refusal.SPACING, due, round_)
+        return self._refusal(Refusal.SUBMIT_INTERVAL, due, round_)
 
     def _grant(self, ticket: Ticket, round_: Round) -> Admission:
         lines = self._limited_lines(ticket)
@@ -200,8 +200,8 @@ class MemoryGates:
         round_.mark(*(name for name in known.lines if name not in lines))
         self._hold(ticket)
         account = self._accounts.setdefault(ticket.account, _Account())
-        if ticket.spacing_s:
-            account.next_at = round_.now + _spacing(ticket)
+        if ticket.submit_interval_s:
+            account.next_at = round_.now + _submit_interval(ticket)
         if account.open_until is not None:
             account.probe, account.probe_until = ticket.task_id, round_.now + _ms(self._rules.probe_for)
         return Admission(wakes=self._lines.wakes_of(round_))
@@ -246,7 +246,7 @@ class MemoryGates:
             return
         held = self._lines.held.get(gate.name, {})
         learned = self._lines.learned.get(gate.name, inf)
-        if verdict is Verdict.CROWDED:
+        if verdict is Verdict.THROTTLED:
             self._lines.learned[gate.name] = max(1.0, min(learned, len(held.keys() - {task_id})))
         elif learned != inf:
             round_.mark(gate.name)
@@ -276,16 +276,18 @@ def _distinct(ticket: Ticket) -> Sequence[Gate]:
     return list({gate.name: gate for gate in ticket.gates}.values())
 
 
-def _circuit_view(name: str, account: _Account, now: int) -> CircuitView:
+def _circuit_breaker_view(name: str, account: _Account, now: int) -> CircuitBreakerView:
     if account.open_until is None:
-        return CircuitView(account=name, state="closed", failures=account.failures)
+        return CircuitBreakerView(account=name, state="closed", failures=account.failures)
     if account.open_until <= now:
-        return CircuitView(account=name, state="half_open", failures=account.failures)
-    return CircuitView(account=name, state="open", failures=account.failures, open_until=_moment(account.open_until))
+        return CircuitBreakerView(account=name, state="half_open", failures=account.failures)
+    return CircuitBreakerView(
+        account=name, state="open", failures=account.failures, open_until=_moment(account.open_until)
+    )
 
 
-def _spacing(ticket: Ticket) -> int:
-    return ceil(ticket.spacing_s * 1000)
+def _submit_interval(ticket: Ticket) -> int:
+    return ceil(ticket.submit_interval_s * 1000)
 
 
 def _ms(duration: timedelta) -> int:

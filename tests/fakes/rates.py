@@ -4,7 +4,7 @@ from collections import deque
 
 from core.clock import Clock, utc_now
 from core.errors import QueueUnavailable
-from core.rates import WINDOW_S, Allowance
+from core.rates import WINDOW_S, RateLimitStatus
 
 
 class MemoryRates:
@@ -22,7 +22,7 @@ class MemoryRates:
         self._clock = clock
         self._seconds: dict[str, deque[int]] = {}
 
-    async def count(self, whose: str, *, limit: int) -> Allowance:
+    async def count(self, whose: str, *, limit: int) -> RateLimitStatus:
         """As `Rates.count`."""
         self.asked += 1
         if not self.reachable:
@@ -35,6 +35,6 @@ class MemoryRates:
         if passed:
             seconds.append(second)
         frees = seconds[max(len(seconds) - limit, 0)] if seconds else second
-        return Allowance(
+        return RateLimitStatus(
             limit=limit, left=max(limit - len(seconds), 0), reset_s=max(1, frees + WINDOW_S - second), passed=passed
         )

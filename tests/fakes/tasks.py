@@ -11,7 +11,7 @@ from core.audit import AuditRow
 from core.errors import (
     REPLAYED,
     DuplicateTask,
-    KeyTaken,
+    IdempotencyKeyTaken,
     ReplayedRequest,
     Stale,
     StoreUnavailable,
@@ -59,7 +59,7 @@ class MemoryTaskRepository:
         if task.replay is not None and any(task.replay == other.get("replay") for other in self._documents.values()):
             raise ReplayedRequest(REPLAYED)
         if task.idempotency is not None and self._with_key(task.idempotency.key) is not None:
-            raise KeyTaken("a task with the same Idempotency-Key is stored already")
+            raise IdempotencyKeyTaken("a task with the same Idempotency-Key is stored already")
         if row is not None:
             await self.audit.begin(row)
         self._documents[task.id] = document_of(task)

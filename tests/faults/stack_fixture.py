@@ -224,7 +224,7 @@ class Scene:
                 self.resume(name)
 
     @contextmanager
-    def away(self, name: str, *, silent: bool) -> Iterator[None]:
+    def unavailable(self, name: str, *, silent: bool) -> Iterator[None]:
         """A server that is not there while the block runs: it refuses connections, or takes them and is silent."""
         if silent:
             with self.paused(name):

@@ -91,7 +91,7 @@ def test_a_cancel_that_is_not_on_record_does_not_happen(scene: Scene) -> None:
     assert scene.wait_for_end([task_id])[0].state is State.COMPLETED
 
 
-def test_what_happened_to_a_task_can_be_told(scene: Scene) -> None:
+def test_what_happened_to_a_task_can_be_reported(scene: Scene) -> None:
     """Created, submitted, polled to its end, removed: a row each, with the vendor's ids and what became of it."""
     task_id = scene.create("told", kind=VIDEO)
     scene.wait_for_end([task_id])

@@ -41,11 +41,11 @@ def test_many_tasks_before_a_gate_of_two_all_end_in_order_and_cost_no_memory(sce
     with scene.paused("simulator"):
         task_ids = scene.create_all([f"in line {number}" for number in range(TASKS)], kind=GATED, deadline_s=3600)
         scene.wait_until(
-            lambda: _in_line(scene) == TASKS - 2, description="the others stand in line", within_s=60 + TASKS / 20
+            lambda: _in_wait_queue(scene) == TASKS - 2, description="the others stand in line", within_s=60 + TASKS / 20
         )
-        in_line = {name: memory_bytes(scene, name) for name in scene.stack.workers}
+        in_wait_queue = {name: memory_bytes(scene, name) for name in scene.stack.workers}
     (passing,) = scene.wait_for_end([scene.create("passes by", kind=BY_ANOTHER)], within_s=10)
-    assert _in_line(scene) > 0, "nobody stands in line any more"
+    assert _in_wait_queue(scene) > 0, "nobody stands in line any more"
     scene.wait_for_end(task_ids[-1:], within_s=60 + TASKS / 10)
     scene.wait_until(lambda: _open(scene) == 0, description="every task ended")
     tasks = scene.tasks()[WARM:]
@@ -59,11 +59,11 @@ def test_many_tasks_before_a_gate_of_two_all_end_in_order_and_cost_no_memory(sce
     assert scene.stats().accepted["ark.chat"] == WARM + TASKS
     assert scene.stats().max_in_flight <= 2 + len([passing])
     for name in scene.stack.workers:
-        assert in_line[name] - rest[name] < 20 * MIB
+        assert in_wait_queue[name] - rest[name] < 20 * MIB
         assert memory_bytes(scene, name) - rest[name] < 20 * MIB
 
 
-def _in_line(scene: Scene) -> int:
+def _in_wait_queue(scene: Scene) -> int:
     """How many stand before the gate, as the API's metrics tell."""
     text = httpx.get(f"{scene.stack.api_url}/metrics", timeout=10, trust_env=False).text
     found = re.search(rf'polyrelay_gate_line{{gate="{re.escape(GATE)}"}} (\S+)', text)

@@ -78,8 +78,8 @@ def test_of_four_at_one_slot_and_a_queue_of_two_the_fourth_is_refused(
 
     done = scene.wait_for_end([task.id for task in scene.tasks()])
     assert [task.state for task in done] == [State.COMPLETED] * 3
-    _, *in_line = sorted(done, key=lambda task: task.attempt.started)
-    assert in_line == sorted(in_line, key=lambda task: (task.created, task.id))
+    _, *in_wait_queue = sorted(done, key=lambda task: task.attempt.started)
+    assert in_wait_queue == sorted(in_wait_queue, key=lambda task: (task.created, task.id))
     assert post(second_api, "there is room again").status_code == 201
 
 
@@ -105,11 +105,11 @@ def test_room_that_a_dead_process_took_is_given_back(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "answers nothing"])
-def test_while_redis_is_away_tasks_are_taken_to_the_bound_or_refused_as_configured(
+def test_while_redis_is_unavailable_tasks_are_taken_to_the_bound_or_refused_as_configured(
     scene: Scene, second_api: str, silent: bool
 ) -> None:
     """With `ACCEPT_WITHOUT_QUEUE=no` creating answers 503 and stores nothing; else the records are counted."""
-    with scene.away("valkey", silent=silent):
+    with scene.unavailable("valkey", silent=silent):
         refused = post(second_api, "refused")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_unavailable")
         assert int(refused.headers["retry-after"]) > 0

@@ -59,7 +59,7 @@ def test_emptying_redis_under_load_loses_nothing(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "answers nothing"])
-def test_while_redis_is_away_tasks_are_taken_and_later_done(scene: Scene, silent: bool) -> None:
+def test_while_redis_is_unavailable_tasks_are_taken_and_later_done(scene: Scene, silent: bool) -> None:
     """
     Scenario 7. Without Redis creating answers 201, and the API and the workers are not ready; with it again all that
     was created completes, submitted once each, and no process was restarted.
@@ -69,7 +69,7 @@ def test_while_redis_is_away_tasks_are_taken_and_later_done(scene: Scene, silent
     in_flight = scene.create_all([f"in flight {number}" for number in range(4)])
     videos = scene.create_all([f"open {number}" for number in range(4)], kind=VIDEO)
     scene.wait_for_call("openai.images", times=4)
-    with scene.away("valkey", silent=silent):
+    with scene.unavailable("valkey", silent=silent):
         with ThreadPoolExecutor(4) as apps:
             answers = list(apps.map(scene.post, [f"meanwhile {number}" for number in range(4)]))
         assert [answer.status_code for answer in answers] == [201] * 4
@@ -85,7 +85,7 @@ def test_while_redis_is_away_tasks_are_taken_and_later_done(scene: Scene, silent
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "answers nothing"])
-def test_while_mongodb_is_away_nothing_is_promised_and_nothing_is_forgotten(scene: Scene, silent: bool) -> None:
+def test_while_mongodb_is_unavailable_nothing_is_promised_and_nothing_is_forgotten(scene: Scene, silent: bool) -> None:
     """
     Scenario 8. Without MongoDB creating answers 503 and no vendor is called for what is not on record; what vendors
     answered meanwhile is put on record afterwards, also where the outage outlasts the leases; all that is on record
@@ -101,7 +101,7 @@ def test_while_mongodb_is_away_nothing_is_promised_and_nothing_is_forgotten(scen
     for worker in scene.stack.workers:
         scene.pause(worker)
     waiting = scene.create_all([f"not begun {number}" for number in range(4)])
-    with scene.away("mongo", silent=silent):
+    with scene.unavailable("mongo", silent=silent):
         for worker in scene.stack.workers:
             scene.resume(worker)
         with ThreadPoolExecutor(4) as apps:

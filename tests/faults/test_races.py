@@ -98,9 +98,9 @@ def test_two_workers_and_the_reconciler_at_the_end_of_a_task_write_it_once(
         assert calls(scene, query, prompt) >= 2, "nobody raced"
         assert scene.submits(prompt).accepted == len(task.attempts) == 1
         assert len(task.results) == 1
-    told = [line["task_id"] for line in logged(scene, "task_completed") if line["task_id"] in task_ids]
-    assert sorted(told) == sorted(task_ids), "an end was told twice"
-    ends = [*logged(scene, "task_moved_by_another"), *logged(scene, "task_completed")]
+    reported = [line["task_id"] for line in logged(scene, "task_completed") if line["task_id"] in task_ids]
+    assert sorted(reported) == sorted(task_ids), "an end was told twice"
+    ends = [*logged(scene, "write_conflict"), *logged(scene, "task_completed")]
     assert len({line["worker"] for line in ends if line["task_id"] in task_ids}) == 2, "one worker did it all"
 
 
@@ -227,14 +227,14 @@ def test_a_cancel_that_races_with_completion_has_one_winner(
     scene.simulator.change_latency(LatencyChange(image_s=0.3, video_s=0.3))
     ages_s = [0.0, 0.0, *(random.uniform(0.1, 0.9) for _ in range(20)), 3.0, 3.0]
     with ThreadPoolExecutor(12) as pool:
-        told = dict(pool.map(partial(_cancelled_at, scene, kind), ages_s))
-    tasks = scene.wait_for_end(list(told))
+        reported = dict(pool.map(partial(_cancelled_at, scene, kind), ages_s))
+    tasks = scene.wait_for_end(list(reported))
 
     for task in tasks:
         assert journal.endings(task.id) == [task.state.value], journal.states(task.id)
-        assert task.state in _possible(told[task.id]), f"told {told[task.id]}, became {task!r}"
+        assert task.state in _possible(reported[task.id]), f"reported {reported[task.id]}, became {task!r}"
         assert scene.submits(task.prompt or "").accepted <= len(task.attempts) <= 1
-    assert {"requested", "refused"} <= set(told.values()), "nobody raced"
+    assert {"requested", "refused"} <= set(reported.values()), "nobody raced"
 
 
 def _cancelled_at(scene: Scene, kind: dict[str, str], age_s: float) -> tuple[str, str]:
@@ -245,12 +245,12 @@ def _cancelled_at(scene: Scene, kind: dict[str, str], age_s: float) -> tuple[str
     return task_id, word(cancel(scene, task_id))
 
 
-def _possible(told: str) -> set[State]:
+def _possible(reported: str) -> set[State]:
     return {
         "cancelled": {State.CANCELLED},
         "requested": {State.CANCELLED, State.COMPLETED},
         "refused": {State.COMPLETED},
-    }[told]
+    }[reported]
 
 
 # The same request at the same time

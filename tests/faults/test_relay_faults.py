@@ -41,7 +41,7 @@ def only_task(scene: Scene) -> str:
     return task.id
 
 
-def test_a_worker_that_dies_after_the_vendor_accepted_is_told_as_unknown(scene: Scene) -> None:
+def test_a_worker_that_dies_after_the_vendor_accepted_is_reported_as_unknown(scene: Scene) -> None:
     """The caller reads that the vendor may have accepted and billed it, in the vendor's shape; one submit."""
     prompt = "relay, killed after the vendor accepted"
     scene.simulator.add_fault("visual.submit", Hang(seconds=LONG_S, accepted=True), prompt=prompt)
@@ -60,7 +60,7 @@ def test_a_worker_that_dies_after_the_vendor_accepted_is_told_as_unknown(scene: 
     assert (scene.submits(prompt).received, scene.submits(prompt).accepted) == (1, 1)
 
 
-def test_a_connection_cut_after_the_vendor_accepted_is_told_as_unknown(scene: Scene) -> None:
+def test_a_connection_cut_after_the_vendor_accepted_is_reported_as_unknown(scene: Scene) -> None:
     """At once, and nothing is submitted again."""
     prompt = "relay, cut after the vendor accepted"
     scene.simulator.add_fault("visual.*", CutAfter(), prompt=prompt)
@@ -90,10 +90,10 @@ def test_an_api_process_that_dies_takes_no_task_with_it(scene: Scene) -> None:
     assert scene.submits(prompt).received == 1
 
 
-def test_a_caller_is_answered_while_valkey_is_away(scene: Scene) -> None:
+def test_a_caller_is_answered_while_valkey_is_unavailable(scene: Scene) -> None:
     """No wake, no gate, no announcement: the submit is accepted when patience ends, and done once Valkey is back."""
     prompt = "relay, valkey away"
-    with scene.away("valkey", silent=False):
+    with scene.unavailable("valkey", silent=False):
         answer = post(scene, "CVSync2AsyncSubmitTask", {"req_key": T2I, "prompt": prompt})
 
     body = answer.json()

@@ -165,7 +165,7 @@ def test_a_late_word_of_running_does_not_reopen_a_completed_task(scene: Scene) -
         task = scene.wait_for_state(task_id, State.COMPLETED)
         assert scene.stats().in_flight == 1, "the late answer was not late"
         scene.wait_until(
-            lambda: task_id in {line["task_id"] for line in logged(scene, "task_moved_by_another")},
+            lambda: task_id in {line["task_id"] for line in logged(scene, "write_conflict")},
             description="the late answer has come",
         )
 
@@ -240,7 +240,7 @@ def _huge_answers(scene: Scene, name: str, count: int) -> None:
 # Scenario 15
 
 
-def test_a_first_choice_with_an_open_circuit_is_passed_over(scene: Scene) -> None:
+def test_a_first_choice_with_an_open_circuit_breaker_is_passed_over(scene: Scene) -> None:
     """Where the first choice's circuit is open the second serves, and the first is not even called."""
     scene.simulator.add_fault("openai.*", CutBefore(), times=5)
     broken = scene.wait_for_end(scene.create_all([f"breaks {number}" for number in range(5)], kind=TEXT))

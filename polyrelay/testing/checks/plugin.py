@@ -51,10 +51,10 @@ def talks_cover_the_models(plugin: SetUp) -> Iterator[str]:
     with Wire().connected():
         pairs = [pair for provider in plugin.register(Env(plugin.settings)) for pair in _pairs(provider)]
     talks = {name: talk for talk in plugin.talks for name in (talk.model, *talk.also)}
-    told: dict[object, list[Model]] = {}
+    reported: dict[object, list[Model]] = {}
     for model, service in pairs:
-        told.setdefault((type(service), model.params), []).append(model)
-    for models in told.values():
+        reported.setdefault((type(service), model.params), []).append(model)
+    for models in reported.values():
         if not any(model.name in talks for model in models):
             yield f"there is no talk for {' or '.join(model.name for model in models)}"
     for capability, field in (("cancel", "cancelled"), ("stream", "streamed")):

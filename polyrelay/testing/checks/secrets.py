@@ -28,10 +28,10 @@ def secrets_are_not_shown(scene: Scene) -> Iterator[str]:
     seen: set[str] = set()
     for where, texts in _shown(scene, secrets):
         for name, value in secrets.items():
-            told = f"{name} is shown in {where}"
-            if told not in seen and any(value in text for text in texts):
-                seen.add(told)
-                yield told
+            reported = f"{name} is shown in {where}"
+            if reported not in seen and any(value in text for text in texts):
+                seen.add(reported)
+                yield reported
 
 
 def _shown(scene: Scene, secrets: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:

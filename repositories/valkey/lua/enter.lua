@@ -103,7 +103,7 @@ end
 local closed_until = circuit_refuses()
 if closed_until then
   if task and #task.lines > 0 then
-    task.stale_at = closed_until + rules.line_late_ms
+    task.stale_at = closed_until + rules.wait_queue_late_ms
     write_task(id, task, task.stale_at - now)
   end
   return answer('circuit_open', '', closed_until)
@@ -113,13 +113,13 @@ local full = first_full()
 -- Stale places may have been dropped, the task's own among them.
 task = read_task(id)
 if full then
-  stand_in({full}, now + rules.line_check_ms + rules.line_late_ms)
-  return answer('full', full, now + rules.line_check_ms)
+  stand_in({full}, now + rules.wait_queue_check_ms + rules.wait_queue_late_ms)
+  return answer('full', full, now + rules.wait_queue_check_ms)
 end
 local due = spacing_refuses()
 task = read_task(id)
 if due then
-  stand_in(limited_lines(), due + rules.spacing_late_ms, true)
+  stand_in(limited_lines(), due + rules.submit_interval_late_ms, true)
   return answer('spacing', '', due)
 end
 return grant()

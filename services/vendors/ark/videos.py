@@ -46,7 +46,7 @@ URL_LIFETIME_S: Final = 24 * 3600.0
 POLL_S: Final = 5.0
 TIMEOUT_S: Final = 3600.0
 
-log = structlog.get_logger("services.vendors.ark")
+log = structlog.get_logger(__name__)
 
 
 class ArkVideos:

@@ -31,7 +31,7 @@ _GONE: Final = {
     "expired": "the task expired at the vendor",
 }
 
-log = structlog.get_logger("services.vendors.jimeng")
+log = structlog.get_logger(__name__)
 
 
 class _Answered(Struct, frozen=True):

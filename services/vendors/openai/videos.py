@@ -39,7 +39,7 @@ TIMEOUT_S: Final = 1800.0
 _OPEN: Final = frozenset({"queued", "in_progress", "completed"})
 _INTERNAL: Final = frozenset({"internal_error", "server_error", "processing_error"})
 
-log = structlog.get_logger("services.vendors.openai")
+log = structlog.get_logger(__name__)
 
 
 class SoraParams(Params, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from polyrelay import Secret
 from polyrelay.client import AsyncClient
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.keys import MongoKeys
-from services.access.api_keys import KeyCabinet, KeyOrder, NewKey
+from services.access.api_keys import ApiKeys, KeyOrder, NewKey
 from tests.integration.api.conftest import ROOT, Serve, Start
 
 ENCRYPTION_KEY: Final = base64.b64encode(bytes(range(32))).decode()
@@ -38,12 +38,12 @@ ODD: Final = "/api/v1/users/a%20b%2Fc%E7%8C%AB"
 
 
 @pytest.fixture
-async def cabinet(mongo_database_url: str) -> AsyncIterator[KeyCabinet]:
+async def api_keys(mongo_database_url: str) -> AsyncIterator[ApiKeys]:
     """Makes keys beside the server, as the command does."""
     database = connect_mongo(mongo_database_url)
     keys = MongoKeys(database)
     await keys.prepare()
-    yield KeyCabinet(keys, vault_of(Secret(ENCRYPTION_KEY)), utc_now)
+    yield ApiKeys(keys, vault_of(Secret(ENCRYPTION_KEY)), utc_now)
     database.client.close()
 
 
@@ -68,9 +68,9 @@ async def test_without_any_key_a_server_for_others_does_not_start(start: Start, 
     assert "Traceback" not in output
 
 
-async def test_each_way_to_say_who_one_is_works(serve: Serve, asking: dict[str, str], cabinet: KeyCabinet) -> None:
+async def test_each_way_to_say_who_one_is_works(serve: Serve, asking: dict[str, str], api_keys: ApiKeys) -> None:
     """A Bearer secret, Volcengine's own signer, and AWS's; to read and to create, at odd paths, too."""
-    made = await cabinet.create(KeyOrder(role=Role.OPERATOR))
+    made = await api_keys.create(KeyOrder(role=Role.OPERATOR))
     async with serve(**asking) as client:
         assert (await client.get("/api/v1/ai/tasks")).status_code == 401
         for number, headers_of in enumerate(WAYS):
@@ -88,14 +88,14 @@ async def test_each_way_to_say_who_one_is_works(serve: Serve, asking: dict[str, 
 
 
 async def test_a_revoked_key_is_refused_by_a_running_server(
-    serve: Serve, asking: dict[str, str], cabinet: KeyCabinet
+    serve: Serve, asking: dict[str, str], api_keys: ApiKeys
 ) -> None:
     """Whoever has the secret is told, within 2 s."""
-    made = await cabinet.create(KeyOrder())
+    made = await api_keys.create(KeyOrder())
     headers = {"Authorization": f"Bearer {made.secret.reveal()}"}
     async with serve(**asking) as client:
         assert (await client.get("/api/v1/ai/models", headers=headers)).status_code == 200
-        revoked: ApiKey = await cabinet.revoke(made.key.id)
+        revoked: ApiKey = await api_keys.revoke(made.key.id)
         response = await _refused(client, headers)
 
     assert response.json()["error"]["code"] == "key_revoked"
@@ -111,23 +111,23 @@ async def test_a_large_body_of_somebody_unknown_is_answered(serve: Serve, asking
     assert (response.status_code, response.json()["error"]["code"]) == (401, "unauthenticated")
 
 
-async def test_the_python_client_sends_its_key(serve: Serve, asking: dict[str, str], cabinet: KeyCabinet) -> None:
+async def test_the_python_client_sends_its_key(serve: Serve, asking: dict[str, str], api_keys: ApiKeys) -> None:
     """As `api_key`."""
-    made = await cabinet.create(KeyOrder())
+    made = await api_keys.create(KeyOrder())
     async with serve(**asking) as client, AsyncClient(str(client.base_url), made.secret.reveal()) as relay:
         created = await relay.create("text", **TEXT)
         assert (await relay.get(created.task_id)).status == "pending"
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "reported"),
     [
         ({"AUTH": "none", "HOST": "0.0.0.0"}, "AUTH=none lets in whoever reaches HOST=0.0.0.0"),
         ({}, "API_KEY_ENCRYPTION_KEY is not set"),
         ({"API_KEY_ENCRYPTION_KEY": "short-secret"}, "API_KEY_ENCRYPTION_KEY=***"),
     ],
 )
-def test_the_command_refuses_to_open_a_server(tmp_path: Path, settings: Mapping[str, str], told: str) -> None:
+def test_the_command_refuses_to_open_a_server(tmp_path: Path, settings: Mapping[str, str], reported: str) -> None:
     """Exit code 2 and one sentence, before anything is started."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "cli", "api"],
@@ -139,7 +139,7 @@ def test_the_command_refuses_to_open_a_server(tmp_path: Path, settings: Mapping[
     )
 
     assert done.returncode == 2
-    assert told in done.stderr
+    assert reported in done.stderr
     assert "short-secret" not in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -22,12 +22,12 @@ from repositories.valkey.gates import RedisGates
 from repositories.valkey.quotas import RedisQuotas
 from repositories.valkey.wakes import ArqWakeQueue
 from services.execution.vendor_audit import VendorCalls
-from services.limits.task_quotas import Bounds, Room
+from services.limits.task_quotas import QuotaLimits, TaskQuotas
 from services.tasks.cancel import Cancel, CancelOutcome
 from services.tasks.delete import Remove
 from services.tasks.retry import Retry
 from tests.contracts.tasks import a_task
-from tests.fakes.access import MemoryReplays
+from tests.fakes.access import MemoryUsedSignatures
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.result_store import MemoryResultStore
 
@@ -68,7 +68,7 @@ class Rig:
         queue, gates, quotas = ArqWakeQueue(self.redis), RedisGates(self.redis), RedisQuotas(self.redis)
         registry = Registry([Provider("volcengine", [Painter()])])  # type: ignore[list-item]
         self.cancel = Cancel(tasks=self.tasks, queue=queue, gates=gates, quotas=quotas, clock=utc_now)
-        self.retry = Retry(self.tasks, queue, registry, utc_now, Room(quotas, self.tasks, Bounds()))
+        self.retry = Retry(self.tasks, queue, registry, utc_now, TaskQuotas(quotas, self.tasks, QuotaLimits()))
         self.remove = Remove(
             tasks=self.tasks,
             results=MemoryResultStore(),
@@ -77,7 +77,7 @@ class Rig:
             gates=gates,
             quotas=quotas,
             calls=VendorCalls(MemoryAuditLog(), clock=utc_now, source="api", redact=redaction()),
-            replays=MemoryReplays(),
+            used_signatures=MemoryUsedSignatures(),
             clock=utc_now,
         )
 
@@ -143,7 +143,7 @@ async def test_a_cancel_and_a_claim_of_one_task_do_not_both_win(rig: Rig) -> Non
         stored = await rig.tasks.get(task.id)
         if claimed:
             assert cancelled.outcome is CancelOutcome.REQUESTED
-            assert (stored.state, stored.cancel_wanted) == (State.SUBMITTING, True)
+            assert (stored.state, stored.is_cancel_requested) == (State.SUBMITTING, True)
         else:
             assert cancelled.outcome is CancelOutcome.CANCELLED
             assert (stored.state, stored.attempts) == (State.CANCELLED, ())

@@ -114,7 +114,7 @@ async def test_without_valkey_tasks_are_accepted(serve: Serve, mongo_database_ur
         await created(client)
 
 
-async def test_a_valkey_that_goes_away_takes_no_task_with_it(
+async def test_a_valkey_that_becomes_unavailable_takes_no_task_with_it(
     serve: Serve, mongo_database_url: str, tmp_path: Path
 ) -> None:
     """A Valkey that stops while the API runs changes nothing for callers who create tasks."""
@@ -132,7 +132,7 @@ async def test_a_valkey_that_goes_away_takes_no_task_with_it(
         await valkey.stop()
 
 
-async def test_a_mongodb_that_goes_away_is_a_503(serve: Serve, redis_url: str, tmp_path: Path) -> None:
+async def test_a_mongodb_that_becomes_unavailable_is_a_503(serve: Serve, redis_url: str, tmp_path: Path) -> None:
     """A MongoDB that stops while the API runs: nothing is queued, callers hear when to come back, /health stays."""
     mongo = MongoServer(tmp_path / "mongo")
     await mongo.start()

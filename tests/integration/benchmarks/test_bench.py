@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_a_figure_is_measured_told_and_kept(tmp_path: Path) -> None:
+def test_a_figure_is_measured_reported_and_kept(tmp_path: Path) -> None:
     """The quickest one of ours, with both engines; the report is on standard output and in the file."""
     out = tmp_path / "report.json"
     command = [sys.executable, "-m", "benchmarks", "--only", "pickup", "--quick", "--no-peers", "--rounds", "1"]
@@ -34,10 +34,10 @@ def test_a_run_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     with subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, text=True
     ) as run:
-        told = iter(run.stderr or ())
-        assert any("round 1 of 3" in line for line in told)
+        reported = iter(run.stderr or ())
+        assert any("round 1 of 3" in line for line in reported)
         run.send_signal(signal.SIGINT)
-        rest = "".join(told)
+        rest = "".join(reported)
 
     assert (run.returncode, rest.splitlines()[-1]) == (130, "stopped")
     assert not any(tmp_path.iterdir())

@@ -171,7 +171,7 @@ def test_a_key_whose_row_is_refused_is_not_made(keys: Keys, mongo_database_url: 
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "reported"),
     [
         (("show", "key_0"), "there is no key 'key_0'"),
         (("create", "--expires-at", "tomorrow"), "--expires-at=tomorrow"),
@@ -183,16 +183,16 @@ def test_a_key_whose_row_is_refused_is_not_made(keys: Keys, mongo_database_url: 
         (("rotate", "key_0", "--grace-period", "9999d"), "--grace-period-s"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_a_sentence(keys: Keys, args: tuple[str, ...], told: str) -> None:
+def test_what_cannot_be_done_is_reported_in_a_sentence(keys: Keys, args: tuple[str, ...], reported: str) -> None:
     """With what came and what is allowed, exit code 1, and no trace."""
     result = keys(*args)
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert told in result.stderr
+    assert reported in result.stderr
     assert "Traceback" not in result.output
 
 
-def test_without_an_encryption_key_the_way_to_make_one_is_told(keys: Keys) -> None:
+def test_without_an_encryption_key_the_way_to_make_one_is_reported(keys: Keys) -> None:
     """Nothing is stored that could not be read again."""
     result = keys("create", API_KEY_ENCRYPTION_KEY="")
 

@@ -8,7 +8,7 @@ from cli.embedded.servers import free_port
 from core.errors import StoreUnavailable
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.keys import MongoKeys
-from repositories.mongodb.replays import MongoReplays
+from repositories.mongodb.replays import MongoUsedSignatures
 from repositories.mongodb.users import MongoUsers
 from tests.contracts.access import NOW, KeysContract, ReplaysContract, UsersContract, a_key, a_user
 
@@ -39,11 +39,11 @@ async def users(database: Database) -> MongoUsers:
 
 
 @pytest.fixture
-async def replays(database: Database) -> MongoReplays:
+async def used_signatures(database: Database) -> MongoUsedSignatures:
     """An empty one."""
-    replays = MongoReplays(database)
-    await replays.prepare()
-    return replays
+    used_signatures = MongoUsedSignatures(database)
+    await used_signatures.prepare()
+    return used_signatures
 
 
 class TestMongoKeys(KeysContract):
@@ -55,7 +55,7 @@ class TestMongoUsers(UsersContract):
 
 
 class TestMongoReplays(ReplaysContract):
-    """`MongoReplays` keeps the contract."""
+    """`MongoUsedSignatures` keeps the contract."""
 
 
 async def test_a_newer_versions_fields_are_let_be(keys: MongoKeys, database: Database) -> None:
@@ -67,14 +67,14 @@ async def test_a_newer_versions_fields_are_let_be(keys: MongoKeys, database: Dat
     assert await keys.get(key.id) == key
 
 
-async def test_a_database_that_is_away_is_told_as_such() -> None:
+async def test_a_database_that_is_unavailable_is_reported_as_such() -> None:
     """Nobody is taken for unknown because nobody can be asked."""
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
 
     for call in (
         MongoKeys(database).of_fingerprint("0"),
         MongoUsers(database).add(a_user("a@b.de")),
-        MongoReplays(database).spend("0", until=NOW),
+        MongoUsedSignatures(database).spend("0", until=NOW),
     ):
         with pytest.raises(StoreUnavailable):
             await call

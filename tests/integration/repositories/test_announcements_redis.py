@@ -83,7 +83,7 @@ async def test_a_redis_that_came_back_is_listened_to_again(tmp_path: Path) -> No
         await redis.aclose()
 
 
-async def test_a_redis_that_is_away_is_told_as_such() -> None:
+async def test_a_redis_that_is_unavailable_is_reported_as_such() -> None:
     """The worker logs it and goes on."""
     redis = connect_queue(f"redis://127.0.0.1:{free_port()}/0", connect_timeout_s=0.2)
 

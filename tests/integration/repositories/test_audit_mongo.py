@@ -51,7 +51,7 @@ async def test_rows_are_kept_for_as_long_as_is_set(database: Database) -> None:
         assert await kept_s(database) == days * 24 * 3600
 
 
-async def test_a_row_that_is_refused_is_told(audit: MongoAuditLog, database: Database) -> None:
+async def test_a_row_that_is_refused_is_reported(audit: MongoAuditLog, database: Database) -> None:
     """Whatever the reason: here a rule of the collection."""
     await database.command("collMod", AUDIT_COLLECTION, validator={"never": {"$exists": True}})
 
@@ -79,7 +79,7 @@ async def test_a_note_that_is_refused_harms_no_other(audit: MongoAuditLog, datab
     assert list(await shown_when(audit, bool)) == [good]
 
 
-async def test_what_is_told_last_is_written_before_the_end(database: Database) -> None:
+async def test_what_is_reported_last_is_written_before_the_end(database: Database) -> None:
     """A process that stops in order leaves no outcome unwritten."""
     audit = MongoAuditLog(database)
     rows = [a_row() for _ in range(1200)]
@@ -118,7 +118,7 @@ async def test_a_search_reads_one_index(
     assert "hasSortStage" not in seen
 
 
-async def test_a_database_that_is_away_is_told_as_such() -> None:
+async def test_a_database_that_is_unavailable_is_reported_as_such() -> None:
     """Nothing may be done then, and nothing is guessed; an outcome waits, and closing does not wait for ever."""
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
     audit = MongoAuditLog(database)
@@ -132,7 +132,7 @@ async def test_a_database_that_is_away_is_told_as_such() -> None:
     database.client.close()
 
 
-async def test_an_outcome_survives_that_the_database_is_away(tmp_path: Path) -> None:
+async def test_an_outcome_survives_that_the_database_is_unavailable(tmp_path: Path) -> None:
     """It is written when the database is back."""
     async with running(MongoServer(tmp_path, port=free_port())) as server:
         database = connect_mongo(f"{server.url}&serverSelectionTimeoutMS=2000")

@@ -85,14 +85,14 @@ async def test_two_servers_do_not_share_a_data_folder(kind: type[EmbeddedServer]
 
 
 @KINDS
-async def test_a_taken_port_is_told(kind: type[EmbeddedServer], tmp_path: Path, redis_server: ValkeyServer) -> None:
+async def test_a_taken_port_is_reported(kind: type[EmbeddedServer], tmp_path: Path, redis_server: ValkeyServer) -> None:
     """A given port is not replaced by another one."""
     with pytest.raises(PortInUse, match=f"port {redis_server.port} is in use"):
         await kind(tmp_path, port=redis_server.port).start()
 
 
 @KINDS
-async def test_a_missing_binary_is_told(
+async def test_a_missing_binary_is_reported(
     kind: type[EmbeddedServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The text says what brings it."""
@@ -104,7 +104,7 @@ async def test_a_missing_binary_is_told(
 
 
 @KINDS
-async def test_a_server_that_ends_at_once_is_told(
+async def test_a_server_that_ends_at_once_is_reported(
     kind: type[EmbeddedServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The text has the last lines of its log, and the folder is free again."""
@@ -139,7 +139,7 @@ async def test_a_server_dies_with_its_parent(kind: type[EmbeddedServer], tmp_pat
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_valkey_keeps_what_it_was_told(tmp_path: Path, end: str) -> None:
+async def test_valkey_keeps_what_it_was_reported(tmp_path: Path, end: str) -> None:
     """Wakes of `dev` survive a restart, in order or by force."""
     server = ValkeyServer(tmp_path, port=free_port())
     await server.start()

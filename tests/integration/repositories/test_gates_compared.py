@@ -20,8 +20,8 @@ from tests.fakes.gates import MemoryGates
 RULES = GateRules(
     open_after=1,
     open_for=timedelta(seconds=5),
-    line_check=timedelta(seconds=30),
-    line_late=timedelta(seconds=30),
+    wait_queue_check=timedelta(seconds=30),
+    wait_queue_late=timedelta(seconds=30),
     probe_for=timedelta(seconds=12),
 )
 PROVIDER = Gate(name="provider:v", limit=2)
@@ -60,14 +60,14 @@ STEPS = st.builds(
 
 def ticket_of(step: Step, number: int, clock: MovableClock) -> Ticket:
     """Of the task of that number; the ids do not follow the times, some of which are the same."""
-    account, gates, spacing_s = SHAPES[step.shape]
+    account, gates, submit_interval_s = SHAPES[step.shape]
     return Ticket(
         task_id=f"task_{number * 3 % len(PRIORITIES)}",
         account=account,
         gates=gates,
         priority=PRIORITIES[number],
         since=NOW + timedelta(milliseconds=number // 2),
-        spacing_s=spacing_s,
+        submit_interval_s=submit_interval_s,
         held_until=clock() + timedelta(seconds=90 + number),
     )
 
@@ -94,13 +94,13 @@ async def answer(gates: Gates, step: Step, clock: MovableClock) -> Any:
 
 async def state(gates: Gates) -> Any:
     """All that can be seen from outside."""
-    views, circuits = await gates.views()
+    views, circuit_breakers = await gates.views()
     task_ids = [f"task_{number}" for number in range(len(PRIORITIES))]
     return (
         sorted(views, key=lambda view: view.name),
-        sorted(circuits, key=lambda view: view.account),
+        sorted(circuit_breakers, key=lambda view: view.account),
         await gates.holders(),
-        await gates.in_line(task_ids),
+        await gates.in_wait_queue(task_ids),
     )
 
 
@@ -109,19 +109,19 @@ async def compare(redis_url: str, steps: Sequence[Step]) -> None:
     clock = MovableClock()
     redis = connect_queue(redis_url)
     await redis.flushall()
-    real, twin = RedisGates(redis, clock=clock, rules=RULES), MemoryGates(clock=clock, rules=RULES)
+    real, in_memory = RedisGates(redis, clock=clock, rules=RULES), MemoryGates(clock=clock, rules=RULES)
     try:
         for step in steps:
             clock.forward(step.after_s)
-            assert _plain(await answer(real, step, clock)) == _plain(await answer(twin, step, clock)), step
-            assert _plain(await state(real)) == _plain(await state(twin)), step
+            assert _plain(await answer(real, step, clock)) == _plain(await answer(in_memory, step, clock)), step
+            assert _plain(await state(real)) == _plain(await state(in_memory)), step
     finally:
         await redis.aclose()
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=8, max_size=50))
-def test_gates_in_valkey_decide_as_their_twin(redis_url: str, steps: list[Step]) -> None:
+def test_gates_in_valkey_decide_as_their_in_memory_adapter(redis_url: str, steps: list[Step]) -> None:
     """Answers, wakes and everything that can be seen are the same after each step."""
     loop = asyncio.new_event_loop()
     try:

@@ -31,10 +31,10 @@ async def test_every_key_of_the_gates_has_a_time_to_live(gates: RedisGates, redi
     """Nothing stays in Redis for ever, whatever was done; all of it is under one prefix."""
     learns = Gate(name="model:x", learns=True)
     for number in range(6):
-        await gates.enter(a_ticket(number, TWO, learns, spacing_s=0.001 * number))
-    await gates.report(a_ticket(0, TWO, learns), Verdict.CROWDED)
+        await gates.enter(a_ticket(number, TWO, learns, submit_interval_s=0.001 * number))
+    await gates.report(a_ticket(0, TWO, learns), Verdict.THROTTLED)
     for _ in range(6):
-        await gates.report(a_ticket(1, TWO, learns), Verdict.AWAY)
+        await gates.report(a_ticket(1, TWO, learns), Verdict.UNAVAILABLE)
     await gates.leave(a_ticket(0, TWO, learns))
     await gates.restore([a_ticket(8, ONE)])
     await gates.heads()
@@ -90,10 +90,10 @@ async def test_more_tasks_are_restored_than_fit_in_one_request(gates: RedisGates
     await gates.restore([a_ticket(number, TWO) for number in range(450)])
 
     assert len(await gates.holders()) == 450
-    assert sum(await gates.in_line([f"task_{number}" for number in range(2_100)])) == 0
+    assert sum(await gates.in_wait_queue([f"task_{number}" for number in range(2_100)])) == 0
 
 
-async def test_five_thousand_in_line_before_a_gate_of_two_come_in_in_order(gates: RedisGates, redis: ArqRedis) -> None:
+async def test_five_thousand_in_queue_before_a_gate_of_two_come_in_in_order(gates: RedisGates, redis: ArqRedis) -> None:
     """Each that leaves wakes just one, and a call costs about the same whether few stand in line or thousands."""
     tickets = {f"task_{number}": a_ticket(number, TWO, ONE_THOUSAND) for number in range(5_002)}
     queue = list(tickets.values())
@@ -133,7 +133,7 @@ async def test_gates_without_a_server_are_queue_unavailable() -> None:
     ticket = a_ticket(1, ONE)
     calls: list[Coroutine[Any, Any, Any]] = [
         gates.enter(ticket), gates.report(ticket, Verdict.WELL), gates.leave(ticket), gates.restore([ticket]),
-        gates.holders(), gates.heads(), gates.in_line(["task_1"]), gates.forget("task_1"), gates.line_length("x"),
+        gates.holders(), gates.heads(), gates.in_wait_queue(["task_1"]), gates.forget("task_1"), gates.line_length("x"),
         gates.views(),
     ]  # fmt: skip
 

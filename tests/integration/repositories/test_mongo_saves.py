@@ -92,9 +92,11 @@ async def test_in_a_batch_each_save_has_its_own_outcome(repository: MongoTaskRep
     await repository.save(other)
     await repository.delete(gone)
 
-    told = await outcomes(database, [after(stale), after(fresh), after(gone), after(last), after(stale, progress=0.5)])
+    reported = await outcomes(
+        database, [after(stale), after(fresh), after(gone), after(last), after(stale, progress=0.5)]
+    )
 
-    assert told == [Stale, None, Stale, None, Stale]
+    assert reported == [Stale, None, Stale, None, Stale]
     assert [await repository.get(task.id) for task in (fresh, stale, last)] == [after(fresh), other, after(last)]
 
 
@@ -116,9 +118,9 @@ async def test_a_winner_whose_task_moves_on_at_once_is_no_loser(
     gone = await stored(repository)
     await repository.delete(gone)
 
-    told = await outcomes(database, [*map(after, tasks), *later, after(gone)])
+    reported = await outcomes(database, [*map(after, tasks), *later, after(gone)])
 
-    assert told == [None] * 6 + [Stale]
+    assert reported == [None] * 6 + [Stale]
 
 
 async def test_of_racing_batches_one_save_of_each_version_wins(database: Database) -> None:
@@ -128,9 +130,9 @@ async def test_of_racing_batches_one_save_of_each_version_wins(database: Databas
 
     async def race(number: int) -> list[tuple[str, Task]]:
         mine = [after(task, progress=number / 10) for task in random.sample(tasks, len(tasks))]
-        told = await asyncio.gather(*(outcome_of(workers[number].save(each)) for each in mine))
-        assert set(told) <= {None, Stale}
-        return [(each.id, each) for each, outcome in zip(mine, told, strict=True) if outcome is None]
+        reported = await asyncio.gather(*(outcome_of(workers[number].save(each)) for each in mine))
+        assert set(reported) <= {None, Stale}
+        return [(each.id, each) for each, outcome in zip(mine, reported, strict=True) if outcome is None]
 
     winners = [won for wins in await asyncio.gather(*map(race, range(len(workers)))) for won in wins]
 
@@ -143,13 +145,13 @@ async def test_a_save_that_no_document_can_hold_fails_alone(repository: MongoTas
     small, large = await stored(repository), await stored(repository)
     text = Result(type=TaskType.TEXT, text="x" * (17 * 2**20))
 
-    told = await asyncio.gather(
+    reported = await asyncio.gather(
         outcome_of(repository.save(after(small))), outcome_of(repository.save(after(large, results=(text,))))
     )
 
-    assert told[0] is None
-    assert told[1] is not None
-    assert issubclass(told[1], (DocumentTooLarge, OperationFailure))
+    assert reported[0] is None
+    assert reported[1] is not None
+    assert issubclass(reported[1], (DocumentTooLarge, OperationFailure))
     assert (await repository.get(small.id), await repository.get(large.id)) == (after(small), large)
 
 
@@ -159,8 +161,8 @@ async def test_a_batch_without_a_server_is_nobodys(tmp_path: Any) -> None:
         repository = MongoTaskRepository(connect_mongo(server.url, timeout_s=0.5))
         tasks = [await stored(repository) for _ in range(3)]
         await server.kill()
-        told = await asyncio.gather(*(outcome_of(repository.save(after(task))) for task in tasks))
-        assert told == [StoreUnavailable] * 3
+        reported = await asyncio.gather(*(outcome_of(repository.save(after(task))) for task in tasks))
+        assert reported == [StoreUnavailable] * 3
 
         await server.start()
         again = MongoTaskRepository(connect_mongo(server.url))
@@ -199,6 +201,6 @@ async def test_a_save_that_a_stopping_server_refused_may_be_tried_again() -> Non
     updates = [VersionedUpdate(task_id=f"task_{number}", version=1, update={"$set": {"a": 1}}) for number in range(4)]
     tasks = AnsweringTasks({"writeErrors": errors, "nMatched": 1, "writeConcernErrors": []})
 
-    told = await update_each(tasks, updates)  # type: ignore[arg-type]
+    reported = await update_each(tasks, updates)  # type: ignore[arg-type]
 
-    assert [type(each) for each in told] == [StoreUnavailable, Stale, OperationFailure, type(None)]
+    assert [type(each) for each in reported] == [StoreUnavailable, Stale, OperationFailure, type(None)]

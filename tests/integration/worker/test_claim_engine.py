@@ -212,7 +212,7 @@ async def test_a_job_that_nobody_understands_is_dropped(lab: ClaimLab) -> None:
             await steps.have(1)
             await settled(lab.redis)
 
-    assert [entry["event"] for entry in logs] == ["wake_not_understood"] * 2
+    assert [entry["event"] for entry in logs] == ["wake_undecodable"] * 2
 
 
 async def _wake(lab: ClaimLab, task_id: str) -> None:

@@ -11,7 +11,7 @@ from core.claims import Ending
 from core.clock import utc_now
 from core.priorities import WEIGHTS
 from core.tasks import Priority
-from repositories.valkey.claims import bell_of
+from repositories.valkey.claims import notification_key_of
 from repositories.valkey.connection import QUEUE_NAMES
 from repositories.valkey.wakes import ArqWakeQueue
 from tests.contracts.engine_labs import ClaimLab
@@ -58,7 +58,7 @@ async def test_workers_that_look_at_once_take_different_wakes(lab: ClaimLab) -> 
     assert len(taken) == len(set(taken)) == 100
 
 
-async def test_a_look_tells_when_the_next_wake_is_due(lab: ClaimLab) -> None:
+async def test_a_look_reports_when_the_next_wake_is_due(lab: ClaimLab) -> None:
     """The earliest of all served priorities; None where nothing is left, nothing to wait for where it is due."""
     claims = lab.claims()
     assert (await claims.take(1)).next_in_s is None
@@ -128,7 +128,7 @@ async def test_wakes_of_plain_arq_are_taken(lab: ClaimLab) -> None:
     assert claim.id.startswith("task_1:")
 
 
-async def test_the_bell_rings_for_one_sleeper_of_that_priority(lab: ClaimLab) -> None:
+async def test_the_notification_rings_for_one_sleeper_of_that_priority(lab: ClaimLab) -> None:
     """Not for those who do not serve it; and a wake for later rings only where it is the earliest."""
     critical = asyncio.create_task(lab.claims(priorities=[Priority.CRITICAL]).rung())
     default = asyncio.create_task(lab.claims(priorities=[Priority.DEFAULT]).rung())
@@ -139,7 +139,7 @@ async def test_the_bell_rings_for_one_sleeper_of_that_priority(lab: ClaimLab) ->
     await lab.queue.wake("task_2", at=utc_now() + timedelta(hours=2), priority=Priority.CRITICAL)
     assert await critical
     await lab.queue.wake("task_3", at=utc_now() + timedelta(hours=3), priority=Priority.CRITICAL)
-    assert await lab.redis.exists(bell_of(Priority.CRITICAL)) == 0
+    assert await lab.redis.exists(notification_key_of(Priority.CRITICAL)) == 0
 
 
 async def test_who_leaves_something_rings_for_others(lab: ClaimLab) -> None:
@@ -154,7 +154,7 @@ async def test_who_leaves_something_rings_for_others(lab: ClaimLab) -> None:
     assert await lab.claims().rung()
 
     await lab.claims().take(2)
-    assert await lab.redis.exists(bell_of(Priority.DEFAULT)) == 0
+    assert await lab.redis.exists(notification_key_of(Priority.DEFAULT)) == 0
 
 
 async def test_every_key_beside_the_queues_has_a_time_to_live(lab: ClaimLab) -> None:
@@ -165,5 +165,7 @@ async def test_every_key_beside_the_queues_has_a_time_to_live(lab: ClaimLab) -> 
 
     keys = {key.decode() for key in await lab.redis.keys("*")} - set(QUEUE_NAMES.values())
 
-    assert {key for key in keys if key.startswith("polyrelay:")} == {bell_of(priority) for priority in Priority}
+    assert {key for key in keys if key.startswith("polyrelay:")} == {
+        notification_key_of(priority) for priority in Priority
+    }
     assert [key for key in keys if await lab.redis.pttl(key) < 0] == []

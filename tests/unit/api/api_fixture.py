@@ -10,10 +10,10 @@ from api.dependencies import Parts
 from core.registry import PluginReport, Registry
 from core.tasks import Attempt, Failure, Result, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, TaskType, Usage
-from tests.fakes.access import MemoryKeys, MemoryReplays, MemoryUsers
+from tests.fakes.access import MemoryKeys, MemoryUsedSignatures, MemoryUsers
 from tests.fakes.announcements import MemoryAnnouncements
 from tests.fakes.audit import MemoryAuditLog
-from tests.fakes.control import MemoryControlRoom
+from tests.fakes.control import MemoryControlStore
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
 from tests.fakes.rates import MemoryRates
@@ -99,12 +99,12 @@ class Lab(Struct, frozen=True, kw_only=True):
     quotas: MemoryQuotas
     rates: MemoryRates
     announcements: MemoryAnnouncements
-    control: MemoryControlRoom
+    control: MemoryControlStore
     audit: MemoryAuditLog
     registry: Registry
     keys: MemoryKeys
     users: MemoryUsers
-    replays: MemoryReplays
+    used_signatures: MemoryUsedSignatures
 
     def parts(self) -> Parts:
         """All of them, as the API takes them."""
@@ -121,7 +121,7 @@ class Lab(Struct, frozen=True, kw_only=True):
             audit=self.audit,
             keys=self.keys,
             users=self.users,
-            replays=self.replays,
+            used_signatures=self.used_signatures,
             follow=self.follow,
             clock=lambda: NOW,
         )
@@ -149,12 +149,12 @@ def new_lab() -> Lab:
         quotas=MemoryQuotas(clock=lambda: NOW),
         rates=MemoryRates(clock=lambda: NOW),
         announcements=MemoryAnnouncements(),
-        control=MemoryControlRoom(),
+        control=MemoryControlStore(),
         audit=audit,
         registry=lab_registry(),
         keys=MemoryKeys(),
         users=MemoryUsers(),
-        replays=MemoryReplays(),
+        used_signatures=MemoryUsedSignatures(),
     )
 
 

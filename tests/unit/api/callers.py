@@ -16,7 +16,7 @@ from core.callers import Role
 from core.settings import Settings
 from core.vault import vault_of
 from polyrelay import Secret
-from services.access.api_keys import KeyCabinet, KeyOrder, NewKey
+from services.access.api_keys import ApiKeys, KeyOrder, NewKey
 from services.vendors.jimeng.signing import Credentials, Unsigned, signature_headers
 from tests.unit.api.api_fixture import NOW, Lab
 
@@ -58,21 +58,21 @@ class Callers(Struct, frozen=True, kw_only=True):
         return Credentials(access_key=Secret(made.key.access_key), secret_key=made.secret)
 
 
-def cabinet_of(lab: Lab) -> KeyCabinet:
+def api_keys_of(lab: Lab) -> ApiKeys:
     """Where the keys of that lab are made."""
-    return KeyCabinet(lab.keys, vault_of(ENCRYPTION_KEY), lambda: NOW)
+    return ApiKeys(lab.keys, vault_of(ENCRYPTION_KEY), lambda: NOW)
 
 
 async def callers_of(lab: Lab) -> Callers:
     """A key for each kind of caller that has one."""
-    cabinet = cabinet_of(lab)
+    api_keys = api_keys_of(lab)
     orders = {
         Who.APP: KeyOrder(owner=OWNER),
         Who.OTHER: KeyOrder(),
         Who.OPERATOR: KeyOrder(role=Role.OPERATOR),
         Who.ADMIN: KeyOrder(role=Role.ADMIN),
     }
-    return Callers(keys={who: await cabinet.create(order) for who, order in orders.items()})
+    return Callers(keys={who: await api_keys.create(order) for who, order in orders.items()})
 
 
 def asking(lab: Lab) -> Client:

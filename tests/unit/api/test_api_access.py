@@ -18,7 +18,7 @@ from polyrelay import TaskType
 from services.access.api_keys import KeyOrder
 from tests.contracts.access import a_user
 from tests.unit.api.api_fixture import GOOD, Lab, a_task, new_lab
-from tests.unit.api.callers import ASKING, OWNER, Callers, Client, Who, asking, cabinet_of, callers_of
+from tests.unit.api.callers import ASKING, OWNER, Callers, Client, Who, api_keys_of, asking, callers_of
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -163,7 +163,7 @@ async def test_a_route_answers_a_caller_as_the_table_says(
     task = await a_stored_task(lab, expected.state)
     user = a_user("ada@example.com")
     await lab.users.add(user)
-    key_id = (await cabinet_of(lab).create(KeyOrder())).key.id
+    key_id = (await api_keys_of(lab).create(KeyOrder())).key.id
 
     response = await client.request(
         route.partition(" ")[0],

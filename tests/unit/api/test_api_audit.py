@@ -126,7 +126,7 @@ async def test_nothing_is_done_that_is_not_on_record(client: Client, lab: Lab, p
     assert lab.queue.history == []
 
 
-async def test_a_log_that_is_away_is_told_as_such(client: Client, lab: Lab) -> None:
+async def test_a_log_that_is_unavailable_is_reported_as_such(client: Client, lab: Lab) -> None:
     """As any other dependency that may come back: 503, with when to try again."""
     task = await lab.stored(a_task())
     lab.audit.reachable = False

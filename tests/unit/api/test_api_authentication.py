@@ -17,7 +17,7 @@ from services.access.api_keys import KeyOrder
 from services.access.request_signatures import SPENT_FOR
 from services.vendors.jimeng.signing import Credentials
 from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task
-from tests.unit.api.callers import ASKING, OWNER, Callers, Client, Who, asking, cabinet_of, callers_of, signed
+from tests.unit.api.callers import ASKING, OWNER, Callers, Client, Who, api_keys_of, asking, callers_of, signed
 
 CREATE: Final = "/api/v1/ai/image/task"
 BODY: Final = json.dumps(GOOD).encode()
@@ -153,17 +153,17 @@ async def test_an_unknown_access_key_looks_like_a_wrong_secret(client: Client, c
     known = callers.credentials(Who.APP)
     wrong = Credentials(access_key=known.access_key, secret_key=Secret("sk_wrong"))
     unknown = Credentials(access_key=Secret("ak_unknown"), secret_key=known.secret_key)
-    told = [
+    reported = [
         await refusal(client, headers=signed("GET", "/api/v1/ai/models", credentials))
         for credentials in (wrong, unknown)
     ]
 
-    assert told[0] == told[1]
-    assert told[0][:2] == (401, "invalid_signature")
+    assert reported[0] == reported[1]
+    assert reported[0][:2] == (401, "invalid_signature")
 
 
 @pytest.mark.parametrize(("field", "code"), [("expires_at", "key_expired"), ("revoked_at", "key_revoked")])
-async def test_the_end_of_a_key_is_told_to_who_has_its_secret(
+async def test_the_end_of_a_key_is_reported_to_who_has_its_secret(
     client: Client, lab: Lab, callers: Callers, field: str, code: str
 ) -> None:
     """By Bearer or by signature; to anybody else it looks as if the key had never been."""
@@ -207,14 +207,14 @@ async def test_a_changed_body_is_refused(client: Client, callers: Callers) -> No
     assert "the body is not the one" in message
 
 
-async def test_a_refused_caller_is_counted_and_no_secret_is_told(client: Client, callers: Callers) -> None:
+async def test_a_refused_caller_is_counted_and_no_secret_is_reported(client: Client, callers: Callers) -> None:
     """By the code of the refusal, in the metrics; the answer does not repeat what was sent."""
     response = await client.get("/api/v1/ai/models", headers={"Authorization": "Bearer sk_of_somebody_else"})
 
     assert "sk_of_somebody_else" not in response.text
-    told = (await client.get("/metrics")).text
-    assert 'polyrelay_callers_refused_total{code="unauthenticated"} 1.0' in told
-    assert "sk_of_somebody_else" not in told
+    reported = (await client.get("/metrics")).text
+    assert 'polyrelay_callers_refused_total{code="unauthenticated"} 1.0' in reported
+    assert "sk_of_somebody_else" not in reported
 
 
 async def test_nobody_is_let_in_while_nobody_can_be_asked(client: Client, lab: Lab, callers: Callers) -> None:
@@ -297,7 +297,7 @@ class TestLinks:
 
 async def test_a_new_encryption_key_leaves_links_and_signatures_good(lab: Lab) -> None:
     """As long as the old one stands behind it."""
-    made = await cabinet_of(lab).create(KeyOrder())
+    made = await api_keys_of(lab).create(KeyOrder())
     new = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
     assert ASKING.api_key_encryption_key is not None
     both = Secret(f"{new},{ASKING.api_key_encryption_key.reveal()}")
@@ -311,7 +311,7 @@ async def test_a_new_encryption_key_leaves_links_and_signatures_good(lab: Lab) -
 
 async def test_a_secret_that_cannot_be_read_lets_nobody_in(lab: Lab) -> None:
     """Its encryption key is gone; its Bearer goes on working, since that is found by its hash."""
-    made = await cabinet_of(lab).create(KeyOrder())
+    made = await api_keys_of(lab).create(KeyOrder())
     other = Secret("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")
     credentials = Credentials(access_key=Secret(made.key.access_key), secret_key=made.secret)
 

@@ -102,7 +102,7 @@ async def test_what_is_not_offered_is_an_unknown_field(client: Client, field: st
     assert field in await refused(client, {**GOOD, field: "low"})
 
 
-async def test_an_unknown_provider_is_told_which_there_are(client: Client) -> None:
+async def test_an_unknown_provider_is_reported_which_there_are(client: Client) -> None:
     """An unknown provider is a 422 of its own code that lists the providers, beside the other problems."""
     response = await client.post("/api/v1/ai/image/task", json={**GOOD, "provider": "lap", "user_id": 3})
 
@@ -112,7 +112,7 @@ async def test_an_unknown_provider_is_told_which_there_are(client: Client) -> No
     assert "lab, shed" in error["details"][0]["message"]
 
 
-async def test_an_unknown_model_is_told_which_there_are(client: Client) -> None:
+async def test_an_unknown_model_is_reported_which_there_are(client: Client) -> None:
     """An unknown model is a 422 of its own code that lists the provider's models."""
     response = await client.post("/api/v1/ai/image/task", json={**GOOD, "model": "pointer"})
 
@@ -258,7 +258,7 @@ async def test_what_is_wrong_with_a_fallback_is_named_by_its_place(client: Clien
     assert problems["fallbacks[0].size"]["value"] == "3x3"
 
 
-async def test_beyond_the_bound_on_the_queue_callers_are_told_to_come_back(lab: Lab) -> None:
+async def test_beyond_the_bound_on_the_queue_callers_are_reported_to_come_back(lab: Lab) -> None:
     """429 with Retry-After, and nothing is stored."""
     app = build_app(lab.parts(), Settings(auth="none", upstream_max_queue=1))
     async with AsyncTestClient(app) as client:

@@ -100,7 +100,7 @@ async def test_a_wrong_field_is_named(admin: Client, body: dict[str, Any], field
 
 
 @pytest.mark.parametrize("path", [f"{KEYS}/key_0", f"{KEYS}/ak_0"])
-async def test_a_key_that_is_not_there_is_told(admin: Client, path: str) -> None:
+async def test_a_key_that_is_not_there_is_reported(admin: Client, path: str) -> None:
     """Reading, revoking, rotating."""
     answers = [await admin.get(path), await admin.post(f"{path}/revoke"), await admin.post(f"{path}/rotate")]
 

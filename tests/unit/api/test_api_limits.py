@@ -20,7 +20,7 @@ from polyrelay import TaskType
 from services.access.api_keys import KeyOrder
 from services.limits.task_quotas import leave
 from tests.unit.api.api_fixture import GOOD, NOW, Lab, failed
-from tests.unit.api.callers import ASKING, Callers, Who, asking, cabinet_of, callers_of
+from tests.unit.api.callers import ASKING, Callers, Who, api_keys_of, asking, callers_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "limits.md"
 Client = AsyncTestClient[Litestar]
@@ -31,9 +31,9 @@ def one_at_a_time(tmp_path: Path) -> Settings:
     """What the page tells to set for one task of each key at a time."""
     path = tmp_path / ".env"
     path.write_text(re.findall(r"```ini\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[-1])
-    told = read_settings({}, dotenv=path)
+    reported = read_settings({}, dotenv=path)
     names = ("key_max_concurrent", "key_max_queue", "upstream_max_concurrent", "upstream_max_queue")
-    return structs.replace(ASKING, **{name: getattr(told, name) for name in names})
+    return structs.replace(ASKING, **{name: getattr(reported, name) for name in names})
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_a_keys_second_task_is_refused_at_once_and_another_keys_is_not(
 
 async def test_a_keys_own_limits_hold_for_what_it_retries(lab: Lab) -> None:
     """A retry counts as a new task does: without room the task stays as it is."""
-    key = await cabinet_of(lab).create(KeyOrder(owner="shop", max_concurrent=1, max_queue=0))
+    key = await api_keys_of(lab).create(KeyOrder(owner="shop", max_concurrent=1, max_queue=0))
     headers = {"Authorization": f"Bearer {key.secret.reveal()}"}
     old = await lab.stored(structs.replace(failed(Failure(code="overloaded", message="too many")), owner="shop"))
     async with asking(lab) as client:

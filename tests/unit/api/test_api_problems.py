@@ -130,7 +130,7 @@ def test_every_error_that_callers_cause_has_its_status() -> None:
         errors.PolyrelayError,
         errors.ConfigurationError,
         errors.DuplicateTask,
-        errors.KeyTaken,
+        errors.IdempotencyKeyTaken,
         errors.DuplicateKey,
         errors.TaskTooLarge,
         errors.ComeBackLater,

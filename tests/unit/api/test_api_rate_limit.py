@@ -28,7 +28,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_beyond_its_limit_a_key_is_told_to_come_back(client: httpx.AsyncClient) -> None:
+async def test_beyond_its_limit_a_key_is_reported_to_come_back(client: httpx.AsyncClient) -> None:
     """429 with Retry-After, whatever the key asks for."""
     paths = ["/api/v1/ai/models", "/api/v1/ai/tasks", "/api/v1/ai/task/result/task_x", "/api/v1/ai/models"]
     answers = [await client.get(path) for path in paths]
@@ -57,5 +57,5 @@ async def test_what_is_refused_is_counted(client: httpx.AsyncClient) -> None:
     for _ in range(4):
         await client.get("/api/v1/ai/models")
 
-    told = (await client.get("/metrics")).text
-    assert 'polyrelay_requests_refused_total{code="rate_limited",scope="key"} 1.0' in told
+    reported = (await client.get("/metrics")).text
+    assert 'polyrelay_requests_refused_total{code="rate_limited",scope="key"} 1.0' in reported

@@ -130,7 +130,7 @@ async def test_a_text_is_in_the_flat_field_and_in_the_list(client: Client, lab: 
     assert data["results"][0]["finish_reason"] == "stop"
 
 
-async def test_a_failure_is_told_in_full(client: Client, lab: Lab) -> None:
+async def test_a_failure_is_reported_in_full(client: Client, lab: Lab) -> None:
     """A failed task is a good answer with our code and the vendor's own, also on the attempt."""
     why = Failure(code="rate_limited", message="too many", vendor_code="50430", http_status=429, request_id="r-1")
     task = await lab.stored(failed(why))

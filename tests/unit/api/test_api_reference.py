@@ -14,7 +14,7 @@ from api.routes.audit import AuditListQuery
 from api.views.tasks import FailureView, ResultView, TaskSummaryView, TaskView
 from core.control import Stall
 from core.errors import TooManyTasks
-from core.gates import CircuitView, GateView
+from core.gates import CircuitBreakerView, GateView
 from services.runtime.process_metrics import process_text
 from services.tasks.create_fields import CommonFields, Fallback
 from tests.unit.api.api_fixture import NOW, a_task, lab_registry
@@ -75,10 +75,10 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     metrics.request(method="GET", route="/x", status=200, duration_s=0.1)
     metrics.created(a_task())
     metrics.refused(TooManyTasks("full", retry_after_s=1))
-    metrics.turned_away("unauthenticated")
+    metrics.refused_caller("unauthenticated")
     found = {}
     gate = GateView(name="provider:lab", held=1, line=2, limit=3.0)
-    gates = gates_text([gate], [CircuitView(account="lab", state="closed", failures=0)])
+    gates = gates_text([gate], [CircuitBreakerView(account="lab", state="closed", failures=0)])
     stall = Stall(plugin="lab-plugin", count=1, longest_s=2.0, last=NOW, where="lab:1 submit")
     common = process_text(lab_registry(), [stall], 1)
     for family in text_string_to_metric_families((metrics.text() + gates + common).decode()):

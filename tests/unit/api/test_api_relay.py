@@ -69,7 +69,7 @@ def check_business(answer: Any, status: int, code: int) -> str:
     return str(body["message"])
 
 
-async def test_a_submit_in_line_is_accepted(hasty: Client, lab: Lab) -> None:
+async def test_a_submit_in_queue_is_accepted(hasty: Client, lab: Lab) -> None:
     """The vendor's success, with our id of a task that is on record."""
     answer = await hasty.post(SUBMIT, json=BODY)
 
@@ -163,7 +163,7 @@ async def test_an_audit_log_that_cannot_be_written_refuses_the_submit(hasty: Cli
     assert lab.queue.history == []
 
 
-async def test_a_store_that_is_away_is_an_internal_error(hasty: Client, lab: Lab) -> None:
+async def test_a_store_that_is_unavailable_is_an_internal_error(hasty: Client, lab: Lab) -> None:
     """For submits and queries; no internals are told."""
     lab.tasks.reachable = False
 
@@ -203,7 +203,7 @@ async def test_a_server_without_the_provider_has_no_such_capability(lab: Lab) ->
         check_business(await caller.post(SUBMIT, json=BODY), 400, 50402)
 
 
-async def test_a_defect_of_ours_is_told_without_its_trace(
+async def test_a_defect_of_ours_is_reported_without_its_trace(
     hasty: Client, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The vendor's internal error, and nothing of ours."""
@@ -225,7 +225,7 @@ async def test_an_unknown_task_is_not_found_with_status_200(hasty: Client) -> No
     assert (answer.status_code, answer.json()["data"]) == (200, {"status": "not_found"})
 
 
-async def test_a_stored_result_is_told_by_our_links(hasty: Client, lab: Lab) -> None:
+async def test_a_stored_result_is_reported_by_our_links(hasty: Client, lab: Lab) -> None:
     """The vendor cannot be reached, and the record knows: a link that this server serves."""
     task = a_task(
         provider="volcengine",
@@ -276,7 +276,7 @@ def test_the_tables_name_codes_that_there_are() -> None:
     assert set(OF_SERVICE.values()) <= set(responses.STATUSES)
 
 
-def test_internals_of_the_store_are_not_told() -> None:
+def test_internals_of_the_store_are_not_reported() -> None:
     """Such as its address."""
     answer = answer_of(StoreUnavailable("MongoDB at db.internal:27017 cannot be reached"))
 

@@ -97,7 +97,7 @@ async def test_ready_asks_every_dependency(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("part", "name"), [("tasks", "mongodb"), ("queue", "queue"), ("results", "results")])
-async def test_ready_names_what_is_away(client: Client, lab: Lab, part: str, name: str) -> None:
+async def test_ready_names_what_is_unavailable(client: Client, lab: Lab, part: str, name: str) -> None:
     """One dependency that does not answer makes `/ready` a 503 that names it and why."""
     getattr(lab, part).reachable = False
 
@@ -109,7 +109,7 @@ async def test_ready_names_what_is_away(client: Client, lab: Lab, part: str, nam
     assert "cannot be reached" in answer["dependencies"][name]["error"]
 
 
-async def test_gates_and_circuits_are_shown(client: Client, lab: Lab) -> None:
+async def test_gates_and_circuit_breakers_are_shown(client: Client, lab: Lab) -> None:
     """What is held, who waits, the limit and the circuit's state; gates of single users are left out."""
     gates = (Gate(name="model:lab/painter", limit=1), Gate(name="user:ada", limit=9))
     for number in (1, 2):

@@ -72,11 +72,11 @@ def test_the_table_names_the_machine_the_targets_and_the_notes() -> None:
 
 def test_the_json_has_the_rounds_and_what_follows_from_them() -> None:
     """Rounds, median, range and ratio of each series, and why one is missing."""
-    told = json.loads(REPORT.json())
+    reported = json.loads(REPORT.json())
 
-    assert told["verdicts"][0]["holds"] is True
-    assert set(told["machine"]) == {"cores", "processor", "memory_gib", "system", "python", "load"}
-    series = {(each["system"], each["measure"]): each for each in told["figures"][0]["series"]}
+    assert reported["verdicts"][0]["holds"] is True
+    assert set(reported["machine"]) == {"cores", "processor", "memory_gib", "system", "python", "load"}
+    series = {(each["system"], each["measure"]): each for each in reported["figures"][0]["series"]}
     assert series["slow", "p50"]["rounds"] == [100.0, 100.0]
     assert series["slow", "p50"]["spread"] == {"median": 100.0, "low": 100.0, "high": 100.0}
     assert series["slow", "p50"]["ratio"] == {"median": 0.02, "low": 0.01, "high": 0.03}

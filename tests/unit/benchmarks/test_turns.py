@@ -40,7 +40,7 @@ async def test_every_system_is_measured_once_in_each_round(tmp_path: Path) -> No
     assert (one.system, one.rounds, other.rounds, other.setting) == ("a", (1.0, 3.0), (2.0, 4.0), "fast")
 
 
-async def test_a_system_that_fails_is_told_with_the_reason_and_asked_no_more(tmp_path: Path) -> None:
+async def test_a_system_that_fails_is_reported_with_the_reason_and_asked_no_more(tmp_path: Path) -> None:
     """So is one that was missing from the beginning; the others go on."""
     asked: list[str] = []
 
@@ -63,7 +63,7 @@ async def test_a_system_that_fails_is_told_with_the_reason_and_asked_no_more(tmp
     ]
 
 
-async def test_a_figure_that_breaks_is_told_with_the_reason_and_costs_no_other(tmp_path: Path) -> None:
+async def test_a_figure_that_breaks_is_reported_with_the_reason_and_costs_no_other(tmp_path: Path) -> None:
     """It is in the report, and it is seen to be broken."""
     said: list[str] = []
 
@@ -106,7 +106,7 @@ async def test_an_installer_that_is_not_there_is_the_reason(tmp_path: Path, monk
             await installed("bullmq", packages, said=print, root=tmp_path)
 
 
-async def test_an_installer_that_fails_tells_its_last_error(tmp_path: Path) -> None:
+async def test_an_installer_that_fails_reports_its_last_error(tmp_path: Path) -> None:
     """In one line."""
     with pytest.raises(NotInstalled, match=r"^python -m pip install failed: .*requirement") as caught:
         await installed("bad", Packages(pip=("./no such thing",)), said=print, root=tmp_path)

@@ -95,12 +95,12 @@ def test_a_plugin_that_could_not_be_loaded_fails_the_reload(api: FakeApi, run: R
     assert json.loads(result.stdout)["late"] == []
 
 
-def test_a_refusal_is_told_without_a_trace(api: FakeApi, run: Run) -> None:
+def test_a_refusal_is_reported_without_a_trace(api: FakeApi, run: Run) -> None:
     """An unknown provider, and a server that is not there."""
     FakeAdmin(api)
     refused = run("providers", "drain", "nobody", "--url", api.url)
-    away = run("providers", "drain", "openai", "--url", "http://127.0.0.1:9")
+    unavailable = run("providers", "drain", "openai", "--url", "http://127.0.0.1:9")
 
-    assert (refused.exit_code, away.exit_code) == (1, 1)
+    assert (refused.exit_code, unavailable.exit_code) == (1, 1)
     assert "Allowed: openai (unknown_provider)" in refused.stderr
-    assert "no server answers" in away.stderr
+    assert "no server answers" in unavailable.stderr

@@ -157,15 +157,15 @@ def test_the_list_is_filtered_by_the_server(api: FakeApi, run: Run) -> None:
     assert api.asked == ["GET /api/v1/ai/tasks?user_id=me&type=video&status=failed&limit=3"]
 
 
-@pytest.mark.parametrize(("exact", "told"), [(True, "1 of 1000"), (False, "1 of 1000+")])
-def test_a_total_that_was_not_counted_to_its_end_has_a_plus(api: FakeApi, run: Run, exact: bool, told: str) -> None:
+@pytest.mark.parametrize(("exact", "reported"), [(True, "1 of 1000"), (False, "1 of 1000+")])
+def test_a_total_that_was_not_counted_to_its_end_has_a_plus(api: FakeApi, run: Run, exact: bool, reported: str) -> None:
     """The server counts up to a bound; what it did not count is said to be there."""
     api.total, api.total_is_exact = 1000, exact
 
-    assert run("tasks", "list", "--url", api.url).stderr == f"{told}\n"
+    assert run("tasks", "list", "--url", api.url).stderr == f"{reported}\n"
 
 
-def test_a_refusal_is_told_in_one_sentence(api: FakeApi, run: Run) -> None:
+def test_a_refusal_is_reported_in_one_sentence(api: FakeApi, run: Run) -> None:
     """What the server refuses ends the command with exit code 1, without a stack trace."""
     result = run("tasks", "get", "task_2", "--url", api.url)
 
@@ -173,7 +173,7 @@ def test_a_refusal_is_told_in_one_sentence(api: FakeApi, run: Run) -> None:
     assert result.stderr == "error: there is no task (task_not_found)\n"
 
 
-def test_no_server_is_told_with_the_way_out(run: Run) -> None:
+def test_no_server_is_reported_with_the_way_out(run: Run) -> None:
     """The message names the URL and how a server is started."""
     url = f"http://127.0.0.1:{free_port()}"
 

@@ -60,6 +60,6 @@ class Point(Struct):
         (Any, "any JSON value"),
     ],
 )
-def test_a_type_is_told_in_plain_words(kind: Any, words: str) -> None:
+def test_a_type_is_reported_in_plain_words(kind: Any, words: str) -> None:
     """Each type and limit that params use has words; null and unset are not mentioned, as they are the same."""
     assert allowed_words(kind) == words

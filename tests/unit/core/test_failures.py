@@ -36,12 +36,12 @@ def test_every_provider_error_has_a_listed_code(kind: type[ProviderError]) -> No
         ("a plugin's own word", "invalid_input"),
     ],
 )
-def test_a_refusal_is_told_by_its_reason(reason: str, code: str) -> None:
+def test_a_refusal_is_reported_by_its_reason(reason: str, code: str) -> None:
     """Each reason has its code; a word that a plugin invents does not break the record."""
     assert failure_of(Rejected("no", reason=reason)).code == code  # type: ignore[arg-type]
 
 
-def test_a_plugins_own_error_is_told_by_its_base() -> None:
+def test_a_plugins_own_error_is_reported_by_its_base() -> None:
     """A class that a plugin derives counts as the one it derives from."""
 
     class Busy(polyrelay.Overloaded):

@@ -14,7 +14,7 @@ def test_names_that_came_by_a_relay_are_bounded() -> None:
     assert [label(name, task) for name in ("a", "b", "c", "a", "b", "d")] == ["a", "b", OTHER, "a", "b", OTHER]
 
 
-def test_names_of_the_catalogue_are_always_told() -> None:
+def test_names_of_the_catalogue_are_always_reported() -> None:
     """There are as many as the operator has models."""
     label = ModelLabels(most=0)
 

@@ -48,7 +48,7 @@ last_words = st.sampled_from(
 generation = st.just(GenerationFailed("x", retryable=True))
 errors = not_accepted | ambiguous | last_words | generation
 counts = st.integers(min_value=1, max_value=10**6)
-dice = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
+random_source = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
 
 
 def again(error: ProviderError, **given_: Any) -> datetime | None:
@@ -62,13 +62,13 @@ def again(error: ProviderError, **given_: Any) -> datetime | None:
             "idempotent": False,
             "now": NOW,
             "deadline": FAR,
-            "dice": lambda: roll,
+            "random_source": lambda: roll,
             **given_,
         },
     )
 
 
-@given(errors, counts, st.integers(0, 50), st.booleans(), dice, st.floats(-100.0, 1000.0))
+@given(errors, counts, st.integers(0, 50), st.booleans(), random_source, st.floats(-100.0, 1000.0))
 def test_a_retry_is_between_now_and_the_cap(
     error: ProviderError, attempts: int, accepted: int, idempotent: bool, roll: float, left_s: float
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_retry_is_between_now_and_the_cap(
     assert at is None or (NOW <= at <= NOW + CAP and at < deadline)
 
 
-@given(ambiguous | last_words, counts, st.integers(0, 50), dice)
+@given(ambiguous | last_words, counts, st.integers(0, 50), random_source)
 def test_nothing_ambiguous_and_nothing_refused_is_submitted_again(
     error: ProviderError, attempts: int, accepted: int, roll: float
 ) -> None:
@@ -111,12 +111,12 @@ def test_paid_generations_are_bounded(accepted: int) -> None:
     assert (at is not None) is (accepted < MAX_GENERATIONS)
 
 
-@given(st.floats(0.0, LONGEST_RETRY_AFTER_S), dice)
-def test_the_vendors_wish_is_kept(wish: float, roll: float) -> None:
+@given(st.floats(0.0, LONGEST_RETRY_AFTER_S), random_source)
+def test_the_vendors_poll_interval_is_kept(cancellation_request: float, roll: float) -> None:
     """A next submit is not before the time that the vendor asked for, up to the cap."""
-    at = again(RateLimited("x", retry_after_s=wish), roll=roll)
+    at = again(RateLimited("x", retry_after_s=cancellation_request), roll=roll)
     assert at is not None
-    assert at >= NOW + timedelta(seconds=wish)
+    assert at >= NOW + timedelta(seconds=cancellation_request)
 
 
 def test_delays_grow_and_stay_below_their_ceiling() -> None:
@@ -129,23 +129,23 @@ def test_delays_grow_and_stay_below_their_ceiling() -> None:
     assert ceilings == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-@given(errors, counts, dice)
+@given(errors, counts, random_source)
 def test_a_poll_is_between_now_and_the_cap(error: ProviderError, failures: int, roll: float) -> None:
     """A next poll is never before now and never later than the longest delay and wish allow."""
-    at = poll_again_at(error, failures=failures, now=NOW, dice=lambda: roll)
+    at = poll_again_at(error, failures=failures, now=NOW, random_source=lambda: roll)
     assert at is None or NOW <= at <= NOW + CAP
 
 
 @given(not_accepted | st.sampled_from([OutcomeUnknown("x"), Rejected("x", reason="auth")]), counts)
 def test_a_paid_generation_is_never_given_up_for_what_may_pass(error: ProviderError, failures: int) -> None:
     """An unreachable vendor, a rate limit, silence and refused credentials are polled through, however often."""
-    assert poll_again_at(error, failures=failures, now=NOW, dice=lambda: 0.5) is not None
+    assert poll_again_at(error, failures=failures, now=NOW, random_source=lambda: 0.5) is not None
 
 
 @pytest.mark.parametrize("failures", [1, MAX_DAMAGED_POLLS - 1, MAX_DAMAGED_POLLS, MAX_DAMAGED_POLLS + 1])
 def test_damaged_polls_are_bounded(failures: int) -> None:
     """An answer that does not decode is asked for again a number of times."""
-    at = poll_again_at(ProtocolError("x"), failures=failures, now=NOW, dice=lambda: 0.5)
+    at = poll_again_at(ProtocolError("x"), failures=failures, now=NOW, random_source=lambda: 0.5)
     assert (at is not None) is (failures < MAX_DAMAGED_POLLS)
 
 
@@ -155,12 +155,12 @@ def test_damaged_polls_are_bounded(failures: int) -> None:
 )
 def test_the_operations_own_end_is_not_polled_again(error: ProviderError) -> None:
     """What ends the operation needs no further poll."""
-    assert poll_again_at(error, failures=1, now=NOW, dice=lambda: 0.5) is None
+    assert poll_again_at(error, failures=1, now=NOW, random_source=lambda: 0.5) is None
 
 
-@given(st.integers(1, 20), dice)
+@given(st.integers(1, 20), random_source)
 def test_copies_are_bounded(failures: int, roll: float) -> None:
     """A copy is tried a number of times, never before now."""
-    at = copy_again_at(failures=failures, now=NOW, dice=lambda: roll)
+    at = copy_again_at(failures=failures, now=NOW, random_source=lambda: roll)
     assert (at is None) is (failures >= MAX_COPIES)
     assert at is None or NOW <= at <= NOW + CAP

@@ -68,7 +68,7 @@ def test_a_wrong_value_stops_the_start(name: str, text: str, allowed: str) -> No
     assert allowed in str(caught.value)
 
 
-def test_all_wrong_values_are_told_at_once() -> None:
+def test_all_wrong_values_are_reported_at_once() -> None:
     """An operator learns of every mistake in one go."""
     with pytest.raises(ConfigurationError) as caught:
         read_settings({"PORT": "x", "LOG_LEVEL": "y", "REDIS_URL": "z", "HOST": "ok"})

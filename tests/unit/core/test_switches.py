@@ -32,7 +32,7 @@ def test_a_waiting_task_is_looked_at_as_rarely_as_the_pause_is_long(off_s: float
     assert Switch(mode=Mode.DISABLED, since=NOW).again_at(now) == now + timedelta(seconds=wait_s)
 
 
-def test_a_switch_is_told_in_words() -> None:
+def test_a_switch_is_reported_in_words() -> None:
     """How, since when, and why."""
     assert Switch(mode=Mode.DISABLED, since=NOW, reason="x").text == "disabled since 2026-03-01 12:00:00 UTC (x)"
     assert Switch(mode=Mode.DRAINING, since=NOW).text == "draining since 2026-03-01 12:00:00 UTC"

@@ -95,7 +95,7 @@ def test_a_required_field_that_is_null_is_missing() -> None:
         ({"quick": True, "count": 4}, "count", "count may be 3 at most when quick is set."),
     ],
 )
-def test_a_wrong_field_is_told_with_what_is_allowed(raw: dict[str, Any], field: str, message: str) -> None:
+def test_a_wrong_field_is_reported_with_what_is_allowed(raw: dict[str, Any], field: str, message: str) -> None:
     """Each kind of mistake names the path of the field and says in plain words what may stand there."""
     found = problems({"name": "fox", **raw})
 

@@ -39,22 +39,24 @@ FAILURES: Final[dict[str, ProviderError]] = {
 }
 
 
-def no_dice() -> float:
+def no_randomness() -> float:
     """The middle of the jitter."""
     return 0.5
 
 
 def submitted_again(error: ProviderError, *, idempotent: bool = False) -> bool:
     """Whether a first attempt that failed so is followed by another."""
-    again_at = retry_at(error, attempts=1, accepted=1, idempotent=idempotent, now=NOW, deadline=FAR, dice=no_dice)
+    again_at = retry_at(
+        error, attempts=1, accepted=1, idempotent=idempotent, now=NOW, deadline=FAR, random_source=no_randomness
+    )
     return again_at is not None
 
 
 def after_a_poll(error: ProviderError) -> str:
     """What the page says about a poll that failed so."""
-    if poll_again_at(error, failures=1, now=NOW, dice=no_dice) is None:
+    if poll_again_at(error, failures=1, now=NOW, random_source=no_randomness) is None:
         return "a new attempt, until three were accepted" if submitted_again(error) else "failed"
-    if poll_again_at(error, failures=MAX_DAMAGED_POLLS, now=NOW, dice=no_dice) is None:
+    if poll_again_at(error, failures=MAX_DAMAGED_POLLS, now=NOW, random_source=no_randomness) is None:
         return f"polled again, {MAX_DAMAGED_POLLS} in a row end it"
     return "polled again until the deadline"
 

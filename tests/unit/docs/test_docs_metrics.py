@@ -8,17 +8,17 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.metrics import CIRCUIT_STATES, Metrics, gates_text
+from api.metrics import CIRCUIT_BREAKER_STATES, Metrics, gates_text
 from core.control import Stall
 from core.errors import TooManyTasks
-from core.gates import CircuitView, GateView
+from core.gates import CircuitBreakerView, GateView
 from core.priorities import WEIGHTS
 from core.registry import PluginReport, Registry
 from core.tasks import Attempt, State, Task
 from polyrelay import Provider, TaskType
 from repositories.gate_rules import WEIGHTS as TURNS
 from repositories.gate_rules import GateRules
-from services.execution.step import AWAY_SPREAD_S
+from services.execution.step import UNAVAILABLE_SPREAD_S
 from services.limits.admission import _GRACE
 from services.runtime.process_metrics import process_text
 from worker.metrics import WorkerMetrics
@@ -38,7 +38,7 @@ def everything() -> str:
     api.request(method="GET", route="/", status=200, duration_s=0.1)
     api.created(TASK)
     api.refused(TooManyTasks("full", retry_after_s=1))
-    api.turned_away("unauthenticated")
+    api.refused_caller("unauthenticated")
     worker = WorkerMetrics()
     worker.changed(TASK)
     worker.changed(TASK.to(State.COMPLETED, now=NOW))
@@ -47,14 +47,14 @@ def everything() -> str:
     common = process_text(Registry([Provider("p", [])], [PluginReport(name="p")]), [stall], 1)
     return (
         common.decode()
-        + (api.text() + gates_text(gates, [CircuitView(account="p", state="open", failures=5)])).decode()
+        + (api.text() + gates_text(gates, [CircuitBreakerView(account="p", state="open", failures=5)])).decode()
         + (worker.text(running=1).decode())
     )
 
 
-def test_the_page_lists_every_metric_as_it_is_told(rows: Tables) -> None:
+def test_the_page_lists_every_metric_as_it_is_reported(rows: Tables) -> None:
     """Name, type, labels and meaning of each metric of API and worker, and no other."""
-    told = {
+    reported = {
         f"`{family.name}{'_total' if family.type == 'counter' else ''}`": [
             family.type,
             ", ".join(sorted({f"`{label}`" for sample in family.samples for label in sample.labels} - {"`le`"})),
@@ -64,7 +64,7 @@ def test_the_page_lists_every_metric_as_it_is_told(rows: Tables) -> None:
     }
 
     listed = {row[0]: [row[1], ", ".join(sorted(filter(None, row[2].split(", ")))), row[3]] for row in rows(PAGE)}
-    assert listed == told
+    assert listed == reported
 
 
 def test_no_page_names_a_metric_that_does_not_exist(rows: Tables, page: Pages, root: Path) -> None:
@@ -81,9 +81,9 @@ def test_no_page_names_a_metric_that_does_not_exist(rows: Tables, page: Pages, r
         assert named <= known, path
 
 
-def test_the_states_of_a_circuit_are_named(page: Pages) -> None:
+def test_the_states_of_a_circuit_breaker_are_named(page: Pages) -> None:
     """The values of the label `state`."""
-    assert all(f"`{state}`" in page(PAGE) for state in CIRCUIT_STATES)
+    assert all(f"`{state}`" in page(PAGE) for state in CIRCUIT_BREAKER_STATES)
 
 
 def test_the_numbers_of_the_gates_are_those_of_the_code(page: Pages) -> None:
@@ -96,9 +96,11 @@ def test_the_numbers_of_the_gates_are_those_of_the_code(page: Pages) -> None:
     assert f"For {rules.open_for.total_seconds():g} s nothing is submitted" in text
     assert f"at most {rules.open_for_most.total_seconds() / 60:g} minutes" in text
     assert f"tells nothing within {rules.probe_for.total_seconds():g} s" in text
-    assert f"does not ask within {(rules.line_check + rules.line_late).total_seconds() / 60:g} minutes" in text
+    assert (
+        f"does not ask within {(rules.wait_queue_check + rules.wait_queue_late).total_seconds() / 60:g} minutes" in text
+    )
     assert rules.kept == timedelta(days=1)
     assert "was not used for a day" in text
-    assert f"again within {AWAY_SPREAD_S:g} s after the circuit lets a probe through" in text
+    assert f"again within {UNAVAILABLE_SPREAD_S:g} s after the circuit lets a probe through" in text
     assert timedelta(minutes=2) == _GRACE
     assert "two minutes after the task's deadline" in text

@@ -12,14 +12,14 @@ PAGE = "docs/reference/relay.md"
 Tables = Callable[[str], list[list[str]]]
 
 
-def told_to_query(failure: Failure) -> str:
+def sent_to_query(failure: Failure) -> str:
     """As the page says it."""
-    told = query_failure(failure)
-    if told == EXPIRED:
+    reported = query_failure(failure)
+    if reported == EXPIRED:
         return "`expired`"
-    if told == NOT_FOUND:
+    if reported == NOT_FOUND:
         return "`not_found`"
-    assert told == submit_failure(failure)
+    assert reported == submit_failure(failure)
     return "the same"
 
 
@@ -38,10 +38,10 @@ def test_every_failure_is_translated_as_the_code_does(rows: Tables) -> None:
     decided = {}
     for code in CODES:
         failure = Failure(code=code, message="no")
-        decided[f"`{code}`"] = [str(submit_failure(failure).code), told_to_query(failure)]
+        decided[f"`{code}`"] = [str(submit_failure(failure).code), sent_to_query(failure)]
 
-    told = {"`expired`", "`not_found`", "the same"}
-    assert {row[0]: row[1:] for row in rows(PAGE) if len(row) == 3 and row[2] in told} == decided
+    reported = {"`expired`", "`not_found`", "the same"}
+    assert {row[0]: row[1:] for row in rows(PAGE) if len(row) == 3 and row[2] in reported} == decided
 
 
 def test_errors_about_the_caller_are_translated_as_the_code_does(rows: Tables) -> None:

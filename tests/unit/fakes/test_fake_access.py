@@ -3,7 +3,7 @@
 import pytest
 
 from tests.contracts.access import KeysContract, ReplaysContract, UsersContract
-from tests.fakes.access import MemoryKeys, MemoryReplays, MemoryUsers
+from tests.fakes.access import MemoryKeys, MemoryUsedSignatures, MemoryUsers
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def users() -> MemoryUsers:
 
 
 @pytest.fixture
-def replays() -> MemoryReplays:
+def used_signatures() -> MemoryUsedSignatures:
     """An empty one."""
-    return MemoryReplays()
+    return MemoryUsedSignatures()
 
 
 class TestMemoryKeys(KeysContract):
@@ -33,4 +33,4 @@ class TestMemoryUsers(UsersContract):
 
 
 class TestMemoryReplays(ReplaysContract):
-    """`MemoryReplays` keeps the contract."""
+    """`MemoryUsedSignatures` keeps the contract."""

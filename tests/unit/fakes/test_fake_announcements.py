@@ -24,7 +24,7 @@ class TestMemoryAnnouncements(AnnouncementsContract):
     """`MemoryAnnouncements` keeps the contract."""
 
 
-async def test_a_queue_that_is_away_is_told_as_such(worker: MemoryAnnouncements) -> None:
+async def test_a_queue_that_is_unavailable_is_reported_as_such(worker: MemoryAnnouncements) -> None:
     """As Redis' adapter does."""
     worker.reachable = False
     with pytest.raises(QueueUnavailable):
@@ -44,7 +44,7 @@ def test_after_a_gap_everybody_looks() -> None:
     """When it is not known what was missed, all are told."""
     listeners = Listeners()
     with listeners.listening("task_one") as one, listeners.listening("task_other") as other:
-        listeners.told_anything()
+        listeners.notify_all()
 
         assert one.is_set()
         assert other.is_set()

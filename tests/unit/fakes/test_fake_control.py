@@ -3,14 +3,14 @@
 import pytest
 
 from tests.contracts.control import ControlContract
-from tests.fakes.control import MemoryControlRoom
+from tests.fakes.control import MemoryControlStore
 
 
 @pytest.fixture
-def room() -> MemoryControlRoom:
+def task_quotas() -> MemoryControlStore:
     """Nothing was decided."""
-    return MemoryControlRoom()
+    return MemoryControlStore()
 
 
 class TestMemoryControlRoom(ControlContract):
-    """`MemoryControlRoom` keeps the contract."""
+    """`MemoryControlStore` keeps the contract."""

@@ -66,7 +66,7 @@ async def test_due_wakes_are_handed_out_once() -> None:
     assert [wake.task_id for wake in queue.history] == ["task_later", "task_now"]
 
 
-async def test_twins_can_be_made_unreachable() -> None:
+async def test_in_memory_adapters_can_be_made_unreachable() -> None:
     """A test may take the servers away, and gets the errors of the real adapters."""
     tasks, queue, files = MemoryTaskRepository(), MemoryWakeQueue(), MemoryResultStore()
     tasks.reachable = queue.reachable = files.reachable = False

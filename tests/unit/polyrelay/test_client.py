@@ -157,7 +157,7 @@ def test_wait_gives_up_in_time_and_says_how_the_task_stands() -> None:
     assert raised.value.task.status == "processing"
 
 
-def test_wait_outlives_a_server_that_is_away_for_a_moment() -> None:
+def test_wait_outlives_a_server_that_is_unavailable_for_a_moment() -> None:
     """Once the task was seen, a failed look is repeated: reading costs nothing."""
     answers = iter([good(task("pending")), httpx.Response(503), None, good(task())])
 
@@ -332,7 +332,7 @@ async def test_the_asynchronous_client_cancels_and_retries() -> None:
         assert not (await client.retry("task_1")).may_be_billed
 
 
-def test_a_task_tells_who_served_it() -> None:
+def test_a_task_reports_who_served_it() -> None:
     """The fallback that was asked, the attempts, and the wish to cancel."""
     shown = relay(
         lambda _: good(

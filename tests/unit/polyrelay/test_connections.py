@@ -159,9 +159,9 @@ async def test_each_server_has_its_own_connections() -> None:
         Loopback(answering(response(b"2"))).running() as two,
         client_of() as client,
     ):
-        told = [(await client.get(vendor.url)).text for vendor in (one, two) * 3]
+        reported = [(await client.get(vendor.url)).text for vendor in (one, two) * 3]
 
-    assert told == ["1", "2"] * 3
+    assert reported == ["1", "2"] * 3
     assert (one.connections, two.connections) == (1, 1)
 
 

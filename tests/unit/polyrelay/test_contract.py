@@ -74,7 +74,7 @@ def test_an_output_is_a_link_or_bytes(kind: type[ImageOutput | VideoOutput]) -> 
             kind(**both)  # type: ignore[arg-type]
 
 
-def test_capabilities_are_told_by_their_methods() -> None:
+def test_capabilities_are_reported_by_their_methods() -> None:
     """A service without the optional methods has neither capability."""
     assert not isinstance(Service(), Cancels | Streams)
 
@@ -130,7 +130,7 @@ def test_an_environment_hides_values_and_trims_them() -> None:
     assert HIDDEN not in repr(env) + str(env)
 
 
-def test_missing_names_are_told_in_a_sentence() -> None:
+def test_missing_names_are_reported_in_a_sentence() -> None:
     """What is not set is named; nothing is said where all is set."""
     env = Env({"A": "1"})
     assert env.missing("A") is None

@@ -17,7 +17,7 @@ from repositories.mongodb.task_documents import (
     summary_of,
     task_of,
     update_of,
-    without_wish,
+    without_cancellation_request,
 )
 from tests.contracts.tasks import a_full_task, a_task, json_objects, tasks
 
@@ -54,9 +54,9 @@ def test_an_update_makes_any_version_of_any_other(old: Task, new: Task) -> None:
 
 
 @given(tasks())
-def test_a_reopening_takes_the_wish_away_and_changes_nothing_else(task: Task) -> None:
+def test_a_reopening_takes_the_cancellation_request_unavailable_and_changes_nothing_else(task: Task) -> None:
     """Its update is that of a save, which unsets the wish to cancel, too."""
-    update, plain = without_wish(update_of(task)), update_of(task)
+    update, plain = without_cancellation_request(update_of(task)), update_of(task)
 
     assert update["$set"] == plain["$set"]
     assert set(update["$unset"]) == {*plain.get("$unset", {}), "cancel_requested"}

@@ -14,15 +14,15 @@ from core.tasks import Task, new_task_id
 from core.wakes import Wake
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
 from services.execution.leases import Leases
-from services.execution.reconciler import Upkeep
+from services.execution.reconciler import Reconciler
 from services.execution.recorder import Recorder
-from services.execution.result_copies import Storer
+from services.execution.result_copies import ResultCopier
 from services.execution.results import Results
 from services.execution.step import Advance
 from services.execution.vendor_answers import Answers
 from services.execution.vendor_audit import VendorCalls
 from services.limits.admission import Admissions, Limits, Places, Turns
-from services.limits.gate_reconciler import Healing
+from services.limits.gate_reconciler import GateReconciler
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
 from tests.fakes.result_store import MemoryResultStore
@@ -110,7 +110,7 @@ class FaultyRepository(MemoryTaskRepository):
         raise StoreUnavailable("the answer was lost, as the test wanted it")
 
 
-class Stage:
+class ExecutionFixture:
     """Everything that a step needs, over one record, one queue and one clock."""
 
     def __init__(
@@ -134,7 +134,7 @@ class Stage:
         self._copies = copies
         self._workers = 0
         self.advance = self.worker()
-        self.upkeep = self.upkeep_of(self.leases)
+        self.reconciler = self.upkeep_of(self.leases)
 
     def clock(self) -> datetime:
         """The stage's time."""
@@ -146,11 +146,11 @@ class Stage:
         self.leases = Leases(f"worker-{self._workers}")
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._link), follow_redirects=True)
         recorder = Recorder(self.tasks, self.queue, self.quotas)
-        storer = Storer(
+        result_copier = ResultCopier(
             recorder=recorder,
             results=Results(store=self.store, clock=self.clock, copies=self._copies, http=http),
             clock=self.clock,
-            dice=lambda: 0.5,
+            random_source=lambda: 0.5,
             leases=self.leases,
             lease_s=LEASE_S,
         )
@@ -160,18 +160,18 @@ class Stage:
             registry=self.registry,
             admissions=self.admissions,
             places=Places(self.gates, self.turns),
-            storer=storer,
+            result_copier=result_copier,
             calls=VendorCalls(self.tasks.audit, clock=self.clock, source=f"worker-{self._workers}", redact=redaction()),
             answers=Answers(self.store),
             clock=self.clock,
-            dice=lambda: 0.5,
+            random_source=lambda: 0.5,
             leases=self.leases,
             lease_s=LEASE_S,
         )
 
-    def upkeep_of(self, leases: Leases) -> Upkeep:
+    def upkeep_of(self, leases: Leases) -> Reconciler:
         """The upkeep of the worker with those leases."""
-        return Upkeep(
+        return Reconciler(
             tasks=self.tasks,
             queue=self.queue,
             gates=self.gates,
@@ -181,9 +181,9 @@ class Stage:
             patience_s=5.0,
         )
 
-    def healing(self) -> Healing:
+    def gate_reconciler(self) -> GateReconciler:
         """What brings the gates back in line with the records."""
-        return Healing(
+        return GateReconciler(
             tasks=self.tasks,
             gates=self.gates,
             admissions=self.admissions,

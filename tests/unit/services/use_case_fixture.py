@@ -13,12 +13,12 @@ from core.tasks import Attempt, Choice, Failure, State, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, ProviderError, TaskType
 from services.execution.recorder import Recorder
 from services.execution.vendor_audit import VendorCalls
-from services.limits.task_quotas import Bounds, Room
+from services.limits.task_quotas import QuotaLimits, TaskQuotas
 from services.tasks.cancel import Cancel
-from services.tasks.create import Accept
+from services.tasks.create import CreateTask
 from services.tasks.delete import Remove
 from services.tasks.retry import Retry
-from tests.fakes.access import MemoryReplays
+from tests.fakes.access import MemoryUsedSignatures
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
 from tests.fakes.result_store import MemoryResultStore
@@ -85,17 +85,21 @@ class Vendor:
         """Nothing to close."""
 
 
-class Desk:
+class UseCaseFixture:
     """The use cases, over one record, one queue, one set of gates and one clock."""
 
     def __init__(
-        self, *, bounds: Bounds | None = None, tasks: MemoryTaskRepository | None = None, without_queue: bool = True
+        self,
+        *,
+        quota_limits: QuotaLimits | None = None,
+        tasks: MemoryTaskRepository | None = None,
+        without_queue: bool = True,
     ) -> None:
         self.now = START
         self.tasks = tasks or MemoryTaskRepository()
         self.queue = MemoryWakeQueue(clock=self.clock)
         self.gates = MemoryGates(clock=self.clock)
-        self.replays = MemoryReplays()
+        self.used_signatures = MemoryUsedSignatures()
         self.quotas = MemoryQuotas(clock=self.clock)
         self.results = MemoryResultStore()
         self.first = Vendor("wide", Wide, timeout_s=60)
@@ -112,11 +116,11 @@ class Desk:
             ]
         )
         need_queue = None if without_queue else self.queue.ping
-        room = Room(self.quotas, self.tasks, bounds or Bounds(), need_queue=need_queue)
-        self.accept = Accept(self.tasks, self.queue, self.registry, self.clock, room)
+        task_quotas = TaskQuotas(self.quotas, self.tasks, quota_limits or QuotaLimits(), need_queue=need_queue)
+        self.accept = CreateTask(self.tasks, self.queue, self.registry, self.clock, task_quotas)
         self.recorder = Recorder(self.tasks, self.queue, self.quotas)
         self.cancel = Cancel(tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=self.quotas, clock=self.clock)
-        self.retry = Retry(self.tasks, self.queue, self.registry, self.clock, room)
+        self.retry = Retry(self.tasks, self.queue, self.registry, self.clock, task_quotas)
         self.remove = Remove(
             tasks=self.tasks,
             results=self.results,
@@ -125,7 +129,7 @@ class Desk:
             gates=self.gates,
             quotas=self.quotas,
             calls=VendorCalls(self.tasks.audit, clock=self.clock, source="api", redact=redaction()),
-            replays=self.replays,
+            used_signatures=self.used_signatures,
             clock=self.clock,
         )
 

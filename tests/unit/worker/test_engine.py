@@ -147,11 +147,11 @@ async def test_what_a_step_raises_reaches_no_other(redis: FragileRedis) -> None:
 async def test_a_step_without_the_database_comes_again(redis: FragileRedis) -> None:
     """A wake whose step found no database is kept and run again."""
 
-    async def away_once(_: str) -> None:
+    async def unavailable_once(_: str) -> None:
         if len(steps.ran) == 1:
             raise StoreUnavailable("away")
 
-    steps = Steps(2, away_once)
+    steps = Steps(2, unavailable_once)
     await wake(redis, "task_a")
 
     async with running(redis, steps):

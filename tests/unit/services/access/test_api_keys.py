@@ -9,7 +9,7 @@ from core.callers import KeyLimits, Role
 from core.errors import InvalidRequest, KeyNotFound, NotPossible, Stale
 from core.keys import ApiKey, KeyState, fingerprint_of
 from core.vault import NotReadable, Vault
-from services.access.api_keys import KeyCabinet, KeyOrder, RotationOrder, key_view
+from services.access.api_keys import ApiKeys, KeyOrder, RotationOrder, key_view
 from tests.fakes.access import MemoryKeys
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ class Scene:
     def __init__(self) -> None:
         self.now = NOW
         self.keys = MemoryKeys()
-        self.cabinet = KeyCabinet(self.keys, OLD, lambda: self.now)
+        self.api_keys = ApiKeys(self.keys, OLD, lambda: self.now)
 
     async def state(self, key: ApiKey) -> KeyState:
         """How that key stands now."""
@@ -45,19 +45,19 @@ async def test_a_new_key_is_what_was_ordered(scene: Scene) -> None:
         max_concurrent=2,
         max_queue=0,
     )
-    made = await scene.cabinet.create(order)
+    made = await scene.api_keys.create(order)
 
     stored = await scene.keys.get(made.key.id)
     assert stored == made.key
     assert (stored.role, stored.owner, stored.description) == (Role.OPERATOR, stored.id, "the shop")
     assert stored.limits == KeyLimits(requests_per_minute=60, max_concurrent=2, max_queue=0)
     assert stored.expires_at == NOW + timedelta(days=1)
-    assert (await scene.cabinet.create(KeyOrder(owner="shop"))).key.owner == "shop"
+    assert (await scene.api_keys.create(KeyOrder(owner="shop"))).key.owner == "shop"
 
 
 async def test_a_secret_is_long_and_on_record_only_encrypted(scene: Scene) -> None:
     """At least 160 random bits; what is stored leads to it only with the encryption key."""
-    made = await scene.cabinet.create(KeyOrder())
+    made = await scene.api_keys.create(KeyOrder())
 
     secret = made.secret.reveal()
     assert secret.startswith("sk_")
@@ -70,7 +70,7 @@ async def test_a_secret_is_long_and_on_record_only_encrypted(scene: Scene) -> No
 
 async def test_no_two_keys_are_alike(scene: Scene) -> None:
     """Neither half is made twice."""
-    made = [await scene.cabinet.create(KeyOrder()) for _ in range(50)]
+    made = [await scene.api_keys.create(KeyOrder()) for _ in range(50)]
 
     assert len({key.secret for key in made}) == len({key.key.access_key for key in made}) == 50
 
@@ -83,24 +83,24 @@ async def test_no_two_keys_are_alike(scene: Scene) -> None:
 async def test_a_key_that_would_be_of_no_use_is_not_made(scene: Scene, moment: datetime) -> None:
     """The time of expiry lies ahead."""
     with pytest.raises(InvalidRequest, match="expires_at"):
-        await scene.cabinet.create(KeyOrder(expires_at=moment))
+        await scene.api_keys.create(KeyOrder(expires_at=moment))
 
 
 async def test_a_key_is_found_by_either_of_its_names(scene: Scene) -> None:
     """The id, or the access key that an app has in its settings."""
-    made = await scene.cabinet.create(KeyOrder())
+    made = await scene.api_keys.create(KeyOrder())
 
-    assert await scene.cabinet.get(made.key.access_key) == await scene.cabinet.get(made.key.id) == made.key
+    assert await scene.api_keys.get(made.key.access_key) == await scene.api_keys.get(made.key.id) == made.key
     with pytest.raises(KeyNotFound):
-        await scene.cabinet.get("ak_unknown")
+        await scene.api_keys.get("ak_unknown")
 
 
 async def test_a_revoked_key_stays_revoked_since_then(scene: Scene) -> None:
     """Twice is the same as once."""
-    made = await scene.cabinet.create(KeyOrder())
-    await scene.cabinet.revoke(made.key.id)
+    made = await scene.api_keys.create(KeyOrder())
+    await scene.api_keys.revoke(made.key.id)
     scene.now += timedelta(hours=1)
-    again = await scene.cabinet.revoke(made.key.access_key)
+    again = await scene.api_keys.revoke(made.key.access_key)
 
     assert again.revoked_at == NOW
     assert await scene.state(made.key) is KeyState.REVOKED
@@ -108,7 +108,7 @@ async def test_a_revoked_key_stays_revoked_since_then(scene: Scene) -> None:
 
 async def test_a_key_expires_at_its_moment(scene: Scene) -> None:
     """Not before."""
-    made = await scene.cabinet.create(KeyOrder(expires_at=NOW + timedelta(hours=1)))
+    made = await scene.api_keys.create(KeyOrder(expires_at=NOW + timedelta(hours=1)))
 
     assert made.key.state(NOW + timedelta(minutes=59)) is KeyState.ACTIVE
     assert made.key.state(NOW + timedelta(hours=1)) is KeyState.EXPIRED
@@ -116,10 +116,10 @@ async def test_a_key_expires_at_its_moment(scene: Scene) -> None:
 
 async def test_rotation_keeps_owner_role_limits_and_what_is_not_given(scene: Scene) -> None:
     """The tasks of the old key belong to the new one, too."""
-    old = await scene.cabinet.create(
+    old = await scene.api_keys.create(
         KeyOrder(role=Role.OPERATOR, description="shop", max_queue=5, expires_at=NOW + timedelta(days=9))
     )
-    rotated = await scene.cabinet.rotate(old.key.id, RotationOrder())
+    rotated = await scene.api_keys.rotate(old.key.id, RotationOrder())
 
     new = await scene.keys.get(rotated.new.key.id)
     assert (new.owner, new.role, new.limits) == (old.key.owner, old.key.role, old.key.limits)
@@ -131,16 +131,16 @@ async def test_rotation_keeps_owner_role_limits_and_what_is_not_given(scene: Sce
 
 async def test_without_a_grace_period_the_old_key_ends_at_once(scene: Scene) -> None:
     """Somebody may have seen it."""
-    old = await scene.cabinet.create(KeyOrder())
-    await scene.cabinet.rotate(old.key.id, RotationOrder())
+    old = await scene.api_keys.create(KeyOrder())
+    await scene.api_keys.rotate(old.key.id, RotationOrder())
 
     assert await scene.state(old.key) is KeyState.REVOKED
 
 
 async def test_in_the_grace_period_both_keys_work(scene: Scene) -> None:
     """Apps are given the new one, one after the other."""
-    old = await scene.cabinet.create(KeyOrder())
-    rotated = await scene.cabinet.rotate(old.key.id, RotationOrder(grace_period_s=300))
+    old = await scene.api_keys.create(KeyOrder())
+    rotated = await scene.api_keys.rotate(old.key.id, RotationOrder(grace_period_s=300))
 
     assert await scene.state(old.key) is KeyState.ACTIVE
     scene.now += timedelta(seconds=300)
@@ -150,8 +150,8 @@ async def test_in_the_grace_period_both_keys_work(scene: Scene) -> None:
 
 async def test_a_grace_period_prolongs_nothing(scene: Scene) -> None:
     """The old key still ends when it was to."""
-    old = await scene.cabinet.create(KeyOrder(expires_at=NOW + timedelta(seconds=60)))
-    rotated = await scene.cabinet.rotate(
+    old = await scene.api_keys.create(KeyOrder(expires_at=NOW + timedelta(seconds=60)))
+    rotated = await scene.api_keys.rotate(
         old.key.id, RotationOrder(grace_period_s=300, expires_at=NOW + timedelta(days=1))
     )
 
@@ -161,14 +161,14 @@ async def test_a_grace_period_prolongs_nothing(scene: Scene) -> None:
 
 async def test_what_has_ended_or_was_rotated_is_not_rotated(scene: Scene) -> None:
     """The message says what to do instead."""
-    revoked, rotated = await scene.cabinet.create(KeyOrder()), await scene.cabinet.create(KeyOrder())
-    await scene.cabinet.revoke(revoked.key.id)
-    await scene.cabinet.rotate(rotated.key.id, RotationOrder(grace_period_s=60))
+    revoked, rotated = await scene.api_keys.create(KeyOrder()), await scene.api_keys.create(KeyOrder())
+    await scene.api_keys.revoke(revoked.key.id)
+    await scene.api_keys.rotate(rotated.key.id, RotationOrder(grace_period_s=60))
 
     with pytest.raises(NotPossible, match="is revoked; create a new one"):
-        await scene.cabinet.rotate(revoked.key.id, RotationOrder())
+        await scene.api_keys.rotate(revoked.key.id, RotationOrder())
     with pytest.raises(NotPossible, match="took its place"):
-        await scene.cabinet.rotate(rotated.key.id, RotationOrder())
+        await scene.api_keys.rotate(rotated.key.id, RotationOrder())
 
 
 class Meeting(MemoryKeys):
@@ -188,11 +188,11 @@ class Meeting(MemoryKeys):
 async def test_of_two_rotations_at_once_one_key_comes_out() -> None:
     """The other's new key does not stay about."""
     keys = Meeting()
-    cabinet = KeyCabinet(keys, OLD, lambda: NOW)
-    old = await cabinet.create(KeyOrder())
+    api_keys = ApiKeys(keys, OLD, lambda: NOW)
+    old = await api_keys.create(KeyOrder())
 
     done = await asyncio.gather(
-        *(cabinet.rotate(old.key.id, RotationOrder(grace_period_s=60)) for _ in range(2)), return_exceptions=True
+        *(api_keys.rotate(old.key.id, RotationOrder(grace_period_s=60)) for _ in range(2)), return_exceptions=True
     )
 
     assert [type(outcome) for outcome in done if isinstance(outcome, Exception)] == [Stale]
@@ -202,8 +202,8 @@ async def test_of_two_rotations_at_once_one_key_comes_out() -> None:
 
 async def test_a_new_encryption_key_takes_over(scene: Scene) -> None:
     """Afterwards the old one is of no more use; a second run finds nothing to do."""
-    made = [await scene.cabinet.create(KeyOrder()) for _ in range(3)]
-    both = KeyCabinet(scene.keys, NEW, lambda: NOW)
+    made = [await scene.api_keys.create(KeyOrder()) for _ in range(3)]
+    both = ApiKeys(scene.keys, NEW, lambda: NOW)
 
     assert await both.reencrypt() == 3
     assert await both.reencrypt() == 0
@@ -212,13 +212,13 @@ async def test_a_new_encryption_key_takes_over(scene: Scene) -> None:
         key.secret for key in made
     ]
     with pytest.raises(NotReadable):
-        await scene.cabinet._reencrypt(made[0].key.id)
+        await scene.api_keys._reencrypt(made[0].key.id)
 
 
 async def test_without_an_encryption_key_none_is_made(scene: Scene) -> None:
     """The message says how to make one; reading and revoking go on."""
-    made = await scene.cabinet.create(KeyOrder())
-    bare = KeyCabinet(scene.keys, None, lambda: NOW)
+    made = await scene.api_keys.create(KeyOrder())
+    bare = ApiKeys(scene.keys, None, lambda: NOW)
 
     with pytest.raises(NotPossible, match="openssl rand -base64 32"):
         await bare.create(KeyOrder())

@@ -17,9 +17,9 @@ from core.clock import utc_now
 from core.errors import InvalidSignature, Unauthenticated
 from core.vault import Vault
 from polyrelay import Secret
-from services.access.api_keys import KeyCabinet, KeyOrder, NewKey
+from services.access.api_keys import ApiKeys, KeyOrder, NewKey
 from services.access.authentication import Authenticate
-from services.access.key_cache import Keyring
+from services.access.key_cache import KeyCache
 from services.access.request_signatures import SignedRequest
 from services.vendors.jimeng.signing import Credentials, Unsigned, signature_headers
 from tests.fakes.access import MemoryKeys
@@ -35,12 +35,12 @@ class Scene:
 
     def __init__(self) -> None:
         self.keys = MemoryKeys()
-        self.authenticate = Authenticate(Keyring(self.keys), VAULT, utc_now)
+        self.authenticate = Authenticate(KeyCache(self.keys), VAULT, utc_now)
         self.read = 0
 
     async def key(self) -> NewKey:
         """A key on record."""
-        return await KeyCabinet(self.keys, VAULT, utc_now).create(KeyOrder())
+        return await ApiKeys(self.keys, VAULT, utc_now).create(KeyOrder())
 
     async def body(self) -> bytes:
         """The body that comes."""
@@ -75,7 +75,7 @@ def aws(access_key: str, secret: Secret, body: bytes = BODY) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("sign", [volcengine, aws])
-async def test_a_good_signature_tells_who_calls(scene: Scene, sign: Sign) -> None:
+async def test_a_good_signature_reports_who_calls(scene: Scene, sign: Sign) -> None:
     """The key, its owner, and what tells a repeated request; the body is read once."""
     made = await scene.key()
     caller = await scene.caller(sign(made.key.access_key, made.secret))

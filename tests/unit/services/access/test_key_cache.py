@@ -8,7 +8,7 @@ from core.errors import StoreUnavailable
 from core.keys import fingerprint_of
 from polyrelay import Secret
 from services.access import key_cache
-from services.access.key_cache import HOLD_S, Keyring
+from services.access.key_cache import HOLD_S, KeyCache
 from tests.contracts.access import a_key
 from tests.fakes.access import MemoryKeys
 
@@ -22,7 +22,7 @@ class Scene:
     def __init__(self) -> None:
         self.now_s = 100.0
         self.keys = MemoryKeys()
-        self.ring = Keyring(self.keys, monotonic_s=lambda: self.now_s)
+        self.ring = KeyCache(self.keys, monotonic_s=lambda: self.now_s)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_wrong_keys_drive_no_good_one_out(scene: Scene, monkeypatch: pytes
     assert len(scene.ring._missed) == 3
 
 
-async def test_a_store_that_is_away_is_no_answer(scene: Scene) -> None:
+async def test_a_store_that_is_unavailable_is_no_answer(scene: Scene) -> None:
     """It is not remembered that a key is not there."""
     scene.keys.reachable = False
     with pytest.raises(StoreUnavailable):

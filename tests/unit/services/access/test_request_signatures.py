@@ -245,14 +245,14 @@ MALFORMED: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "value", "told"), MALFORMED.values(), ids=MALFORMED)
-def test_what_is_not_well_made_is_refused_with_the_reason(name: str, value: str, told: str) -> None:
+@pytest.mark.parametrize(("name", "value", "reported"), MALFORMED.values(), ids=MALFORMED)
+def test_what_is_not_well_made_is_refused_with_the_reason(name: str, value: str, reported: str) -> None:
     """Whoever writes a signer of their own learns what is wrong."""
     request, _ = by_volcengine()
     given = request.headers["authorization"]
     value = _edited(value.format(given))
 
-    with pytest.raises(InvalidSignature, match=told):
+    with pytest.raises(InvalidSignature, match=reported):
         read_claim(structs.replace(request, headers={**request.headers, name: value}), now=datetime.now(UTC))
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from core.tasks import RelayCall, State
-from services.execution.notifications import Announcing
+from services.execution.notifications import Notifications
 from tests.contracts.tasks import a_task
 from tests.fakes.announcements import MemoryAnnouncements
 
@@ -18,7 +18,7 @@ async def test_a_relayed_task_is_announced_once_the_vendor_spoke(state: State) -
     announcements = MemoryAnnouncements()
     task = a_task(state=state, relay=CALL)
 
-    Announcing(announcements).changed(task)
+    Notifications(announcements).changed(task)
     await asyncio.sleep(0)
 
     assert announcements.announced == ([] if state in {State.PENDING, State.SUBMITTING} else [task.id])
@@ -28,18 +28,18 @@ async def test_other_tasks_are_not_announced() -> None:
     """Nobody waits for a task of the unified API."""
     announcements = MemoryAnnouncements()
 
-    Announcing(announcements).changed(a_task(state=State.COMPLETED))
+    Notifications(announcements).changed(a_task(state=State.COMPLETED))
     await asyncio.sleep(0)
 
     assert announcements.announced == []
 
 
-async def test_a_queue_that_is_away_hurts_nobody() -> None:
+async def test_a_queue_that_is_unavailable_hurts_nobody() -> None:
     """Who waits reads the record now and then."""
     announcements = MemoryAnnouncements()
     announcements.reachable = False
 
-    Announcing(announcements).changed(a_task(state=State.WAITING, relay=CALL))
+    Notifications(announcements).changed(a_task(state=State.WAITING, relay=CALL))
     await asyncio.sleep(0)
 
     assert announcements.announced == []

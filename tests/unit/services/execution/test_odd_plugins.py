@@ -6,7 +6,7 @@ from typing import NoReturn
 import pytest
 
 from core.tasks import State
-from tests.unit.services.execution_fixture import TEXT, ScriptedService, Stage, pending
+from tests.unit.services.execution_fixture import TEXT, ExecutionFixture, ScriptedService, pending
 
 ODD = [SystemExit(3), KeyboardInterrupt(), BaseException("?")]
 
@@ -15,11 +15,11 @@ ODD = [SystemExit(3), KeyboardInterrupt(), BaseException("?")]
 async def test_a_submit_that_raises_something_odd_fails_its_task(odd: BaseException) -> None:
     """With what was raised; it is never submitted again, since the vendor may have got it."""
     service = ScriptedService(submit=[odd])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert task.state is State.FAILED
     assert task.failure is not None
     assert f"the provider plugin raised {type(odd).__name__}" in task.failure.message
@@ -29,11 +29,11 @@ async def test_a_submit_that_raises_something_odd_fails_its_task(odd: BaseExcept
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
 async def test_a_poll_that_raises_something_odd_is_tried_again(odd: BaseException) -> None:
     """A paid generation is not lost for it."""
-    stage = Stage(ScriptedService(submit=[pending()], poll=[odd, TEXT]))
-    task_id = await stage.new_task()
-    await stage.play()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[pending()], poll=[odd, TEXT]))
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
 async def test_a_cancellation_of_the_plugins_own_is_its_defect() -> None:
@@ -42,10 +42,10 @@ async def test_a_cancellation_of_the_plugins_own_is_its_defect() -> None:
     def cancelled() -> NoReturn:
         raise asyncio.CancelledError
 
-    stage = Stage(ScriptedService(submit=[cancelled]))
-    task_id = await stage.new_task()
-    await stage.play()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[cancelled]))
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert task.failure is not None
     assert "the provider plugin raised CancelledError" in task.failure.message

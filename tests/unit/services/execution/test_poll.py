@@ -22,7 +22,7 @@ from polyrelay import (
     Unavailable,
     Usage,
 )
-from tests.unit.services.execution_fixture import START, TEXT, ScriptedService, Stage, pending
+from tests.unit.services.execution_fixture import START, TEXT, ExecutionFixture, ScriptedService, pending
 
 
 async def test_a_pending_submit_is_polled_until_it_is_done() -> None:
@@ -30,15 +30,15 @@ async def test_a_pending_submit_is_polled_until_it_is_done() -> None:
     service = ScriptedService(
         submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0), pending(poll_after_s=5.0), TEXT]
     )
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
-    waiting = await stage.task(task_id)
+    await execution_fixture.play_due()
+    waiting = await execution_fixture.task(task_id)
     assert (waiting.state, waiting.lease, waiting.wake_at) == (State.WAITING, None, START + timedelta(seconds=5))
 
-    await stage.play()
-    task = await stage.task(task_id)
+    await execution_fixture.play()
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.results[0].text) == (State.COMPLETED, "hello")
     assert (service.polls, len(service.submits), len(task.attempts)) == (["op-1"] * 3, 1, 1)
     assert (task.updated - START).total_seconds() == 15.0
@@ -47,10 +47,10 @@ async def test_a_pending_submit_is_polled_until_it_is_done() -> None:
 async def test_a_vendor_may_change_its_operation() -> None:
     """The operation of the latest answer is the one that is asked for."""
     service = ScriptedService(submit=[pending("a")], poll=[pending("b"), TEXT])
-    stage = Stage(service)
-    await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    await execution_fixture.new_task()
 
-    await stage.play()
+    await execution_fixture.play()
 
     assert service.polls == ["a", "b"]
 
@@ -58,13 +58,13 @@ async def test_a_vendor_may_change_its_operation() -> None:
 async def test_progress_never_goes_back() -> None:
     """A lower progress, or none, leaves the one that is on record."""
     service = ScriptedService(submit=[pending(progress=0.5)], poll=[pending(progress=0.2), pending(), TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
     seen = []
     for _ in range(3):
-        await stage.play_due()
-        seen.append((await stage.task(task_id)).progress)
-        stage.later(5.0)
+        await execution_fixture.play_due()
+        seen.append((await execution_fixture.task(task_id)).progress)
+        execution_fixture.later(5.0)
 
     assert seen == [0.5, 0.5, 0.5]
 
@@ -75,12 +75,12 @@ async def test_progress_never_goes_back() -> None:
 )
 async def test_polls_keep_a_sane_distance(asked: float, waited: float) -> None:
     """A plugin can neither make polls a storm nor put them off for good."""
-    stage = Stage(ScriptedService(submit=[pending(poll_after_s=asked)]))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[pending(poll_after_s=asked)]))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    assert (await stage.task(task_id)).wake_at == START + timedelta(seconds=waited)
+    assert (await execution_fixture.task(task_id)).wake_at == START + timedelta(seconds=waited)
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ async def test_polls_keep_a_sane_distance(asked: float, waited: float) -> None:
 async def test_a_paid_generation_is_asked_for_until_it_is_known(error: ProviderError) -> None:
     """Whatever may pass is waited out: many failed polls later the result is adopted, with one submit."""
     service = ScriptedService(submit=[pending()], poll=[error] * 30 + [TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=86_400)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=86_400)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, len(service.polls), len(service.submits)) == (State.COMPLETED, 31, 1)
     assert task.attempt.failure is None
 
@@ -110,12 +110,12 @@ async def test_a_paid_generation_is_asked_for_until_it_is_known(error: ProviderE
 async def test_damaged_answers_are_asked_for_again_a_number_of_times() -> None:
     """A poll whose answer does not decode is repeated, but not for ever; a plugin's defect counts the same."""
     service = ScriptedService(submit=[pending()], poll=[ProtocolError("garbage"), ValueError("defect"), lambda: 7])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=86_400)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=86_400)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "protocol_error")
     assert (len(service.polls), len(service.submits)) == (MAX_DAMAGED_POLLS, 1)
 
@@ -124,12 +124,12 @@ async def test_a_good_poll_forgets_the_failed_ones() -> None:
     """The count of failed polls, and their reason, start anew with a good answer."""
     damaged = [ProtocolError("garbage")] * (MAX_DAMAGED_POLLS - 1)
     service = ScriptedService(submit=[pending()], poll=[*damaged, pending(), *damaged, TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=86_400)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=86_400)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
 @pytest.mark.parametrize(
@@ -145,12 +145,12 @@ async def test_a_good_poll_forgets_the_failed_ones() -> None:
 async def test_the_vendors_last_word_ends_the_task(error: ProviderError, code: str) -> None:
     """A poll that brings the operation's own end fails the task at once, without another submit."""
     service = ScriptedService(submit=[pending()], poll=[error])
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, code)
     assert (len(service.polls), len(service.submits)) == (1, 1)
 
@@ -158,12 +158,12 @@ async def test_the_vendors_last_word_ends_the_task(error: ProviderError, code: s
 async def test_a_task_ends_by_its_deadline() -> None:
     """An operation that is still open at the deadline is polled one last time, then the task fails with a reason."""
     service = ScriptedService(submit=[pending(poll_after_s=60.0)], poll=[pending(poll_after_s=60.0)])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=90.0)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=90.0)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "deadline_exceeded")
     assert task.updated == task.deadline
     assert len(service.polls) == 2
@@ -172,12 +172,14 @@ async def test_a_task_ends_by_its_deadline() -> None:
 
 async def test_an_unreachable_vendor_does_not_put_the_deadline_off() -> None:
     """Failed polls end at the deadline, too; the reason names the last of them."""
-    stage = Stage(ScriptedService(submit=[pending()], poll=[Unavailable("the vendor is on holiday")]))
-    task_id = await stage.new_task(deadline_s=90.0)
+    execution_fixture = ExecutionFixture(
+        ScriptedService(submit=[pending()], poll=[Unavailable("the vendor is on holiday")])
+    )
+    task_id = await execution_fixture.new_task(deadline_s=90.0)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert task.failure is not None
     assert (task.failure.code, task.updated) == ("deadline_exceeded", task.deadline)
     assert "on holiday" in task.failure.message
@@ -185,43 +187,43 @@ async def test_an_unreachable_vendor_does_not_put_the_deadline_off() -> None:
 
 async def test_a_success_at_the_last_poll_is_adopted() -> None:
     """A result that comes with the poll at, or long after, the deadline is kept: it was paid for."""
-    stage = Stage(ScriptedService(submit=[pending(poll_after_s=300.0)], poll=[TEXT]))
-    task_id = await stage.new_task(deadline_s=100.0)
-    await stage.play_due()
-    stage.later(5000.0)
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[pending(poll_after_s=300.0)], poll=[TEXT]))
+    task_id = await execution_fixture.new_task(deadline_s=100.0)
+    await execution_fixture.play_due()
+    execution_fixture.later(5000.0)
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
 async def test_a_submit_that_ends_after_the_deadline_is_still_polled_once() -> None:
     """A vendor that accepts only after the deadline is asked one last time before the task ends."""
 
     def late() -> Pending:
-        stage.later(200.0)
+        execution_fixture.later(200.0)
         return pending()
 
     service = ScriptedService(submit=[late], poll=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=100.0)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=100.0)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.polls) == 1
 
 
 async def test_early_polls_do_not_happen() -> None:
     """Doubled wakes while a task waits ask the vendor nothing."""
     service = ScriptedService(submit=[pending(poll_after_s=60.0)], poll=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
 
     for _ in range(5):
-        stage.later(10.0)
-        await stage.advance(task_id)
+        execution_fixture.later(10.0)
+        await execution_fixture.advance(task_id)
 
     assert service.polls == []
 
@@ -231,20 +233,20 @@ async def test_a_poll_that_teaches_nothing_is_not_recorded() -> None:
     service = ScriptedService(
         submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=7.0)] * 3 + [pending(progress=0.5), TEXT]
     )
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
-    accepted = await stage.task(task_id)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    accepted = await execution_fixture.task(task_id)
 
     for seconds in (5, 12, 19, 26):
-        assert stage.queue.next_at() == START + timedelta(seconds=seconds)
-        assert await stage.task(task_id) == accepted
-        stage.now = START + timedelta(seconds=seconds)
-        await stage.play_due()
-    assert (await stage.task(task_id)).progress == 0.5
+        assert execution_fixture.queue.next_at() == START + timedelta(seconds=seconds)
+        assert await execution_fixture.task(task_id) == accepted
+        execution_fixture.now = START + timedelta(seconds=seconds)
+        await execution_fixture.play_due()
+    assert (await execution_fixture.task(task_id)).progress == 0.5
 
-    await stage.play()
-    states = [task.state for task in stage.tasks.saves]
+    await execution_fixture.play()
+    states = [task.state for task in execution_fixture.tasks.saves]
     assert states == [State.SUBMITTING, State.WAITING, State.WAITING, State.COMPLETED]
     assert len(service.polls) == 5
 
@@ -260,26 +262,28 @@ async def test_a_poll_that_teaches_nothing_is_not_recorded() -> None:
 )
 async def test_news_of_a_poll_is_recorded(news: Pending) -> None:
     """Another operation, progress, or a status that nobody knows: the record has it, and the next wake is for it."""
-    stage = Stage(ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[news]))
-    task_id = await stage.new_task()
-    await stage.play_due()
-    stage.later(5.0)
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[news]))
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    execution_fixture.later(5.0)
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
-    assert (task.version, task.wake_at) == (4, stage.now + timedelta(seconds=5))
-    assert (stage.queue.next_at(), stage.queue.put_back) == (task.wake_at, {})
+    task = await execution_fixture.task(task_id)
+    assert (task.version, task.wake_at) == (4, execution_fixture.now + timedelta(seconds=5))
+    assert (execution_fixture.queue.next_at(), execution_fixture.queue.put_back) == (task.wake_at, {})
 
 
 async def test_a_good_poll_after_a_failed_one_is_recorded_once() -> None:
     """It clears the count of failures; the next one like it teaches nothing."""
-    stage = Stage(ScriptedService(submit=[pending()], poll=[Unavailable("away"), pending(), pending()]))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(
+        ScriptedService(submit=[pending()], poll=[Unavailable("away"), pending(), pending()])
+    )
+    task_id = await execution_fixture.new_task()
     versions = []
     for _ in range(4):
-        await stage.play_due()
-        versions.append((await stage.task(task_id)).version)
-        stage.later(30.0)
+        await execution_fixture.play_due()
+        versions.append((await execution_fixture.task(task_id)).version)
+        execution_fixture.later(30.0)
 
     assert versions == [3, 4, 5, 5]
 
@@ -287,19 +291,19 @@ async def test_a_good_poll_after_a_failed_one_is_recorded_once() -> None:
 async def test_only_the_wake_of_the_record_polls_on() -> None:
     """Other wakes of a task poll once at most and are used up, so that there is one chain of polls."""
     service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0)])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
     for _ in range(20):
-        stage.later(5.0)
-        await stage.queue.wake(task_id, at=stage.now)
-        await stage.play_due()
+        execution_fixture.later(5.0)
+        await execution_fixture.queue.wake(task_id, at=execution_fixture.now)
+        await execution_fixture.play_due()
 
-    assert len(stage.queue.put_back) == 1
+    assert len(execution_fixture.queue.put_back) == 1
     before = len(service.polls)
     for _ in range(10):
-        stage.later(5.0)
-        await stage.play_due()
+        execution_fixture.later(5.0)
+        await execution_fixture.play_due()
     assert len(service.polls) == before + 10
 
 
@@ -307,67 +311,70 @@ async def test_a_chain_that_is_handed_over_leaves_no_second_one() -> None:
     """Where another wake brought news, the one of the former record polls at most once more and is used up."""
     news = [pending(progress=number / 100, poll_after_s=5.0) for number in range(1, 30)]
     service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0), *news])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
-    stage.later(5.0)
-    await stage.play_due()
-    assert len(stage.queue.put_back) == 1
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    execution_fixture.later(5.0)
+    await execution_fixture.play_due()
+    assert len(execution_fixture.queue.put_back) == 1
 
-    await stage.advance(task_id)  # a stray one, which has news
-    assert len(stage.queue.wakes) == 1
+    await execution_fixture.advance(task_id)  # a stray one, which has news
+    assert len(execution_fixture.queue.wakes) == 1
     polls = len(service.polls)
     for _ in range(5):
-        stage.later(5.0)
-        await stage.play_due()
+        execution_fixture.later(5.0)
+        await execution_fixture.play_due()
 
-    assert (len(stage.queue.wakes), stage.queue.put_back) == (1, {})
+    assert (len(execution_fixture.queue.wakes), execution_fixture.queue.put_back) == (1, {})
     assert len(service.polls) <= polls + 6
 
 
 async def test_a_wake_that_comes_too_early_is_put_back_until_its_time() -> None:
     """A queue whose clock is ahead does not make a task late; a wake of another moment is used up."""
     service = ScriptedService(submit=[pending(poll_after_s=60.0)], poll=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
-    at = (await stage.task(task_id)).wake_at
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    at = (await execution_fixture.task(task_id)).wake_at
     assert at is not None
-    stage.later(50.0)
+    execution_fixture.later(50.0)
 
-    assert await stage.advance(task_id, stage.queue.name_of(task_id, at)) == 10.0
-    assert await stage.advance(task_id, stage.queue.name_of(task_id, stage.now)) is None
-    assert await stage.advance(task_id) is None
+    assert await execution_fixture.advance(task_id, execution_fixture.queue.name_of(task_id, at)) == 10.0
+    assert (
+        await execution_fixture.advance(task_id, execution_fixture.queue.name_of(task_id, execution_fixture.now))
+        is None
+    )
+    assert await execution_fixture.advance(task_id) is None
     assert service.polls == []
 
 
 async def test_unrecorded_polls_end_at_the_deadline() -> None:
     """The last one comes at the deadline, however long the vendor wants to wait, and the task fails with a reason."""
     service = ScriptedService(submit=[pending(poll_after_s=40.0)], poll=[pending(poll_after_s=40.0)])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=100.0)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=100.0)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.updated, task.version) == (State.FAILED, task.deadline, 4)
     assert len(service.polls) == 3
 
 
-async def test_a_wish_to_cancel_is_heard_between_unrecorded_polls() -> None:
+async def test_a_cancellation_request_to_cancel_is_heard_between_unrecorded_polls() -> None:
     """By the wake of the wish, or by the next poll if that one is lost; the chain ends with the task."""
     service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0)])
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
     for _ in range(4):
-        await stage.play_due()
-        stage.later(5.0)
-    await stage.tasks.request_cancel(task_id, at=stage.now)
+        await execution_fixture.play_due()
+        execution_fixture.later(5.0)
+    await execution_fixture.tasks.request_cancel(task_id, at=execution_fixture.now)
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    assert (await stage.task(task_id)).state is State.CANCELLED
-    assert stage.queue.next_at() is None
+    assert (await execution_fixture.task(task_id)).state is State.CANCELLED
+    assert execution_fixture.queue.next_at() is None
 
 
 async def test_an_end_outruns_a_poll_without_news() -> None:
@@ -375,66 +382,72 @@ async def test_an_end_outruns_a_poll_without_news() -> None:
 
     def ended_meanwhile() -> Any:
         async def answer() -> Pending:
-            task = await stage.task(task_id)
-            await stage.tasks.save(transitions.cancelled(task, Failure(code="cancelled", message="x"), now=stage.now))
+            task = await execution_fixture.task(task_id)
+            await execution_fixture.tasks.save(
+                transitions.cancelled(task, Failure(code="cancelled", message="x"), now=execution_fixture.now)
+            )
             return pending(poll_after_s=5.0)
 
         return answer()
 
-    stage = Stage(ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[ended_meanwhile]))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[ended_meanwhile]))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play()
+    await execution_fixture.play()
 
-    assert [task.state for task in stage.tasks.saves] == [State.SUBMITTING, State.WAITING, State.CANCELLED]
+    assert [task.state for task in execution_fixture.tasks.saves] == [State.SUBMITTING, State.WAITING, State.CANCELLED]
 
 
 async def test_two_workers_that_poll_at_once_write_once() -> None:
     """Both ask the vendor, which is free; one of them records the result."""
     service = ScriptedService(submit=[pending()], poll=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
-    stage.later(5.0)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    execution_fixture.later(5.0)
 
-    await asyncio.gather(stage.advance(task_id), stage.worker()(task_id))
+    await asyncio.gather(execution_fixture.advance(task_id), execution_fixture.worker()(task_id))
 
-    states = [task.state for task in stage.tasks.saves]
+    states = [task.state for task in execution_fixture.tasks.saves]
     assert states == [State.SUBMITTING, State.WAITING, State.COMPLETED]
 
 
 async def test_a_worker_that_dies_in_a_poll_costs_nothing() -> None:
     """A poll that is cut off is repeated by whoever is woken next."""
     service = ScriptedService(submit=[pending()], poll=[asyncio.CancelledError(), TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
-    stage.later(5.0)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    execution_fixture.later(5.0)
     with pytest.raises(asyncio.CancelledError):
-        await stage.advance(task_id)
+        await execution_fixture.advance(task_id)
 
-    stage.later(10.0)
-    await stage.upkeep.reconcile()
-    await stage.play()
+    execution_fixture.later(10.0)
+    await execution_fixture.reconciler.reconcile()
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 1
 
 
 async def test_input_that_is_no_longer_taken_does_not_lose_a_paid_generation() -> None:
     """A worker of another version that cannot read the input leaves an open operation open, until the deadline."""
     service = ScriptedService(submit=[TEXT], poll=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task(task_input={"words": "from a newer version"}, deadline_s=600.0)
-    task = transitions.begun(await stage.task(task_id), choice=0, owner="w", lease_s=30, now=stage.now)
-    await stage.tasks.save(task)
-    await stage.tasks.save(transitions.accepted(task, pending(), poll_at=stage.now, now=stage.now))
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(task_input={"words": "from a newer version"}, deadline_s=600.0)
+    task = transitions.begun(
+        await execution_fixture.task(task_id), choice=0, owner="w", lease_s=30, now=execution_fixture.now
+    )
+    await execution_fixture.tasks.save(task)
+    await execution_fixture.tasks.save(
+        transitions.accepted(task, pending(), poll_at=execution_fixture.now, now=execution_fixture.now)
+    )
 
-    await stage.advance(task_id)
-    assert (await stage.task(task_id)).state is State.WAITING
+    await execution_fixture.advance(task_id)
+    assert (await execution_fixture.task(task_id)).state is State.WAITING
 
-    await stage.play()
-    ended = await stage.task(task_id)
+    await execution_fixture.play()
+    ended = await execution_fixture.task(task_id)
     assert (ended.failure and ended.failure.code, ended.updated) == ("deadline_exceeded", ended.deadline)
 
 
@@ -443,26 +456,26 @@ async def test_a_poll_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("services.execution.step.LAST_ANSWER_S", 0.02)
 
     def hang() -> Any:
-        stage.later(1000.0)
+        execution_fixture.later(1000.0)
         return asyncio.Event().wait()
 
-    stage = Stage(ScriptedService(submit=[pending(poll_after_s=300.0)], poll=[hang]))
-    task_id = await stage.new_task(deadline_s=100.0)
-    await stage.play_due()
-    stage.later(100.0)
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[pending(poll_after_s=300.0)], poll=[hang]))
+    task_id = await execution_fixture.new_task(deadline_s=100.0)
+    await execution_fixture.play_due()
+    execution_fixture.later(100.0)
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "deadline_exceeded")
 
 
 async def test_usage_is_kept() -> None:
     """What the vendor counted is on record with the result."""
     done = Done(outputs=(TextOutput(text="x"),), usage=Usage(output_tokens=3))
-    stage = Stage(ScriptedService(submit=[pending()], poll=[done]))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[pending()], poll=[done]))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play()
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).usage == Usage(output_tokens=3)
+    assert (await execution_fixture.task(task_id)).usage == Usage(output_tokens=3)

@@ -10,7 +10,7 @@ import pytest
 from core.retries import MAX_COPIES
 from core.tasks import State
 from polyrelay import Done, ImageOutput, TextOutput, VideoOutput
-from tests.unit.services.execution_fixture import LEASE_S, START, ScriptedService, Stage, pending
+from tests.unit.services.execution_fixture import LEASE_S, START, ExecutionFixture, ScriptedService, pending
 
 LINK = "https://vendor.test/cat.png"
 LINKED = Done(outputs=(ImageOutput(url=LINK, lifetime_s=3600.0),))
@@ -32,15 +32,17 @@ def answers(*responses: httpx.Response | Exception) -> Callable[[], httpx.Respon
 
 async def test_bytes_are_stored_before_the_task_completes() -> None:
     """An output that comes as bytes is in the result store, and the task names its file and size."""
-    stage = Stage(ScriptedService(submit=[Done(outputs=(ImageOutput(data=b"png", media_type="image/png"),))]))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(
+        ScriptedService(submit=[Done(outputs=(ImageOutput(data=b"png", media_type="image/png"),))])
+    )
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     result = task.results[0]
     assert (task.state, result.size_bytes, result.url) == (State.COMPLETED, 3, None)
-    assert stage.store.files == {result.file: b"png"}
+    assert execution_fixture.store.files == {result.file: b"png"}
 
 
 async def test_bytes_wait_for_the_result_store() -> None:
@@ -49,63 +51,63 @@ async def test_bytes_wait_for_the_result_store() -> None:
     answered = asyncio.Event()
 
     async def done() -> Done:
-        stage.store.reachable = False
+        execution_fixture.store.reachable = False
         answered.set()
         return Done(outputs=(ImageOutput(data=b"png"),))
 
     service = ScriptedService(submit=[done])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    step = asyncio.create_task(stage.advance(task_id))
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    step = asyncio.create_task(execution_fixture.advance(task_id))
     await answered.wait()
-    stage.store.reachable = True
+    execution_fixture.store.reachable = True
 
     await step
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 1
 
 
 async def test_links_are_copied() -> None:
     """A vendor's link is copied into the store; the link and its expiry stay on record."""
-    stage = Stage(ScriptedService(submit=[pending()], poll=[LINKED]))
-    stage.links[LINK] = answers(httpx.Response(200, headers=PNG, content=b"picture"))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[pending()], poll=[LINKED]))
+    execution_fixture.links[LINK] = answers(httpx.Response(200, headers=PNG, content=b"picture"))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     result = task.results[0]
     assert (task.state, result.size_bytes, result.media_type) == (State.COMPLETED, 7, "image/png")
     assert (result.url, (result.url_expires or START) > START) == (LINK, True)
-    assert stage.store.files == {result.file: b"picture"}
+    assert execution_fixture.store.files == {result.file: b"picture"}
 
 
 async def test_links_are_on_record_before_they_are_copied() -> None:
     """The vendor's links are stored with the state `storing` first, so that no crash forgets them."""
-    stage = Stage(ScriptedService(submit=[LINKED]))
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
     seen: list[Any] = []
 
     def look() -> httpx.Response:
-        seen.extend(stage.tasks.saves[-1:])
+        seen.extend(execution_fixture.tasks.saves[-1:])
         return httpx.Response(200, headers=PNG, content=b"x")
 
-    stage.links[LINK] = look
-    await stage.new_task()
+    execution_fixture.links[LINK] = look
+    await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
     assert (seen[0].state, seen[0].results[0].url) == (State.STORING, LINK)
 
 
 async def test_links_are_handed_out_where_copies_are_off() -> None:
     """With `RESULTS=link` nothing is fetched, and the task completes with the vendor's link."""
-    stage = Stage(ScriptedService(submit=[LINKED]), copies=False)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]), copies=False)
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.results[0].url, task.results[0].file) == (State.COMPLETED, LINK, None)
 
 
@@ -113,13 +115,13 @@ async def test_links_are_handed_out_where_copies_are_off() -> None:
 async def test_a_link_that_is_gone_is_a_lost_result(status: int) -> None:
     """A link that the vendor refuses fails the task as `result_lost`, and never submits again."""
     service = ScriptedService(submit=[LINKED])
-    stage = Stage(service)
-    stage.links[LINK] = answers(httpx.Response(status))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    execution_fixture.links[LINK] = answers(httpx.Response(status))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "result_lost")
     assert len(service.submits) == 1
 
@@ -131,122 +133,122 @@ async def test_a_link_that_is_gone_is_a_lost_result(status: int) -> None:
 )
 async def test_copying_is_tried_again(trouble: httpx.Response | Exception) -> None:
     """Trouble that may pass puts the copy off, without a lease, and a later try completes the task."""
-    stage = Stage(ScriptedService(submit=[LINKED]))
-    stage.links[LINK] = answers(trouble, trouble, httpx.Response(200, headers=PNG, content=b"x"))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
+    execution_fixture.links[LINK] = answers(trouble, trouble, httpx.Response(200, headers=PNG, content=b"x"))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
-    postponed = await stage.task(task_id)
+    await execution_fixture.play_due()
+    postponed = await execution_fixture.task(task_id)
     assert (postponed.state, postponed.lease, postponed.attempt.copy_failures) == (State.STORING, None, 1)
 
-    await stage.play()
-    task = await stage.task(task_id)
+    await execution_fixture.play()
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.attempt.copy_failures) == (State.COMPLETED, 2)
     assert task.results[0].file is not None
 
 
 async def test_a_link_that_cannot_be_copied_is_handed_out() -> None:
     """After the last try the task completes with the vendor's link: it was paid for and may still work."""
-    stage = Stage(ScriptedService(submit=[LINKED]))
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
     asked = []
 
     def refuse() -> httpx.Response:
         asked.append(1)
         return httpx.Response(503)
 
-    stage.links[LINK] = refuse
-    task_id = await stage.new_task()
+    execution_fixture.links[LINK] = refuse
+    task_id = await execution_fixture.new_task()
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.results[0].url, task.results[0].file) == (State.COMPLETED, LINK, None)
     assert len(asked) == MAX_COPIES
 
 
 async def test_a_copy_without_the_result_store_is_put_off() -> None:
     """A result store that is away is tried again later, like a link that does not answer."""
-    stage = Stage(ScriptedService(submit=[LINKED]))
-    stage.links[LINK] = answers(httpx.Response(200, headers=PNG, content=b"x"))
-    stage.store.reachable = False
-    task_id = await stage.new_task()
-    await stage.play_due()
-    assert (await stage.task(task_id)).state is State.STORING
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
+    execution_fixture.links[LINK] = answers(httpx.Response(200, headers=PNG, content=b"x"))
+    execution_fixture.store.reachable = False
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    assert (await execution_fixture.task(task_id)).state is State.STORING
 
-    stage.store.reachable = True
-    await stage.play()
+    execution_fixture.store.reachable = True
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).results[0].file is not None
+    assert (await execution_fixture.task(task_id)).results[0].file is not None
 
 
 async def test_a_dead_workers_copy_is_taken_over() -> None:
     """A worker that dies while it copies is followed by another when its lease runs out; nothing is submitted."""
     service = ScriptedService(submit=[LINKED])
-    stage = Stage(service)
-    task_id = await storing_of_a_dead_worker(stage)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await storing_of_a_dead_worker(execution_fixture)
 
-    await stage.worker()(task_id)
-    assert (await stage.task(task_id)).state is State.STORING
+    await execution_fixture.worker()(task_id)
+    assert (await execution_fixture.task(task_id)).state is State.STORING
 
-    stage.later(LEASE_S + 6.0)
-    await stage.upkeep.renew()
-    await stage.upkeep.reconcile()
-    await stage.play()
+    execution_fixture.later(LEASE_S + 6.0)
+    await execution_fixture.reconciler.renew()
+    await execution_fixture.reconciler.reconcile()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.results[0].file is not None) == (State.COMPLETED, True)
     assert len(service.submits) == 1
 
 
 async def test_copies_that_kill_their_worker_are_bounded() -> None:
     """Each copy that broke off counts as a try, so that a result that kills workers is handed out as a link."""
-    stage = Stage(ScriptedService(submit=[LINKED]))
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
 
     def die() -> httpx.Response:
         raise asyncio.CancelledError
 
-    stage.links[LINK] = die
-    task_id = await stage.new_task()
+    execution_fixture.links[LINK] = die
+    task_id = await execution_fixture.new_task()
     with pytest.raises(asyncio.CancelledError):
-        await stage.advance(task_id)
+        await execution_fixture.advance(task_id)
 
     for _ in range(2 * MAX_COPIES):
-        stage.later(LEASE_S + 60.0)
-        await asyncio.gather(stage.advance(task_id), return_exceptions=True)
+        execution_fixture.later(LEASE_S + 60.0)
+        await asyncio.gather(execution_fixture.advance(task_id), return_exceptions=True)
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.results[0].url) == (State.COMPLETED, LINK)
 
 
 async def test_several_outputs_are_copied_in_their_order() -> None:
     """Texts, bytes and links of one task become results in the order in which the vendor gave them."""
     outputs = (TextOutput(text="a"), ImageOutput(data=b"b"), VideoOutput(url=LINK))
-    stage = Stage(ScriptedService(submit=[Done(outputs=outputs)]))
-    stage.links[LINK] = answers(httpx.Response(200, headers={"content-type": "video/mp4"}, content=b"c"))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[Done(outputs=outputs)]))
+    execution_fixture.links[LINK] = answers(httpx.Response(200, headers={"content-type": "video/mp4"}, content=b"c"))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert [result.type for result in task.results] == ["text", "image", "video"]
-    assert [stage.store.files.get(result.file or "") for result in task.results] == [None, b"b", b"c"]
+    assert [execution_fixture.store.files.get(result.file or "") for result in task.results] == [None, b"b", b"c"]
 
 
 async def test_a_claim_of_a_copy_whose_answer_was_lost_is_used() -> None:
     """A lost answer while the copy is claimed, or recorded, neither repeats the submit nor leaves the task open."""
     service = ScriptedService(submit=[LINKED])
-    stage = Stage(service)
-    stage.links[LINK] = answers(httpx.Response(200, headers=PNG, content=b"x"))
-    stage.tasks.faults = [None, "unanswered", "unanswered"]
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    execution_fixture.links[LINK] = answers(httpx.Response(200, headers=PNG, content=b"x"))
+    execution_fixture.tasks.faults = [None, "unanswered", "unanswered"]
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 1
 
 
-async def storing_of_a_dead_worker(stage: Stage) -> str:
+async def storing_of_a_dead_worker(execution_fixture: ExecutionFixture) -> str:
     """A task whose worker died while it copied the first time."""
     replies: Iterator[Any] = iter([asyncio.CancelledError(), httpx.Response(200, headers=PNG, content=b"x")])
 
@@ -256,9 +258,9 @@ async def storing_of_a_dead_worker(stage: Stage) -> str:
             raise value
         return httpx.Response(200, headers=PNG, content=b"x")
 
-    stage.links[LINK] = reply
-    task_id = await stage.new_task()
+    execution_fixture.links[LINK] = reply
+    task_id = await execution_fixture.new_task()
     with pytest.raises(asyncio.CancelledError):
-        await stage.advance(task_id)
-    stage.queue.take_due(stage.now)
+        await execution_fixture.advance(task_id)
+    execution_fixture.queue.take_due(execution_fixture.now)
     return task_id

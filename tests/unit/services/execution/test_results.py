@@ -172,7 +172,7 @@ async def test_messages_do_not_hold_the_link() -> None:
         assert "topsecret" not in str(caught.value)
 
 
-async def test_a_store_that_is_away_is_said() -> None:
+async def test_a_store_that_is_unavailable_is_said() -> None:
     """Bytes that cannot be stored raise, so that the caller holds on to them."""
     store = MemoryResultStore()
     store.reachable = False
@@ -181,7 +181,7 @@ async def test_a_store_that_is_away_is_said() -> None:
         await results_with(store=store).take(task_of(), Done(outputs=(ImageOutput(data=b"x"),)))
 
 
-async def test_a_link_to_the_inside_is_not_copied_and_its_caller_not_told_where_it_led() -> None:
+async def test_a_link_to_the_inside_is_not_copied_and_its_caller_not_reported_where_it_led() -> None:
     """The address is in the log; the task says only that the link is not followed."""
     store = MemoryResultStore()
     http = httpx.AsyncClient(transport=PublicTransport(Trusted()))

@@ -19,24 +19,26 @@ from polyrelay import (
     TextOutput,
     Unavailable,
 )
-from tests.unit.services.execution_fixture import TEXT, ScriptedService, Stage
-from tests.unit.services.use_case_fixture import Desk
+from tests.unit.services.execution_fixture import TEXT, ExecutionFixture, ScriptedService
+from tests.unit.services.use_case_fixture import UseCaseFixture
 
 ACCEPTED = Pending(operation="op-1", request_id="u-1")
 
 
-def rows(stage: Stage, action: Action) -> list[AuditRow]:
+def rows(execution_fixture: ExecutionFixture, action: Action) -> list[AuditRow]:
     """The rows of that action, oldest first."""
-    return [row for row in stage.tasks.audit.rows if row.action is action]
+    return [row for row in execution_fixture.tasks.audit.rows if row.action is action]
 
 
 async def test_a_submit_leaves_a_row() -> None:
     """Whom it is for, who was asked, with what; what came of it, how long it took, and the vendor's id."""
-    stage = Stage(ScriptedService(submit=[ACCEPTED], poll=[TEXT]))
-    task_id = await stage.new_task(owner="ada", key_id="k1", task_input={"prompt": "a cat, sk-abcdefgh12345678"})
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[ACCEPTED], poll=[TEXT]))
+    task_id = await execution_fixture.new_task(
+        owner="ada", key_id="k1", task_input={"prompt": "a cat, sk-abcdefgh12345678"}
+    )
+    await execution_fixture.play_due()
 
-    (row,) = rows(stage, Action.UPSTREAM_SUBMIT)
+    (row,) = rows(execution_fixture, Action.UPSTREAM_SUBMIT)
     assert (row.target, row.owner, row.key_id, row.source) == (task_id, "ada", "k1", "worker-1")
     assert (row.provider, row.model) == ("studio", "pen-1")
     assert row.detail == {"attempt": 1, "params": {"prompt": "a cat, sk-***"}}
@@ -47,15 +49,15 @@ async def test_a_submit_leaves_a_row() -> None:
 async def test_the_row_is_there_before_the_vendor_is_asked() -> None:
     """It says that the call was begun, and stays so where nobody lives to tell more."""
     seen: list[AuditRow] = []
-    stage = Stage()
+    execution_fixture = ExecutionFixture()
 
     def look() -> Pending:
-        seen.extend(rows(stage, Action.UPSTREAM_SUBMIT))
+        seen.extend(rows(execution_fixture, Action.UPSTREAM_SUBMIT))
         return ACCEPTED
 
-    stage = Stage(ScriptedService(submit=[look]))
-    await stage.new_task()
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[look]))
+    await execution_fixture.new_task()
+    await execution_fixture.play_due()
 
     assert [row.outcome for row in seen] == [Outcome.BEGUN]
 
@@ -69,14 +71,14 @@ async def test_a_worker_that_is_stopped_leaves_the_row_begun() -> None:
         await asyncio.Event().wait()
         return ACCEPTED
 
-    stage = Stage(ScriptedService(submit=[hang]))
-    await stage.new_task()
-    step = asyncio.create_task(stage.play_due())
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[hang]))
+    await execution_fixture.new_task()
+    step = asyncio.create_task(execution_fixture.play_due())
     await asked.wait()
     step.cancel()
     await asyncio.wait([step])
 
-    assert [row.outcome for row in rows(stage, Action.UPSTREAM_SUBMIT)] == [Outcome.BEGUN]
+    assert [row.outcome for row in rows(execution_fixture, Action.UPSTREAM_SUBMIT)] == [Outcome.BEGUN]
 
 
 @pytest.mark.parametrize(
@@ -91,11 +93,11 @@ async def test_a_worker_that_is_stopped_leaves_the_row_begun() -> None:
 )
 async def test_a_submit_that_goes_wrong_says_how(error: ProviderError, outcome: Outcome, code: str) -> None:
     """Refused where it is certain that nothing was begun; with the vendor's status and id."""
-    stage = Stage(ScriptedService(submit=[error]))
-    await stage.new_task()
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[error]))
+    await execution_fixture.new_task()
+    await execution_fixture.play_due()
 
-    (row,) = rows(stage, Action.UPSTREAM_SUBMIT)
+    (row,) = rows(execution_fixture, Action.UPSTREAM_SUBMIT)
     assert (row.outcome, row.error) == (outcome, code)
     assert (row.status, row.upstream_request_id) == (error.http_status, error.request_id)
 
@@ -104,48 +106,48 @@ async def test_a_submit_that_goes_wrong_says_how(error: ProviderError, outcome: 
 async def test_nothing_is_submitted_that_is_not_on_record(fault: str) -> None:
     """The step is to be tried again; the task is pending, nothing is burnt, and goes on once rows are taken."""
     service = ScriptedService(submit=[ACCEPTED], poll=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    stage.tasks.audit.works, stage.tasks.audit.reachable = fault != "refused", fault != "away"
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    execution_fixture.tasks.audit.works, execution_fixture.tasks.audit.reachable = fault != "refused", fault != "away"
 
     for _ in range(3):
         with pytest.raises((AuditFailed, StoreUnavailable)):
-            await stage.advance(task_id)
-    task = await stage.tasks.get(task_id)
+            await execution_fixture.advance(task_id)
+    task = await execution_fixture.tasks.get(task_id)
     assert (service.submits, task.state, task.attempts) == ([], State.PENDING, ())
 
-    stage.tasks.audit.works = stage.tasks.audit.reachable = True
-    await stage.advance(task_id)
+    execution_fixture.tasks.audit.works = execution_fixture.tasks.audit.reachable = True
+    await execution_fixture.advance(task_id)
     assert len(service.submits) == 1
-    assert (await stage.tasks.get(task_id)).attempt.number == 1
+    assert (await execution_fixture.tasks.get(task_id)).attempt.number == 1
 
 
-async def test_a_claim_that_is_lost_to_another_worker_is_told() -> None:
+async def test_a_claim_that_is_lost_to_another_worker_is_reported() -> None:
     """The row does not say that a call was made which was not: the other worker has its own."""
     service = ScriptedService(submit=[ACCEPTED])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await asyncio.gather(stage.advance(task_id), stage.worker()(task_id))
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await asyncio.gather(execution_fixture.advance(task_id), execution_fixture.worker()(task_id))
 
-    told = {(row.outcome, row.error) for row in rows(stage, Action.UPSTREAM_SUBMIT)}
+    reported = {(row.outcome, row.error) for row in rows(execution_fixture, Action.UPSTREAM_SUBMIT)}
     assert len(service.submits) == 1
-    assert told == {(Outcome.DONE, None), (Outcome.REFUSED, "conflict")} or told == {(Outcome.DONE, None)}
+    assert reported == {(Outcome.DONE, None), (Outcome.REFUSED, "conflict")} or reported == {(Outcome.DONE, None)}
 
 
-async def test_a_claim_that_cannot_be_saved_is_told() -> None:
+async def test_a_claim_that_cannot_be_saved_is_reported() -> None:
     """Nothing was submitted."""
     service = ScriptedService(submit=[ACCEPTED])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    stage.tasks.faults = ["lost"]
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    execution_fixture.tasks.faults = ["lost"]
 
     with pytest.raises(StoreUnavailable):
-        await stage.advance(task_id)
-    (row,) = rows(stage, Action.UPSTREAM_SUBMIT)
+        await execution_fixture.advance(task_id)
+    (row,) = rows(execution_fixture, Action.UPSTREAM_SUBMIT)
     assert (service.submits, row.outcome, row.error) == ([], Outcome.REFUSED, "store_unavailable")
 
 
-async def test_only_a_poll_that_tells_something_leaves_a_row() -> None:
+async def test_only_a_poll_that_reports_something_leaves_a_row() -> None:
     """ "Not yet" leaves none; what went wrong and what ended the attempt do."""
     done = Done(outputs=(TextOutput(text="x"),), request_id="u-7")
     polls: list[Any] = [
@@ -154,61 +156,61 @@ async def test_only_a_poll_that_tells_something_leaves_a_row() -> None:
         Pending(operation="op-1"),
         done,
     ]
-    stage = Stage(ScriptedService(submit=[ACCEPTED], poll=polls))
-    task_id = await stage.new_task()
-    await stage.play()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[ACCEPTED], poll=polls))
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play()
 
-    told = [(row.target, row.outcome, row.error) for row in rows(stage, Action.UPSTREAM_POLL)]
-    assert told == [(task_id, Outcome.REFUSED, "provider_unavailable"), (task_id, Outcome.DONE, None)]
-    assert rows(stage, Action.UPSTREAM_POLL)[-1].upstream_request_id == "u-7"
+    reported = [(row.target, row.outcome, row.error) for row in rows(execution_fixture, Action.UPSTREAM_POLL)]
+    assert reported == [(task_id, Outcome.REFUSED, "provider_unavailable"), (task_id, Outcome.DONE, None)]
+    assert rows(execution_fixture, Action.UPSTREAM_POLL)[-1].upstream_request_id == "u-7"
 
 
-async def test_a_log_that_is_away_costs_no_outcome() -> None:
+async def test_a_log_that_is_unavailable_costs_no_outcome() -> None:
     """What a vendor made is taken whatever the log does: asking for it changes nothing there."""
-    stage = Stage(ScriptedService(submit=[ACCEPTED], poll=[TEXT]))
-    task_id = await stage.new_task()
-    await stage.play_due()
-    stage.tasks.audit.works = stage.tasks.audit.reachable = False
-    await stage.play()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[ACCEPTED], poll=[TEXT]))
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    execution_fixture.tasks.audit.works = execution_fixture.tasks.audit.reachable = False
+    await execution_fixture.play()
 
-    assert (await stage.tasks.get(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.tasks.get(task_id)).state is State.COMPLETED
 
 
 async def test_a_vendor_is_asked_to_stop_on_record() -> None:
     """Also where the server's API asks, because the task is removed."""
-    desk = Desk()
-    task = await desk.stored(state=State.WAITING)
-    await desk.remove(task.id)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=State.WAITING)
+    await use_case_fixture.remove(task.id)
 
-    (row,) = desk.tasks.audit.rows
+    (row,) = use_case_fixture.tasks.audit.rows
     assert (row.action, row.target, row.source) == (Action.UPSTREAM_CANCEL, task.id, "api")
     assert (row.outcome, row.detail) == (Outcome.DONE, {"attempt": 1})
 
 
-async def test_a_vendor_that_does_not_stop_is_told() -> None:
+async def test_a_vendor_that_does_not_stop_is_reported() -> None:
     """With its reason."""
-    desk = Desk()
-    task = await desk.stored(state=State.WAITING)
-    desk.first.refusal = Rejected("too late", http_status=409, request_id="u-3")
-    await desk.remove(task.id)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=State.WAITING)
+    use_case_fixture.first.refusal = Rejected("too late", http_status=409, request_id="u-3")
+    await use_case_fixture.remove(task.id)
 
-    (row,) = desk.tasks.audit.rows
+    (row,) = use_case_fixture.tasks.audit.rows
     assert (row.outcome, row.error, row.status) == (Outcome.REFUSED, "invalid_input", 409)
     assert row.upstream_request_id == "u-3"
 
 
 async def test_a_vendor_is_not_asked_to_stop_off_the_record() -> None:
     """The removal fails and can be repeated."""
-    desk = Desk()
-    task = await desk.stored(state=State.WAITING)
-    desk.tasks.audit.works = False
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=State.WAITING)
+    use_case_fixture.tasks.audit.works = False
 
     with pytest.raises(AuditFailed):
-        await desk.remove(task.id)
-    assert desk.first.stops == []
-    desk.tasks.audit.works = True
-    await desk.remove(task.id)
-    assert len(desk.first.stops) == 1
+        await use_case_fixture.remove(task.id)
+    assert use_case_fixture.first.stops == []
+    use_case_fixture.tasks.audit.works = True
+    await use_case_fixture.remove(task.id)
+    assert len(use_case_fixture.first.stops) == 1
 
 
 async def test_odd_facts_of_a_plugin_harm_nothing() -> None:
@@ -217,9 +219,9 @@ async def test_odd_facts_of_a_plugin_harm_nothing() -> None:
     def odd() -> Pending:
         return Pending(operation="op-1", request_id=["x"])  # type: ignore[arg-type]
 
-    stage = Stage(ScriptedService(submit=[odd]))
-    await stage.new_task()
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[odd]))
+    await execution_fixture.new_task()
+    await execution_fixture.play_due()
 
-    (row,) = rows(stage, Action.UPSTREAM_SUBMIT)
+    (row,) = rows(execution_fixture, Action.UPSTREAM_SUBMIT)
     assert (row.outcome, row.upstream_request_id) == (Outcome.DONE, None)

@@ -19,7 +19,7 @@ from polyrelay import (
     Unavailable,
 )
 from services.limits.admission import Limits
-from tests.unit.services.execution_fixture import TEXT, Drawn, ScriptedService, Stage, pending
+from tests.unit.services.execution_fixture import TEXT, Drawn, ExecutionFixture, ScriptedService, pending
 
 SECOND = (Choice(provider="second", model="pen-2"),)
 
@@ -47,75 +47,75 @@ class Stoppable(ScriptedService):
             raise self._refusal
 
 
-def stage_with(first: ScriptedService, second: Vendor | None = None, **options: Any) -> Stage:
+def stage_with(first: ScriptedService, second: Vendor | None = None, **options: Any) -> ExecutionFixture:
     """A stage with a first choice, and a second one at another provider."""
-    return Stage(first, others=[] if second is None else [Provider("second", [second])], **options)
+    return ExecutionFixture(first, others=[] if second is None else [Provider("second", [second])], **options)
 
 
-async def ended(stage: Stage, task_id: str) -> tuple[State, str | None]:
+async def ended(execution_fixture: ExecutionFixture, task_id: str) -> tuple[State, str | None]:
     """How a task stands, and why it failed."""
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     return task.state, task.failure.code if task.failure else None
 
 
 async def test_a_full_gate_makes_tasks_wait_in_order_of_creation() -> None:
     """With room for one, three tasks are submitted one after the other, oldest first, and none fails."""
     service = ScriptedService(submit=[pending()], poll=[TEXT])
-    stage = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
     task_ids = []
     for _ in range(3):
-        task_ids.append(await stage.new_task())
-        stage.later(0.01)
+        task_ids.append(await execution_fixture.new_task())
+        execution_fixture.later(0.01)
 
     for task_id in reversed(task_ids):
-        await stage.advance(task_id)
+        await execution_fixture.advance(task_id)
     assert [job.task_id for job in service.submits] == [task_ids[2]]  # it came first, the others stand in line
 
-    await stage.play()
+    await execution_fixture.play()
     assert [job.task_id for job in service.submits] == [task_ids[2], task_ids[0], task_ids[1]]
-    assert {await ended(stage, task_id) for task_id in task_ids} == {(State.COMPLETED, None)}
+    assert {await ended(execution_fixture, task_id) for task_id in task_ids} == {(State.COMPLETED, None)}
 
 
-async def test_a_task_in_line_costs_no_attempt_and_no_write() -> None:
+async def test_a_task_in_queue_costs_no_attempt_and_no_write() -> None:
     """Standing in line leaves the record as it is."""
     service = ScriptedService(submit=[pending()], poll=[pending()])
-    stage = stage_with(service, limits=Limits(providers={"*": 1}))
-    await stage.advance(await stage.new_task())
-    waiting = await stage.new_task()
-    before = await stage.task(waiting)
+    execution_fixture = stage_with(service, limits=Limits(providers={"*": 1}))
+    await execution_fixture.advance(await execution_fixture.new_task())
+    waiting = await execution_fixture.new_task()
+    before = await execution_fixture.task(waiting)
 
-    await stage.advance(waiting)
-    assert await stage.task(waiting) == before
+    await execution_fixture.advance(waiting)
+    assert await execution_fixture.task(waiting) == before
 
 
-async def test_a_task_in_line_ends_by_its_deadline() -> None:
+async def test_a_task_in_queue_ends_by_its_deadline() -> None:
     """The reconciler leaves tasks in a line alone, but not beyond their deadline."""
     service = ScriptedService(submit=[pending(poll_after_s=10_000)], poll=[pending()])
-    stage = stage_with(service, limits=Limits(models={"pen-1": 1}))
-    await stage.advance(await stage.new_task(deadline_s=50_000))
-    late = await stage.new_task(deadline_s=60)
-    await stage.advance(late)
-    stage.queue.take_due(stage.now)
+    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    await execution_fixture.advance(await execution_fixture.new_task(deadline_s=50_000))
+    late = await execution_fixture.new_task(deadline_s=60)
+    await execution_fixture.advance(late)
+    execution_fixture.queue.take_due(execution_fixture.now)
 
-    stage.later(30)
-    assert await stage.upkeep.reconcile() == 0
-    stage.later(31)
-    assert await stage.upkeep.reconcile() == 1
-    await stage.play_due()
-    assert await ended(stage, late) == (State.FAILED, "deadline_exceeded")
+    execution_fixture.later(30)
+    assert await execution_fixture.reconciler.reconcile() == 0
+    execution_fixture.later(31)
+    assert await execution_fixture.reconciler.reconcile() == 1
+    await execution_fixture.play_due()
+    assert await ended(execution_fixture, late) == (State.FAILED, "deadline_exceeded")
     assert len(service.submits) == 1
 
 
-async def test_crowded_vendors_teach_the_gate() -> None:
+async def test_throttled_vendors_teach_the_gate() -> None:
     """Where no limit is set, "too many at once" lowers it to what was open, and the refused task waits its turn."""
     service = ScriptedService(
         submit=[pending(), pending(), Overloaded("too many", code="50430"), pending()], poll=[pending(), TEXT]
     )
-    stage = stage_with(service)
+    execution_fixture = stage_with(service)
     for _ in range(3):
-        await stage.advance(await stage.new_task())
+        await execution_fixture.advance(await execution_fixture.new_task())
 
-    views, _ = await stage.gates.views()
+    views, _ = await execution_fixture.gates.views()
     assert [(view.name, view.limit) for view in views] == [("model:studio/pen-1", 2)]
 
 
@@ -123,11 +123,11 @@ async def test_a_fallback_serves_where_the_first_choice_did_not_accept() -> None
     """What is certainly not accepted goes on at once to the next choice, and the record shows who served it."""
     first = ScriptedService(submit=[RateLimited("later", http_status=429)])
     second = Vendor(submit=[TEXT])
-    stage = stage_with(first, second)
-    task_id = await stage.new_task(fallbacks=SECOND)
+    execution_fixture = stage_with(first, second)
+    task_id = await execution_fixture.new_task(fallbacks=SECOND)
 
-    await stage.play()
-    task = await stage.task(task_id)
+    await execution_fixture.play()
+    task = await execution_fixture.task(task_id)
     assert task.state is State.COMPLETED
     assert [(attempt.provider, attempt.model) for attempt in task.attempts] == [
         ("studio", "pen-1"),
@@ -140,37 +140,37 @@ async def test_a_fallback_serves_where_the_first_choice_did_not_accept() -> None
 async def test_a_fallback_is_never_asked_after_an_unknown_outcome() -> None:
     """The first choice may have accepted and billed it: nobody else is asked."""
     first, second = ScriptedService(submit=[OutcomeUnknown("cut")]), Vendor(submit=[TEXT])
-    stage = stage_with(first, second)
-    task_id = await stage.new_task(fallbacks=SECOND)
+    execution_fixture = stage_with(first, second)
+    task_id = await execution_fixture.new_task(fallbacks=SECOND)
 
-    await stage.play()
-    assert await ended(stage, task_id) == (State.FAILED, "outcome_unknown")
+    await execution_fixture.play()
+    assert await ended(execution_fixture, task_id) == (State.FAILED, "outcome_unknown")
     assert second.submits == []
 
 
 async def test_a_fallback_is_not_asked_for_what_the_vendor_refuses_for_good() -> None:
     """Input that the first choice refuses fails the task; a lack of credentials there does not."""
     second = Vendor(submit=[TEXT])
-    stage = stage_with(ScriptedService(submit=[Rejected("bad", reason="content_blocked")]), second)
-    blocked = await stage.new_task(fallbacks=SECOND)
-    await stage.play()
-    assert (await ended(stage, blocked), len(second.submits)) == ((State.FAILED, "content_blocked"), 0)
+    execution_fixture = stage_with(ScriptedService(submit=[Rejected("bad", reason="content_blocked")]), second)
+    blocked = await execution_fixture.new_task(fallbacks=SECOND)
+    await execution_fixture.play()
+    assert (await ended(execution_fixture, blocked), len(second.submits)) == ((State.FAILED, "content_blocked"), 0)
 
-    stage = stage_with(ScriptedService(submit=[Rejected("no key", reason="auth")]), second)
-    unpaid = await stage.new_task(fallbacks=SECOND)
-    await stage.play()
-    assert (await ended(stage, unpaid), len(second.submits)) == ((State.COMPLETED, None), 1)
+    execution_fixture = stage_with(ScriptedService(submit=[Rejected("no key", reason="auth")]), second)
+    unpaid = await execution_fixture.new_task(fallbacks=SECOND)
+    await execution_fixture.play()
+    assert (await ended(execution_fixture, unpaid), len(second.submits)) == ((State.COMPLETED, None), 1)
 
 
 async def test_after_the_last_choice_the_first_is_asked_again() -> None:
     """Where nobody accepts, the choices are gone through anew after a pause."""
     first = ScriptedService(submit=[Unavailable("down"), TEXT])
     second = Vendor(submit=[Unavailable("down")])
-    stage = stage_with(first, second)
-    task_id = await stage.new_task(fallbacks=SECOND)
+    execution_fixture = stage_with(first, second)
+    task_id = await execution_fixture.new_task(fallbacks=SECOND)
 
-    await stage.play()
-    task = await stage.task(task_id)
+    await execution_fixture.play()
+    task = await execution_fixture.task(task_id)
     assert [attempt.provider for attempt in task.attempts] == ["studio", "second", "studio"]
     assert task.state is State.COMPLETED
 
@@ -179,153 +179,159 @@ async def test_a_retried_generation_stays_with_its_vendor() -> None:
     """A generation that failed after it was accepted is made anew by the same choice."""
     first = ScriptedService(submit=[Unavailable("down")])
     second = Vendor(submit=[pending(), TEXT], poll=[GenerationFailed("risk", retryable=True)])
-    stage = stage_with(first, second)
-    task_id = await stage.new_task(fallbacks=SECOND)
+    execution_fixture = stage_with(first, second)
+    task_id = await execution_fixture.new_task(fallbacks=SECOND)
 
-    await stage.play()
-    assert [attempt.provider for attempt in (await stage.task(task_id)).attempts] == ["studio", "second", "second"]
+    await execution_fixture.play()
+    assert [attempt.provider for attempt in (await execution_fixture.task(task_id)).attempts] == [
+        "studio",
+        "second",
+        "second",
+    ]
 
 
-async def test_an_open_circuit_passes_tasks_to_the_fallback() -> None:
+async def test_an_open_circuit_breaker_passes_tasks_to_the_fallback() -> None:
     """A vendor that failed again and again is not asked; tasks go to their fallback at once, or wait without one."""
     first = ScriptedService(submit=[Unavailable("down")])
     second = Vendor(submit=[TEXT])
-    stage = stage_with(first, second)
+    execution_fixture = stage_with(first, second)
     for _ in range(5):
-        await stage.advance(await stage.new_task())
+        await execution_fixture.advance(await execution_fixture.new_task())
     asked = len(first.submits)
 
-    with_fallback, without = await stage.new_task(fallbacks=SECOND), await stage.new_task()
-    await stage.advance(with_fallback)
-    await stage.advance(without)
+    with_fallback, without = await execution_fixture.new_task(fallbacks=SECOND), await execution_fixture.new_task()
+    await execution_fixture.advance(with_fallback)
+    await execution_fixture.advance(without)
     assert len(first.submits) == asked
-    assert await ended(stage, with_fallback) == (State.COMPLETED, None)
-    waiting = await stage.task(without)
+    assert await ended(execution_fixture, with_fallback) == (State.COMPLETED, None)
+    waiting = await execution_fixture.task(without)
     assert (waiting.state, len(waiting.attempts)) == (State.PENDING, 0)
     assert waiting.wake_at is not None
-    assert waiting.wake_at > stage.now
+    assert waiting.wake_at > execution_fixture.now
 
 
-async def wished(stage: Stage, task_id: str) -> Task:
+async def wished(execution_fixture: ExecutionFixture, task_id: str) -> Task:
     """The task after the wish to cancel it and the step that follows."""
-    await stage.tasks.request_cancel(task_id, at=stage.now)
-    await stage.advance(task_id)
-    return await stage.task(task_id)
+    await execution_fixture.tasks.request_cancel(task_id, at=execution_fixture.now)
+    await execution_fixture.advance(task_id)
+    return await execution_fixture.task(task_id)
 
 
 async def test_a_cancelled_operation_is_stopped_at_the_vendor() -> None:
     """While waiting, the vendor is asked to stop where it can be, before its next poll is due."""
     service = Stoppable(submit=[pending("op-7")], poll=[TEXT])
-    stage = stage_with(service)
-    task_id = await stage.new_task()
-    await stage.advance(task_id)
+    execution_fixture = stage_with(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.advance(task_id)
 
-    task = await wished(stage, task_id)
+    task = await wished(execution_fixture, task_id)
     assert (task.state, service.cancels) == (State.CANCELLED, ["op-7"])
     assert task.failure is not None
     assert "confirmed" in task.failure.message
-    assert await stage.gates.holders() == []
+    assert await execution_fixture.gates.holders() == []
 
 
-async def test_a_vendor_that_does_not_stop_is_told_of_honestly() -> None:
+async def test_a_vendor_that_does_not_stop_is_reported_of_honestly() -> None:
     """A refused stop, or a vendor that knows none, cancels the task and says that the bill may come."""
     for service in (
         Stoppable(submit=[pending()], poll=[TEXT], refusal=Rejected("it runs")),
         ScriptedService(submit=[pending()], poll=[TEXT]),
     ):
-        stage = stage_with(service)
-        task_id = await stage.new_task()
-        await stage.advance(task_id)
-        task = await wished(stage, task_id)
+        execution_fixture = stage_with(service)
+        task_id = await execution_fixture.new_task()
+        await execution_fixture.advance(task_id)
+        task = await wished(execution_fixture, task_id)
         assert task.state is State.CANCELLED
         assert task.failure is not None
         assert "may still finish and bill" in task.failure.message
 
 
-async def test_a_wish_during_the_submit_loses_no_operation() -> None:
+async def test_a_cancellation_request_during_the_submit_loses_no_operation() -> None:
     """A wish that comes while the vendor is asked does not break the step: the operation is recorded, then stopped."""
-    stage: Stage
+    execution_fixture: ExecutionFixture
 
-    async def wish() -> Outcome:
-        await stage.tasks.request_cancel(task_id, at=stage.now)
+    async def cancellation_request() -> Outcome:
+        await execution_fixture.tasks.request_cancel(task_id, at=execution_fixture.now)
         return pending("op-9")
 
-    service = Stoppable(submit=[wish], poll=[TEXT])
-    stage = stage_with(service)
-    task_id = await stage.new_task()
-    await stage.advance(task_id)
-    assert (await stage.task(task_id)).attempt.operation == "op-9"
+    service = Stoppable(submit=[cancellation_request], poll=[TEXT])
+    execution_fixture = stage_with(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.advance(task_id)
+    assert (await execution_fixture.task(task_id)).attempt.operation == "op-9"
 
-    await stage.advance(task_id)
-    assert ((await stage.task(task_id)).state, service.cancels) == (State.CANCELLED, ["op-9"])
+    await execution_fixture.advance(task_id)
+    assert ((await execution_fixture.task(task_id)).state, service.cancels) == (State.CANCELLED, ["op-9"])
 
 
-async def test_healing_restores_gates_after_all_of_redis_was_lost() -> None:
+async def test_reconciliation_restores_gates_after_all_of_redis_was_lost() -> None:
     """Tasks that the records show as submitted hold their gates again; a leftover hold is dropped."""
     service = ScriptedService(submit=[pending()], poll=[pending()])
-    stage = stage_with(service, limits=Limits(models={"pen-1": 1}))
-    held = await stage.new_task()
-    await stage.advance(held)
-    ticket = stage.admissions.ticket(await stage.task(held), stage.registry.route("studio", "pen-1"))
+    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    held = await execution_fixture.new_task()
+    await execution_fixture.advance(held)
+    ticket = execution_fixture.admissions.ticket(
+        await execution_fixture.task(held), execution_fixture.registry.route("studio", "pen-1")
+    )
 
-    await stage.gates.leave(ticket)
-    await stage.healing().heal()
-    assert await stage.gates.holders() == [held]
+    await execution_fixture.gates.leave(ticket)
+    await execution_fixture.gate_reconciler().reconcile()
+    assert await execution_fixture.gates.holders() == [held]
 
-    other = await stage.new_task()
-    await stage.advance(other)
+    other = await execution_fixture.new_task()
+    await execution_fixture.advance(other)
     assert len(service.submits) == 1
 
-    await wished(stage, held)
-    await stage.gates.restore([ticket])
-    healing = stage.healing()
-    await healing.heal()
-    assert await stage.gates.holders() == [held]  # it may be about to be put on record
-    await healing.heal()
-    assert await stage.gates.holders() == []
+    await wished(execution_fixture, held)
+    await execution_fixture.gates.restore([ticket])
+    gate_reconciler = execution_fixture.gate_reconciler()
+    await gate_reconciler.reconcile()
+    assert await execution_fixture.gates.holders() == [held]  # it may be about to be put on record
+    await gate_reconciler.reconcile()
+    assert await execution_fixture.gates.holders() == []
 
 
-async def test_healing_wakes_a_line_whose_wake_was_lost() -> None:
+async def test_reconciliation_wakes_a_line_whose_wake_was_lost() -> None:
     """A task at the head of a line with room is woken even if nobody told it."""
     service = ScriptedService(submit=[pending(), TEXT], poll=[pending()])
-    stage = stage_with(service, limits=Limits(models={"pen-1": 1}))
-    held, waits = await stage.new_task(), await stage.new_task()
-    await stage.advance(held)
-    await stage.advance(waits)
-    await wished(stage, held)
-    stage.queue.wakes.clear()
+    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    held, waits = await execution_fixture.new_task(), await execution_fixture.new_task()
+    await execution_fixture.advance(held)
+    await execution_fixture.advance(waits)
+    await wished(execution_fixture, held)
+    execution_fixture.queue.wakes.clear()
 
-    await stage.healing().heal()
-    assert waits in [wake.task_id for wake in stage.queue.wakes]
+    await execution_fixture.gate_reconciler().reconcile()
+    assert waits in [wake.task_id for wake in execution_fixture.queue.wakes]
 
 
 async def test_a_task_removed_during_its_submit_is_stopped_at_the_vendor() -> None:
     """What the vendor accepted for a task that is gone meanwhile is not left to run up a bill."""
-    stage: Stage
+    execution_fixture: ExecutionFixture
 
     async def remove() -> Outcome:
-        await stage.tasks.delete(await stage.task(task_id))
+        await execution_fixture.tasks.delete(await execution_fixture.task(task_id))
         return pending("op-8")
 
     service = Stoppable(submit=[remove])
-    stage = stage_with(service, limits=Limits(models={"pen-1": 1}))
-    task_id = await stage.new_task()
-    await stage.advance(task_id)
+    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.advance(task_id)
 
     assert service.cancels == ["op-8"]
-    assert await stage.gates.holders() == []
+    assert await execution_fixture.gates.holders() == []
 
 
 async def test_files_of_a_task_that_is_gone_are_dropped() -> None:
     """Bytes that a provider hands back for a task removed meanwhile leave no file behind."""
-    stage: Stage
+    execution_fixture: ExecutionFixture
 
     async def remove() -> Outcome:
-        await stage.tasks.delete(await stage.task(task_id))
+        await execution_fixture.tasks.delete(await execution_fixture.task(task_id))
         return Done(outputs=(ImageOutput(data=b"picture", media_type="image/png"),))
 
-    stage = stage_with(ScriptedService(submit=[remove]))
-    task_id = await stage.new_task()
-    await stage.advance(task_id)
+    execution_fixture = stage_with(ScriptedService(submit=[remove]))
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.advance(task_id)
 
-    assert stage.store.files == {}
+    assert execution_fixture.store.files == {}

@@ -20,7 +20,7 @@ from polyrelay import (
     Rejected,
 )
 from services.execution.vendor_answers import INLINE_BYTES
-from tests.unit.services.execution_fixture import ScriptedService, Stage
+from tests.unit.services.execution_fixture import ExecutionFixture, ScriptedService
 
 CALL = RelayCall(action="Draw", version="1")
 ANSWER = Answer(status=200, headers={"content-type": "application/json"}, body=b'{"code": 10000}')
@@ -46,17 +46,17 @@ def refusal(kind: type[ProviderError], status: int, **fields: Any) -> ProviderEr
     return error
 
 
-async def relayed(stage: Stage, **fields: Any) -> str:
+async def relayed(execution_fixture: ExecutionFixture, **fields: Any) -> str:
     """A relayed task for a model that only the relay serves."""
-    return await stage.new_task(model="unheard-of", relay=CALL, **fields)
+    return await execution_fixture.new_task(model="unheard-of", relay=CALL, **fields)
 
 
-async def after_one_step(service: Relaying) -> tuple[Stage, Task]:
+async def after_one_step(service: Relaying) -> tuple[ExecutionFixture, Task]:
     """The stage and the task after its submit."""
-    stage = Stage(service)
-    task_id = await relayed(stage)
-    await stage.play_due()
-    return stage, await stage.task(task_id)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await relayed(execution_fixture)
+    await execution_fixture.play_due()
+    return execution_fixture, await execution_fixture.task(task_id)
 
 
 async def test_an_accepted_submit_keeps_its_answer() -> None:
@@ -74,12 +74,12 @@ async def test_an_accepted_submit_keeps_its_answer() -> None:
 async def test_a_long_answer_is_a_file() -> None:
     """Pictures in an answer do not make the record large."""
     long = structs.replace(ANSWER, body=b"x" * (INLINE_BYTES + 1))
-    stage, task = await after_one_step(Relaying(submit=[structs.replace(PICTURE, answer=long)]))
+    execution_fixture, task = await after_one_step(Relaying(submit=[structs.replace(PICTURE, answer=long)]))
 
     assert task.state is State.COMPLETED
     assert task.attempt.answer is not None
     assert task.attempt.answer.body is None
-    assert stage.store.files[task.attempt.answer.file or ""] == long.body
+    assert execution_fixture.store.files[task.attempt.answer.file or ""] == long.body
 
 
 async def test_a_paid_answer_waits_for_the_store() -> None:
@@ -87,20 +87,20 @@ async def test_a_paid_answer_waits_for_the_store() -> None:
     long = structs.replace(ANSWER, body=b"x" * (INLINE_BYTES + 1))
     answered = asyncio.Event()
 
-    def answer_while_away() -> Done:
-        stage.store.reachable = False
+    def answer_while_unavailable() -> Done:
+        execution_fixture.store.reachable = False
         answered.set()
         return structs.replace(PICTURE, answer=long)
 
-    stage = Stage(Relaying(submit=[answer_while_away]))
-    task_id = await relayed(stage)
-    step = asyncio.create_task(stage.play_due())
+    execution_fixture = ExecutionFixture(Relaying(submit=[answer_while_unavailable]))
+    task_id = await relayed(execution_fixture)
+    step = asyncio.create_task(execution_fixture.play_due())
     await answered.wait()
-    assert (await stage.task(task_id)).state is State.SUBMITTING
-    stage.store.reachable = True
+    assert (await execution_fixture.task(task_id)).state is State.SUBMITTING
+    execution_fixture.store.reachable = True
     await step
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
 async def test_a_refusal_keeps_its_answer() -> None:
@@ -112,13 +112,13 @@ async def test_a_refusal_keeps_its_answer() -> None:
     assert (task.attempt.answer.status, task.attempt.answer.body) == (400, b"no")
 
 
-async def test_a_refusal_for_now_waits_in_line() -> None:
+async def test_a_refusal_for_now_waits_in_queue() -> None:
     """An overloaded vendor is asked again within the task's time; each attempt has its own answer."""
     service = Relaying(submit=[refusal(Overloaded, 429), structs.replace(PICTURE, answer=ANSWER)])
-    stage = Stage(service)
-    task_id = await relayed(stage)
-    await stage.play()
-    task = await stage.task(task_id)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await relayed(execution_fixture)
+    await execution_fixture.play()
+    task = await execution_fixture.task(task_id)
 
     assert task.state is State.COMPLETED
     assert [attempt.answer.status for attempt in task.attempts if attempt.answer] == [429, 200]
@@ -132,44 +132,44 @@ async def test_a_refusal_for_now_waits_in_line() -> None:
 async def test_what_the_vendor_may_have_billed_is_never_submitted_again(error: ProviderError) -> None:
     """A caller of the vendor's API reads the failure there and submits anew itself: two would be two bills."""
     service = Relaying(submit=[error])
-    stage = Stage(service)
-    task_id = await relayed(stage)
-    await stage.play()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await relayed(execution_fixture)
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.FAILED
+    assert (await execution_fixture.task(task_id)).state is State.FAILED
     assert len(service.submits) == 1
 
 
 async def test_a_failed_poll_starts_no_new_submission() -> None:
     """The same holds for a generation that fails later."""
     service = Relaying(submit=[Pending(operation="op-1", answer=ANSWER)], poll=[GenerationFailed("no", retryable=True)])
-    stage = Stage(service)
-    task_id = await relayed(stage)
-    await stage.play()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await relayed(execution_fixture)
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.FAILED
+    assert (await execution_fixture.task(task_id)).state is State.FAILED
     assert len(service.submits) == 1
 
 
 async def test_other_tasks_keep_no_answers() -> None:
     """The record of a task of the unified API has none, whatever its service answers."""
     service = Relaying(submit=[Pending(operation="op-1", answer=ANSWER)])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
 
-    assert (await stage.task(task_id)).attempt.answer is None
+    assert (await execution_fixture.task(task_id)).attempt.answer is None
 
 
 async def test_a_relayed_task_shares_the_gate_of_its_model() -> None:
     """A model with room for one is full for a relayed task while another task holds it."""
     service = Relaying(submit=[Pending(operation="op-1", answer=ANSWER)], poll=[Pending(operation="op-1")])
     service.models = (structs.replace(service.models[0], max_open=1),)
-    stage = Stage(service)
-    await stage.new_task()
-    await stage.play_due()
-    second = await stage.new_task(relay=CALL)
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(service)
+    await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    second = await execution_fixture.new_task(relay=CALL)
+    await execution_fixture.play_due()
 
-    assert (await stage.task(second)).state is State.PENDING
+    assert (await execution_fixture.task(second)).state is State.PENDING
     assert len(service.submits) == 1

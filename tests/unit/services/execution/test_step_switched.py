@@ -6,94 +6,96 @@ from core.switches import LAGGING, Mode, Switch
 from core.tasks import Choice, State
 from polyrelay import Provider
 from services.limits.admission import Limits
-from tests.unit.services.execution_fixture import TEXT, ScriptedService, Stage, pending
+from tests.unit.services.execution_fixture import TEXT, ExecutionFixture, ScriptedService, pending
 
 
-def switch(stage: Stage, mode: Mode, *, provider: str = "studio") -> None:
+def switch(execution_fixture: ExecutionFixture, mode: Mode, *, provider: str = "studio") -> None:
     """The operator switches the provider now."""
-    stage.registry.switches = {provider: Switch(mode=mode, since=stage.now)}
+    execution_fixture.registry.switches = {provider: Switch(mode=mode, since=execution_fixture.now)}
 
 
 async def test_a_disabled_provider_is_given_nothing_until_it_is_enabled() -> None:
     """A pending task waits, is looked at again, and is submitted once the provider is enabled."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    switch(stage, Mode.DISABLED)
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    switch(execution_fixture, Mode.DISABLED)
+    await execution_fixture.play_due()
 
-    waiting = await stage.task(task_id)
+    waiting = await execution_fixture.task(task_id)
     assert (waiting.state, service.submits) == (State.PENDING, [])
     assert waiting.wake_at is not None
-    assert timedelta(seconds=5) <= waiting.wake_at - stage.now <= timedelta(seconds=15)
+    assert timedelta(seconds=5) <= waiting.wake_at - execution_fixture.now <= timedelta(seconds=15)
 
-    switch(stage, Mode.ENABLED)
-    await stage.play()
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    switch(execution_fixture, Mode.ENABLED)
+    await execution_fixture.play()
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 1
 
 
 async def test_a_task_of_a_disabled_provider_ends_at_its_deadline() -> None:
     """It fails with a reason, and was never submitted."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=40.0)
-    switch(stage, Mode.DISABLED)
-    await stage.play()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=40.0)
+    switch(execution_fixture, Mode.DISABLED)
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, service.submits) == (State.FAILED, [])
     assert task.failure is not None
     assert "an operator switched it off" in task.failure.message
-    assert stage.now - task.deadline < timedelta(seconds=1)
+    assert execution_fixture.now - task.deadline < timedelta(seconds=1)
 
 
 async def test_an_operation_of_a_disabled_provider_is_polled_to_its_end() -> None:
     """What was submitted is paid for."""
     service = ScriptedService(submit=[pending()], poll=[pending(), TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
-    switch(stage, Mode.DISABLED)
-    await stage.play()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
+    switch(execution_fixture, Mode.DISABLED)
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
 async def test_a_draining_provider_is_given_what_was_accepted_before() -> None:
     """A pending task from before the switch is submitted."""
-    stage = Stage(ScriptedService(submit=[TEXT]))
-    task_id = await stage.new_task()
-    switch(stage, Mode.DRAINING)
-    await stage.play()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
+    task_id = await execution_fixture.new_task()
+    switch(execution_fixture, Mode.DRAINING)
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
 async def test_a_task_goes_to_its_fallback_where_its_provider_is_off() -> None:
     """Of a disabled provider at once; of a draining one, where the task came after the switch."""
     for mode, age in ((Mode.DISABLED, timedelta()), (Mode.DRAINING, LAGGING + timedelta(seconds=1))):
         first, second = ScriptedService(submit=[TEXT]), ScriptedService(submit=[TEXT])
-        stage = Stage(first, others=[Provider("other", [second])])
-        switch(stage, mode)
-        stage.now += age
-        task_id = await stage.new_task(fallbacks=(Choice(provider="other", model="pen-1"),))
-        await stage.play()
+        execution_fixture = ExecutionFixture(first, others=[Provider("other", [second])])
+        switch(execution_fixture, mode)
+        execution_fixture.now += age
+        task_id = await execution_fixture.new_task(fallbacks=(Choice(provider="other", model="pen-1"),))
+        await execution_fixture.play()
 
-        assert (await stage.task(task_id)).state is State.COMPLETED
+        assert (await execution_fixture.task(task_id)).state is State.COMPLETED
         assert (len(first.submits), len(second.submits)) == (0, 1)
 
 
 async def test_tasks_leave_the_line_of_a_provider_that_was_disabled() -> None:
     """One that waits for a full gate goes to its fallback when it is woken, and gives up its place."""
     first, second = ScriptedService(submit=[pending()], poll=[pending()]), ScriptedService(submit=[TEXT])
-    stage = Stage(first, others=[Provider("other", [second])], limits=Limits(models={"pen-1": 1}))
-    await stage.new_task()
-    waiting = await stage.new_task(fallbacks=(Choice(provider="other", model="pen-1"),))
-    await stage.play_due()
-    assert await stage.gates.in_line([waiting]) == [True]
-    switch(stage, Mode.DISABLED)
-    await stage.advance(waiting)
+    execution_fixture = ExecutionFixture(
+        first, others=[Provider("other", [second])], limits=Limits(models={"pen-1": 1})
+    )
+    await execution_fixture.new_task()
+    waiting = await execution_fixture.new_task(fallbacks=(Choice(provider="other", model="pen-1"),))
+    await execution_fixture.play_due()
+    assert await execution_fixture.gates.in_wait_queue([waiting]) == [True]
+    switch(execution_fixture, Mode.DISABLED)
+    await execution_fixture.advance(waiting)
 
-    assert (await stage.task(waiting)).state is State.COMPLETED
-    assert await stage.gates.in_line([waiting]) == [False]
+    assert (await execution_fixture.task(waiting)).state is State.COMPLETED
+    assert await execution_fixture.gates.in_wait_queue([waiting]) == [False]

@@ -23,20 +23,20 @@ from polyrelay import (
     TextOutput,
     Unavailable,
 )
-from tests.unit.services.execution_fixture import LEASE_S, START, TEXT, ScriptedService, Stage, pending
+from tests.unit.services.execution_fixture import LEASE_S, START, TEXT, ExecutionFixture, ScriptedService, pending
 
 
 async def test_a_submit_that_is_done_at_once_completes_the_task() -> None:
     """An answer that is the result completes the task in one step, with one attempt that was accepted and ended."""
-    stage = Stage(ScriptedService(submit=[TEXT]))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.results[0].text, task.progress) == (State.COMPLETED, "hello", 1.0)
     assert (task.attempt.accepted, task.attempt.ended) == (START, START)
-    assert (task.lease, task.wake_at, stage.queue.wakes) == (None, None, [])
+    assert (task.lease, task.wake_at, execution_fixture.queue.wakes) == (None, None, [])
 
 
 async def test_the_submit_is_on_record_before_the_vendor_is_asked() -> None:
@@ -44,13 +44,13 @@ async def test_the_submit_is_on_record_before_the_vendor_is_asked() -> None:
     seen: list[Any] = []
 
     async def look() -> Done:
-        seen.append(await stage.task(task_id))
+        seen.append(await execution_fixture.task(task_id))
         return TEXT
 
-    stage = Stage(ScriptedService(submit=[look]))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[look]))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
     assert (seen[0].state, seen[0].attempt.number) == (State.SUBMITTING, 1)
     assert (seen[0].lease.until - START).total_seconds() == LEASE_S
@@ -59,57 +59,57 @@ async def test_the_submit_is_on_record_before_the_vendor_is_asked() -> None:
 async def test_the_job_carries_the_callers_input() -> None:
     """A service sees the task's id, the number of the attempt, the parsed params and the deadline."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
     job = service.submits[0]
     assert (job.task_id, job.attempt, job.model, job.params.prompt) == (task_id, 1, "pen-1", "a cat")
-    assert job.deadline == (await stage.task(task_id)).deadline
+    assert job.deadline == (await execution_fixture.task(task_id)).deadline
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), RateLimited("slow"), Overloaded("full"), NotAccepted("no")])
 async def test_what_was_not_accepted_is_submitted_again_later(error: NotAccepted) -> None:
     """A request that started nothing leaves the task pending with a later wake, and the attempt is kept."""
-    stage = Stage(ScriptedService(submit=[error]))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[error]))
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.status, task.lease) == (Status.PENDING, None)
     assert task.attempt.failure is not None
     assert task.attempt.ended == START
     assert task.wake_at is not None
     assert task.wake_at > START
-    assert stage.queue.next_at() == task.wake_at
+    assert execution_fixture.queue.next_at() == task.wake_at
 
 
 async def test_the_vendors_retry_after_is_kept() -> None:
     """No submit happens before the time that the vendor asked for."""
     service = ScriptedService(submit=[RateLimited("slow", retry_after_s=40.0), TEXT])
-    stage = Stage(service)
-    await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    await execution_fixture.new_task()
 
-    await stage.play_due()
-    stage.later(39.0)
-    await stage.play_due()
+    await execution_fixture.play_due()
+    execution_fixture.later(39.0)
+    await execution_fixture.play_due()
     assert len(service.submits) == 1
 
-    await stage.play()
+    await execution_fixture.play()
     assert len(service.submits) == 2
 
 
 async def test_a_vendor_that_never_takes_it_ends_the_task() -> None:
     """Submits that start nothing are bounded, and the task says why it failed."""
     service = ScriptedService(submit=[Overloaded("full")])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=10**6)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=10**6)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert task.state is State.FAILED
     assert task.failure is not None
     assert task.failure.code == "overloaded"
@@ -136,17 +136,17 @@ async def test_a_vendor_that_never_takes_it_ends_the_task() -> None:
 async def test_what_may_have_been_accepted_is_never_submitted_again(error: Exception, code: str) -> None:
     """A refusal and an unknown outcome end the task at once; no further wake submits it again."""
     service = ScriptedService(submit=[error, TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
     for _ in range(5):
-        stage.later(3600.0)
-        await stage.advance(task_id)
-        await stage.upkeep.reconcile()
-        await stage.play()
+        execution_fixture.later(3600.0)
+        await execution_fixture.advance(task_id)
+        await execution_fixture.reconciler.reconcile()
+        await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, code)
     assert len(service.submits) == 1
 
@@ -167,12 +167,12 @@ async def test_what_may_have_been_accepted_is_never_submitted_again(error: Excep
 async def test_an_answer_against_the_contract_is_an_unknown_outcome(answer: Any) -> None:
     """A plugin that answers what the contract does not know leaves no task open: its outcome is unknown."""
     service = ScriptedService(submit=[lambda: answer, TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "outcome_unknown")
     assert len(service.submits) == 1
 
@@ -180,24 +180,24 @@ async def test_an_answer_against_the_contract_is_an_unknown_outcome(answer: Any)
 async def test_an_idempotent_model_is_submitted_again_after_silence() -> None:
     """Where the vendor guarantees that a repeated submit does nothing, an unknown outcome is asked again."""
     service = ScriptedService(submit=[OutcomeUnknown("silence"), ProtocolError("garbage"), TEXT], idempotent=True)
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
 
-    await stage.play()
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert [job.attempt for job in service.submits] == [1, 2, 3]
 
 
 async def test_generations_that_fail_within_the_submit_are_bounded() -> None:
     """A vendor that answers at once and bills each try is asked at most three times for one task."""
     service = ScriptedService(submit=[GenerationFailed("broke", retryable=True)])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=10**6)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=10**6)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "generation_failed")
     assert len(service.submits) == MAX_GENERATIONS
 
@@ -208,12 +208,12 @@ async def test_generations_that_fail_later_are_bounded() -> None:
     service = ScriptedService(
         submit=[lambda: pending(next(operations))], poll=[GenerationFailed("broke", retryable=True)]
     )
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=10**6)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=10**6)
 
-    await stage.play()
+    await execution_fixture.play()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert task.state is State.FAILED
     assert [attempt.operation for attempt in task.attempts] == ["op-1", "op-2", "op-3"]
     assert service.polls == ["op-1", "op-2", "op-3"]
@@ -222,14 +222,14 @@ async def test_generations_that_fail_later_are_bounded() -> None:
 async def test_two_workers_that_are_woken_at_once_submit_once() -> None:
     """Of two workers with the same wake, one submits and one leaves it; there is one terminal write."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    other = stage.worker()
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    other = execution_fixture.worker()
+    task_id = await execution_fixture.new_task()
 
-    await asyncio.gather(stage.advance(task_id), other(task_id), stage.advance(task_id))
+    await asyncio.gather(execution_fixture.advance(task_id), other(task_id), execution_fixture.advance(task_id))
 
     assert len(service.submits) == 1
-    assert [task.state for task in stage.tasks.saves] == [State.SUBMITTING, State.COMPLETED]
+    assert [task.state for task in execution_fixture.tasks.saves] == [State.SUBMITTING, State.COMPLETED]
 
 
 async def test_a_wake_during_the_submit_does_nothing() -> None:
@@ -242,18 +242,18 @@ async def test_a_wake_during_the_submit_does_nothing() -> None:
         return TEXT
 
     service = ScriptedService(submit=[slow])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    step = asyncio.create_task(stage.advance(task_id))
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    step = asyncio.create_task(execution_fixture.advance(task_id))
     await began.wait()
 
-    await stage.advance(task_id)
-    await stage.worker()(task_id)
+    await execution_fixture.advance(task_id)
+    await execution_fixture.worker()(task_id)
 
-    assert (await stage.task(task_id)).state is State.SUBMITTING
+    assert (await execution_fixture.task(task_id)).state is State.SUBMITTING
     go.set()
     await step
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 1
 
 
@@ -267,19 +267,19 @@ async def test_a_dead_workers_submit_is_an_unknown_outcome() -> None:
         return TEXT
 
     service = ScriptedService(submit=[forever, TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    step = asyncio.create_task(stage.advance(task_id))
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    step = asyncio.create_task(execution_fixture.advance(task_id))
     await began.wait()
     step.cancel()
     await asyncio.gather(step, return_exceptions=True)
 
-    stage.later(LEASE_S + 10.0)
-    await stage.upkeep.renew()
-    await stage.upkeep.reconcile()
-    await stage.play_due()
+    execution_fixture.later(LEASE_S + 10.0)
+    await execution_fixture.reconciler.renew()
+    await execution_fixture.reconciler.reconcile()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "outcome_unknown")
     assert task.attempt.ended is not None
     assert len(service.submits) == 1
@@ -288,31 +288,31 @@ async def test_a_dead_workers_submit_is_an_unknown_outcome() -> None:
 async def test_a_dead_workers_submit_of_an_idempotent_model_is_repeated() -> None:
     """The same death where a repeated submit does nothing brings a second attempt, which completes."""
     service = ScriptedService(submit=[asyncio.CancelledError(), TEXT], idempotent=True)
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
     with pytest.raises(asyncio.CancelledError):
-        await stage.advance(task_id)
+        await execution_fixture.advance(task_id)
 
-    stage.later(LEASE_S + 10.0)
-    await stage.upkeep.reconcile()
-    await stage.play()
+    execution_fixture.later(LEASE_S + 10.0)
+    await execution_fixture.reconciler.reconcile()
+    await execution_fixture.play()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 2
 
 
 async def test_a_step_that_breaks_off_does_not_keep_its_lease() -> None:
     """A worker that lives on renews only what it still works on, so that a broken-off task is taken up again."""
-    stage = Stage(ScriptedService(submit=[asyncio.CancelledError()]))
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[asyncio.CancelledError()]))
+    task_id = await execution_fixture.new_task()
     with pytest.raises(asyncio.CancelledError):
-        await stage.advance(task_id)
-    until = (await stage.task(task_id)).wake_at
+        await execution_fixture.advance(task_id)
+    until = (await execution_fixture.task(task_id)).wake_at
 
-    stage.later(10.0)
-    await stage.upkeep.renew()
+    execution_fixture.later(10.0)
+    await execution_fixture.reconciler.renew()
 
-    assert (await stage.task(task_id)).wake_at == until
+    assert (await execution_fixture.task(task_id)).wake_at == until
 
 
 async def test_a_running_submit_keeps_its_lease() -> None:
@@ -320,18 +320,18 @@ async def test_a_running_submit_keeps_its_lease() -> None:
 
     async def long() -> Done:
         for _ in range(10):
-            stage.later(LEASE_S / 3)
-            await stage.upkeep.renew()
-            await stage.advance(task_id)
+            execution_fixture.later(LEASE_S / 3)
+            await execution_fixture.reconciler.renew()
+            await execution_fixture.advance(task_id)
         return TEXT
 
     service = ScriptedService(submit=[long])
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 1
 
 
@@ -339,30 +339,30 @@ async def test_a_worker_that_lost_its_lease_cannot_write() -> None:
     """What a worker brings after its task was given up is refused by the record."""
 
     async def lost() -> Done:
-        stage.later(LEASE_S + 1.0)
-        await stage.worker()(task_id)
+        execution_fixture.later(LEASE_S + 1.0)
+        await execution_fixture.worker()(task_id)
         return TEXT
 
     service = ScriptedService(submit=[lost])
-    stage = Stage(service)
-    task_id = await stage.new_task()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "outcome_unknown")
     assert len(service.submits) == 1
 
 
-async def test_nothing_is_sent_while_the_database_is_away() -> None:
+async def test_nothing_is_sent_while_the_database_is_unavailable() -> None:
     """A step that cannot read the record raises, and the vendor is not asked."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    stage.tasks.reachable = False
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    execution_fixture.tasks.reachable = False
 
     with pytest.raises(StoreUnavailable):
-        await stage.advance(task_id)
+        await execution_fixture.advance(task_id)
 
     assert service.submits == []
 
@@ -370,58 +370,58 @@ async def test_nothing_is_sent_while_the_database_is_away() -> None:
 async def test_nothing_is_sent_that_is_not_on_record() -> None:
     """A submit that could not be put on record is not sent; the next wake submits it."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    stage.tasks.faults = ["lost"]
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    execution_fixture.tasks.faults = ["lost"]
 
     with pytest.raises(StoreUnavailable):
-        await stage.advance(task_id)
+        await execution_fixture.advance(task_id)
     assert service.submits == []
 
-    await stage.advance(task_id)
+    await execution_fixture.advance(task_id)
     assert len(service.submits) == 1
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
 async def test_a_claim_whose_answer_was_lost_is_used() -> None:
     """A write that was done although it was reported as failed is found on record, and the task goes on."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    stage.tasks.faults = ["unanswered"]
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    execution_fixture.tasks.faults = ["unanswered"]
 
-    await stage.advance(task_id)
+    await execution_fixture.advance(task_id)
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 1
 
 
 async def test_two_workers_with_one_lost_answer_submit_once() -> None:
     """A worker whose claim was lost does not take another's claim for its own, even in the same process."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    stage.tasks.faults = ["lost"]
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    execution_fixture.tasks.faults = ["lost"]
 
-    await asyncio.gather(stage.advance(task_id), stage.advance(task_id), return_exceptions=True)
+    await asyncio.gather(execution_fixture.advance(task_id), execution_fixture.advance(task_id), return_exceptions=True)
 
     assert len(service.submits) == 1
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
 @pytest.mark.parametrize("fault", ["lost", "unanswered"])
 async def test_an_outcome_is_recorded_when_the_database_is_back(fault: str) -> None:
     """What the vendor answered is put on record once the database takes it, with one submit and a queued wake."""
     service = ScriptedService(submit=[pending()])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    stage.tasks.faults = [None, fault, "lost"]
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    execution_fixture.tasks.faults = [None, fault, "lost"]
 
-    await stage.advance(task_id)
+    await execution_fixture.advance(task_id)
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.attempt.operation) == (State.WAITING, "op-1")
-    assert stage.queue.next_at() is not None
+    assert execution_fixture.queue.next_at() is not None
     assert len(service.submits) == 1
 
 
@@ -429,51 +429,51 @@ async def test_an_outcome_waits_out_a_whole_outage() -> None:
     """The step holds the vendor's answer while every call to the database fails, and records it afterwards."""
 
     async def accepted() -> Pending:
-        stage.tasks.reachable = False
+        execution_fixture.tasks.reachable = False
         return pending()
 
     service = ScriptedService(submit=[accepted])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    step = asyncio.create_task(stage.advance(task_id))
-    await stage.tasks.on_refusal.wait()
-    stage.tasks.reachable = True
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    step = asyncio.create_task(execution_fixture.advance(task_id))
+    await execution_fixture.tasks.on_refusal.wait()
+    execution_fixture.tasks.reachable = True
 
     await step
 
-    assert (await stage.task(task_id)).attempt.operation == "op-1"
+    assert (await execution_fixture.task(task_id)).attempt.operation == "op-1"
     assert len(service.submits) == 1
 
 
 async def test_an_outcome_is_recorded_without_the_queue() -> None:
     """A wake that cannot be queued costs no outcome; upkeep sends it when it is overdue."""
     service = ScriptedService(submit=[pending()], poll=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    stage.queue.take_due(stage.now)
-    stage.queue.reachable = False
-    await stage.advance(task_id)
-    assert (await stage.task(task_id)).state is State.WAITING
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    execution_fixture.queue.take_due(execution_fixture.now)
+    execution_fixture.queue.reachable = False
+    await execution_fixture.advance(task_id)
+    assert (await execution_fixture.task(task_id)).state is State.WAITING
 
-    stage.queue.reachable = True
-    stage.later(60.0)
-    assert await stage.upkeep.reconcile() == 1
-    await stage.play_due()
+    execution_fixture.queue.reachable = True
+    execution_fixture.later(60.0)
+    assert await execution_fixture.reconciler.reconcile() == 1
+    await execution_fixture.play_due()
 
-    assert (await stage.task(task_id)).state is State.COMPLETED
+    assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 1
 
 
 async def test_an_early_wake_does_nothing() -> None:
     """A wake long before the task's time submits nothing."""
     service = ScriptedService(submit=[Overloaded("full", retry_after_s=60.0), TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
 
     for _ in range(5):
-        stage.later(10.0)
-        await stage.advance(task_id)
+        execution_fixture.later(10.0)
+        await execution_fixture.advance(task_id)
 
     assert len(service.submits) == 1
 
@@ -481,13 +481,13 @@ async def test_an_early_wake_does_nothing() -> None:
 async def test_a_finished_task_is_left_alone() -> None:
     """A wake of a completed task, and of one that was removed, does nothing."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task()
-    await stage.play_due()
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task()
+    await execution_fixture.play_due()
 
-    await stage.advance(task_id)
-    await stage.tasks.delete(await stage.task(task_id))
-    await stage.advance(task_id)
+    await execution_fixture.advance(task_id)
+    await execution_fixture.tasks.delete(await execution_fixture.task(task_id))
+    await execution_fixture.advance(task_id)
 
     assert len(service.submits) == 1
 
@@ -496,18 +496,22 @@ async def test_a_finished_task_is_left_alone() -> None:
 async def test_a_task_that_is_not_served_here_is_left_to_others(served: str) -> None:
     """A worker without the provider, the model or its credentials leaves a task to others until its deadline."""
     script = ScriptedService(submit=[TEXT])
-    stage = Stage(Disabled(models=script.models, reason="KEY is not set") if served == "disabled" else None)
+    execution_fixture = ExecutionFixture(
+        Disabled(models=script.models, reason="KEY is not set") if served == "disabled" else None
+    )
     if served == "another model":
-        stage = Stage(script)
-    task_id = await stage.new_task(deadline_s=100.0, model="pen-2" if served == "another model" else "pen-1")
+        execution_fixture = ExecutionFixture(script)
+    task_id = await execution_fixture.new_task(
+        deadline_s=100.0, model="pen-2" if served == "another model" else "pen-1"
+    )
 
-    await stage.play_due()
-    assert (await stage.task(task_id)).state is State.PENDING
+    await execution_fixture.play_due()
+    assert (await execution_fixture.task(task_id)).state is State.PENDING
 
-    stage.later(100.0)
-    await stage.upkeep.reconcile()
-    await stage.play_due()
-    task = await stage.task(task_id)
+    execution_fixture.later(100.0)
+    await execution_fixture.reconciler.reconcile()
+    await execution_fixture.play_due()
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "deadline_exceeded")
     assert script.submits == []
 
@@ -515,15 +519,15 @@ async def test_a_task_that_is_not_served_here_is_left_to_others(served: str) -> 
 async def test_input_that_this_version_does_not_take_is_left_to_other_workers() -> None:
     """Two versions run side by side: a stored input that does not fit here is not submitted, and fails on time."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task(task_input={"prompt": 7}, deadline_s=60.0)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(task_input={"prompt": 7}, deadline_s=60.0)
 
-    await stage.play_due()
-    assert (await stage.task(task_id)).state is State.PENDING
+    await execution_fixture.play_due()
+    assert (await execution_fixture.task(task_id)).state is State.PENDING
 
-    stage.later(60.0)
-    await stage.advance(task_id)
-    task = await stage.task(task_id)
+    execution_fixture.later(60.0)
+    await execution_fixture.advance(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "deadline_exceeded")
     assert service.submits == []
 
@@ -531,13 +535,13 @@ async def test_input_that_this_version_does_not_take_is_left_to_other_workers() 
 async def test_a_pending_task_past_its_deadline_is_not_submitted() -> None:
     """A task whose deadline passed while it waited for a worker fails without a submit."""
     service = ScriptedService(submit=[TEXT])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=10.0)
-    stage.later(10.0)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=10.0)
+    execution_fixture.later(10.0)
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "deadline_exceeded")
     assert service.submits == []
 
@@ -546,10 +550,10 @@ async def test_a_submit_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPa
     """A provider that does not answer by the deadline ends the task as `outcome_unknown`, so that it ends on time."""
     monkeypatch.setattr("services.execution.step.LAST_ANSWER_S", 0.0)
     service = ScriptedService(submit=[lambda: asyncio.Event().wait()])
-    stage = Stage(service)
-    task_id = await stage.new_task(deadline_s=0.02)
+    execution_fixture = ExecutionFixture(service)
+    task_id = await execution_fixture.new_task(deadline_s=0.02)
 
-    await stage.play_due()
+    await execution_fixture.play_due()
 
-    task = await stage.task(task_id)
+    task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "outcome_unknown")

@@ -12,16 +12,16 @@ from core.callers import ANYBODY, Caller
 from core.catalogue import read_catalogue
 from core.tasks import RelayCall, Task
 from polyrelay import Disabled, Provider, Secret
-from services.limits.task_quotas import Bounds, Room
+from services.limits.task_quotas import QuotaLimits, TaskQuotas
 from services.relay.query import RelayQuery
 from services.relay.responses import RelayAnswer
 from services.relay.submit import Patience, RelaySubmit
 from services.tasks.cancel import Cancel
-from services.tasks.create import Accept
+from services.tasks.create import CreateTask
 from services.vendors.jimeng import Jimeng, jimeng_http
 from tests.fakes.announcements import MemoryAnnouncements
 from tests.fakes.quotas import MemoryQuotas
-from tests.unit.services.execution_fixture import Stage
+from tests.unit.services.execution_fixture import ExecutionFixture
 
 CATALOGUE = Path(__file__).parents[4] / "providers" / "catalogue" / "jimeng.toml"
 SUBMIT = RelayCall(action="CVSync2AsyncSubmitTask", version="2022-08-31")
@@ -72,7 +72,7 @@ class RelayVendor:
         return [json.loads(each.content) for each in self.requests if each.url.params["Action"] == action]
 
 
-class RelayLab(Stage):
+class RelayLab(ExecutionFixture):
     """
     A stage whose one provider is `volcengine`, with the relay before it.
 
@@ -94,10 +94,10 @@ class RelayLab(Stage):
         super().__init__(others=[Provider("volcengine", [service])])
         self.announcements = MemoryAnnouncements()
         quotas = MemoryQuotas(clock=self.clock)
-        room = Room(quotas, self.tasks, Bounds())
+        task_quotas = TaskQuotas(quotas, self.tasks, QuotaLimits())
         self.submit = RelaySubmit(
             tasks=self.tasks,
-            accept=Accept(self.tasks, self.queue, self.registry, self.clock, room),
+            accept=CreateTask(self.tasks, self.queue, self.registry, self.clock, task_quotas),
             registry=self.registry,
             announcements=self.announcements,
             cancel=Cancel(tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=quotas, clock=self.clock),

@@ -144,7 +144,7 @@ def test_any_bytes_are_read_without_harm(body: bytes) -> None:
             continue
 
 
-def test_a_forgotten_task_is_told_from_others() -> None:
+def test_a_forgotten_task_is_distinguished_from_others() -> None:
     """`not_found` and `expired` mean that the vendor knows nothing any more."""
     assert forgotten(b'{"code": 10000, "data": {"status": "not_found"}}')
     assert forgotten(b'{"code": 10000, "data": {"status": "expired"}}')
@@ -152,7 +152,7 @@ def test_a_forgotten_task_is_told_from_others() -> None:
     assert not forgotten(b'{"code": 50500, "data": null}')
 
 
-def test_a_refusal_of_our_own_key_is_told_from_others() -> None:
+def test_a_refusal_of_our_own_key_is_distinguished_from_others() -> None:
     """The gateway's word on a signature is about ours, since the caller's was checked here; that on Actions is not."""
     assert refuses_us(b'{"ResponseMetadata": {"Error": {"Code": "InvalidAccessKey", "Message": "AKLT"}}}')
     assert not refuses_us(b'{"ResponseMetadata": {"Error": {"Code": "InvalidActionOrVersion"}}}')

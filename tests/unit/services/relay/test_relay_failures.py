@@ -14,7 +14,7 @@ def test_every_failure_has_a_code_of_the_vendors() -> None:
     assert set(CODES.values()) <= set(STATUSES)
 
 
-def test_the_vendors_own_code_is_told() -> None:
+def test_the_vendors_own_code_is_reported() -> None:
     """Where the vendor said why, its code and status count."""
     failure = Failure(code="content_blocked", message="no", vendor_code="50413", http_status=400)
 
@@ -50,7 +50,7 @@ def test_a_cancelled_task_is_not_found() -> None:
     assert query_failure(Failure(code="cancelled", message="no")) == NOT_FOUND
 
 
-def test_other_failures_are_told_to_queries_as_to_submits() -> None:
+def test_other_failures_are_reported_to_queries_as_to_submits() -> None:
     """The outer code says it."""
     failure = Failure(code="result_lost", message="gone")
     assert query_failure(failure) == submit_failure(failure)

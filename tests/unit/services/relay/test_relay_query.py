@@ -87,7 +87,7 @@ async def test_the_vendors_errors_are_handed_on(lab: RelayLab, code: int, status
     )
 
 
-async def test_a_task_in_line_is_in_queue(lab: RelayLab) -> None:
+async def test_a_task_in_queue_is_in_queue(lab: RelayLab) -> None:
     """The vendor does not know it yet."""
     task = await lab.taken()
 
@@ -123,7 +123,7 @@ async def test_a_cancelled_task_is_not_found(lab: RelayLab) -> None:
     assert await lab.asked(task.id) == NOT_FOUND
 
 
-async def test_a_refused_submit_is_told_again(lab: RelayLab) -> None:
+async def test_a_refused_submit_is_reported_again(lab: RelayLab) -> None:
     """Who lost the answer to the submit reads it here, to the byte."""
     lab.vendor.says[SUBMIT.action] = [envelope(50411, status=400)]
     task, answer = await lab.submitted()
@@ -131,7 +131,7 @@ async def test_a_refused_submit_is_told_again(lab: RelayLab) -> None:
     assert await lab.asked(task.id) == answer
 
 
-async def test_an_unknown_outcome_is_told(lab: RelayLab) -> None:
+async def test_an_unknown_outcome_is_reported(lab: RelayLab) -> None:
     """It is no reason to submit again."""
     lab.vendor.says[SUBMIT.action] = [httpx.ReadError("cut")]
     task, _ = await lab.submitted()
@@ -152,7 +152,7 @@ async def test_what_was_never_taken_is_expired(lab: RelayLab) -> None:
     assert await lab.asked(task.id) == EXPIRED
 
 
-async def test_a_vendor_that_is_away_is_asked_again_later(lab: RelayLab) -> None:
+async def test_a_vendor_that_is_unavailable_is_asked_again_later(lab: RelayLab) -> None:
     """The task goes on; the error is one that clients repeat."""
     task, _ = await lab.submitted()
     lab.vendor.says[QUERY.action] = [httpx.ConnectError("away")]

@@ -17,7 +17,7 @@ from services.relay.submit import BUSY
 from tests.unit.services.relay.relay_fixture import AT_ONCE, BODY, KEY, SUBMIT, VENDOR_ID, RelayLab, envelope
 
 
-async def test_an_accepted_submit_is_told_with_our_id(lab: RelayLab) -> None:
+async def test_an_accepted_submit_is_reported_with_our_id(lab: RelayLab) -> None:
     """Status, type and body are the vendor's; only the id is ours."""
     task, answer = await lab.submitted()
 
@@ -86,7 +86,7 @@ async def test_an_overloaded_vendor_is_waited_for(lab: RelayLab) -> None:
     assert answer.status == 200
 
 
-async def test_a_submit_in_line_is_accepted_when_patience_ends(hasty: RelayLab) -> None:
+async def test_a_submit_in_queue_is_accepted_when_patience_ends(hasty: RelayLab) -> None:
     """It is on record and will be submitted: the caller gets the id and asks later."""
     task = await hasty.taken()
 
@@ -205,7 +205,7 @@ async def test_a_lost_announcement_costs_a_second_at_most(lab: RelayLab) -> None
     assert isinstance(answer, Handed)
 
 
-async def test_a_store_that_goes_away_while_the_caller_waits_is_waited_for(lab: RelayLab) -> None:
+async def test_a_store_that_becomes_unavailable_while_the_caller_waits_is_waited_for(lab: RelayLab) -> None:
     """The task is on record; the caller is not told that it failed."""
     task = await lab.taken()
     lab.tasks.reachable = False
@@ -248,7 +248,7 @@ async def test_a_body_that_is_no_submit_stores_nothing(lab: RelayLab) -> None:
     assert lab.queue.history == []
 
 
-async def test_a_cancelled_submit_is_told_as_such(lab: RelayLab) -> None:
+async def test_a_cancelled_submit_is_reported_as_such(lab: RelayLab) -> None:
     """Somebody ended the task through the unified API while its caller waited."""
     task = await lab.taken(BODY)
     answering = asyncio.create_task(lab.submit.answer(task))

@@ -12,7 +12,7 @@ from core.wakes import Wake
 from services.tasks.billing import may_be_billed
 from services.tasks.cancel import CancelOutcome
 from tests.fakes.tasks import MemoryTaskRepository
-from tests.unit.services.use_case_fixture import START, UNKNOWN, Desk, attempt_of
+from tests.unit.services.use_case_fixture import START, UNKNOWN, UseCaseFixture, attempt_of
 
 GATE = Gate(name="provider:one", limit=1)
 
@@ -39,12 +39,12 @@ class Overtaken(MemoryTaskRepository):
 
 async def test_a_pending_task_ends_at_once_and_no_vendor_is_called() -> None:
     """It is cancelled on record, without a wish and without a wake, and says that nothing is billed."""
-    desk = Desk()
-    task = await desk.stored()
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored()
 
-    answer = await desk.cancel(task.id)
+    answer = await use_case_fixture.cancel(task.id)
 
-    stored = await desk.tasks.get(task.id)
+    stored = await use_case_fixture.tasks.get(task.id)
     assert answer.outcome is CancelOutcome.CANCELLED
     assert stored == answer.task
     assert (stored.state, stored.wake_at, stored.cancel_requested) == (State.CANCELLED, None, None)
@@ -52,47 +52,49 @@ async def test_a_pending_task_ends_at_once_and_no_vendor_is_called() -> None:
     assert stored.failure.code == "cancelled"
     assert "before it was submitted" in stored.failure.message
     assert not may_be_billed(stored)
-    assert desk.queue.history == []
-    assert desk.first.stops == []
+    assert use_case_fixture.queue.history == []
+    assert use_case_fixture.first.stops == []
 
 
 @pytest.mark.parametrize("state", [State.SUBMITTING, State.WAITING])
 async def test_a_task_at_the_vendor_is_left_to_a_worker(state: State) -> None:
     """The wish is on record, the task's version is not touched, and a worker is woken now in its queue."""
-    desk = Desk()
-    task = await desk.stored(state=state, priority=Priority.CRITICAL)
-    desk.pass_time(3)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=state, priority=Priority.CRITICAL)
+    use_case_fixture.pass_time(3)
 
-    answer = await desk.cancel(task.id)
+    answer = await use_case_fixture.cancel(task.id)
 
     assert answer.outcome is CancelOutcome.REQUESTED
-    assert answer.task == await desk.tasks.get(task.id)
+    assert answer.task == await use_case_fixture.tasks.get(task.id)
     assert (answer.task.state, answer.task.version) == (state, task.version)
-    assert answer.task.cancel_requested == desk.now
+    assert answer.task.cancel_requested == use_case_fixture.now
     assert may_be_billed(answer.task)
-    assert desk.queue.history == [Wake(task_id=task.id, at=desk.now, priority=Priority.CRITICAL)]
+    assert use_case_fixture.queue.history == [
+        Wake(task_id=task.id, at=use_case_fixture.now, priority=Priority.CRITICAL)
+    ]
 
 
 async def test_cancelling_a_task_at_the_vendor_twice_is_the_same_as_once() -> None:
     """The same answer, the first wish, and no second wake beside the one that is queued."""
-    desk = Desk()
-    task = await desk.stored(state=State.WAITING)
-    first = await desk.cancel(task.id)
-    desk.pass_time(3)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=State.WAITING)
+    first = await use_case_fixture.cancel(task.id)
+    use_case_fixture.pass_time(3)
 
-    assert await desk.cancel(task.id) == first
-    assert len(desk.queue.wakes) == 1
+    assert await use_case_fixture.cancel(task.id) == first
+    assert len(use_case_fixture.queue.wakes) == 1
 
 
 async def test_cancelling_a_cancelled_task_is_the_same_as_once() -> None:
     """Whoever ended it."""
-    desk = Desk()
-    task = await desk.stored()
-    first = await desk.cancel(task.id)
-    by_worker = await desk.stored(state=State.CANCELLED)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored()
+    first = await use_case_fixture.cancel(task.id)
+    by_worker = await use_case_fixture.stored(state=State.CANCELLED)
 
-    assert await desk.cancel(task.id) == first
-    assert (await desk.cancel(by_worker.id)).outcome is CancelOutcome.CANCELLED
+    assert await use_case_fixture.cancel(task.id) == first
+    assert (await use_case_fixture.cancel(by_worker.id)).outcome is CancelOutcome.CANCELLED
 
 
 @pytest.mark.parametrize(
@@ -101,29 +103,29 @@ async def test_cancelling_a_cancelled_task_is_the_same_as_once() -> None:
 )
 async def test_it_can_be_too_late(state: State, words: str) -> None:
     """The text says why, and the task is not touched."""
-    desk = Desk()
-    task = await desk.stored(state=state)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=state)
 
     with pytest.raises(NotPossible, match=words):
-        await desk.cancel(task.id)
+        await use_case_fixture.cancel(task.id)
 
-    assert await desk.tasks.get(task.id) == task
-    assert desk.queue.history == []
+    assert await use_case_fixture.tasks.get(task.id) == task
+    assert use_case_fixture.queue.history == []
 
 
 async def test_an_unknown_task_is_not_found() -> None:
     """There is nothing to cancel."""
     with pytest.raises(TaskNotFound):
-        await Desk().cancel("task_none")
+        await UseCaseFixture().cancel("task_none")
 
 
 async def test_a_task_that_was_tried_before_may_be_billed() -> None:
     """Cancelled between two attempts, it says that the vendor took the first one."""
-    desk = Desk()
+    use_case_fixture = UseCaseFixture()
     generated = attempt_of(State.WAITING, START, ended=START, failure=UNKNOWN)
-    task = await desk.stored(attempts=(generated,))
+    task = await use_case_fixture.stored(attempts=(generated,))
 
-    answer = await desk.cancel(task.id)
+    answer = await use_case_fixture.cancel(task.id)
 
     assert may_be_billed(answer.task)
     assert answer.task.failure is not None
@@ -132,36 +134,36 @@ async def test_a_task_that_was_tried_before_may_be_billed() -> None:
 
 async def test_the_place_in_a_line_is_given_up() -> None:
     """Whoever stood behind the task is woken, in the queue of its own priority."""
-    desk = Desk()
-    holder, first, second = [await desk.stored(priority=Priority.LOW) for _ in range(3)]
+    use_case_fixture = UseCaseFixture()
+    holder, first, second = [await use_case_fixture.stored(priority=Priority.LOW) for _ in range(3)]
     for task in (holder, first, second):
-        await desk.gates.enter(desk.ticket(task, GATE))
-    await desk.gates.leave(desk.ticket(holder, GATE))
+        await use_case_fixture.gates.enter(use_case_fixture.ticket(task, GATE))
+    await use_case_fixture.gates.leave(use_case_fixture.ticket(holder, GATE))
 
-    await desk.cancel(first.id)
+    await use_case_fixture.cancel(first.id)
 
-    assert list(await desk.gates.in_line([first.id, second.id])) == [False, True]
-    assert [(wake.task_id, wake.priority) for wake in desk.queue.history] == [(second.id, Priority.LOW)]
+    assert list(await use_case_fixture.gates.in_wait_queue([first.id, second.id])) == [False, True]
+    assert [(wake.task_id, wake.priority) for wake in use_case_fixture.queue.history] == [(second.id, Priority.LOW)]
 
 
 async def test_without_redis_a_task_is_cancelled_all_the_same() -> None:
     """The record is what counts; the place and the wake are made up for later."""
-    desk = Desk()
-    pending, waiting = await desk.stored(), await desk.stored(state=State.WAITING)
-    desk.gates.reachable = desk.queue.reachable = False
+    use_case_fixture = UseCaseFixture()
+    pending, waiting = await use_case_fixture.stored(), await use_case_fixture.stored(state=State.WAITING)
+    use_case_fixture.gates.reachable = use_case_fixture.queue.reachable = False
 
-    assert (await desk.cancel(pending.id)).outcome is CancelOutcome.CANCELLED
-    assert (await desk.cancel(waiting.id)).outcome is CancelOutcome.REQUESTED
+    assert (await use_case_fixture.cancel(pending.id)).outcome is CancelOutcome.CANCELLED
+    assert (await use_case_fixture.cancel(waiting.id)).outcome is CancelOutcome.REQUESTED
 
 
 async def test_without_a_store_nothing_is_promised() -> None:
     """The caller hears that it is not known."""
-    desk = Desk()
-    task = await desk.stored()
-    desk.tasks.reachable = False
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored()
+    use_case_fixture.tasks.reachable = False
 
     with pytest.raises(StoreUnavailable):
-        await desk.cancel(task.id)
+        await use_case_fixture.cancel(task.id)
 
 
 @pytest.mark.parametrize(
@@ -179,36 +181,36 @@ async def test_a_worker_that_writes_first_is_read_again(
 ) -> None:
     """The answer is about the task as it stands when the answer is given, whatever was read before."""
     tasks = Overtaken()
-    desk = Desk(tasks=tasks)
-    task = await desk.stored()
+    use_case_fixture = UseCaseFixture(tasks=tasks)
+    task = await use_case_fixture.stored()
     tasks.moves = list(moves)
 
     if outcome is None:
         with pytest.raises(NotPossible):
-            await desk.cancel(task.id)
+            await use_case_fixture.cancel(task.id)
     else:
-        assert (await desk.cancel(task.id)).outcome is outcome
+        assert (await use_case_fixture.cancel(task.id)).outcome is outcome
 
-    assert (await desk.tasks.get(task.id)).state is state
+    assert (await use_case_fixture.tasks.get(task.id)).state is state
 
 
 async def test_a_race_that_is_always_lost_ends() -> None:
     """After many tries the caller is told to try again."""
     tasks = Overtaken()
-    desk = Desk(tasks=tasks)
-    task = await desk.stored()
+    use_case_fixture = UseCaseFixture(tasks=tasks)
+    task = await use_case_fixture.stored()
     tasks.moves = [State.PENDING] * MOST_TRIES
 
     with pytest.raises(Stale):
-        await desk.cancel(task.id)
+        await use_case_fixture.cancel(task.id)
 
 
 async def test_many_cancels_at_once_are_one() -> None:
     """All have the same answer, and the record has one version more."""
-    desk = Desk()
-    task = await desk.stored()
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored()
 
-    answers = await asyncio.gather(*(desk.cancel(task.id) for _ in range(10)))
+    answers = await asyncio.gather(*(use_case_fixture.cancel(task.id) for _ in range(10)))
 
     assert {answer.outcome for answer in answers} == {CancelOutcome.CANCELLED}
-    assert (await desk.tasks.get(task.id)).version == task.version + 1
+    assert (await use_case_fixture.tasks.get(task.id)).version == task.version + 1

@@ -6,17 +6,17 @@ from core.audit import AuditRow
 from core.errors import DuplicateTask, InvalidRequest, ProviderUnavailable, QueueUnavailable, StoreUnavailable
 from core.tasks import Task, TaskInput
 from polyrelay import TaskType
-from services.limits.task_quotas import Bounds, Room
-from services.tasks.create import Accept
+from services.limits.task_quotas import QuotaLimits, TaskQuotas
+from services.tasks.create import CreateTask
 from tests.fakes.quotas import MemoryQuotas
 from tests.fakes.tasks import MemoryTaskRepository
 from tests.fakes.wakes import MemoryWakeQueue
 from tests.unit.api.api_fixture import GOOD, NOW, lab_registry
 
 
-def accept(tasks: MemoryTaskRepository, queue: MemoryWakeQueue) -> Accept:
+def accept(tasks: MemoryTaskRepository, queue: MemoryWakeQueue) -> CreateTask:
     """The use case on those twins."""
-    return Accept(tasks, queue, lab_registry(), lambda: NOW, Room(MemoryQuotas(), tasks, Bounds()))
+    return CreateTask(tasks, queue, lab_registry(), lambda: NOW, TaskQuotas(MemoryQuotas(), tasks, QuotaLimits()))
 
 
 class Watched(MemoryTaskRepository):
@@ -78,7 +78,7 @@ async def test_a_prompt_is_the_models_business() -> None:
     assert await tasks.get_input(task.id) == {"messages": [{"role": "user", "content": "hi"}]}
 
 
-async def test_wrong_fields_are_told_before_missing_credentials() -> None:
+async def test_wrong_fields_are_reported_before_missing_credentials() -> None:
     """A caller learns first what it can mend itself."""
     body = {**GOOD, "provider": "shed", "model": "sculptor"}
     take = accept(MemoryTaskRepository(), MemoryWakeQueue())

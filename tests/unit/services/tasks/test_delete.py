@@ -12,7 +12,7 @@ from polyrelay import ProtocolError, ProviderError, Rejected, Unavailable
 from services.execution.vendor_audit import VendorCalls
 from services.tasks.billing import may_be_billed
 from services.tasks.delete import Remove
-from tests.fakes.access import MemoryReplays
+from tests.fakes.access import MemoryUsedSignatures
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
@@ -20,7 +20,7 @@ from tests.fakes.result_store import MemoryResultStore
 from tests.fakes.tasks import MemoryTaskRepository
 from tests.fakes.wakes import MemoryWakeQueue
 from tests.unit.api.api_fixture import NOW, a_task, lab_registry
-from tests.unit.services.use_case_fixture import FALLBACK, START, Desk, attempt_of
+from tests.unit.services.use_case_fixture import FALLBACK, START, UseCaseFixture, attempt_of
 
 
 class Contended(MemoryTaskRepository):
@@ -41,7 +41,7 @@ class Contended(MemoryTaskRepository):
         self.saved.append(task.state)
 
 
-def remover(tasks: MemoryTaskRepository, replays: MemoryReplays | None = None) -> Remove:
+def remover(tasks: MemoryTaskRepository, used_signatures: MemoryUsedSignatures | None = None) -> Remove:
     """The use case on those tasks."""
     return Remove(
         tasks=tasks,
@@ -51,7 +51,7 @@ def remover(tasks: MemoryTaskRepository, replays: MemoryReplays | None = None) -
         gates=MemoryGates(),
         quotas=MemoryQuotas(),
         calls=VendorCalls(MemoryAuditLog(), clock=lambda: NOW, source="api", redact=redaction()),
-        replays=replays or MemoryReplays(),
+        used_signatures=used_signatures or MemoryUsedSignatures(),
         clock=lambda: NOW,
     )
 
@@ -100,102 +100,102 @@ async def test_a_task_that_somebody_removed_meanwhile_is_not_found() -> None:
 
 async def test_the_vendor_of_a_removed_task_is_asked_to_stop() -> None:
     """With the job and the operation of the open attempt, once no worker can submit it again; then the task is gone."""
-    desk = Desk()
-    task = await desk.stored(state=State.WAITING)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=State.WAITING)
 
-    removed = await desk.remove(task.id)
+    removed = await use_case_fixture.remove(task.id)
 
-    ((operation, job),) = desk.first.stops
+    ((operation, job),) = use_case_fixture.first.stops
     assert (operation, job.task_id, job.attempt, job.model) == ("op-1", task.id, 1, "wide")
     assert job.params.size == "2K"
     assert removed.vendor_stopped
     assert may_be_billed(removed.task)
     with pytest.raises(TaskNotFound):
-        await desk.tasks.get(task.id)
+        await use_case_fixture.tasks.get(task.id)
     with pytest.raises(Stale):
-        await desk.tasks.save(task.to(State.PENDING, now=START))
+        await use_case_fixture.tasks.save(task.to(State.PENDING, now=START))
 
 
 async def test_the_vendor_of_a_fallback_is_asked_with_the_fallbacks_input() -> None:
     """Who was given the task is asked, and not the first choice."""
-    desk = Desk()
+    use_case_fixture = UseCaseFixture()
     attempts = (attempt_of(State.WAITING, START, provider="two", model="narrow"),)
-    task = await desk.stored(state=State.WAITING, choice=1, fallbacks=(FALLBACK,), attempts=attempts)
+    task = await use_case_fixture.stored(state=State.WAITING, choice=1, fallbacks=(FALLBACK,), attempts=attempts)
 
-    await desk.remove(task.id)
+    await use_case_fixture.remove(task.id)
 
-    assert desk.first.stops == []
-    assert [job.params.size for _, job in desk.second.stops] == ["512x512"]
+    assert use_case_fixture.first.stops == []
+    assert [job.params.size for _, job in use_case_fixture.second.stops] == ["512x512"]
 
 
 @pytest.mark.parametrize("state", [State.PENDING, State.SUBMITTING, State.STORING, State.COMPLETED, State.FAILED])
 async def test_no_vendor_is_asked_where_nothing_is_known_to_be_under_way(state: State) -> None:
     """Before there is an operation, and after it has ended."""
-    desk = Desk()
-    task = await desk.stored(state=state)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=state)
 
-    assert not (await desk.remove(task.id)).vendor_stopped
-    assert desk.first.stops == []
+    assert not (await use_case_fixture.remove(task.id)).vendor_stopped
+    assert use_case_fixture.first.stops == []
 
 
 async def test_a_vendor_that_was_asked_by_a_worker_is_not_asked_again() -> None:
     """Its attempt has ended on record."""
-    desk = Desk()
+    use_case_fixture = UseCaseFixture()
     attempts = (attempt_of(State.WAITING, START, ended=START),)
-    task = await desk.stored(state=State.CANCELLED, attempts=attempts)
+    task = await use_case_fixture.stored(state=State.CANCELLED, attempts=attempts)
 
-    assert not (await desk.remove(task.id)).vendor_stopped
-    assert desk.first.stops == []
+    assert not (await use_case_fixture.remove(task.id)).vendor_stopped
+    assert use_case_fixture.first.stops == []
 
 
 @pytest.mark.parametrize("error", [Rejected("too late"), Unavailable("away"), ProtocolError("what?")])
 async def test_a_vendor_that_does_not_stop_keeps_nobody(error: ProviderError) -> None:
     """The task goes all the same, and the answer does not claim that anything was stopped."""
-    desk = Desk()
-    task = await desk.stored(state=State.WAITING)
-    desk.first.refusal = error
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=State.WAITING)
+    use_case_fixture.first.refusal = error
 
-    assert not (await desk.remove(task.id)).vendor_stopped
+    assert not (await use_case_fixture.remove(task.id)).vendor_stopped
     with pytest.raises(TaskNotFound):
-        await desk.tasks.get(task.id)
+        await use_case_fixture.tasks.get(task.id)
 
 
 async def test_a_removal_that_broke_off_asks_the_vendor_again() -> None:
     """Where the files could not be removed the task is cancelled and on record; the repeated call does all of it."""
-    desk = Desk()
-    task = await desk.stored(state=State.WAITING)
-    desk.results.reachable = False
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=State.WAITING)
+    use_case_fixture.results.reachable = False
     with pytest.raises(StoreUnavailable):
-        await desk.remove(task.id)
-    assert (await desk.tasks.get(task.id)).state is State.CANCELLED
+        await use_case_fixture.remove(task.id)
+    assert (await use_case_fixture.tasks.get(task.id)).state is State.CANCELLED
 
-    desk.results.reachable = True
+    use_case_fixture.results.reachable = True
 
-    assert (await desk.remove(task.id)).vendor_stopped
-    assert len(desk.first.stops) == 2
+    assert (await use_case_fixture.remove(task.id)).vendor_stopped
+    assert len(use_case_fixture.first.stops) == 2
 
 
 async def test_a_removed_task_gives_up_its_gates() -> None:
     """Its hold goes, and whoever waits for it is woken."""
-    desk = Desk()
+    use_case_fixture = UseCaseFixture()
     gate = Gate(name="provider:one", limit=1)
-    holder, behind = await desk.stored(state=State.WAITING), await desk.stored()
+    holder, behind = await use_case_fixture.stored(state=State.WAITING), await use_case_fixture.stored()
     for task in (holder, behind):
-        await desk.gates.enter(desk.ticket(task, gate))
+        await use_case_fixture.gates.enter(use_case_fixture.ticket(task, gate))
 
-    await desk.remove(holder.id)
+    await use_case_fixture.remove(holder.id)
 
-    assert list(await desk.gates.holders()) == []
-    assert [wake.task_id for wake in desk.queue.history] == [behind.id]
+    assert list(await use_case_fixture.gates.holders()) == []
+    assert [wake.task_id for wake in use_case_fixture.queue.history] == [behind.id]
 
 
 @pytest.mark.parametrize(("age_s", "kept"), [(0, True), (600, True), (661, False)])
 async def test_the_signature_of_a_young_task_stays_used_up(age_s: float, kept: bool) -> None:
     """Who recorded the request that created it cannot have it created again, as long as the signature is good."""
-    tasks, replays = Contended(0), MemoryReplays()
+    tasks, used_signatures = Contended(0), MemoryUsedSignatures()
     task = a_task(age_s=age_s, replay="signature")
     await tasks.add(task, {"prompt": "a fox"})
 
-    await remover(tasks, replays)(task.id)
+    await remover(tasks, used_signatures)(task.id)
 
-    assert await replays.spent("signature") == kept
+    assert await used_signatures.spent("signature") == kept

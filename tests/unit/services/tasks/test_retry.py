@@ -10,16 +10,16 @@ from core.tasks import Priority, Result, State
 from core.wakes import Wake
 from polyrelay import TaskType, Usage
 from services.tasks.billing import may_be_billed
-from tests.unit.services.use_case_fixture import FALLBACK, REFUSED, START, UNKNOWN, Desk, attempt_of
+from tests.unit.services.use_case_fixture import FALLBACK, REFUSED, START, UNKNOWN, UseCaseFixture, attempt_of
 
 FAILED = {"state": State.FAILED, "failure": UNKNOWN}
 
 
 async def test_a_failed_task_waits_again_with_nothing_left_of_its_failure() -> None:
     """Its first choice first, its attempts on record, one wake in its queue."""
-    desk = Desk()
+    use_case_fixture = UseCaseFixture()
     attempts = (attempt_of(State.FAILED, START, failure=UNKNOWN),)
-    task = await desk.stored(
+    task = await use_case_fixture.stored(
         **FAILED,
         attempts=attempts,
         fallbacks=(FALLBACK,),
@@ -29,110 +29,115 @@ async def test_a_failed_task_waits_again_with_nothing_left_of_its_failure() -> N
         usage=Usage(images=1),
         results=(Result(type=TaskType.IMAGE, url="http://x"),),
     )
-    desk.pass_time(100)
+    use_case_fixture.pass_time(100)
 
-    again = await desk.retry(task.id)
+    again = await use_case_fixture.retry(task.id)
 
-    assert again == await desk.tasks.get(task.id)
-    assert (again.state, again.choice, again.wake_at, again.version) == (State.PENDING, 0, desk.now, task.version + 1)
+    assert again == await use_case_fixture.tasks.get(task.id)
+    assert (again.state, again.choice, again.wake_at, again.version) == (
+        State.PENDING,
+        0,
+        use_case_fixture.now,
+        task.version + 1,
+    )
     assert (again.attempts, again.attempts_before) == (attempts, 1)
     assert (again.failure, again.results, again.usage, again.progress, again.lease) == (None, (), None, None, None)
-    assert desk.queue.history == [Wake(task_id=task.id, at=desk.now, priority=Priority.LOW)]
+    assert use_case_fixture.queue.history == [Wake(task_id=task.id, at=use_case_fixture.now, priority=Priority.LOW)]
 
 
 async def test_each_retry_has_as_much_time_as_the_task_had_at_first() -> None:
     """However long it lay, and however often it was retried."""
-    desk = Desk()
-    task = await desk.stored(**FAILED, deadline=START + timedelta(seconds=42))
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(**FAILED, deadline=START + timedelta(seconds=42))
 
     for pause_s in (100, 7):
-        desk.pass_time(pause_s)
-        again = await desk.retry(task.id)
-        assert again.deadline - desk.now == timedelta(seconds=42)
-        desk.pass_time(5)
-        await desk.tasks.save(again.to(State.FAILED, now=desk.now, failure=REFUSED))
+        use_case_fixture.pass_time(pause_s)
+        again = await use_case_fixture.retry(task.id)
+        assert again.deadline - use_case_fixture.now == timedelta(seconds=42)
+        use_case_fixture.pass_time(5)
+        await use_case_fixture.tasks.save(again.to(State.FAILED, now=use_case_fixture.now, failure=REFUSED))
 
 
-async def test_a_wish_to_cancel_from_before_does_not_cancel_the_retry() -> None:
+async def test_a_cancellation_request_to_cancel_from_before_does_not_cancel_the_retry() -> None:
     """It is forgotten in the write that reopens the task; a new wish counts."""
-    desk = Desk()
-    task = await desk.stored(state=State.WAITING)
-    await desk.cancel(task.id)
-    wished = await desk.tasks.get(task.id)
-    await desk.tasks.save(wished.to(State.FAILED, now=START, failure=REFUSED))
-    assert (await desk.tasks.get(task.id)).cancel_requested is not None
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=State.WAITING)
+    await use_case_fixture.cancel(task.id)
+    wished = await use_case_fixture.tasks.get(task.id)
+    await use_case_fixture.tasks.save(wished.to(State.FAILED, now=START, failure=REFUSED))
+    assert (await use_case_fixture.tasks.get(task.id)).cancel_requested is not None
 
-    again = await desk.retry(task.id)
+    again = await use_case_fixture.retry(task.id)
 
-    assert (await desk.tasks.get(task.id)).cancel_requested is None
-    await desk.tasks.save(again.to(State.SUBMITTING, now=START))
-    desk.pass_time(1)
-    assert (await desk.cancel(task.id)).task.cancel_requested == desk.now
+    assert (await use_case_fixture.tasks.get(task.id)).cancel_requested is None
+    await use_case_fixture.tasks.save(again.to(State.SUBMITTING, now=START))
+    use_case_fixture.pass_time(1)
+    assert (await use_case_fixture.cancel(task.id)).task.cancel_requested == use_case_fixture.now
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED}))
 async def test_only_a_failed_task_is_retried(state: State) -> None:
     """The text says how it stands, and it is not touched."""
-    desk = Desk()
-    task = await desk.stored(state=state)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(state=state)
 
     with pytest.raises(NotPossible, match=f"is {task.status}"):
-        await desk.retry(task.id)
+        await use_case_fixture.retry(task.id)
 
-    assert await desk.tasks.get(task.id) == task
-    assert desk.queue.history == []
+    assert await use_case_fixture.tasks.get(task.id) == task
+    assert use_case_fixture.queue.history == []
 
 
 async def test_an_unknown_task_is_not_found() -> None:
     """There is nothing to retry."""
     with pytest.raises(TaskNotFound):
-        await Desk().retry("task_none")
+        await UseCaseFixture().retry("task_none")
 
 
 async def test_of_retries_at_once_one_is() -> None:
     """The others hear that the task is pending: one retry, one wake, one more version."""
-    desk = Desk()
-    task = await desk.stored(**FAILED)
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(**FAILED)
 
-    outcomes = await asyncio.gather(*(desk.retry(task.id) for _ in range(10)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(use_case_fixture.retry(task.id) for _ in range(10)), return_exceptions=True)
 
     assert sum(isinstance(outcome, NotPossible) for outcome in outcomes) == 9
-    assert (await desk.tasks.get(task.id)).version == task.version + 1
-    assert len(desk.queue.history) == 1
+    assert (await use_case_fixture.tasks.get(task.id)).version == task.version + 1
+    assert len(use_case_fixture.queue.history) == 1
 
 
 async def test_a_task_that_nobody_serves_any_more_is_not_retried() -> None:
     """Neither where its models are gone, nor where they have no credentials; a fallback that is served is enough."""
-    desk = Desk()
-    gone = await desk.stored(**FAILED, model="gone")
-    shut = await desk.stored(**FAILED, provider="shut", model="closed")
-    backed = await desk.stored(**FAILED, model="gone", fallbacks=(FALLBACK,))
+    use_case_fixture = UseCaseFixture()
+    gone = await use_case_fixture.stored(**FAILED, model="gone")
+    shut = await use_case_fixture.stored(**FAILED, provider="shut", model="closed")
+    backed = await use_case_fixture.stored(**FAILED, model="gone", fallbacks=(FALLBACK,))
 
     with pytest.raises(NotPossible, match="no longer served"):
-        await desk.retry(gone.id)
+        await use_case_fixture.retry(gone.id)
     with pytest.raises(ProviderUnavailable, match="no key"):
-        await desk.retry(shut.id)
-    assert (await desk.retry(backed.id)).state is State.PENDING
+        await use_case_fixture.retry(shut.id)
+    assert (await use_case_fixture.retry(backed.id)).state is State.PENDING
 
 
 async def test_a_lost_wake_does_not_lose_the_retry() -> None:
     """The reconciler finds the task by its record."""
-    desk = Desk()
-    task = await desk.stored(**FAILED)
-    desk.queue.reachable = False
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(**FAILED)
+    use_case_fixture.queue.reachable = False
 
-    assert (await desk.retry(task.id)).wake_at == desk.now
+    assert (await use_case_fixture.retry(task.id)).wake_at == use_case_fixture.now
 
 
 async def test_without_a_store_nothing_is_promised() -> None:
     """The caller hears that it is not known, and nobody is woken."""
-    desk = Desk()
-    task = await desk.stored(**FAILED)
-    desk.tasks.reachable = False
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(**FAILED)
+    use_case_fixture.tasks.reachable = False
 
     with pytest.raises(StoreUnavailable):
-        await desk.retry(task.id)
-    assert desk.queue.history == []
+        await use_case_fixture.retry(task.id)
+    assert use_case_fixture.queue.history == []
 
 
 @pytest.mark.parametrize(
@@ -145,9 +150,9 @@ async def test_without_a_store_nothing_is_promised() -> None:
     ],
     ids=["unknown", "refused", "taken", "open"],
 )
-async def test_what_may_be_billed_is_told(fields: dict[str, object], billed: bool) -> None:
+async def test_what_may_be_billed_is_reported(fields: dict[str, object], billed: bool) -> None:
     """An attempt that was taken, is open or has an unknown outcome may be billed; one that was refused is not."""
-    desk = Desk()
-    task = await desk.stored(**FAILED, attempts=(attempt_of(State.FAILED, START, **fields),))
+    use_case_fixture = UseCaseFixture()
+    task = await use_case_fixture.stored(**FAILED, attempts=(attempt_of(State.FAILED, START, **fields),))
 
-    assert may_be_billed(await desk.retry(task.id)) is billed
+    assert may_be_billed(await use_case_fixture.retry(task.id)) is billed

@@ -79,7 +79,7 @@ async def test_a_failed_query_may_be_repeated() -> None:
 
 
 @pytest.mark.parametrize(("header", "value", "wait_s"), [("Retry-After", "7", 7.0), ("retry-after-ms", "50", 0.05)])
-async def test_the_wish_for_the_next_try_is_kept(header: str, value: str, wait_s: float) -> None:
+async def test_the_cancellation_request_for_the_next_try_is_kept(header: str, value: str, wait_s: float) -> None:
     """Where the vendor says when to come back, the failure says so too."""
     with pytest.raises(RateLimited) as caught:
         await ark(429, {"error": {"code": "RateLimitExceeded"}}, **{header: value}).submit("/x", json={})

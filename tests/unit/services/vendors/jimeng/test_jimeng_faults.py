@@ -156,9 +156,7 @@ async def test_a_read_timeout_leaves_a_submit_open(
     assert len(vendor.requests) == 1
 
 
-async def test_the_vendors_wish_for_the_next_try_is_kept(
-    jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]
-) -> None:
+async def test_the_vendors_retry_time_is_kept(jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
     """`Retry-After` reaches the one who decides about the next try."""
     vendor.answer = httpx.Response(429, json={"code": 50430, "message": "busy"}, headers={"Retry-After": "7"})
 

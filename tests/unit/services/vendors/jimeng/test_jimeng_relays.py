@@ -191,7 +191,7 @@ def test_the_service_relays(jimeng: Jimeng) -> None:
         ("jimeng_t2i_v99", TaskType.IMAGE),
     ],
 )
-def test_an_unknown_key_is_relayed_as_what_its_name_tells(jimeng: Jimeng, req_key: str, kind: TaskType) -> None:
+def test_an_unknown_key_is_relayed_as_what_its_name_reports(jimeng: Jimeng, req_key: str, kind: TaskType) -> None:
     """A capability that is newer than the catalogue is taken for what the vendor's names usually mean."""
     model, _ = jimeng.relay_of(req_key)
 
