@@ -16,7 +16,7 @@ from api.problems import ClientGone, MalformedJson, RequestTooSlow, WrongContent
 from core.callers import Caller
 from core.errors import FieldProblem, InvalidRequest, TaskNotFound
 from core.task_repository import TaskQuery
-from core.tasks import Status
+from core.task_states import Status
 from core.validation import checked, shown
 from polyrelay import TaskType
 

@@ -1,9 +1,17 @@
 """How workers share themselves between priorities: six to three to one, and nobody starves."""
 
 from collections.abc import Collection, Mapping
+from enum import StrEnum
 from typing import Final
 
-from core.tasks import Priority
+
+class Priority(StrEnum):
+    """How soon a task is looked at, relative to others: by weights, so that none starves."""
+
+    CRITICAL = "critical"
+    DEFAULT = "default"
+    LOW = "low"
+
 
 WEIGHTS: Final[Mapping[Priority, int]] = {Priority.CRITICAL: 6, Priority.DEFAULT: 3, Priority.LOW: 1}
 """Of ten tasks that are looked at while all priorities have some waiting, so many are of each."""

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 
 
 class Counting(StrEnum):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from core.addresses import Network, network_of
-from core.tasks import Priority
+from core.priorities import Priority
 from core.units import seconds, size_bytes
 from polyrelay import Secret
 

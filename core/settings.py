@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from core.addresses import Network
 from core.errors import ConfigurationError
+from core.priorities import Priority
 from core.setting_parsers import (
     amounts,
     body_size,
@@ -28,7 +29,6 @@ from core.setting_parsers import (
     word,
     yes_or_no,
 )
-from core.tasks import Priority
 from polyrelay import Env, Secret
 
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -7,7 +7,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from core.audit import AuditRow
-from core.tasks import Priority, State, Status, Task, TaskInput, TaskSummary
+from core.priorities import Priority
+from core.task_states import State, Status
+from core.tasks import Task, TaskInput, TaskSummary
 from polyrelay import TaskType
 
 

@@ -5,82 +5,18 @@ A task is an immutable value; a change is a new value whose `version` is one hig
 while the stored version is the old one.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct, structs
 
+from core.priorities import Priority
 from core.random_ids import random_hex
+from core.task_states import MOVES, IllegalMove, State, Status
 from polyrelay import TaskType, Usage
 
 TaskInput: TypeAlias = dict[str, Any]
 """A model's params as JSON values, as the caller gave them and the model accepted them."""
-
-
-class Status(StrEnum):
-    """What callers see."""
-
-    PENDING = "pending"
-    PROCESSING = "processing"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class State(StrEnum):
-    """Where a task stands: a status, or a phase of `processing`."""
-
-    PENDING = "pending"
-    SUBMITTING = "submitting"
-    WAITING = "waiting"
-    STORING = "storing"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def status(self) -> Status:
-        """The status that callers see."""
-        return _STATUSES[self]
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing happens any more, short of an explicit retry."""
-        return self in FINAL
-
-
-class Priority(StrEnum):
-    """How soon a task is looked at, relative to others: by weights, so that none starves."""
-
-    CRITICAL = "critical"
-    DEFAULT = "default"
-    LOW = "low"
-
-
-PHASES: Final = frozenset({State.SUBMITTING, State.WAITING, State.STORING})
-FINAL: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
-OPEN: Final = frozenset(State) - FINAL
-_STATUSES: Final = {state: Status.PROCESSING if state in PHASES else Status(state.value) for state in State}
-
-MOVES: Final[Mapping[State, frozenset[State]]] = {
-    State.PENDING: frozenset({State.PENDING, State.SUBMITTING, State.FAILED, State.CANCELLED}),
-    State.SUBMITTING: frozenset(
-        {State.WAITING, State.STORING, State.COMPLETED, State.FAILED, State.PENDING, State.CANCELLED}
-    ),
-    State.WAITING: frozenset(
-        {State.WAITING, State.STORING, State.COMPLETED, State.FAILED, State.PENDING, State.CANCELLED}
-    ),
-    State.STORING: frozenset({State.STORING, State.COMPLETED, State.FAILED}),
-    State.FAILED: frozenset({State.PENDING}),
-    State.COMPLETED: frozenset(),
-    State.CANCELLED: frozenset(),
-}
-
-
-class IllegalMove(Exception):
-    """The table of moves has no such arrow: a defect of the server."""
 
 
 class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):

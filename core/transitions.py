@@ -11,7 +11,8 @@ from typing import Any
 
 from msgspec import structs
 
-from core.tasks import Attempt, Failure, Lease, Result, State, Task
+from core.task_states import State
+from core.tasks import Attempt, Failure, Lease, Result, Task
 from polyrelay import Pending, Usage
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from core.tasks import Priority
+from core.priorities import Priority
 
 
 class Wake(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from core.tasks import Priority
+from core.priorities import Priority
 
 CLASSES: Final = (Priority.CRITICAL, Priority.DEFAULT, Priority.LOW)
 """The classes of a line, in the order in which a tie of turns is broken."""

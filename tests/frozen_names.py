@@ -26,6 +26,7 @@ from core.control import ProcessReport
 from core.failures import CODES
 from core.keys import ApiKey
 from core.settings import NAMES, Settings
+from core.task_states import State, Status
 from core.tasks import (
     Attempt,
     Choice,
@@ -34,8 +35,6 @@ from core.tasks import (
     Lease,
     RelayCall,
     Result,
-    State,
-    Status,
     Task,
     VendorAnswer,
 )

@@ -11,8 +11,7 @@ from arq.worker import Retry, Worker, func
 
 from core.claims import Claims
 from core.errors import AuditFailed, QueueUnavailable, StoreUnavailable
-from core.priorities import shares
-from core.tasks import Priority
+from core.priorities import Priority, shares
 from worker.claim_loop import ClaimingWorker
 from worker.task_cancellation import cancelled
 

@@ -6,7 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from core.metric_labels import ModelLabels
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _BUCKETS_S: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)

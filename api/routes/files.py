@@ -17,7 +17,8 @@ from api.routes.task_create import RESULT_PATH
 from api.routes.tasks import named_task
 from core.errors import FileNotFound
 from core.result_store import StoredFile
-from core.tasks import Result, State, Task
+from core.task_states import State
+from core.tasks import Result, Task
 
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
 _UNKNOWN_TYPE: Final = "application/octet-stream"

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from core.tasks import Status, Task
+from core.task_states import Status
+from core.tasks import Task
 from polyrelay import TaskType
 from services.tasks.billing import may_be_billed
 from services.tasks.cancel import Cancelled, CancelOutcome

@@ -6,7 +6,9 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from core.tasks import PHASES, Attempt, Choice, Failure, Priority, Result, State, Status, Task, TaskSummary
+from core.priorities import Priority
+from core.task_states import PHASES, State, Status
+from core.tasks import Attempt, Choice, Failure, Result, Task, TaskSummary
 from polyrelay import TaskType, Usage
 
 T = TypeVar("T")

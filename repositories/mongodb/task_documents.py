@@ -16,7 +16,8 @@ import msgspec
 from msgspec import structs
 
 from core.task_repository import TaskQuery
-from core.tasks import PHASES, Result, State, Status, Task, TaskInput, TaskSummary
+from core.task_states import PHASES, State, Status
+from core.tasks import Result, Task, TaskInput, TaskSummary
 from polyrelay import TaskType
 
 Document: TypeAlias = dict[str, Any]

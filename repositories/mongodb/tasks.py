@@ -23,8 +23,10 @@ from core.errors import (
     TaskNotFound,
     TaskTooLarge,
 )
+from core.priorities import Priority
 from core.task_repository import OverdueTask, QuotaTask, TaskPage, TaskQuery, TaskWithInput, page_of
-from core.tasks import OPEN, Priority, State, Task, TaskInput
+from core.task_states import OPEN, State
+from core.tasks import Task, TaskInput
 from repositories.group_commit import GroupCommit
 from repositories.mongodb.client import Database, connect_mongo, initiate_replica_set, server_of, store_errors
 from repositories.mongodb.task_batches import ALONE_BYTES, AT_ONCE, VersionedUpdate, read_each, update_each

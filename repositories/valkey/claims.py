@@ -10,9 +10,8 @@ from arq.jobs import serialize_job
 from core.claims import Claim, Ending, Taken
 from core.clock import utc_now
 from core.errors import QueueUnavailable
-from core.priorities import turns
+from core.priorities import Priority, turns
 from core.settings import QueueEngine
-from core.tasks import Priority
 from core.wakes import Wake
 from repositories.group_commit import GroupCommit
 from repositories.valkey import queue_scripts

@@ -11,7 +11,7 @@ from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 
 from core.errors import ConfigurationError, QueueUnavailable
-from core.tasks import Priority
+from core.priorities import Priority
 from polyrelay import Secret
 
 QUEUE_NAMES: Final[Mapping[Priority, str]] = {priority: f"polyrelay:wakes:{priority}" for priority in Priority}

@@ -9,7 +9,7 @@ from arq.constants import in_progress_key_prefix, job_key_prefix
 
 from core.clock import utc_now
 from core.errors import QueueUnavailable
-from core.tasks import Priority
+from core.priorities import Priority
 from core.wakes import Wake
 from repositories.valkey.connection import QUEUE_NAMES, milliseconds, queue_errors
 

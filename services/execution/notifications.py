@@ -7,7 +7,8 @@ import structlog
 
 from core.announcements import Announcements
 from core.errors import QueueUnavailable
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 
 _NO_NEWS: Final = frozenset({State.PENDING, State.SUBMITTING})
 """Nobody is told that a task still waits to be submitted."""

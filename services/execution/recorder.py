@@ -9,7 +9,8 @@ import structlog
 from core.errors import QueueUnavailable, Stale, StoreUnavailable, TaskNotFound
 from core.quotas import Quotas
 from core.task_repository import TaskRepository
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 from core.wakes import WakeQueue
 from services.limits.task_quotas import leave
 

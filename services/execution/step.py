@@ -32,7 +32,8 @@ from core.gates import Verdict
 from core.registry import Registry, Route
 from core.retries import poll_again_at, poll_interval, retry_at, takes_nothing, until_deadline
 from core.task_repository import TaskRepository
-from core.tasks import Failure, State, Task, TaskInput, input_for
+from core.task_states import State
+from core.tasks import Failure, Task, TaskInput, input_for
 from polyrelay import (
     Cancels,
     Done,

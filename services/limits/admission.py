@@ -10,9 +10,10 @@ from msgspec import Struct
 from core.clock import Clock
 from core.errors import QueueUnavailable, StoreUnavailable, TaskNotFound
 from core.gates import Admission, Gate, Gates, Ticket, Verdict
+from core.priorities import Priority
 from core.registry import Route
 from core.task_repository import TaskRepository
-from core.tasks import Priority, Task
+from core.tasks import Task
 from core.wakes import WakeQueue
 from polyrelay import OutcomeUnknown, Overloaded, ProviderError, RateLimited, Unavailable
 

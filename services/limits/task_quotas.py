@@ -12,7 +12,8 @@ from core.callers import Caller, KeyLimits
 from core.errors import ComeBackLater, QueueFull, QueueUnavailable, TooManyTasks
 from core.quotas import Counting, Quota, Quotas, counting_of, quota_name, quotas_remaining
 from core.task_repository import TaskRepository
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 
 FULL_RETRY_AFTER_S: Final = 10
 """When a caller for whom there was no room is to come back, in seconds."""

@@ -11,7 +11,8 @@ from core.registry import Registry
 from core.relay_contract import RelayService
 from core.result_store import ResultStore
 from core.task_repository import TaskRepository
-from core.tasks import RelayCall, State, Task
+from core.task_states import State
+from core.tasks import RelayCall, Task
 from polyrelay import Answer, ProviderError
 from services.relay.bodies import Inquiry, forgotten, read_inquiry
 from services.relay.failures import NEVER_TAKEN, query_failure

@@ -8,7 +8,8 @@ import msgspec
 
 from core.errors import FileNotFound
 from core.result_store import ResultStore
-from core.tasks import Result, State, Task, VendorAnswer
+from core.task_states import State
+from core.tasks import Result, Task, VendorAnswer
 from polyrelay import Answer, TaskType
 from services.relay.bodies import refuses_us, with_our_id
 from services.relay.responses import Business, Gateway, Handed, RelayAnswer

@@ -17,7 +17,8 @@ from core.errors import NotPossible, Stale, StoreUnavailable
 from core.registry import Registry
 from core.result_store import ResultStore
 from core.task_repository import TaskRepository
-from core.tasks import Idempotency, RelayCall, State, Task
+from core.task_states import State
+from core.tasks import Idempotency, RelayCall, Task
 from services.relay.bodies import read_submission
 from services.relay.failures import submit_failure
 from services.relay.responses import INTERNAL_ERROR, TOO_MANY_OPEN, Business, RelayAnswer

@@ -13,7 +13,8 @@ from core.gates import Gates
 from core.optimistic import until_first
 from core.quotas import Quotas
 from core.task_repository import TaskRepository
-from core.tasks import Failure, State, Task
+from core.task_states import State
+from core.tasks import Failure, Task
 from core.wakes import WakeQueue
 from services.limits.admission import Places, Turns
 from services.limits.task_quotas import leave

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.errors import FieldProblem, InvalidRequest
-from core.tasks import Priority
+from core.priorities import Priority
 from core.validation import checked, shown
 
 LONGEST_DEADLINE_S: Final = 7 * 24 * 3600

@@ -9,7 +9,8 @@ from core.quotas import Quotas
 from core.registry import Registry
 from core.result_store import ResultStore
 from core.task_repository import TaskRepository
-from core.tasks import Failure, State, Task
+from core.task_states import State
+from core.tasks import Failure, Task
 from core.used_signatures import UsedSignatures
 from core.wakes import WakeQueue
 from services.access.request_signatures import SPENT_FOR

@@ -11,7 +11,8 @@ from core.errors import InvalidRequest, NotPossible, QueueUnavailable
 from core.optimistic import until_first
 from core.registry import Registry, Route
 from core.task_repository import TaskRepository
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 from core.wakes import WakeQueue
 from services.limits.task_quotas import TaskQuotas
 from services.tasks.fallbacks import available

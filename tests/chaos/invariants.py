@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-from core.tasks import MOVES, Attempt, State, Task
+from core.task_states import MOVES, State
+from core.tasks import Attempt, Task
 from tests.chaos.evidence import Evidence, RedisKey, Version, Violation
 
 Found: TypeAlias = Iterator[tuple[str | None, str]]

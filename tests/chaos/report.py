@@ -8,7 +8,8 @@ from itertools import pairwise
 import msgspec
 from msgspec import Struct
 
-from core.tasks import Attempt, State, Task
+from core.task_states import State
+from core.tasks import Attempt, Task
 from tests.chaos.evidence import Evidence, VendorCall, Version, Violation, document
 from tests.chaos.havoc import Happening
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from core.tasks import OPEN, Task
+from core.task_states import OPEN
+from core.tasks import Task
 from repositories.mongodb.client import Database
 from repositories.mongodb.task_documents import WITHOUT_INPUT, task_of
 from tests.chaos.evidence import RedisKey

@@ -6,7 +6,7 @@ from datetime import datetime
 from arq.connections import ArqRedis
 from arq.constants import job_key_prefix
 
-from core.tasks import Priority
+from core.priorities import Priority
 from repositories.valkey.connection import QUEUE_NAMES, deserialize
 from repositories.valkey.wakes import ArqWakeQueue
 

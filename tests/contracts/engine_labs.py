@@ -7,7 +7,7 @@ from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix
 
 from core.clock import utc_now
-from core.tasks import Priority
+from core.priorities import Priority
 from repositories.valkey.claims import RedisClaims, RingingWakeQueue
 from repositories.valkey.connection import QUEUE_NAMES, milliseconds
 from repositories.valkey.wakes import ArqWakeQueue

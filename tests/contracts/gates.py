@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core.gates import CircuitBreakerView, Gate, Gates, GateView, Refusal, Ticket, Verdict
-from core.tasks import Priority
+from core.priorities import Priority
 from repositories.gate_rules import GateRules
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)

@@ -9,7 +9,8 @@ from msgspec import structs
 
 from core.errors import DuplicateTask, IdempotencyKeyTaken, ReplayedRequest, Stale, TaskNotFound
 from core.task_repository import QuotaTask, TaskQuery, TaskRepository
-from core.tasks import FINAL, OPEN, PHASES, Idempotency, Lease, Result, State, Status, Task
+from core.task_states import FINAL, OPEN, PHASES, State, Status
+from core.tasks import Idempotency, Lease, Result, Task
 from polyrelay import TaskType
 from tests.contracts.tasks import NOW, a_full_task, a_task
 

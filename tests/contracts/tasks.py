@@ -5,16 +5,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from core.priorities import Priority
+from core.task_states import State
 from core.tasks import (
     Attempt,
     Choice,
     Failure,
     Idempotency,
     Lease,
-    Priority,
     RelayCall,
     Result,
-    State,
     Task,
     VendorAnswer,
     new_task_id,

@@ -15,7 +15,7 @@ from arq.connections import ArqRedis
 
 from core.clock import utc_now
 from core.errors import StoreUnavailable
-from core.tasks import Priority
+from core.priorities import Priority
 from core.wakes import Wake, WakeQueue
 from repositories.valkey.connection import QUEUE_NAMES
 from worker.engine import Engine, Step

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from core.clock import utc_now
-from core.tasks import Priority
+from core.priorities import Priority
 from core.wakes import Wake, WakeQueue
 
 

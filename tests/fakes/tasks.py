@@ -17,8 +17,10 @@ from core.errors import (
     StoreUnavailable,
     TaskNotFound,
 )
+from core.priorities import Priority
 from core.task_repository import OverdueTask, QuotaTask, TaskPage, TaskQuery, TaskWithInput, page_of
-from core.tasks import Priority, Result, State, Task, TaskInput, TaskSummary
+from core.task_states import State
+from core.tasks import Result, Task, TaskInput, TaskSummary
 from repositories.mongodb.task_documents import (
     INLINE_LIMIT_BYTES,
     Document,

@@ -9,7 +9,7 @@ from core.clock import Clock, to_milliseconds, utc_now
 from core.errors import (
     QueueUnavailable,
 )
-from core.tasks import Priority
+from core.priorities import Priority
 from core.wakes import Wake
 
 

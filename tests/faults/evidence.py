@@ -10,7 +10,7 @@ from typing import Any, Final
 from pymongo import MongoClient
 
 from cli.embedded.stack import Stack
-from core.tasks import FINAL
+from core.task_states import FINAL
 from repositories.valkey.claims import wake_queue
 from repositories.valkey.connection import connect_queue
 from tests.faults.stack_fixture import Scene, run

@@ -17,7 +17,8 @@ from redis import Redis
 
 from cli.embedded.processes import ChildProcess
 from cli.embedded.stack import Stack
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 from polyrelay.client import Client
 from repositories.mongodb.task_documents import WITHOUT_INPUT, task_of
 from simulator.control import Stats

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from core.audit import Action, AuditRow, Outcome
-from core.tasks import State
+from core.task_states import State
 from repositories.mongodb.audit_documents import AUDIT_COLLECTION, row_of
 from tests.faults.stack_fixture import IMAGE, VIDEO, Scene
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.settings import Settings
-from core.tasks import State, Task, new_task_id
+from core.task_states import State
+from core.tasks import Task, new_task_id
 from polyrelay import TaskType
 from repositories.mongodb.task_documents import document_of, encode_input
 from repositories.valkey.connection import QUEUE_NAMES

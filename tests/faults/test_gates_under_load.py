@@ -6,7 +6,8 @@ import re
 import httpx
 import pytest
 
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 from tests.faults.conftest import StackOptions
 from tests.faults.evidence import MIB, memory_bytes
 from tests.faults.stack_fixture import Scene

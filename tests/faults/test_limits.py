@@ -13,7 +13,7 @@ from cli.embedded.servers import free_port
 from cli.embedded.stack import Stack
 from cli.embedded.upstreams import VENDORS, simulated
 from core.clock import utc_now
-from core.tasks import State
+from core.task_states import State
 from repositories.valkey.quotas import PREFIX
 from simulator.faults import Hang
 from tests.faults.conftest import StackOptions

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.tasks import State
+from core.task_states import State
 from simulator.control import LatencyChange
 from simulator.faults import Hang
 from tests.faults.stack_fixture import IMAGE, TEXT, VIDEO, Scene

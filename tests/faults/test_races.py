@@ -10,7 +10,7 @@ from functools import partial
 import httpx
 import pytest
 
-from core.tasks import State
+from core.task_states import State
 from simulator.control import LatencyChange
 from simulator.faults import CutAfter, Hang, NeverEnds
 from tests.faults.conftest import StackOptions

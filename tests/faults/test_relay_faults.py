@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core.tasks import State
+from core.task_states import State
 from simulator.control import LatencyChange
 from simulator.faults import CutAfter, Hang
 from tests.faults.conftest import StackOptions

@@ -13,7 +13,7 @@ import pytest
 
 from cli.embedded.processes import ChildProcess
 from cli.embedded.readiness import prints
-from core.tasks import State
+from core.task_states import State
 from simulator.faults import Backwards
 from tests.faults.conftest import StackOptions
 from tests.faults.stack_fixture import IMAGE, TEXT, VIDEO, Scene, run

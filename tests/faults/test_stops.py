@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from core.tasks import State
+from core.task_states import State
 from services.vendors.openai.videos import POLL_S
 from simulator.faults import Hang, NeverEnds
 from tests.faults.conftest import StackOptions

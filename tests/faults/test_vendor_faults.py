@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 from simulator.control import LatencyChange
 from simulator.faults import (
     Backwards,

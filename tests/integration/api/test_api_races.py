@@ -13,7 +13,8 @@ from core.clock import utc_now
 from core.errors import NotPossible, Stale, TaskNotFound
 from core.redaction import redaction
 from core.registry import Registry
-from core.tasks import Failure, State, Task
+from core.task_states import State
+from core.tasks import Failure, Task
 from polyrelay import Model, Params, Provider, TaskType
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository

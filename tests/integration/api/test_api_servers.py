@@ -8,7 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from cli.embedded.servers import MongoServer, ValkeyServer, free_port
-from core.tasks import Failure, State
+from core.task_states import State
+from core.tasks import Failure
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository
 from tests.integration.api.conftest import Serve, Start

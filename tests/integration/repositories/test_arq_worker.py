@@ -13,7 +13,7 @@ from arq.worker import Worker, func
 from cli.embedded.servers import ValkeyServer, free_port
 from core.clock import utc_now
 from core.errors import QueueUnavailable
-from core.tasks import Priority
+from core.priorities import Priority
 from polyrelay import Secret
 from repositories.valkey.claims import RingingWakeQueue
 from repositories.valkey.connection import QUEUE_NAMES, connect_queue, deserialize, serialize

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from core.gates import Admission, Gate, Gates, Ticket, Verdict
-from core.tasks import Priority
+from core.priorities import Priority
 from repositories.gate_rules import GateRules
 from repositories.valkey.connection import connect_queue
 from repositories.valkey.gates import RedisGates

@@ -8,7 +8,7 @@ import pytest
 from cli.embedded.servers import MongoServer, free_port
 from core.errors import ConfigurationError, StoreUnavailable
 from core.task_repository import TaskQuery
-from core.tasks import State
+from core.task_states import State
 from polyrelay import Secret
 from repositories.mongodb.tasks import MongoTaskRepository, connect_mongo, initiate_replica_set
 from tests.contracts.task_repository import outcome_of

@@ -10,7 +10,8 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from cli.embedded.servers import MongoServer, free_port
 from core.errors import Stale, StoreUnavailable, TaskNotFound
-from core.tasks import Result, State, Task
+from core.task_states import State
+from core.tasks import Result, Task
 from polyrelay import TaskType
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.task_batches import VersionedUpdate, update_each

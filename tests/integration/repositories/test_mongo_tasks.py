@@ -15,7 +15,7 @@ from cli.embedded.servers import MongoServer
 from core.audit import Action, AuditRow
 from core.errors import AuditFailed, DuplicateTask, TaskNotFound
 from core.task_repository import TaskQuery
-from core.tasks import State, Status
+from core.task_states import State, Status
 from polyrelay import TaskType
 from repositories.mongodb.audit_documents import AUDIT_COLLECTION, row_of
 from repositories.mongodb.client import Database, connect_mongo

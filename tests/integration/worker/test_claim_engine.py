@@ -15,7 +15,7 @@ from cli.embedded.servers import ValkeyServer, free_port
 from core.claims import Claim, Ending, Taken
 from core.clock import utc_now
 from core.errors import QueueUnavailable
-from core.tasks import Priority
+from core.priorities import Priority
 from repositories.valkey.claims import RedisClaims
 from repositories.valkey.connection import connect_queue
 from tests.contracts.engine_labs import ClaimLab

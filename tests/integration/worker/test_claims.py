@@ -9,8 +9,7 @@ from arq.connections import ArqRedis
 
 from core.claims import Ending
 from core.clock import utc_now
-from core.priorities import WEIGHTS
-from core.tasks import Priority
+from core.priorities import WEIGHTS, Priority
 from repositories.valkey.claims import notification_key_of
 from repositories.valkey.connection import QUEUE_NAMES
 from repositories.valkey.wakes import ArqWakeQueue

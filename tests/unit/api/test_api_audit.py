@@ -15,9 +15,10 @@ from api.middleware.audit import NO_CHANGE
 from api.routes.audit import AuditListQuery, AuditRowView
 from core.audit import Action, AuditRow, Outcome
 from core.callers import Role
+from core.priorities import Priority
 from core.setting_parsers import networks
 from core.settings import Settings
-from core.tasks import Priority, Status
+from core.task_states import Status
 from polyrelay import Secret
 from tests.fakes.wakes import MemoryWakeQueue
 from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task

@@ -11,7 +11,8 @@ from msgspec import structs
 
 from api.app import build_app
 from core.keys import ApiKey
-from core.tasks import Result, State, Task
+from core.task_states import State
+from core.tasks import Result, Task
 from polyrelay import Secret, TaskType
 from services.access.api_keys import KeyOrder
 from services.access.request_signatures import SPENT_FOR

@@ -9,7 +9,7 @@ from litestar.testing import AsyncTestClient
 
 from api.app import build_app
 from core.settings import Settings
-from core.tasks import State
+from core.task_states import State
 from polyrelay import TaskType
 from tests.unit.api.api_fixture import GOOD, NOW, Lab
 

@@ -8,7 +8,8 @@ from litestar.testing import AsyncTestClient
 
 from api.problems import RangeNotSatisfiable
 from api.routes.files import Span, cut, wanted_span
-from core.tasks import Result, State, Task
+from core.task_states import State
+from core.tasks import Result, Task
 from polyrelay import TaskType
 from tests.unit.api.api_fixture import Lab, a_task, completed
 

@@ -9,7 +9,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from core.task_repository import TaskQuery
-from core.tasks import State
+from core.task_states import State
 from tests.unit.api.api_fixture import GOOD, NOW, Lab
 from tests.unit.api.callers import Who, asking, callers_of
 

@@ -15,7 +15,8 @@ from msgspec import structs
 from api.app import build_app
 from core.callers import Caller, Role
 from core.settings import Settings, read_settings
-from core.tasks import Failure, State
+from core.task_states import State
+from core.tasks import Failure
 from polyrelay import TaskType
 from services.access.api_keys import KeyOrder
 from services.limits.task_quotas import leave

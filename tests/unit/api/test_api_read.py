@@ -9,7 +9,8 @@ from litestar.testing import AsyncTestClient
 
 from api.app import build_app
 from core.settings import Settings
-from core.tasks import Failure, Result, State
+from core.task_states import State
+from core.tasks import Failure, Result
 from polyrelay import TaskType
 from tests.unit.api.api_fixture import NOW, Lab, a_task, an_attempt, completed, failed
 

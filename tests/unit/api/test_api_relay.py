@@ -18,7 +18,8 @@ from core.errors import InvalidSignature, PolyrelayError, StoreUnavailable
 from core.registry import Registry
 from core.settings import Settings
 from core.task_repository import TaskQuery
-from core.tasks import RelayCall, Result, State
+from core.task_states import State
+from core.tasks import RelayCall, Result
 from polyrelay import Disabled, Provider, Secret, TaskType
 from services.relay import responses
 from services.relay.responses import GATEWAY, Business, Gateway

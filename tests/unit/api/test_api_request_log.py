@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from core.gates import Gate, Ticket
-from core.tasks import Priority
+from core.priorities import Priority
 from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task
 
 Client = AsyncTestClient[Litestar]

@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import islice
 
 from benchmarks.stored_tasks import BUSY_USER, made
-from core.tasks import State
+from core.task_states import State
 from polyrelay import TaskType
 from repositories.mongodb.task_documents import document_of, task_of
 

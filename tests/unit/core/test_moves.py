@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.clock import to_milliseconds, utc_now
-from core.tasks import FINAL, MOVES, OPEN, PHASES, Attempt, IllegalMove, Lease, State, Status, Task, new_task_id
+from core.task_states import FINAL, MOVES, OPEN, PHASES, IllegalMove, State, Status
+from core.tasks import Attempt, Lease, Task, new_task_id
 from polyrelay import TaskType
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -4,8 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from core.priorities import WEIGHTS, shares, turns
-from core.tasks import Priority
+from core.priorities import WEIGHTS, Priority, shares, turns
 
 SOME = [served for size in (1, 2, 3) for served in combinations(Priority, size)]
 

@@ -14,7 +14,8 @@ from core.errors import TooManyTasks
 from core.gates import CircuitBreakerView, GateView
 from core.priorities import WEIGHTS
 from core.registry import PluginReport, Registry
-from core.tasks import Attempt, State, Task
+from core.task_states import State
+from core.tasks import Attempt, Task
 from polyrelay import Provider, TaskType
 from repositories.gate_rules import WEIGHTS as TURNS
 from repositories.gate_rules import GateRules

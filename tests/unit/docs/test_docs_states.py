@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from core import retries
 from core.settings import Settings
-from core.tasks import FINAL, MOVES, PHASES, State, Status
+from core.task_states import FINAL, MOVES, PHASES, State, Status
 from services.execution.step import LAST_ANSWER_S
 from services.execution.vendor_cancel import LONGEST_ASK_S
 

@@ -7,7 +7,7 @@ import pytest
 
 from core.clock import utc_now
 from core.errors import QueueUnavailable, StoreUnavailable
-from core.tasks import Priority
+from core.priorities import Priority
 from tests.contracts.result_store import ResultStoreContract
 from tests.contracts.task_repository import TaskRepositoryContract
 from tests.contracts.tasks import NOW, a_task

@@ -10,7 +10,7 @@ from fakeredis import FakeAsyncRedis
 
 from core.clock import utc_now
 from core.errors import ConfigurationError
-from core.tasks import Priority
+from core.priorities import Priority
 from polyrelay import Secret
 from repositories.valkey.connection import QUEUE_NAMES, connect_queue, deserialize, serialize
 from repositories.valkey.wakes import WAKE_FUNCTION, WAKE_KEPT, ArqWakeQueue

@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 from core.gates import Gate, Ticket
 from core.redaction import redaction
 from core.registry import Registry
-from core.tasks import Attempt, Choice, Failure, State, Task, new_task_id
+from core.task_states import State
+from core.tasks import Attempt, Choice, Failure, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, ProviderError, TaskType
 from services.execution.recorder import Recorder
 from services.execution.vendor_audit import VendorCalls

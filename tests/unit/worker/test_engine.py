@@ -12,7 +12,7 @@ from fakeredis import FakeAsyncRedis
 from redis.exceptions import ConnectionError as RedisAway
 
 from core.errors import StoreUnavailable
-from core.tasks import Priority
+from core.priorities import Priority
 from repositories.valkey.connection import QUEUE_NAMES, deserialize, serialize
 from repositories.valkey.wakes import ArqWakeQueue
 from worker.engine import Engine, Step, arq_engine

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from core import transitions
-from core.tasks import State
+from core.task_states import State
 from tests.unit.services.execution_fixture import LEASE_S, TEXT, ExecutionFixture, ScriptedService
 
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from core.tasks import RelayCall, State
+from core.task_states import State
+from core.tasks import RelayCall
 from services.execution.notifications import Notifications
 from tests.contracts.tasks import a_task
 from tests.fakes.announcements import MemoryAnnouncements

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pytest
 
-from core.tasks import State
+from core.task_states import State
 from tests.unit.services.execution_fixture import TEXT, ExecutionFixture, ScriptedService, pending
 
 ODD = [SystemExit(3), KeyboardInterrupt(), BaseException("?")]

@@ -8,7 +8,8 @@ import pytest
 
 from core import transitions
 from core.retries import MAX_DAMAGED_POLLS
-from core.tasks import Failure, State
+from core.task_states import State
+from core.tasks import Failure
 from polyrelay import (
     Done,
     GenerationFailed,

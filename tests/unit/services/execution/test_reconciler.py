@@ -3,7 +3,7 @@
 import structlog
 
 from core import transitions
-from core.tasks import State
+from core.task_states import State
 from services.execution.leases import Leases
 from tests.unit.services.execution_fixture import LEASE_S, TEXT, ExecutionFixture, ScriptedService, pending
 

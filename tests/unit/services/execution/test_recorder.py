@@ -9,7 +9,8 @@ import structlog
 from core import transitions
 from core.errors import Stale, StoreUnavailable
 from core.failures import failure_of
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 from polyrelay import Unavailable
 from services.execution.recorder import Recorder, persistently
 from tests.unit.services.execution_fixture import TEXT, ExecutionFixture, ScriptedService, pending

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from core.retries import MAX_COPIES
-from core.tasks import State
+from core.task_states import State
 from polyrelay import Done, ImageOutput, TextOutput, VideoOutput
 from tests.unit.services.execution_fixture import LEASE_S, START, ExecutionFixture, ScriptedService, pending
 

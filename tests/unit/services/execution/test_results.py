@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from core.errors import StoreUnavailable
-from core.tasks import Attempt, Result, State, Task
+from core.task_states import State
+from core.tasks import Attempt, Result, Task
 from polyrelay import Done, ImageOutput, TaskType, VideoOutput
 from services.execution.results import CopyFailed, LinkGone, Results
 from services.runtime.public_transport import PublicTransport, Trusted

@@ -7,7 +7,7 @@ import pytest
 
 from core.audit import Action, AuditRow, Outcome
 from core.errors import AuditFailed, StoreUnavailable
-from core.tasks import State
+from core.task_states import State
 from polyrelay import (
     Done,
     GenerationFailed,

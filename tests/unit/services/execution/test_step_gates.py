@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from core.tasks import Choice, State, Task
+from core.task_states import State
+from core.tasks import Choice, Task
 from polyrelay import (
     Done,
     GenerationFailed,

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from core.tasks import RelayCall, State, Task
+from core.task_states import State
+from core.tasks import RelayCall, Task
 from polyrelay import (
     Answer,
     Done,

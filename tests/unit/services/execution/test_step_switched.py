@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from core.switches import LAGGING, Mode, Switch
-from core.tasks import Choice, State
+from core.task_states import State
+from core.tasks import Choice
 from polyrelay import Provider
 from services.limits.admission import Limits
 from tests.unit.services.execution_fixture import TEXT, ExecutionFixture, ScriptedService, pending

@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import StoreUnavailable
 from core.retries import MAX_ATTEMPTS, MAX_GENERATIONS
-from core.tasks import State, Status
+from core.task_states import State, Status
 from polyrelay import (
     Disabled,
     Done,

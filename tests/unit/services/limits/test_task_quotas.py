@@ -7,7 +7,8 @@ import pytest
 from core.callers import Caller, KeyLimits, Role
 from core.errors import ComeBackLater, QueueFull, QueueUnavailable, StoreUnavailable, TooManyTasks
 from core.task_repository import TaskQuery
-from core.tasks import State, Task
+from core.task_states import State
+from core.tasks import Task
 from polyrelay import TaskType
 from services.limits.quota_reconciler import QuotaReconciler
 from services.limits.task_quotas import QuotaLimits

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from core.callers import Caller, Role
-from core.tasks import State
+from core.task_states import State
 from services.relay.failures import EXPIRED
 from services.relay.query import TRY_AGAIN, RelayQuery
 from services.relay.responses import NOT_FOUND, Business, Handed

@@ -7,7 +7,9 @@ import pytest
 from core.errors import NotPossible, Stale, StoreUnavailable, TaskNotFound
 from core.gates import Gate
 from core.optimistic import MOST_TRIES
-from core.tasks import Priority, State, Task
+from core.priorities import Priority
+from core.task_states import State
+from core.tasks import Task
 from core.wakes import Wake
 from services.tasks.billing import may_be_billed
 from services.tasks.cancel import CancelOutcome

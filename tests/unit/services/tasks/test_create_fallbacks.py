@@ -7,8 +7,10 @@ import msgspec
 import pytest
 
 from core.errors import InvalidRequest, ProviderUnavailable, QueueFull
+from core.priorities import Priority
 from core.task_repository import TaskQuery
-from core.tasks import Choice, Priority, State, input_for
+from core.task_states import State
+from core.tasks import Choice, input_for
 from polyrelay import TaskType
 from services.limits.task_quotas import QuotaLimits
 from tests.unit.services.use_case_fixture import BODY, START, Mark, Narrow, UseCaseFixture

@@ -7,7 +7,8 @@ from core.errors import Stale, StoreUnavailable, TaskNotFound
 from core.gates import Gate
 from core.optimistic import MOST_TRIES
 from core.redaction import redaction
-from core.tasks import OPEN, State, Task
+from core.task_states import OPEN, State
+from core.tasks import Task
 from polyrelay import ProtocolError, ProviderError, Rejected, Unavailable
 from services.execution.vendor_audit import VendorCalls
 from services.tasks.billing import may_be_billed

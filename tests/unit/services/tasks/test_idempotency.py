@@ -16,7 +16,8 @@ from core.errors import (
     StoreUnavailable,
     TaskNotFound,
 )
-from core.tasks import Idempotency, State, Task
+from core.task_states import State
+from core.tasks import Idempotency, Task
 from services.tasks.idempotency import KEPT, Once
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.tasks import NOW, a_task

@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 
 from core.errors import NotPossible, ProviderUnavailable, StoreUnavailable, TaskNotFound
-from core.tasks import Priority, Result, State
+from core.priorities import Priority
+from core.task_states import State
+from core.tasks import Result
 from core.wakes import Wake
 from polyrelay import TaskType, Usage
 from services.tasks.billing import may_be_billed
