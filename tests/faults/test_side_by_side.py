@@ -28,8 +28,18 @@ def _git(*args: str) -> bytes:
     return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, check=True).stdout
 
 
-def _commit_before() -> str | None:
-    """The commit before the newest one that changed the product, or None where the checkout has no such history."""
+def _old_commit() -> str | None:
+    """
+    The commit to compare with: `OLD_COMMIT` of the environment, or the one before the newest change of the product.
+
+    Returns:
+        None where the checkout has no such history.
+
+    Raises:
+        CalledProcessError: The checkout has no commit `OLD_COMMIT`.
+    """
+    if named := os.environ.get("OLD_COMMIT"):
+        return _git("rev-parse", "--verify", "--short", f"{named}^{{commit}}").decode().strip()
     try:
         newest, *_ = _git("rev-list", "-1", "HEAD", "--", *PACKAGES).decode().split()
         return _git("rev-parse", "--verify", "--short", f"{newest}^").decode().strip()
@@ -37,7 +47,7 @@ def _commit_before() -> str | None:
         return None
 
 
-OLD = _commit_before()
+OLD = _old_commit()
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +95,12 @@ def _environment_of(scene: Scene) -> dict[str, str]:
 
 
 def _runs_the_code_of(folder: Path, environment: dict[str, str]) -> None:
-    """A test that compared a version with itself unawares would show nothing."""
-    asked = "import services.execution.step; print(services.execution.step.__file__)"
-    said = subprocess.run([sys.executable, "-P", "-c", asked], env=environment, capture_output=True, text=True)
-    assert Path(said.stdout.strip()).is_relative_to(folder), said
+    """Every package is imported from the folder: otherwise the test would compare this version with itself."""
+    program = f"import {', '.join(PACKAGES)}; print(*(each.__file__ for each in ({', '.join(PACKAGES)})), sep='\\n')"
+    ran = subprocess.run([sys.executable, "-P", "-c", program], env=environment, capture_output=True, text=True)
+    files = ran.stdout.splitlines()
+    assert len(files) == len(PACKAGES), ran
+    assert [file for file in files if not Path(file).is_relative_to(folder)] == []
 
 
 def test_an_old_worker_and_a_new_one_do_each_others_tasks_once(scene: Scene, old_worker: ChildProcess) -> None:
