@@ -57,12 +57,14 @@ def connect_queue(
             "REDIS_URL is not a Redis URL; expected redis://[user:password@]host:port/number, "
             "user and password percent-encoded"
         ) from None
-    return ArqRedis(
+    redis = ArqRedis(
         pool,
         job_serializer=serialize,
         job_deserializer=deserialize,
         default_queue_name=QUEUE_NAMES[Priority.DEFAULT],
     )
+    redis.auto_close_connection_pool = True  # by default a client leaves a pool that was given to it open
+    return redis
 
 
 def milliseconds(moment: datetime) -> int:
