@@ -25,9 +25,10 @@ from benchmarks.peers.gateways import GATEWAYS, asked_directly, running
 from benchmarks.peers.queues import OURS
 from benchmarks.series import Figure, Series
 from benchmarks.turns import Contestant, Failed, in_turns
+from cli.embedded.ports import free_port
 from cli.embedded.processes import ChildProcess, own_environment, own_module
 from cli.embedded.readiness import prints
-from cli.embedded.servers import MongoServer, ValkeyServer, free_port
+from cli.embedded.servers import MongoServer, ValkeyServer
 from core.callers import Caller
 from core.tasks import Task
 from polyrelay import TaskType

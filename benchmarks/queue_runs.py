@@ -18,7 +18,8 @@ from benchmarks.peers.queues import QUEUES, Commands, QueuePeer, commands_of
 from benchmarks.turns import Contestant, Failed
 from cli.embedded.processes import ChildProcess
 from cli.embedded.readiness import runs
-from cli.embedded.servers import ServerNotStarted, ValkeyServer
+from cli.embedded.servers import ValkeyServer
+from cli.embedded.start_errors import ServerNotStarted
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _LONGEST_S: Final = 120.0

@@ -16,7 +16,7 @@ from benchmarks.bench import Bench
 from benchmarks.series import Figure, Series, percentile
 from benchmarks.stored_tasks import BUSY_USER, load
 from cli.embedded.servers import MongoServer, ValkeyServer
-from cli.embedded.stack import Stack
+from cli.embedded.stack import ExternalServers, Stack
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository
 
@@ -176,7 +176,9 @@ async def _stores(bench: Bench, few: int, many: int) -> AsyncIterator[Sequence[S
 
 def _api(folder: Path, mongo_url: str, redis_url: str) -> Stack:
     env = {"LOG_LEVEL": "warning", "AUTH": "none"}
-    return Stack(folder, env=env, workers=0, vendors=(), mongo_url=mongo_url, redis_url=redis_url)
+    return Stack(
+        folder, env=env, workers=0, vendors=(), external=ExternalServers(mongo_url=mongo_url, redis_url=redis_url)
+    )
 
 
 def _filled(url: str, count: int, bench: Bench) -> Sequence[str]:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 
+from core.attempts import Attempt, Failure
 from core.task_states import State
-from core.tasks import Attempt, Failure, Result, Task
+from core.tasks import Result, Task
 from polyrelay import TaskType, Usage
 from repositories.mongodb.task_documents import Document, document_of, encode_input
 

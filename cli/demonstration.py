@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from cli.embedded.stack import Stack
+from cli.embedded.stack import Inherited, Stack
 from cli.output import Failed, errors, results
 from cli.supervision import fail_if_dead, interruption
 from core.settings import NAMES
@@ -161,7 +161,7 @@ async def _saved(relay: AsyncClient, task: TaskView, name: str, out: Path) -> Pa
 def _stack(folder: Path) -> Stack:
     """In its own world: no setting of the user, in the environment or in `.env`, has a say."""
     environment = {name: value for name, value in os.environ.items() if name not in NAMES}
-    return Stack(folder, base_env=environment, env=_SETTINGS, simulator_args=_QUICK)
+    return Stack(folder, inherited=Inherited(env=environment), env=_SETTINGS, simulator_args=_QUICK)
 
 
 def _table(tasks: Mapping[str, TaskView]) -> Table:

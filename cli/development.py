@@ -13,8 +13,8 @@ from watchfiles import DefaultFilter, awatch
 from cli.embedded.folder_lock import folder_lock
 from cli.embedded.log_tail import LogTail
 from cli.embedded.processes import ChildProcess
-from cli.embedded.servers import ServerNotStarted
-from cli.embedded.stack import Stack
+from cli.embedded.stack import ExternalServers, Inherited, Stack
+from cli.embedded.start_errors import ServerNotStarted
 from cli.embedded.upstreams import VENDORS, Vendor, without_keys
 from cli.output import results
 from cli.serving import check_address
@@ -79,18 +79,15 @@ class Development:
             results().print("stopped")
 
     def _stack(self) -> Stack:
-        host, port = self._address
         env = self._settings.env
         return Stack(
             self._data_dir,
             env=self._environment(),
             workers=self._workers,
-            host=host,
-            port=port,
-            mongo_url=env.get("MONGO_URL"),
-            redis_url=env.get("REDIS_URL"),
+            address=self._address,
             vendors=self._simulated,
-            cwd=Path.cwd(),
+            inherited=Inherited(cwd=Path.cwd()),
+            external=ExternalServers(mongo_url=env.get("MONGO_URL"), redis_url=env.get("REDIS_URL")),
         )
 
     def _environment(self) -> Mapping[str, str]:

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from core.tasks import Failure, Task
+from core.attempts import Failure
+from core.tasks import Task
 from polyrelay import (
     GenerationFailed,
     NotAccepted,

@@ -13,10 +13,11 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct
 
+from core.attempts import Attempt
 from core.errors import ConfigurationError, FieldProblem, ProviderUnavailable, UnknownModel, UnknownProvider
 from core.relay_contract import Relays
 from core.switches import Switch
-from core.tasks import Attempt, Choice, Task
+from core.tasks import Choice, Task
 from polyrelay import Disabled, Env, Model, Params, Provider, Service, TaskType, hooks
 from polyrelay.contract import RESERVED_FIELDS
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from msgspec import structs
 
+from core.attempts import Attempt, Failure
 from core.task_states import State
-from core.tasks import Attempt, Failure, Lease, Result, Task
+from core.tasks import Lease, Result, Task
 from polyrelay import Pending, Usage
 
 

@@ -21,23 +21,14 @@ from api.app import build_app
 from api.openapi.document import document
 from cli.main import main
 from core import errors
+from core.attempts import Attempt, Failure, VendorAnswer
 from core.audit import Action, AuditRow, Outcome
 from core.control import ProcessReport
 from core.failures import CODES
 from core.keys import ApiKey
 from core.settings import NAMES, Settings
 from core.task_states import State, Status
-from core.tasks import (
-    Attempt,
-    Choice,
-    Failure,
-    Idempotency,
-    Lease,
-    RelayCall,
-    Result,
-    Task,
-    VendorAnswer,
-)
+from core.tasks import Choice, Idempotency, Lease, RelayCall, Result, Task
 from core.users import User
 from polyrelay import Usage
 from repositories.mongodb.tasks import INDEXES

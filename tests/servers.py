@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from cli.embedded.servers import EmbeddedServer
+from cli.embedded.server_process import EmbeddedServer
 
 _S = TypeVar("_S", bound=EmbeddedServer)
 

@@ -6,9 +6,10 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from core.attempts import Attempt, Failure
 from core.priorities import Priority
 from core.task_states import PHASES, State, Status
-from core.tasks import Attempt, Choice, Failure, Result, Task, TaskSummary
+from core.tasks import Choice, Result, Task, TaskSummary
 from polyrelay import TaskType, Usage
 
 T = TypeVar("T")

@@ -17,8 +17,9 @@ from msgspec import Struct
 from benchmarks.http_load import Endpoint
 from benchmarks.peers.installing import NotInstalled, Packages, Said, installed, reason_in
 from benchmarks.turns import Failed
+from cli.embedded.ports import free_port
 from cli.embedded.processes import ChildProcess
-from cli.embedded.servers import ServerNotStarted, free_port
+from cli.embedded.start_errors import ServerNotStarted
 
 _MODEL: Final = "dall-e-3"
 _KEY: Final = "sk-simulator"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.embedded.servers import DataFolderInUse
+from cli.embedded.start_errors import DataFolderInUse
 
 
 @contextmanager

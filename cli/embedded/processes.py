@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from cli.embedded.lifeline import Lifeline
-from cli.embedded.servers import ServerNotStarted
+from cli.embedded.start_errors import ServerNotStarted
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")

@@ -10,9 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from msgspec import Struct
+
+from cli.embedded.ports import free_port
 from cli.embedded.processes import ChildProcess, Process, Ready, own_environment, own_module
 from cli.embedded.readiness import answers, prints, runs
-from cli.embedded.servers import MongoServer, ServerNotStarted, ValkeyServer, free_port
+from cli.embedded.servers import MongoServer, ValkeyServer
+from cli.embedded.start_errors import ServerNotStarted
 from cli.embedded.upstreams import VENDORS, Vendor, simulated
 from core.bind_check import is_loopback
 
@@ -20,26 +24,53 @@ _OF_THE_SIMULATOR: Final = ("PIL", "av")
 _FOLDER_WAIT_S: Final = 20.0
 
 
+class Inherited(Struct, frozen=True, kw_only=True):
+    """
+    What the processes of a stack inherit.
+
+    Attributes:
+        env: Environment variables; by default those of this process.
+        cwd: Working directory of the API and the workers, which read `.env` there; by default the stack's folder.
+    """
+
+    env: Mapping[str, str] | None = None
+    cwd: Path | None = None
+
+
+class ExternalServers(Struct, frozen=True, kw_only=True):
+    """
+    Databases that run already. The stack starts an embedded server in place of each one that is None.
+
+    Attributes:
+        mongo_url: URL of a MongoDB.
+        redis_url: URL of a Redis.
+    """
+
+    mongo_url: str | None = None
+    redis_url: str | None = None
+
+
+_OF_THIS_PROCESS: Final = Inherited()
+_ALL_EMBEDDED: Final = ExternalServers()
+
+
 class Stack:
     """
-    Starts everything, knows where it is, and stops everything. Ports are chosen once and stay over a restart.
+    Starts, restarts and stops all processes of the product. Ports are chosen once and stay the same after a restart.
 
-    Its processes die with this one. Start it from the main thread. It keeps no event loop: each call may come from
-    another one. `stack["worker-1"]` is one process, with `kill()`, `stop()` and `start()`.
+    The processes end when this one ends. Start it from the main thread. It keeps no event loop: each call may come
+    from another one. `stack["worker-1"]` is one process, with `kill()`, `stop()` and `start()`.
 
     Args:
-        folder: Keeps the databases, the results and `logs/`.
-        env: Settings for the API and the workers, over everything else.
+        folder: Holds the databases, the results and `logs/`.
+        env: Settings for the API and the workers; they replace all others.
         worker_env: Settings of single workers by name, over `env`: what two cannot share, such as WORKER_PORT.
-        base_env: What they inherit; by default this process's environment.
-        workers: How many: worker-1, worker-2, ….
-        host: Where the API listens.
-        port: Of the API; 0 for a free one.
-        mongo_url: A MongoDB that is there already, instead of our own.
-        redis_url: A Redis that is there already, instead of our own.
-        vendors: Those that the simulator plays; without any it is not started.
+        workers: Number of worker processes; they are named worker-1, worker-2, ….
+        address: Host and port on which the API listens; port 0 chooses a free one.
+        vendors: The vendors that the simulator plays; without any the simulator is not started.
         simulator_args: Further arguments of the simulator.
-        cwd: Working directory of the API and the workers, whose `.env` they read; by default `folder`.
+        inherited: Environment and working directory of the processes.
+        external: Databases to use in place of embedded ones.
     """
 
     def __init__(
@@ -48,28 +79,25 @@ class Stack:
         *,
         env: Mapping[str, str] | None = None,
         worker_env: Mapping[str, Mapping[str, str]] | None = None,
-        base_env: Mapping[str, str] | None = None,
         workers: int = 1,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        mongo_url: str | None = None,
-        redis_url: str | None = None,
+        address: tuple[str, int] = ("127.0.0.1", 0),
         vendors: Iterable[Vendor] = VENDORS,
         simulator_args: Iterable[str] = (),
-        cwd: Path | None = None,
+        inherited: Inherited = _OF_THIS_PROCESS,
+        external: ExternalServers = _ALL_EMBEDDED,
     ) -> None:
         self.folder = folder.resolve()
-        self.host = host
-        self.port = port or free_port()
+        self.host = address[0]
+        self.port = address[1] or free_port()
         self.workers = tuple(f"worker-{number}" for number in range(1, workers + 1))
         self.processes: dict[str, Process] = {}
         self._wanted: set[str] = set()
-        self._cwd = cwd or self.folder
-        self._base_env = own_environment(os.environ if base_env is None else base_env)
+        self._cwd = inherited.cwd or self.folder
+        self._base_env = own_environment(os.environ if inherited.env is None else inherited.env)
         self._logs = self.folder / "logs"
         self._vendors = tuple(vendors)
-        self.mongo_url = mongo_url or self._add_mongo()
-        self.redis_url = redis_url or self._add_valkey()
+        self.mongo_url = external.mongo_url or self._add_mongo()
+        self.redis_url = external.redis_url or self._add_valkey()
         self.simulator_url = self._add_simulator(simulator_args) if self._vendors else None
         self._own_env = self._own_environment(env or {})
         self._add_own("api", "api", self._own_env, answers(f"{self.api_url}/ready"))

@@ -3,10 +3,11 @@
 import structlog
 
 from core import transitions
+from core.attempts import Failure
 from core.clock import Clock, RandomSource
 from core.errors import Stale, StoreUnavailable
 from core.retries import copy_again_at
-from core.tasks import Failure, Task
+from core.tasks import Task
 from polyrelay import Done
 from services.execution.leases import Leases
 from services.execution.recorder import Recorder, persistently

@@ -25,6 +25,7 @@ from typing import Final
 import structlog
 
 from core import transitions
+from core.attempts import Failure
 from core.clock import Clock, RandomSource
 from core.errors import AuditFailed, InvalidRequest, Stale, StoreUnavailable, TaskNotFound
 from core.failures import deadline_failure, failure_of, failure_of_submit
@@ -33,7 +34,7 @@ from core.registry import Registry, Route
 from core.retries import poll_again_at, poll_interval, retry_at, takes_nothing, until_deadline
 from core.task_repository import TaskRepository
 from core.task_states import State
-from core.tasks import Failure, Task, TaskInput, input_for
+from core.tasks import Task, TaskInput, input_for
 from polyrelay import (
     Cancels,
     Done,

@@ -4,8 +4,9 @@ from typing import Final
 
 from msgspec import structs
 
+from core.attempts import VendorAnswer
 from core.result_store import ResultStore
-from core.tasks import Task, VendorAnswer
+from core.tasks import Task
 from polyrelay import Answer
 from services.execution.recorder import persistently
 

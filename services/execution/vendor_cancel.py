@@ -5,10 +5,11 @@ from typing import Final
 
 import structlog
 
+from core.attempts import Attempt
 from core.errors import InvalidRequest
 from core.registry import Registry
 from core.task_repository import TaskRepository
-from core.tasks import Attempt, Choice, Task, input_for
+from core.tasks import Choice, Task, input_for
 from polyrelay import Cancels, ProviderError
 from services.execution.plugin_calls import InputNotTaken, cancel_asked, job_of
 from services.execution.vendor_audit import VendorCalls

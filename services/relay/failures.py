@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from core.tasks import Failure
+from core.attempts import Failure
 from services.relay.responses import (
     ACCESS_DENIED,
     INTERNAL_ERROR,

@@ -6,10 +6,11 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from core.attempts import VendorAnswer
 from core.errors import FileNotFound
 from core.result_store import ResultStore
 from core.task_states import State
-from core.tasks import Result, Task, VendorAnswer
+from core.tasks import Result, Task
 from polyrelay import Answer, TaskType
 from services.relay.bodies import refuses_us, with_our_id
 from services.relay.responses import Business, Gateway, Handed, RelayAnswer

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from core.tasks import Attempt, Task
+from core.attempts import Attempt
+from core.tasks import Task
 
 _PERHAPS: Final = frozenset({"outcome_unknown", "generation_failed"})
 

@@ -7,6 +7,7 @@ import structlog
 from msgspec import Struct
 
 from core import transitions
+from core.attempts import Failure
 from core.clock import Clock
 from core.errors import NotPossible, QueueUnavailable
 from core.gates import Gates
@@ -14,7 +15,7 @@ from core.optimistic import until_first
 from core.quotas import Quotas
 from core.task_repository import TaskRepository
 from core.task_states import State
-from core.tasks import Failure, Task
+from core.tasks import Task
 from core.wakes import WakeQueue
 from services.limits.admission import Places, Turns
 from services.limits.task_quotas import leave

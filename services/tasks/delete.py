@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from core.attempts import Failure
 from core.clock import Clock
 from core.gates import Gates
 from core.optimistic import until_first
@@ -10,7 +11,7 @@ from core.registry import Registry
 from core.result_store import ResultStore
 from core.task_repository import TaskRepository
 from core.task_states import State
-from core.tasks import Failure, Task
+from core.tasks import Task
 from core.used_signatures import UsedSignatures
 from core.wakes import WakeQueue
 from services.access.request_signatures import SPENT_FOR

@@ -18,9 +18,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from cli.embedded.ports import free_port
 from cli.embedded.processes import ChildProcess
 from cli.embedded.readiness import answers, prints
-from cli.embedded.servers import free_port
 from cli.embedded.stack import Stack
 from cli.embedded.upstreams import VENDORS, simulated
 from polyrelay.client import AsyncClient

@@ -9,9 +9,9 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from cli.embedded.ports import free_port
 from cli.embedded.processes import own_environment, own_module
-from cli.embedded.servers import free_port
-from cli.embedded.stack import Stack
+from cli.embedded.stack import Inherited, Stack
 from tests.acceptance.plugin_folder import ANSWERS, PluginFolder
 from tests.acceptance.task_load import OPENAI, TaskLoad
 from worker.main import MEMORY_EXIT
@@ -61,11 +61,12 @@ def beset(tmp_path_factory: pytest.TempPathFactory, ports: tuple[int, int]) -> I
         folder.install(name, "1.0", source)
     for name, source in {"blocking": BLOCKING, "leaking": LEAKING, "odd": ODD, "nonsense": NONSENSE}.items():
         folder.install(name, "1.0", source)
+    python_path = os.pathsep.join((str(folder.path), os.environ.get("PYTHONPATH", "")))
     whole = Stack(
         tmp_path_factory.mktemp("beset"),
         env={"POLL_SCALE": "0.05"},
         worker_env={f"worker-{number}": {"WORKER_PORT": str(port)} for number, port in enumerate(ports, 1)},
-        base_env={**os.environ, "PYTHONPATH": os.pathsep.join((str(folder.path), os.environ.get("PYTHONPATH", "")))},
+        inherited=Inherited(env={**os.environ, "PYTHONPATH": python_path}),
         workers=2,
         simulator_args=("--latency-text", "0.05"),
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.embedded.ports import free_port
 from cli.embedded.processes import own_environment
-from cli.embedded.servers import free_port
 from polyrelay.client import Client, TaskView
 
 TASK = {"provider": "volcengine", "model": "jimeng_t2i_v40", "user_id": "me", "prompt": "a fox"}

@@ -17,7 +17,7 @@ import pytest
 from msgspec import Struct
 from pymongo import MongoClient
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 from cli.embedded.stack import Stack
 from core.callers import Role
 from core.clock import utc_now

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from cli.embedded.processes import own_module
-from cli.embedded.stack import Stack
+from cli.embedded.stack import Inherited, Stack
 from tests.acceptance.plugin_folder import PluginFolder
 from tests.acceptance.task_load import OPENAI, TaskLoad
 
@@ -45,7 +45,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, plugins: PluginFolder) -> Ite
     whole = Stack(
         tmp_path_factory.mktemp("live"),
         env={"POLL_SCALE": "0.05", "API_PROCESSES": "2"},
-        base_env=base,
+        inherited=Inherited(env=base),
         workers=2,
         simulator_args=("--latency-text", "0.05"),
     )

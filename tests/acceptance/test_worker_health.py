@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 from cli.embedded.stack import Stack
 from polyrelay.client import Client
 

@@ -16,8 +16,9 @@ from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from cli.embedded.servers import EmbeddedServer, ServerNotStarted
+from cli.embedded.server_process import EmbeddedServer
 from cli.embedded.stack import Stack
+from cli.embedded.start_errors import ServerNotStarted
 from core.clock import utc_now
 from tests.chaos.calm import Away
 from tests.chaos.plan import Act, Blow

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, TypeAlias
 
+from core.attempts import Attempt
 from core.task_states import MOVES, State
-from core.tasks import Attempt, Task
+from core.tasks import Task
 from tests.chaos.evidence import Evidence, RedisKey, Version, Violation
 
 Found: TypeAlias = Iterator[tuple[str | None, str]]

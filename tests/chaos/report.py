@@ -8,8 +8,9 @@ from itertools import pairwise
 import msgspec
 from msgspec import Struct
 
+from core.attempts import Attempt
 from core.task_states import State
-from core.tasks import Attempt, Task
+from core.tasks import Task
 from tests.chaos.evidence import Evidence, VendorCall, Version, Violation, document
 from tests.chaos.havoc import Happening
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 import pytest
 from msgspec import structs
 
+from core.attempts import Attempt, Failure
 from core.task_states import State
-from core.tasks import Attempt, Failure, Lease, Result, Task
+from core.tasks import Lease, Result, Task
 from polyrelay import TaskType
 from tests.chaos.calm import Away, longest_calm_s, outages
 from tests.chaos.evidence import Evidence, Receipt, RedisKey, Rules, Submits, Version, Wish

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec import Struct
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 from cli.embedded.stack import Stack
 from cli.embedded.upstreams import VENDORS
 from tests.faults.stack_fixture import QUICK, Scene, run

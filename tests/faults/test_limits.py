@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from cli.embedded.ports import free_port
 from cli.embedded.processes import ChildProcess, own_environment, own_module
 from cli.embedded.readiness import answers
-from cli.embedded.servers import free_port
 from cli.embedded.stack import Stack
 from cli.embedded.upstreams import VENDORS, simulated
 from core.clock import utc_now

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 Start = Callable[..., AbstractAsyncContextManager[tuple[Process, str]]]

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from core import transitions
+from core.attempts import Failure
 from core.clock import utc_now
 from core.errors import NotPossible, Stale, TaskNotFound
 from core.redaction import redaction
 from core.registry import Registry
 from core.task_states import State
-from core.tasks import Failure, Task
+from core.tasks import Task
 from polyrelay import Model, Params, Provider, TaskType
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository

@@ -7,9 +7,10 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from cli.embedded.servers import MongoServer, ValkeyServer, free_port
+from cli.embedded.ports import free_port
+from cli.embedded.servers import MongoServer, ValkeyServer
+from core.attempts import Failure
 from core.task_states import State
-from core.tasks import Failure
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository
 from tests.integration.api.conftest import Serve, Start

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cli.embedded.ports import free_port
 from cli.embedded.processes import ChildProcess, own_environment, own_module
 from cli.embedded.readiness import answers
-from cli.embedded.servers import free_port
 from cli.serving import allow_files
 
 CREATE = b"POST /api/v1/ai/image/task HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\n"

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 from core.errors import StoreUnavailable
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.keys import MongoKeys

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded.servers import ValkeyServer, free_port
+from cli.embedded.ports import free_port
+from cli.embedded.servers import ValkeyServer
 from core.errors import QueueUnavailable
 from repositories.valkey.announcements import RedisAnnouncements
 from repositories.valkey.connection import connect_queue

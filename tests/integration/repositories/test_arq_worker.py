@@ -10,7 +10,8 @@ import pytest
 from arq.connections import ArqRedis
 from arq.worker import Worker, func
 
-from cli.embedded.servers import ValkeyServer, free_port
+from cli.embedded.ports import free_port
+from cli.embedded.servers import ValkeyServer
 from core.clock import utc_now
 from core.errors import QueueUnavailable
 from core.priorities import Priority

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded.servers import MongoServer, free_port
+from cli.embedded.ports import free_port
+from cli.embedded.servers import MongoServer
 from core.audit import Action, AuditQuery, Ending, Outcome
 from core.errors import AuditFailed, StoreUnavailable
 from repositories.mongodb.audit import MongoAuditLog

@@ -9,15 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded.servers import (
-    DataFolderInUse,
-    EmbeddedServer,
-    MongoServer,
-    PortInUse,
-    ServerNotStarted,
-    ValkeyServer,
-    free_port,
-)
+from cli.embedded.ports import free_port
+from cli.embedded.server_process import EmbeddedServer
+from cli.embedded.servers import MongoServer, ValkeyServer
+from cli.embedded.start_errors import DataFolderInUse, PortInUse, ServerNotStarted
 from repositories.valkey.connection import connect_queue
 from tests.servers import running
 

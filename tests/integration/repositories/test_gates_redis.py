@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from cli.embedded.servers import ValkeyServer, free_port
+from cli.embedded.ports import free_port
+from cli.embedded.servers import ValkeyServer
 from core.errors import QueueUnavailable
 from core.gates import Gate, Gates, Verdict
 from repositories.valkey.connection import connect_queue

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 from core.clock import utc_now
 from core.errors import StoreUnavailable
 from repositories.mongodb.client import Database, connect_mongo

@@ -7,7 +7,8 @@ import pytest
 from msgspec import structs
 from pymongo.write_concern import WriteConcern
 
-from cli.embedded.servers import MongoServer, free_port
+from cli.embedded.ports import free_port
+from cli.embedded.servers import MongoServer
 from core.audit import Action, AuditRow, new_row_id
 from core.errors import AuditFailed, DuplicateTask, StoreUnavailable, TaskNotFound, TaskTooLarge
 from core.tasks import Task

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded.servers import MongoServer, free_port
+from cli.embedded.ports import free_port
+from cli.embedded.servers import MongoServer
 from core.errors import ConfigurationError, StoreUnavailable
 from core.task_repository import TaskQuery
 from core.task_states import State

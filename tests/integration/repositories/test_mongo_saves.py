@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
-from cli.embedded.servers import MongoServer, free_port
+from cli.embedded.ports import free_port
+from cli.embedded.servers import MongoServer
 from core.errors import Stale, StoreUnavailable, TaskNotFound
 from core.task_states import State
 from core.tasks import Result, Task

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from arq.connections import ArqRedis
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 from core.errors import QueueUnavailable
 from core.quotas import Counted, Quotas
 from repositories.valkey.connection import connect_queue

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from arq.connections import ArqRedis
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 from core.errors import QueueUnavailable
 from repositories.valkey.connection import connect_queue
 from repositories.valkey.rates import RedisRates

@@ -11,7 +11,8 @@ import pytest
 import structlog
 from arq.connections import ArqRedis
 
-from cli.embedded.servers import ValkeyServer, free_port
+from cli.embedded.ports import free_port
+from cli.embedded.servers import ValkeyServer
 from core.claims import Claim, Ending, Taken
 from core.clock import utc_now
 from core.errors import QueueUnavailable

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, structs
 
 from api.dependencies import Parts
+from core.attempts import Attempt, Failure
 from core.registry import PluginReport, Registry
 from core.task_states import State
-from core.tasks import Attempt, Failure, Result, Task, new_task_id
+from core.tasks import Result, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, TaskType, Usage
 from tests.fakes.access import MemoryKeys, MemoryUsedSignatures, MemoryUsers
 from tests.fakes.announcements import MemoryAnnouncements

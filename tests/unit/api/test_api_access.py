@@ -13,8 +13,9 @@ import pytest
 from msgspec import Struct
 
 from api.app import build_app
+from core.attempts import Failure
 from core.task_states import State
-from core.tasks import Failure, Result, Task
+from core.tasks import Result, Task
 from polyrelay import TaskType
 from services.access.api_keys import KeyOrder
 from tests.contracts.access import a_user

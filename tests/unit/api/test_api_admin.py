@@ -7,8 +7,8 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from msgspec import structs
 
+from core.attempts import Failure
 from core.registry import PluginReport
-from core.tasks import Failure
 from polyrelay import TaskType
 from tests.contracts.control import a_report
 from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task

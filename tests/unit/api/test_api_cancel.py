@@ -6,8 +6,8 @@ import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
+from core.attempts import Failure
 from core.task_states import State
-from core.tasks import Failure
 from tests.unit.api.api_fixture import NOW, Lab, a_task, an_attempt, completed, failed
 
 Client = AsyncTestClient[Litestar]

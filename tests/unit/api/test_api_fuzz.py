@@ -21,8 +21,9 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from api.app import build_app
 from api.openapi.document import document
+from core.attempts import Failure
 from core.task_states import State
-from core.tasks import Failure, Result
+from core.tasks import Result
 from polyrelay import TaskType
 from tests.unit.api.api_fixture import Lab, a_task, an_attempt, completed, failed, lab_registry, new_lab
 from tests.unit.api.callers import ASKING, Callers, Who, callers_of

@@ -13,10 +13,10 @@ from litestar.testing import AsyncTestClient
 from msgspec import structs
 
 from api.app import build_app
+from core.attempts import Failure
 from core.callers import Caller, Role
 from core.settings import Settings, read_settings
 from core.task_states import State
-from core.tasks import Failure
 from polyrelay import TaskType
 from services.access.api_keys import KeyOrder
 from services.limits.task_quotas import leave

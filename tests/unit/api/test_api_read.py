@@ -8,9 +8,10 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from api.app import build_app
+from core.attempts import Failure
 from core.settings import Settings
 from core.task_states import State
-from core.tasks import Failure, Result
+from core.tasks import Result
 from polyrelay import TaskType
 from tests.unit.api.api_fixture import NOW, Lab, a_task, an_attempt, completed, failed
 

@@ -16,7 +16,7 @@ from benchmarks.queue_runs import Begun
 from benchmarks.series import Figure
 from benchmarks.table import rows_of
 from benchmarks.turns import Contestant, Failed, in_turns
-from cli.embedded.servers import ServerNotStarted
+from cli.embedded.start_errors import ServerNotStarted
 
 
 async def test_every_system_is_measured_once_in_each_round(tmp_path: Path) -> None:

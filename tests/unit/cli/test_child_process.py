@@ -11,7 +11,7 @@ import pytest
 
 from cli.embedded.processes import ChildProcess
 from cli.embedded.readiness import prints
-from cli.embedded.servers import ServerNotStarted
+from cli.embedded.start_errors import ServerNotStarted
 
 SLEEP = "import signal; print('ready', flush=True); signal.pause()"
 STUBBORN = "import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True)\nwhile True: signal.pause()"

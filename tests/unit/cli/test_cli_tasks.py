@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.embedded.ports import free_port
 from cli.embedded.processes import own_environment
-from cli.embedded.servers import free_port
 from tests.unit.cli.fake_api import FakeApi, Run
 
 SUBMIT = ("tasks", "submit", "image", "--provider", "p", "--model", "m", "--user-id", "me")

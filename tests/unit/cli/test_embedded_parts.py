@@ -10,7 +10,7 @@ from cli.embedded.folder_lock import folder_lock
 from cli.embedded.log_tail import LogTail
 from cli.embedded.processes import ChildProcess
 from cli.embedded.readiness import runs
-from cli.embedded.servers import DataFolderInUse
+from cli.embedded.start_errors import DataFolderInUse
 from cli.embedded.upstreams import VENDORS, simulated, without_keys
 from core.settings import read_settings
 

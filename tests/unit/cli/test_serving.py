@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 from cli.output import Failed, Misused
 from cli.serving import address_of, allow_files, check_address
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core import transitions
+from core.attempts import Failure
 from core.task_states import IllegalMove, State
-from core.tasks import Choice, Failure, Result, Task
+from core.tasks import Choice, Result, Task
 from polyrelay import Pending, TaskType, Usage
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -9,13 +9,14 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import CIRCUIT_BREAKER_STATES, Metrics, gates_text
+from core.attempts import Attempt
 from core.control import Stall
 from core.errors import TooManyTasks
 from core.gates import CircuitBreakerView, GateView
 from core.priorities import WEIGHTS
 from core.registry import PluginReport, Registry
 from core.task_states import State
-from core.tasks import Attempt, Task
+from core.tasks import Task
 from polyrelay import Provider, TaskType
 from repositories.gate_rules import WEIGHTS as TURNS
 from repositories.gate_rules import GateRules

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from api.views.relay import OF_AUTHENTICATION, OF_SERVICE
-from core.tasks import Failure
+from core.attempts import Failure
 from services.relay.failures import CODES, EXPIRED, query_failure, submit_failure
 from services.relay.responses import GATEWAY, NOT_FOUND, STATUSES
 from services.vendors.jimeng.relays import QUERIES, QUERY_OF

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from core.attempts import Attempt, Failure
 from core.gates import Gate, Ticket
 from core.redaction import redaction
 from core.registry import Registry
 from core.task_states import State
-from core.tasks import Attempt, Choice, Failure, Task, new_task_id
+from core.tasks import Choice, Task, new_task_id
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, ProviderError, TaskType
 from services.execution.recorder import Recorder
 from services.execution.vendor_audit import VendorCalls

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from core import transitions
+from core.attempts import Failure
 from core.retries import MAX_DAMAGED_POLLS
 from core.task_states import State
-from core.tasks import Failure
 from polyrelay import (
     Done,
     GenerationFailed,

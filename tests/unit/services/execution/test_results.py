@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from core.attempts import Attempt
 from core.errors import StoreUnavailable
 from core.task_states import State
-from core.tasks import Attempt, Result, Task
+from core.tasks import Result, Task
 from polyrelay import Done, ImageOutput, TaskType, VideoOutput
 from services.execution.results import CopyFailed, LinkGone, Results
 from services.runtime.public_transport import PublicTransport, Trusted

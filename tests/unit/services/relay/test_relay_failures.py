@@ -2,8 +2,8 @@
 
 import pytest
 
+from core.attempts import Failure
 from core.failures import CODES as OURS
-from core.tasks import Failure
 from services.relay.failures import CODES, EXPIRED, NEVER_TAKEN, query_failure, submit_failure
 from services.relay.responses import NOT_FOUND, STATUSES
 
