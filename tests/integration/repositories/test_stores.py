@@ -9,7 +9,7 @@ from msgspec import structs
 from pymongo.errors import InvalidOperation
 from redis import Redis
 
-from cli.embedded.servers import free_port
+from cli.embedded.ports import free_port
 from core.audit import Action, AuditQuery, AuditRow, new_row_id
 from core.clock import utc_now
 from core.errors import ConfigurationError, StoreUnavailable
