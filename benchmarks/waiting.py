@@ -33,7 +33,7 @@ from core.wakes import Wake
 from polyrelay import Pending, TaskType
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository
-from repositories.valkey.claims import RingingWakeQueue
+from repositories.valkey.claims import NotifyingWakeQueue
 from repositories.valkey.connection import connect_queue
 
 CASE: Final = "1 worker"
@@ -170,7 +170,7 @@ async def _wait_for(database: Database, stack: Stack, *, tasks: int, every_s: fl
     """Put the tasks on record and their wakes in the queue; answers when the first poll is due."""
     repository = MongoTaskRepository(database)
     redis = connect_queue(stack.redis_url)
-    queue = RingingWakeQueue(redis)
+    queue = NotifyingWakeQueue(redis)
     first = utc_now() + timedelta(seconds=_LEAD_S + tasks / 2000)
     waiting = [_waiting(first + timedelta(seconds=every_s * number / tasks)) for number in range(tasks)]
     for place in range(0, tasks, _ADDED_AT_ONCE):

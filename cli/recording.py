@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from click import get_current_context
 
-from core.audit import Action, AuditLog, AuditRow, Ending, Outcome, new_row_id
+from core.audit import Action, AuditEnding, AuditLog, AuditRow, Outcome, new_row_id
 from core.clock import utc_now
 from core.errors import InvalidRequest, KeyNotFound, NotPossible, PolyrelayError, Stale
 from core.redaction import redaction
@@ -55,7 +55,7 @@ async def on_record(
 
     def end(outcome: Outcome, **facts: Any) -> None:
         duration_ms = round((time.perf_counter() - started) * 1000, 1)
-        audit.end(Ending(id=row.id, outcome=outcome, duration_ms=duration_ms, **facts))
+        audit.end(AuditEnding(id=row.id, outcome=outcome, duration_ms=duration_ms, **facts))
 
     try:
         done = await act()

@@ -92,7 +92,7 @@ class AuditRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: dict[str, Any] | None = None
 
 
-class Ending(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AuditEnding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     What became of what a row says. The fields are those of `AuditRow`; one that is None leaves the row's as it is.
 
@@ -150,7 +150,7 @@ class AuditLog(Protocol):
             StoreUnavailable: It cannot be reached; nothing may be done.
         """
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: AuditEnding) -> None:
         """Tell what became of it. Never raises: one that cannot be written is logged."""
 
     def note(self, row: AuditRow) -> None:

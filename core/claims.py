@@ -23,7 +23,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     job: bytes
 
 
-class Ending(Struct, frozen=True, kw_only=True):
+class ClaimEnding(Struct, frozen=True, kw_only=True):
     """
     What became of a claim.
 
@@ -36,7 +36,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     again_in_s: float | None = None
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class TakenClaims(Struct, frozen=True, kw_only=True):
     """
     What a look into the queue brought.
 
@@ -65,11 +65,11 @@ class Claims(Protocol):
     def idle_s(self) -> float:
         """How long at most an idle worker may go without a look, in seconds."""
 
-    async def take(self, most: int, *, ended: Sequence[Ending] = ()) -> Taken:
+    async def take(self, most: int, *, ended: Sequence[ClaimEnding] = ()) -> TakenClaims:
         """End claims and take up to `most` due wakes, by weights, all at once. Ending a claim again does no harm."""
 
     async def hold(self, claims: Sequence[Claim]) -> None:
         """Lock these claims for another `lock_s` from now, where they are still this worker's."""
 
-    async def rung(self) -> bool:
+    async def notified(self) -> bool:
         """Wait until there may be something to take, at most `idle_s`, and tell whether there may."""

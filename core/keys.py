@@ -14,7 +14,6 @@ from msgspec import Struct
 from core.callers import Caller, KeyLimits, Role
 from polyrelay import Secret
 
-KEY_ID: Final = r"^key_[0-9a-f]{24}$"
 _SECRET_BYTES: Final = 25
 _ACCESS_KEY_BYTES: Final = 10
 

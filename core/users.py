@@ -2,11 +2,9 @@
 
 import secrets
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Struct
-
-USER_ID: Final = r"^user_[0-9a-f]{24}$"
 
 
 class User(Struct, frozen=True, kw_only=True):

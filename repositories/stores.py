@@ -14,8 +14,8 @@ from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.control import MongoControlStore
 from repositories.mongodb.keys import MongoKeys
 from repositories.mongodb.locks import MongoLocks
-from repositories.mongodb.replays import MongoUsedSignatures
 from repositories.mongodb.tasks import MongoTaskRepository
+from repositories.mongodb.used_signatures import MongoUsedSignatures
 from repositories.mongodb.users import MongoUsers
 from repositories.result_store import ObjectResultStore, connect_results
 from repositories.valkey.announcements import RedisAnnouncements

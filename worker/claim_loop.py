@@ -10,7 +10,7 @@ import structlog
 from arq.jobs import SerializationError, deserialize_job_raw
 from arq.worker import Retry, Worker
 
-from core.claims import Claim, Claims, Ending
+from core.claims import Claim, ClaimEnding, Claims
 from core.errors import QueueUnavailable
 from worker.task_cancellation import cancelled
 
@@ -32,7 +32,7 @@ class ClaimingWorker(Worker):
         self.claiming = asyncio.Lock()
         self._claims = claims
         self._held: dict[str, Claim] = {}
-        self._ended: list[Ending] = []
+        self._ended: list[ClaimEnding] = []
         self._stirred = asyncio.Event()
         self._notification_key: asyncio.Task[bool] | None = None
         self._sleep_s = 0.0
@@ -71,7 +71,7 @@ class ClaimingWorker(Worker):
 
     def _listen(self) -> None:
         if self._notification_key is None:
-            self._notification_key = asyncio.create_task(self._claims.rung())
+            self._notification_key = asyncio.create_task(self._claims.notified())
             self._notification_key.add_done_callback(lambda _: self._stirred.set())
 
     async def _stop_listening(self) -> None:
@@ -88,7 +88,7 @@ class ClaimingWorker(Worker):
             self._ended = ended + self._ended
             raise
         if taken.claims and not self.allow_pick_jobs:  # the stop came while we asked
-            await self._claims.take(0, ended=[Ending(claim=claim, again_in_s=0.0) for claim in taken.claims])
+            await self._claims.take(0, ended=[ClaimEnding(claim=claim, again_in_s=0.0) for claim in taken.claims])
         else:
             self._start(taken.claims)
         self._starved = len(taken.claims) < wanted
@@ -105,7 +105,7 @@ class ClaimingWorker(Worker):
 
     def _on_end(self, claim: Claim, step: "asyncio.Task[float | None]") -> None:
         del self.tasks[claim.id], self._held[claim.id]
-        self._ended.append(Ending(claim=claim, again_in_s=0.0 if step.cancelled() else step.result()))
+        self._ended.append(ClaimEnding(claim=claim, again_in_s=0.0 if step.cancelled() else step.result()))
         self._stirred.set()
 
     async def _run(self, claim: Claim) -> float | None:

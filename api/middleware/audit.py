@@ -17,7 +17,7 @@ from msgspec import Struct
 from api.dependencies import tools_in
 from api.requests import read_body
 from api.roles import caller_in
-from core.audit import Action, AuditRow, Ending, Outcome, new_row_id
+from core.audit import Action, AuditEnding, AuditRow, Outcome, new_row_id
 from core.redaction import without_secrets
 from core.tasks import Task
 
@@ -88,12 +88,12 @@ def set_audit_target(scope: Scope, target: str) -> None:
         found.target = target
 
 
-def ending_of(scope: Scope, status: int) -> Ending | None:
+def ending_of(scope: Scope, status: int) -> AuditEnding | None:
     """What is to be told about the request, now that it was answered; None where its row says so already."""
     found: Recorded | None = scope["state"].get("recorded")
     if found is None or (found.row.status == status and found.target is None):
         return None
-    return Ending(
+    return AuditEnding(
         id=found.row.id,
         outcome=outcome_of(status),
         error=scope["state"].get("problem"),

@@ -8,12 +8,12 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from core.audit import AuditQuery, AuditRow, Ending
+from core.audit import AuditEnding, AuditQuery, AuditRow
 from core.errors import AuditFailed, StoreUnavailable
 from repositories.group_commit import GroupCommit
 from repositories.mongodb.audit_documents import AUDIT_COLLECTION, changes_of, document_of_row, filter_of, row_of
 from repositories.mongodb.client import Database, server_of, store_errors
-from repositories.mongodb.deferred_writes import MOST_AT_ONCE, Later
+from repositories.mongodb.deferred_writes import MOST_AT_ONCE, DeferredWrites
 from repositories.mongodb.task_documents import Document
 
 KEPT: Final = timedelta(days=90)
@@ -54,7 +54,7 @@ class MongoAuditLog:
         self._kept_s = int(kept.total_seconds())
         self._rows = database.get_collection(AUDIT_COLLECTION)
         self._begin = GroupCommit[Document, None](self._insert, most=MOST_AT_ONCE)
-        self._later = Later(database.get_collection(AUDIT_COLLECTION, write_concern=WriteConcern(1)))
+        self._later = DeferredWrites(database.get_collection(AUDIT_COLLECTION, write_concern=WriteConcern(1)))
 
     async def prepare(self) -> None:
         """
@@ -78,7 +78,7 @@ class MongoAuditLog:
         """As `AuditLog.begin`."""
         await self._begin(document_of_row(row))
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: AuditEnding) -> None:
         """As `AuditLog.end`."""
         self._later.write(UpdateOne({"_id": ending.id}, {"$set": changes_of(ending)}))
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from core.audit import Action, AuditQuery, AuditRow, Ending, row_ids_from
+from core.audit import Action, AuditEnding, AuditQuery, AuditRow, row_ids_from
 from repositories.mongodb.task_documents import Document
 
 AUDIT_COLLECTION: Final = "audit"
@@ -33,7 +33,7 @@ def row_of(document: Document) -> AuditRow:
     return msgspec.convert(fields, AuditRow)
 
 
-def changes_of(ending: Ending) -> Document:
+def changes_of(ending: AuditEnding) -> Document:
     """The fields that an ending sets."""
     values: dict[str, Any] = msgspec.to_builtins(ending)
     del values["id"]

@@ -27,7 +27,7 @@ _DUPLICATE_KEY: Final = 11000
 log = structlog.get_logger(__name__)
 
 
-class Later:
+class DeferredWrites:
     """
     Writes to one collection, in the background. While the database is away they wait for it.
 

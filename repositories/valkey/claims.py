@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from arq.connections import ArqRedis
 from arq.jobs import serialize_job
 
-from core.claims import Claim, Ending, Taken
+from core.claims import Claim, ClaimEnding, TakenClaims
 from core.clock import utc_now
 from core.errors import QueueUnavailable
 from core.priorities import Priority, turns
@@ -38,10 +38,10 @@ def notification_key_of(priority: Priority) -> str:
 
 def wake_queue(redis: ArqRedis, engine: QueueEngine) -> ArqWakeQueue:
     """The queue that fits the workers' engine."""
-    return RingingWakeQueue(redis) if engine == "claim" else ArqWakeQueue(redis)
+    return NotifyingWakeQueue(redis) if engine == "claim" else ArqWakeQueue(redis)
 
 
-class RingingWakeQueue(ArqWakeQueue):
+class NotifyingWakeQueue(ArqWakeQueue):
     """
     The wakes of `ArqWakeQueue`, written in one round trip, which also rings for an idle worker.
 
@@ -130,7 +130,7 @@ class RedisClaims:
         self._take = redis.register_script(queue_scripts.TAKE)
         self._hold = redis.register_script(queue_scripts.HOLD)
 
-    async def take(self, most: int, *, ended: Sequence[Ending] = ()) -> Taken:
+    async def take(self, most: int, *, ended: Sequence[ClaimEnding] = ()) -> TakenClaims:
         """As `Claims.take`."""
         args: list[Any] = [self._worker, most, _ms(self.lock_s), _ms(self.idle_s), _NOTIFICATION_KEPT_MS]
         args += [self._turns, self._turn]
@@ -140,7 +140,7 @@ class RedisClaims:
         with queue_errors(self._redis):
             self._turn, next_ms, found = await self._take(keys=_keys(self._served), args=args)
         claims = [Claim(id=id_.decode(), priority=self._served[number - 1], job=job) for number, id_, job in found]
-        return Taken(claims=tuple(claims), next_in_s=None if next_ms < 0 else next_ms / 1000)
+        return TakenClaims(claims=tuple(claims), next_in_s=None if next_ms < 0 else next_ms / 1000)
 
     async def hold(self, claims: Sequence[Claim]) -> None:
         """As `Claims.hold`."""
@@ -150,8 +150,8 @@ class RedisClaims:
         with queue_errors(self._redis):
             await self._hold(keys=_keys(self._served), args=args)
 
-    async def rung(self) -> bool:
-        """As `Claims.rung`."""
+    async def notified(self) -> bool:
+        """As `Claims.notified`."""
         notification_keys = [notification_key_of(priority) for priority in self._served]
         with queue_errors(self._redis):
             return await cast(Awaitable[Any], self._redis.blpop(notification_keys, cast(int, self.idle_s))) is not None

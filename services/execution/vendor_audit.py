@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from core.audit import Action, AuditLog, AuditRow, Ending, new_row_id
+from core.audit import Action, AuditEnding, AuditLog, AuditRow, new_row_id
 from core.audit import Outcome as AuditOutcome
 from core.clock import Clock
 from core.failures import failure_of, failure_of_submit
@@ -51,10 +51,10 @@ class OpenCall:
 
     def not_made(self, code: str) -> None:
         """Tell that the call will not be made, and our code of why."""
-        self._audit.end(Ending(id=self._row.id, outcome=AuditOutcome.REFUSED, error=code))
+        self._audit.end(AuditEnding(id=self._row.id, outcome=AuditOutcome.REFUSED, error=code))
 
     def _end(self, outcome: AuditOutcome, started: float, **facts: Any) -> None:
-        self._audit.end(Ending(id=self._row.id, outcome=outcome, duration_ms=_since(started), **facts))
+        self._audit.end(AuditEnding(id=self._row.id, outcome=outcome, duration_ms=_since(started), **facts))
 
 
 class VendorCalls:

@@ -187,7 +187,7 @@ class UsersContract:
         assert (list(page.users), page.total) == (stored[1:3], 4)
 
 
-class ReplaysContract:
+class UsedSignaturesContract:
     """What every place for used-up signatures does."""
 
     async def test_a_signature_is_used_up_once(self, used_signatures: UsedSignatures) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.audit import Action, AuditLog, AuditQuery, AuditRow, Ending, Outcome, new_row_id
+from core.audit import Action, AuditEnding, AuditLog, AuditQuery, AuditRow, Outcome, new_row_id
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 WITHIN_S = 10.0
@@ -68,7 +68,7 @@ class AuditLogContract:
         """It changes the fields that it names, and no other."""
         row = a_full_row()
         await audit.begin(row)
-        audit.end(Ending(id=row.id, outcome=Outcome.DONE, status=200, duration_ms=7.5))
+        audit.end(AuditEnding(id=row.id, outcome=Outcome.DONE, status=200, duration_ms=7.5))
 
         (ended,) = await shown_when(audit, lambda rows: rows[0].outcome is Outcome.DONE)
         assert (ended.status, ended.duration_ms, ended.error) == (200, 7.5, "not_possible")
@@ -79,7 +79,7 @@ class AuditLogContract:
         row = a_row()
         await audit.begin(row)
         audit.end(
-            Ending(
+            AuditEnding(
                 id=row.id,
                 outcome=Outcome.FAILED,
                 error="e",
@@ -95,7 +95,7 @@ class AuditLogContract:
 
     async def test_the_end_of_a_row_that_is_gone_makes_none(self, audit: AuditLog) -> None:
         """A row that was removed by its age, or never taken, does not come back as half a row."""
-        audit.end(Ending(id="audit_gone", outcome=Outcome.DONE))
+        audit.end(AuditEnding(id="audit_gone", outcome=Outcome.DONE))
         audit.note(noted := a_row())
 
         assert list(await shown_when(audit, bool)) == [noted]

@@ -1,5 +1,5 @@
 """
-What every engine does, on a real Redis. A test class inherits this and gives the fixture `lab`, an `EngineLab`.
+What every engine does, on a real Redis. A test class inherits this and gives the fixture `fixture`, an `EngineFixture`.
 
 Steps are functions of the test; nothing but wakes and steps is looked at, so plain arq and ours are held to the same.
 """
@@ -24,7 +24,7 @@ from worker.task_cancellation import cancelled
 PATIENCE_S = 20.0
 
 
-class EngineLab(Protocol):
+class EngineFixture(Protocol):
     """A queue, and engines on it."""
 
     redis: ArqRedis
@@ -130,21 +130,21 @@ def many(number: int, priority: Priority, *, at: datetime) -> list[Wake]:
 class EngineContract:
     """The rules of engines."""
 
-    async def test_each_wake_is_one_step_among_many_workers(self, lab: EngineLab) -> None:
+    async def test_each_wake_is_one_step_among_many_workers(self, fixture: EngineFixture) -> None:
         """No wake is lost, none is run twice, and nothing is left behind, whichever worker takes it."""
         now = utc_now() - timedelta(seconds=1)
         wakes = [wake for priority in Priority for wake in many(70, priority, at=now)]
         steps = Steps(lambda _: asyncio.sleep(0))
-        await lab.queue.wake_many(wakes[:100])
+        await fixture.queue.wake_many(wakes[:100])
 
-        async with at_work(*(lab.engine(steps, concurrency=4) for _ in range(3))):
-            await lab.queue.wake_many(wakes[100:])
+        async with at_work(*(fixture.engine(steps, concurrency=4) for _ in range(3))):
+            await fixture.queue.wake_many(wakes[100:])
             await steps.have(len(wakes))
-            await settled(lab.redis)
+            await settled(fixture.redis)
 
         assert sorted(steps.ran) == sorted(wake.task_id for wake in wakes)
 
-    async def test_a_wake_that_is_worked_on_is_not_repaired(self, lab: EngineLab) -> None:
+    async def test_a_wake_that_is_worked_on_is_not_repaired(self, fixture: EngineFixture) -> None:
         """A step that takes long is not begun again beside itself, however often its wake is taken for lost."""
         lost, after = Wake(task_id="task_slow", at=utc_now()), Wake(task_id="task_after", at=utc_now())
         goes_on = asyncio.Event()
@@ -154,30 +154,30 @@ class EngineContract:
                 await goes_on.wait()
 
         steps = Steps(act)
-        await lab.queue.wake_many([lost])
-        async with at_work(lab.engine(steps, concurrency=10)):
+        await fixture.queue.wake_many([lost])
+        async with at_work(fixture.engine(steps, concurrency=10)):
             await steps.have(1)
             for _ in range(3):
-                await lab.queue.repair([lost, after])
+                await fixture.queue.repair([lost, after])
             await steps.have(2)
             goes_on.set()
-            await settled(lab.redis)
+            await settled(fixture.redis)
 
         assert steps.ran.count(lost.task_id) == 1
         assert steps.doubled == []
 
-    async def test_wakes_of_a_priority_run_in_order_of_time(self, lab: EngineLab) -> None:
+    async def test_wakes_of_a_priority_run_in_order_of_time(self, fixture: EngineFixture) -> None:
         """The earliest first, whenever they were asked for."""
         wakes = many(30, Priority.DEFAULT, at=utc_now() - timedelta(seconds=1))
         steps = Steps()
-        await lab.queue.wake_many(wakes[::-1])
+        await fixture.queue.wake_many(wakes[::-1])
 
-        async with at_work(lab.engine(steps, concurrency=1)):
+        async with at_work(fixture.engine(steps, concurrency=1)):
             await steps.have(30)
 
         assert steps.ran == [wake.task_id for wake in wakes]
 
-    async def test_ten_slots_go_to_priorities_by_weight(self, lab: EngineLab) -> None:
+    async def test_ten_slots_go_to_priorities_by_weight(self, fixture: EngineFixture) -> None:
         """Six critical, three default and one low run at once while all have some waiting."""
         go = asyncio.Event()
 
@@ -187,50 +187,50 @@ class EngineContract:
         steps = Steps(block)
         now = utc_now() - timedelta(seconds=1)
         for priority in reversed(Priority):
-            await lab.queue.wake_many(many(20, priority, at=now))
+            await fixture.queue.wake_many(many(20, priority, at=now))
 
-        async with at_work(lab.engine(steps, concurrency=10)):
+        async with at_work(fixture.engine(steps, concurrency=10)):
             await steps.have(10)
             assert Counter(task_id.split("_")[0] for task_id in steps.ran) == {"critical": 6, "default": 3, "low": 1}
             go.set()
 
-    async def test_no_priority_starves(self, lab: EngineLab) -> None:
+    async def test_no_priority_starves(self, fixture: EngineFixture) -> None:
         """A task of low priority is run although critical ones never end."""
 
         async def again(task_id: str) -> None:
             if task_id.startswith("critical"):
-                await lab.queue.wake(task_id, at=utc_now(), priority=Priority.CRITICAL)
+                await fixture.queue.wake(task_id, at=utc_now(), priority=Priority.CRITICAL)
             else:
                 low.set()
 
         low = asyncio.Event()
         steps = Steps(again)
         now = utc_now()
-        await lab.queue.wake_many(many(20, Priority.CRITICAL, at=now))
+        await fixture.queue.wake_many(many(20, Priority.CRITICAL, at=now))
 
-        async with at_work(lab.engine(steps, concurrency=3)):
+        async with at_work(fixture.engine(steps, concurrency=3)):
             await steps.have(20)
-            await lab.queue.wake("low_1", at=utc_now(), priority=Priority.LOW)
+            await fixture.queue.wake("low_1", at=utc_now(), priority=Priority.LOW)
             async with asyncio.timeout(PATIENCE_S):
                 await low.wait()
 
-    async def test_a_worker_serves_the_priorities_that_it_is_reported(self, lab: EngineLab) -> None:
+    async def test_a_worker_serves_the_priorities_that_it_is_reported(self, fixture: EngineFixture) -> None:
         """What it does not serve stays for others."""
         now = utc_now() - timedelta(seconds=1)
-        await lab.queue.wake("low_1", at=now, priority=Priority.LOW)
-        await lab.queue.wake("default_1", at=now)
+        await fixture.queue.wake("low_1", at=now, priority=Priority.LOW)
+        await fixture.queue.wake("default_1", at=now)
         steps, others = Steps(), Steps()
 
-        async with at_work(lab.engine(steps, priorities=[Priority.CRITICAL, Priority.DEFAULT])):
+        async with at_work(fixture.engine(steps, priorities=[Priority.CRITICAL, Priority.DEFAULT])):
             await steps.have(1)
-            await lab.queue.wake("critical_1", at=utc_now(), priority=Priority.CRITICAL)
+            await fixture.queue.wake("critical_1", at=utc_now(), priority=Priority.CRITICAL)
             await steps.have(2)
-        async with at_work(lab.engine(others, priorities=[Priority.LOW])):
+        async with at_work(fixture.engine(others, priorities=[Priority.LOW])):
             await others.have(1)
 
         assert (steps.ran, others.ran) == (["default_1", "critical_1"], ["low_1"])
 
-    async def test_a_later_wake_runs_when_it_is_due(self, lab: EngineLab) -> None:
+    async def test_a_later_wake_runs_when_it_is_due(self, fixture: EngineFixture) -> None:
         """Not before its moment, and soon after, though it was asked for while the worker slept."""
         began: dict[str, datetime] = {}
 
@@ -238,18 +238,18 @@ class EngineContract:
             began[task_id] = utc_now()
 
         steps = Steps(note)
-        async with at_work(lab.engine(steps)):
-            await lab.queue.wake("task_0", at=utc_now())
+        async with at_work(fixture.engine(steps)):
+            await fixture.queue.wake("task_0", at=utc_now())
             await steps.have(1)
             far, near = utc_now() + timedelta(hours=1), utc_now() + timedelta(milliseconds=150)
-            await lab.queue.wake("task_far", at=far)
-            await lab.queue.wake("task_near", at=near)
+            await fixture.queue.wake("task_far", at=far)
+            await fixture.queue.wake("task_near", at=near)
             await steps.have(2)
 
         assert near <= began["task_near"] < near + timedelta(seconds=2)
         assert "task_far" not in began
 
-    async def test_a_step_without_the_database_comes_again(self, lab: EngineLab) -> None:
+    async def test_a_step_without_the_database_comes_again(self, fixture: EngineFixture) -> None:
         """After a pause, on the same wake."""
 
         async def unavailable_once(_: str) -> None:
@@ -257,40 +257,40 @@ class EngineContract:
                 raise StoreUnavailable("away")
 
         steps = Steps(unavailable_once)
-        async with at_work(lab.engine(steps)):
-            await lab.queue.wake("task_1", at=utc_now())
+        async with at_work(fixture.engine(steps)):
+            await fixture.queue.wake("task_1", at=utc_now())
             await steps.have(2)
-            await settled(lab.redis)
+            await settled(fixture.redis)
 
         assert steps.ran == ["task_1", "task_1"]
 
-    async def test_a_step_may_wake_its_own_task_again_at_once(self, lab: EngineLab) -> None:
+    async def test_a_step_may_wake_its_own_task_again_at_once(self, fixture: EngineFixture) -> None:
         """A wake of the moment of the step that runs is not swallowed by it."""
         moment = utc_now()
 
         async def again(task_id: str) -> None:
             if len(steps.ran) < 4:
-                await lab.queue.wake(task_id, at=moment)
+                await fixture.queue.wake(task_id, at=moment)
 
         steps = Steps(again)
-        async with at_work(lab.engine(steps)):
-            await lab.queue.wake("task_1", at=moment)
+        async with at_work(fixture.engine(steps)):
+            await fixture.queue.wake("task_1", at=moment)
             await steps.have(4)
-            await settled(lab.redis)
+            await settled(fixture.redis)
 
         assert steps.ran == ["task_1"] * 4
 
-    async def test_a_step_knows_its_wake(self, lab: EngineLab) -> None:
+    async def test_a_step_knows_its_wake(self, fixture: EngineFixture) -> None:
         """By the name that the queue gives the wake of that task for that moment."""
         at = utc_now() - timedelta(seconds=1)
         steps = Steps()
-        async with at_work(lab.engine(steps)):
-            await lab.queue.wake("task_1", at=at)
+        async with at_work(fixture.engine(steps)):
+            await fixture.queue.wake("task_1", at=at)
             await steps.have(1)
 
-        assert steps.wakes == [lab.queue.name_of("task_1", at)]
+        assert steps.wakes == [fixture.queue.name_of("task_1", at)]
 
-    async def test_a_step_may_have_its_wake_put_back(self, lab: EngineLab) -> None:
+    async def test_a_step_may_have_its_wake_put_back(self, fixture: EngineFixture) -> None:
         """The same wake comes again then, as often as the step wants it, and goes when it is not wanted any more."""
         began: list[datetime] = []
 
@@ -299,48 +299,50 @@ class EngineContract:
 
         steps = Steps(note)
         steps.again["task_1"] = [0.15, 0.0, 0.15]
-        async with at_work(lab.engine(steps)):
-            await lab.queue.wake("task_1", at=utc_now())
+        async with at_work(fixture.engine(steps)):
+            await fixture.queue.wake("task_1", at=utc_now())
             await steps.have(4)
-            await settled(lab.redis)
+            await settled(fixture.redis)
 
         assert len(steps.ran) == 4
         assert len(set(steps.wakes)) == 1
         assert began[1] - began[0] >= timedelta(seconds=0.14)
         assert began[3] - began[2] >= timedelta(seconds=0.14)
 
-    async def test_a_wake_that_was_put_back_is_not_lost(self, lab: EngineLab) -> None:
+    async def test_a_wake_that_was_put_back_is_not_lost(self, fixture: EngineFixture) -> None:
         """Repairing it adds none, and brings it no sooner."""
         kept = Wake(task_id="task_kept", at=utc_now())
         steps = Steps()
         steps.again[kept.task_id] = [3600.0]
-        async with at_work(lab.engine(steps)):
-            await lab.queue.wake_many([kept])
+        async with at_work(fixture.engine(steps)):
+            await fixture.queue.wake_many([kept])
             await steps.have(1)
             for number in range(3):
-                assert await lab.queue.lost([kept]) == []
-                await lab.queue.repair([kept])
-                await lab.queue.wake(f"task_after_{number}", at=utc_now())
+                assert await fixture.queue.lost([kept]) == []
+                await fixture.queue.repair([kept])
+                await fixture.queue.wake(f"task_after_{number}", at=utc_now())
                 await steps.have(number + 2)
 
         assert steps.ran.count(kept.task_id) == 1
-        assert await lab.redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 1
+        assert await fixture.redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 1
 
-    async def test_a_wake_that_was_put_back_comes_at_its_moment_if_it_is_wanted_then(self, lab: EngineLab) -> None:
+    async def test_a_wake_that_was_put_back_comes_at_its_moment_if_it_is_wanted_then(
+        self, fixture: EngineFixture
+    ) -> None:
         """Somebody who asks for that moment is not put off until the step's."""
         at = utc_now()
         steps = Steps()
         steps.again["task_1"] = [3600.0]
-        async with at_work(lab.engine(steps)):
-            await lab.queue.wake("task_1", at=at)
+        async with at_work(fixture.engine(steps)):
+            await fixture.queue.wake("task_1", at=at)
             await steps.have(1)
-            await put_back(lab.redis)
-            await lab.queue.wake("task_1", at=at)
+            await put_back(fixture.redis)
+            await fixture.queue.wake("task_1", at=at)
             await steps.have(2)
 
         assert steps.ran == ["task_1"] * 2
 
-    async def test_a_wake_that_is_put_back_after_redis_was_emptied_is_lost(self, lab: EngineLab) -> None:
+    async def test_a_wake_that_is_put_back_after_redis_was_emptied_is_lost(self, fixture: EngineFixture) -> None:
         """And can be repaired; there is one chain of it as before."""
         kept = Wake(task_id="task_kept", at=utc_now())
         go = asyncio.Event()
@@ -350,38 +352,38 @@ class EngineContract:
 
         steps = Steps(block)
         steps.again[kept.task_id] = [0.05, 0.05]
-        engine = lab.engine(steps)
+        engine = fixture.engine(steps)
         async with at_work(engine):
-            await lab.queue.wake_many([kept])
+            await fixture.queue.wake_many([kept])
             await steps.have(1)
-            await lab.redis.flushall()
+            await fixture.redis.flushall()
             go.set()
 
             async def lost() -> bool:
-                return not engine.running and await lab.queue.lost([kept]) == [kept]
+                return not engine.running and await fixture.queue.lost([kept]) == [kept]
 
             await until(lost)
-            await lab.queue.repair([kept])
+            await fixture.queue.repair([kept])
             await steps.have(3)
-            await settled(lab.redis)
+            await settled(fixture.redis)
 
         assert len(steps.ran) == 3
-        assert set(steps.wakes) == {lab.queue.name_of(kept.task_id, kept.at)}
+        assert set(steps.wakes) == {fixture.queue.name_of(kept.task_id, kept.at)}
 
-    async def test_the_wakes_of_a_dead_worker_come_back(self, lab: EngineLab) -> None:
+    async def test_the_wakes_of_a_dead_worker_come_back(self, fixture: EngineFixture) -> None:
         """When their lock runs out, and no sooner."""
         steps = Steps()
         began = utc_now()
-        await lab.lock("task_1", for_s=0.4)
+        await fixture.lock("task_1", for_s=0.4)
 
-        async with at_work(lab.engine(steps)):
+        async with at_work(fixture.engine(steps)):
             await steps.have(1)
             assert utc_now() - began >= timedelta(seconds=0.39)
-            await settled(lab.redis)
+            await settled(fixture.redis)
 
         assert steps.ran == ["task_1"]
 
-    async def test_a_stop_takes_nothing_more_and_waits(self, lab: EngineLab) -> None:
+    async def test_a_stop_takes_nothing_more_and_waits(self, fixture: EngineFixture) -> None:
         """Running steps end, what is queued stays for others."""
         go = asyncio.Event()
 
@@ -389,26 +391,26 @@ class EngineContract:
             await go.wait()
 
         steps, others = Steps(block), Steps()
-        engine = lab.engine(steps)
+        engine = fixture.engine(steps)
         async with at_work(engine):
-            await lab.queue.wake("task_1", at=utc_now())
+            await fixture.queue.wake("task_1", at=utc_now())
             await steps.have(1)
             draining = asyncio.create_task(engine.drain(grace_s=PATIENCE_S))
             await asyncio.sleep(0)
-            await lab.queue.wake("task_2", at=utc_now())
-            async with at_work(lab.engine(others)):
+            await fixture.queue.wake("task_2", at=utc_now())
+            async with at_work(fixture.engine(others)):
                 await others.have(1)
             go.set()
             assert await draining == 0
 
         assert (steps.ran, others.ran) == (["task_1"], ["task_2"])
 
-    async def test_what_a_stop_cuts_off_runs_elsewhere_at_once(self, lab: EngineLab) -> None:
+    async def test_what_a_stop_cuts_off_runs_elsewhere_at_once(self, fixture: EngineFixture) -> None:
         """Without waiting for a lock, on a worker that sleeps already."""
         steps, others = Steps(lambda _: asyncio.Event().wait()), Steps()  # type: ignore[arg-type, return-value]
-        engine, other = lab.engine(steps), lab.engine(others)
+        engine, other = fixture.engine(steps), fixture.engine(others)
         async with at_work(engine):
-            await lab.queue.wake_many(many(3, Priority.DEFAULT, at=utc_now()))
+            await fixture.queue.wake_many(many(3, Priority.DEFAULT, at=utc_now()))
             await steps.have(3)
             async with at_work(other):
                 assert await engine.drain(grace_s=0.01) == 3
@@ -417,7 +419,7 @@ class EngineContract:
 
         assert sorted(others.ran) == sorted(steps.ran)
 
-    async def test_an_emptied_redis_stops_nothing(self, lab: EngineLab) -> None:
+    async def test_an_emptied_redis_stops_nothing(self, fixture: EngineFixture) -> None:
         """FLUSHALL loses the wakes and nothing else: running steps end, new wakes run."""
         go = asyncio.Event()
 
@@ -426,13 +428,13 @@ class EngineContract:
                 await go.wait()
 
         steps = Steps(block)
-        async with at_work(lab.engine(steps)):
-            await lab.queue.wake("task_before", at=utc_now())
+        async with at_work(fixture.engine(steps)):
+            await fixture.queue.wake("task_before", at=utc_now())
             await steps.have(1)
-            await lab.redis.flushall()
-            await lab.queue.wake("task_after", at=utc_now())
+            await fixture.redis.flushall()
+            await fixture.queue.wake("task_after", at=utc_now())
             await steps.have(2)
             go.set()
-            await settled(lab.redis)
+            await settled(fixture.redis)
 
         assert steps.ran == ["task_before", "task_after"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from core.audit import AuditQuery, AuditRow, Ending
+from core.audit import AuditEnding, AuditQuery, AuditRow
 from core.errors import AuditFailed, StoreUnavailable
 from repositories.mongodb.audit_documents import changes_of, document_of_row, row_of
 from repositories.mongodb.task_documents import Document
@@ -36,7 +36,7 @@ class MemoryAuditLog:
             raise AuditFailed("the audit log does not take this; nothing was done")
         self._documents[row.id] = document_of_row(row)
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: AuditEnding) -> None:
         """As `AuditLog.end`."""
         if self.reachable and ending.id in self._documents:
             self._documents[ending.id] |= changes_of(ending)

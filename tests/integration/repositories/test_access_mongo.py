@@ -8,9 +8,9 @@ from cli.embedded.ports import free_port
 from core.errors import StoreUnavailable
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.keys import MongoKeys
-from repositories.mongodb.replays import MongoUsedSignatures
+from repositories.mongodb.used_signatures import MongoUsedSignatures
 from repositories.mongodb.users import MongoUsers
-from tests.contracts.access import NOW, KeysContract, ReplaysContract, UsersContract, a_key, a_user
+from tests.contracts.access import NOW, KeysContract, UsedSignaturesContract, UsersContract, a_key, a_user
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ class TestMongoUsers(UsersContract):
     """`MongoUsers` keeps the contract."""
 
 
-class TestMongoReplays(ReplaysContract):
+class TestMongoUsedSignatures(UsedSignaturesContract):
     """`MongoUsedSignatures` keeps the contract."""
 
 

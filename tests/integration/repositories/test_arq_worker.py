@@ -16,7 +16,7 @@ from core.clock import utc_now
 from core.errors import QueueUnavailable
 from core.priorities import Priority
 from polyrelay import Secret
-from repositories.valkey.claims import RingingWakeQueue
+from repositories.valkey.claims import NotifyingWakeQueue
 from repositories.valkey.connection import QUEUE_NAMES, connect_queue, deserialize, serialize
 from repositories.valkey.wakes import WAKE_FUNCTION, ArqWakeQueue
 from tests.contracts.arq_queue import ReadableArqQueue
@@ -34,13 +34,13 @@ class TestArqWakeQueue(WakeQueueContract):
         return ReadableArqQueue(redis)
 
 
-class TestRingingWakeQueue(WakeQueueContract):
-    """`RingingWakeQueue` keeps the contract."""
+class TestNotifyingWakeQueue(WakeQueueContract):
+    """`NotifyingWakeQueue` keeps the contract."""
 
     @pytest.fixture
     def queue(self, redis: ArqRedis) -> ReadableArqQueue:
         """An empty one."""
-        return ReadableArqQueue(redis, RingingWakeQueue(redis))
+        return ReadableArqQueue(redis, NotifyingWakeQueue(redis))
 
 
 async def work_off(redis: ArqRedis, advance: Any) -> Worker:
@@ -178,7 +178,7 @@ async def test_more_wakes_at_once_than_connections_all_arrive(redis_url: str) ->
 
 async def test_wakes_at_once_share_round_trips(redis: ArqRedis) -> None:
     """Fifty at the same moment are one call of the script, and all are queued."""
-    queue = RingingWakeQueue(redis)
+    queue = NotifyingWakeQueue(redis)
     await queue.wake("task_0", at=utc_now())
     before = await scripts_called(redis)
 

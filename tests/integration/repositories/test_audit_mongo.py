@@ -9,7 +9,7 @@ import pytest
 
 from cli.embedded.ports import free_port
 from cli.embedded.servers import MongoServer
-from core.audit import Action, AuditQuery, Ending, Outcome
+from core.audit import Action, AuditEnding, AuditQuery, Outcome
 from core.errors import AuditFailed, StoreUnavailable
 from repositories.mongodb.audit import MongoAuditLog
 from repositories.mongodb.audit_documents import AUDIT_COLLECTION
@@ -128,7 +128,7 @@ async def test_a_database_that_is_unavailable_is_reported_as_such() -> None:
         await audit.begin(a_row())
     with pytest.raises(StoreUnavailable):
         await audit.page(AuditQuery())
-    audit.end(Ending(id="audit_1", outcome=Outcome.DONE))
+    audit.end(AuditEnding(id="audit_1", outcome=Outcome.DONE))
     await audit.aclose()
     database.client.close()
 
@@ -140,7 +140,7 @@ async def test_an_outcome_survives_that_the_database_is_unavailable(tmp_path: Pa
         audit = MongoAuditLog(database)
         await audit.begin(row := a_row())
         await server.stop()
-        audit.end(Ending(id=row.id, outcome=Outcome.DONE, status=200))
+        audit.end(AuditEnding(id=row.id, outcome=Outcome.DONE, status=200))
         audit.note(noted := a_row(at=NOW + timedelta(seconds=1)))
         with pytest.raises(StoreUnavailable):
             await audit.begin(a_row())

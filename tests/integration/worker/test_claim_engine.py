@@ -13,13 +13,13 @@ from arq.connections import ArqRedis
 
 from cli.embedded.ports import free_port
 from cli.embedded.servers import ValkeyServer
-from core.claims import Claim, Ending, Taken
+from core.claims import Claim, ClaimEnding, TakenClaims
 from core.clock import utc_now
 from core.errors import QueueUnavailable
 from core.priorities import Priority
 from repositories.valkey.claims import RedisClaims
 from repositories.valkey.connection import connect_queue
-from tests.contracts.engine_labs import ClaimLab
+from tests.contracts.engine_fixtures import ClaimEngineFixture
 from tests.contracts.wake_engine import PATIENCE_S, Steps, at_work, many, settled, until
 from tests.servers import running
 from worker.engine import claim_engine
@@ -27,9 +27,9 @@ from worker.task_cancellation import cancelled
 
 
 @pytest.fixture
-def lab(redis: ArqRedis) -> ClaimLab:
+def fixture(redis: ArqRedis) -> ClaimEngineFixture:
     """An empty queue."""
-    return ClaimLab(redis)
+    return ClaimEngineFixture(redis)
 
 
 class SlowClaims(RedisClaims):
@@ -50,7 +50,7 @@ class SlowClaims(RedisClaims):
         self.held = 0
         self.eight_times = asyncio.Event()
 
-    async def take(self, most: int, *, ended: Sequence[Ending] = ()) -> Taken:
+    async def take(self, most: int, *, ended: Sequence[ClaimEnding] = ()) -> TakenClaims:
         """Look, and answer when told."""
         taken = await super().take(most, ended=ended)
         if taken.claims:
@@ -66,21 +66,21 @@ class SlowClaims(RedisClaims):
             self.eight_times.set()
 
 
-async def test_a_sleeping_worker_is_woken_by_the_wake(lab: ClaimLab) -> None:
+async def test_a_sleeping_worker_is_woken_by_the_wake(fixture: ClaimEngineFixture) -> None:
     """Ten wakes, one after the other, take less time than one sleep of the worker."""
     steps = Steps()
-    async with at_work(lab.engine(steps)):
-        await lab.queue.wake("task_0", at=utc_now())
+    async with at_work(fixture.engine(steps)):
+        await fixture.queue.wake("task_0", at=utc_now())
         await steps.have(1)
         began = utc_now()
         for number in range(10):
-            await lab.queue.wake(f"task_{number + 1}", at=utc_now())
+            await fixture.queue.wake(f"task_{number + 1}", at=utc_now())
             await steps.have(number + 2)
 
     assert utc_now() - began < timedelta(seconds=2)
 
 
-async def test_sleeping_workers_help_a_full_one(lab: ClaimLab) -> None:
+async def test_sleeping_workers_help_a_full_one(fixture: ClaimEngineFixture) -> None:
     """What a worker has no slot for is taken by others at once."""
     go = asyncio.Event()
 
@@ -88,14 +88,14 @@ async def test_sleeping_workers_help_a_full_one(lab: ClaimLab) -> None:
         await go.wait()
 
     steps = Steps(block)
-    async with at_work(*(lab.engine(steps, concurrency=1) for _ in range(3))):
-        await lab.queue.wake_many(many(3, Priority.DEFAULT, at=utc_now()))
+    async with at_work(*(fixture.engine(steps, concurrency=1) for _ in range(3))):
+        await fixture.queue.wake_many(many(3, Priority.DEFAULT, at=utc_now()))
         async with asyncio.timeout(3):
             await steps.have(3)
         go.set()
 
 
-async def test_a_later_wake_is_on_time_though_its_worker_is_full(lab: ClaimLab) -> None:
+async def test_a_later_wake_is_on_time_though_its_worker_is_full(fixture: ClaimEngineFixture) -> None:
     """A worker that fills up passes the appointment on to one that sleeps."""
     go = asyncio.Event()
 
@@ -104,48 +104,48 @@ async def test_a_later_wake_is_on_time_though_its_worker_is_full(lab: ClaimLab) 
             await go.wait()
 
     steps = Steps(block)
-    async with at_work(lab.engine(steps, concurrency=1)):
+    async with at_work(fixture.engine(steps, concurrency=1)):
         due = utc_now() + timedelta(seconds=0.8)
-        await lab.queue.wake("task_later", at=due)
-        async with at_work(lab.engine(steps, concurrency=1)):
-            await lab.queue.wake_many(many(1, Priority.DEFAULT, at=utc_now()))
+        await fixture.queue.wake("task_later", at=due)
+        async with at_work(fixture.engine(steps, concurrency=1)):
+            await fixture.queue.wake_many(many(1, Priority.DEFAULT, at=utc_now()))
             await steps.have(2)
             assert utc_now() < due + timedelta(seconds=1)
             go.set()
 
 
-async def test_a_step_longer_than_its_lock_is_not_run_twice(lab: ClaimLab) -> None:
+async def test_a_step_longer_than_its_lock_is_not_run_twice(fixture: ClaimEngineFixture) -> None:
     """The worker holds on to what it runs."""
-    claims = SlowClaims(lab.redis, worker="holder", lock_s=0.3, idle_s=0.05)
+    claims = SlowClaims(fixture.redis, worker="holder", lock_s=0.3, idle_s=0.05)
     go = asyncio.Event()
 
     async def block(_: str) -> None:
         await go.wait()
 
     steps = Steps(block)
-    async with at_work(claim_engine(lab.redis, claims, steps, concurrency=2)):
-        await lab.queue.wake("task_1", at=utc_now())
+    async with at_work(claim_engine(fixture.redis, claims, steps, concurrency=2)):
+        await fixture.queue.wake("task_1", at=utc_now())
         await steps.have(1)
-        async with at_work(lab.engine(steps)):
+        async with at_work(fixture.engine(steps)):
             await claims.eight_times.wait()
         go.set()
-        await settled(lab.redis)
+        await settled(fixture.redis)
 
     assert steps.ran == ["task_1"]
 
 
-async def test_wakes_whose_claim_is_under_way_at_a_stop_are_given_back(lab: ClaimLab) -> None:
+async def test_wakes_whose_claim_is_under_way_at_a_stop_are_given_back(fixture: ClaimEngineFixture) -> None:
     """They run on another worker at once, and not on the one that stops."""
-    claims = SlowClaims(lab.redis, worker="leaver", idle_s=4.0)
+    claims = SlowClaims(fixture.redis, worker="leaver", idle_s=4.0)
     claims.go.clear()
     steps, others = Steps(), Steps()
-    leaver = claim_engine(lab.redis, claims, steps, concurrency=2)
+    leaver = claim_engine(fixture.redis, claims, steps, concurrency=2)
     async with at_work(leaver):
-        await lab.queue.wake_many(many(2, Priority.DEFAULT, at=utc_now()))
+        await fixture.queue.wake_many(many(2, Priority.DEFAULT, at=utc_now()))
         async with asyncio.timeout(PATIENCE_S):
             await claims.arrived.wait()
         draining = asyncio.create_task(leaver.drain(grace_s=PATIENCE_S))
-        async with at_work(lab.engine(others)):
+        async with at_work(fixture.engine(others)):
             claims.go.set()
             assert await draining == 0
             async with asyncio.timeout(3):
@@ -158,7 +158,7 @@ async def test_a_restarted_redis_is_used_again(tmp_path: Path) -> None:
     """While Redis is away steps end and the worker waits; what it ended is settled when Redis is back."""
     async with running(ValkeyServer(tmp_path, port=free_port())) as server:
         redis = connect_queue(server.url)
-        lab = ClaimLab(redis)
+        fixture = ClaimEngineFixture(redis)
         go = asyncio.Event()
 
         async def block(task_id: str) -> None:
@@ -167,8 +167,8 @@ async def test_a_restarted_redis_is_used_again(tmp_path: Path) -> None:
 
         steps = Steps(block)
         with structlog.testing.capture_logs() as logs:
-            async with at_work(lab.engine(steps)):
-                await lab.queue.wake("task_before", at=utc_now())
+            async with at_work(fixture.engine(steps)):
+                await fixture.queue.wake("task_before", at=utc_now())
                 await steps.have(1)
                 await server.stop()
                 go.set()
@@ -178,7 +178,7 @@ async def test_a_restarted_redis_is_used_again(tmp_path: Path) -> None:
 
                 await until(noticed)
                 await server.start()
-                await _wake(lab, "task_after")
+                await _wake(fixture, "task_after")
                 await steps.have(2)
                 await settled(redis)
         await redis.aclose()
@@ -190,7 +190,7 @@ async def test_a_stop_without_redis_does_not_hang(tmp_path: Path) -> None:
     """Claims that cannot be given back come back when their lock runs out."""
     async with running(ValkeyServer(tmp_path, port=free_port())) as server:
         redis = connect_queue(server.url)
-        engine = ClaimLab(redis).engine(Steps())
+        engine = ClaimEngineFixture(redis).engine(Steps())
         work = asyncio.create_task(engine.run())
         await server.kill()
 
@@ -200,28 +200,28 @@ async def test_a_stop_without_redis_does_not_hang(tmp_path: Path) -> None:
         await redis.aclose()
 
 
-async def test_a_job_that_nobody_understands_is_dropped(lab: ClaimLab) -> None:
+async def test_a_job_that_nobody_understands_is_dropped(fixture: ClaimEngineFixture) -> None:
     """It is logged and harms no other; the record brings the task back."""
-    await lab.redis.enqueue_job("unheard_of", _job_id="task_x:1")
-    await lab.redis.psetex("arq:job:task_y:1", 60_000, b"\xc1")
-    await lab.redis.zadd(lab.redis.default_queue_name, {"task_y:1": 1})
+    await fixture.redis.enqueue_job("unheard_of", _job_id="task_x:1")
+    await fixture.redis.psetex("arq:job:task_y:1", 60_000, b"\xc1")
+    await fixture.redis.zadd(fixture.redis.default_queue_name, {"task_y:1": 1})
     steps = Steps()
 
     with structlog.testing.capture_logs() as logs:
-        async with at_work(lab.engine(steps)):
-            await lab.queue.wake("task_1", at=utc_now())
+        async with at_work(fixture.engine(steps)):
+            await fixture.queue.wake("task_1", at=utc_now())
             await steps.have(1)
-            await settled(lab.redis)
+            await settled(fixture.redis)
 
     assert [entry["event"] for entry in logs] == ["wake_undecodable"] * 2
 
 
-async def _wake(lab: ClaimLab, task_id: str) -> None:
+async def _wake(fixture: ClaimEngineFixture, task_id: str) -> None:
     """Queue a wake as soon as Redis takes it."""
 
     async def taken() -> bool:
         with contextlib.suppress(QueueUnavailable):
-            await lab.queue.wake(task_id, at=at)
+            await fixture.queue.wake(task_id, at=at)
             return True
         return False
 

@@ -7,75 +7,75 @@ from datetime import timedelta
 import pytest
 from arq.connections import ArqRedis
 
-from core.claims import Ending
+from core.claims import ClaimEnding
 from core.clock import utc_now
 from core.priorities import WEIGHTS, Priority
 from repositories.valkey.claims import notification_key_of
 from repositories.valkey.connection import QUEUE_NAMES
 from repositories.valkey.wakes import ArqWakeQueue
-from tests.contracts.engine_labs import ClaimLab
+from tests.contracts.engine_fixtures import ClaimEngineFixture
 from tests.contracts.wake_engine import many
 
 LONG_AGO = utc_now() - timedelta(hours=1)
 
 
 @pytest.fixture
-def lab(redis: ArqRedis) -> ClaimLab:
+def fixture(redis: ArqRedis) -> ClaimEngineFixture:
     """An empty queue."""
-    return ClaimLab(redis)
+    return ClaimEngineFixture(redis)
 
 
 @pytest.mark.parametrize("at_a_time", [1, 4, 10, 25])
-async def test_weights_hold_however_many_are_taken_at_a_time(lab: ClaimLab, at_a_time: int) -> None:
+async def test_weights_hold_however_many_are_taken_at_a_time(fixture: ClaimEngineFixture, at_a_time: int) -> None:
     """A hundred claims while all have some waiting are sixty, thirty and ten."""
     for priority in Priority:
-        await lab.queue.wake_many(many(100, priority, at=LONG_AGO))
-    claims = lab.claims()
+        await fixture.queue.wake_many(many(100, priority, at=LONG_AGO))
+    claims = fixture.claims()
 
     taken = [claim for _ in range(100 // at_a_time) for claim in (await claims.take(at_a_time)).claims]
 
     assert Counter(claim.priority for claim in taken) == {priority: weight * 10 for priority, weight in WEIGHTS.items()}
 
 
-async def test_a_share_that_is_not_used_goes_to_the_others(lab: ClaimLab) -> None:
+async def test_a_share_that_is_not_used_goes_to_the_others(fixture: ClaimEngineFixture) -> None:
     """All slots are filled while anything is due, whatever its priority."""
-    await lab.queue.wake_many(many(20, Priority.LOW, at=LONG_AGO))
-    await lab.queue.wake_many(many(2, Priority.CRITICAL, at=LONG_AGO))
+    await fixture.queue.wake_many(many(20, Priority.LOW, at=LONG_AGO))
+    await fixture.queue.wake_many(many(2, Priority.CRITICAL, at=LONG_AGO))
 
-    taken = await lab.claims().take(10)
+    taken = await fixture.claims().take(10)
 
     assert Counter(claim.priority for claim in taken.claims) == {Priority.CRITICAL: 2, Priority.LOW: 8}
 
 
-async def test_workers_that_look_at_once_take_different_wakes(lab: ClaimLab) -> None:
+async def test_workers_that_look_at_once_take_different_wakes(fixture: ClaimEngineFixture) -> None:
     """No wake is two workers' at the same time."""
-    await lab.queue.wake_many(many(100, Priority.DEFAULT, at=LONG_AGO))
+    await fixture.queue.wake_many(many(100, Priority.DEFAULT, at=LONG_AGO))
 
-    looks = await asyncio.gather(*(lab.claims().take(10) for _ in range(12)))
+    looks = await asyncio.gather(*(fixture.claims().take(10) for _ in range(12)))
 
     taken = [claim.id for look in looks for claim in look.claims]
     assert len(taken) == len(set(taken)) == 100
 
 
-async def test_a_look_reports_when_the_next_wake_is_due(lab: ClaimLab) -> None:
+async def test_a_look_reports_when_the_next_wake_is_due(fixture: ClaimEngineFixture) -> None:
     """The earliest of all served priorities; None where nothing is left, nothing to wait for where it is due."""
-    claims = lab.claims()
+    claims = fixture.claims()
     assert (await claims.take(1)).next_in_s is None
 
-    await lab.queue.wake("task_1", at=utc_now() + timedelta(seconds=90))
-    await lab.queue.wake("task_2", at=utc_now() + timedelta(seconds=20), priority=Priority.LOW)
+    await fixture.queue.wake("task_1", at=utc_now() + timedelta(seconds=90))
+    await fixture.queue.wake("task_2", at=utc_now() + timedelta(seconds=20), priority=Priority.LOW)
     next_in_s = (await claims.take(1)).next_in_s
     assert next_in_s is not None
     assert 10 < next_in_s <= 20
 
-    await lab.queue.wake("task_3", at=LONG_AGO)
+    await fixture.queue.wake("task_3", at=LONG_AGO)
     assert (await claims.take(0)).next_in_s == 0
 
 
-async def test_what_is_ended_by_another_worker_stays(lab: ClaimLab) -> None:
+async def test_what_is_ended_by_another_worker_stays(fixture: ClaimEngineFixture) -> None:
     """A worker whose lock ran out cannot end, give back or prolong the claim of the one who took it over."""
-    slow, quick = lab.claims(lock_s=0.05), lab.claims()
-    await lab.queue.wake("task_1", at=LONG_AGO)
+    slow, quick = fixture.claims(lock_s=0.05), fixture.claims()
+    await fixture.queue.wake("task_1", at=LONG_AGO)
     (lost,) = (await slow.take(1)).claims
     async with asyncio.timeout(5):
         while not (taken := (await quick.take(1)).claims):
@@ -84,87 +84,87 @@ async def test_what_is_ended_by_another_worker_stays(lab: ClaimLab) -> None:
     assert mine.id == lost.id
 
     await slow.hold([lost])
-    await slow.take(0, ended=[Ending(claim=lost), Ending(claim=lost, again_in_s=0.0)])
+    await slow.take(0, ended=[ClaimEnding(claim=lost), ClaimEnding(claim=lost, again_in_s=0.0)])
 
-    assert (await lab.claims().take(1)).claims == ()
-    assert await lab.redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 1
-    await quick.take(0, ended=[Ending(claim=mine)])
-    assert await lab.redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 0
-    assert await lab.redis.keys("arq:*") == []
+    assert (await fixture.claims().take(1)).claims == ()
+    assert await fixture.redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 1
+    await quick.take(0, ended=[ClaimEnding(claim=mine)])
+    assert await fixture.redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 0
+    assert await fixture.redis.keys("arq:*") == []
 
 
-async def test_a_claim_that_is_held_on_to_stays(lab: ClaimLab) -> None:
+async def test_a_claim_that_is_held_on_to_stays(fixture: ClaimEngineFixture) -> None:
     """Prolonging a lock moves the moment at which the wake would come back."""
-    claims = lab.claims(lock_s=0.1)
-    await lab.queue.wake("task_1", at=LONG_AGO)
+    claims = fixture.claims(lock_s=0.1)
+    await fixture.queue.wake("task_1", at=LONG_AGO)
     (claim,) = (await claims.take(1)).claims
 
     until = utc_now() + timedelta(seconds=0.4)
     while utc_now() < until:
         await claims.hold([claim])
-        assert (await lab.claims().take(1)).claims == ()
+        assert (await fixture.claims().take(1)).claims == ()
 
 
-async def test_a_wake_whose_job_is_gone_is_dropped(lab: ClaimLab) -> None:
+async def test_a_wake_whose_job_is_gone_is_dropped(fixture: ClaimEngineFixture) -> None:
     """And does not keep the next one from being taken, nor comes up again."""
-    await lab.queue.wake("task_1", at=LONG_AGO)
-    await lab.redis.delete(*await lab.redis.keys("arq:job:*"))
-    await lab.queue.wake("task_2", at=LONG_AGO + timedelta(seconds=1))
-    claims = lab.claims()
+    await fixture.queue.wake("task_1", at=LONG_AGO)
+    await fixture.redis.delete(*await fixture.redis.keys("arq:job:*"))
+    await fixture.queue.wake("task_2", at=LONG_AGO + timedelta(seconds=1))
+    claims = fixture.claims()
 
     taken = [claim.id for _ in range(2) for claim in (await claims.take(1)).claims]
 
     assert [claim_id.split(":")[0] for claim_id in taken] == ["task_2"]
-    assert await lab.redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 1
+    assert await fixture.redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) == 1
 
 
-async def test_wakes_of_plain_arq_are_taken(lab: ClaimLab) -> None:
+async def test_wakes_of_plain_arq_are_taken(fixture: ClaimEngineFixture) -> None:
     """The queue is arq's: a wake that an older server queued is found."""
-    await ArqWakeQueue(lab.redis).wake("task_1", at=LONG_AGO)
+    await ArqWakeQueue(fixture.redis).wake("task_1", at=LONG_AGO)
 
-    (claim,) = (await lab.claims().take(1)).claims
+    (claim,) = (await fixture.claims().take(1)).claims
 
     assert claim.id.startswith("task_1:")
 
 
-async def test_the_notification_rings_for_one_sleeper_of_that_priority(lab: ClaimLab) -> None:
+async def test_the_notification_rings_for_one_sleeper_of_that_priority(fixture: ClaimEngineFixture) -> None:
     """Not for those who do not serve it; and a wake for later rings only where it is the earliest."""
-    critical = asyncio.create_task(lab.claims(priorities=[Priority.CRITICAL]).rung())
-    default = asyncio.create_task(lab.claims(priorities=[Priority.DEFAULT]).rung())
-    await lab.queue.wake("task_1", at=LONG_AGO)
+    critical = asyncio.create_task(fixture.claims(priorities=[Priority.CRITICAL]).notified())
+    default = asyncio.create_task(fixture.claims(priorities=[Priority.DEFAULT]).notified())
+    await fixture.queue.wake("task_1", at=LONG_AGO)
     assert await default
     assert not critical.done()
 
-    await lab.queue.wake("task_2", at=utc_now() + timedelta(hours=2), priority=Priority.CRITICAL)
+    await fixture.queue.wake("task_2", at=utc_now() + timedelta(hours=2), priority=Priority.CRITICAL)
     assert await critical
-    await lab.queue.wake("task_3", at=utc_now() + timedelta(hours=3), priority=Priority.CRITICAL)
-    assert await lab.redis.exists(notification_key_of(Priority.CRITICAL)) == 0
+    await fixture.queue.wake("task_3", at=utc_now() + timedelta(hours=3), priority=Priority.CRITICAL)
+    assert await fixture.redis.exists(notification_key_of(Priority.CRITICAL)) == 0
 
 
-async def test_who_leaves_something_rings_for_others(lab: ClaimLab) -> None:
+async def test_who_leaves_something_rings_for_others(fixture: ClaimEngineFixture) -> None:
     """Whoever fills all slots, or has none, passes on that there is more."""
-    await lab.queue.wake_many(many(3, Priority.DEFAULT, at=LONG_AGO))
-    assert await lab.claims().rung()
+    await fixture.queue.wake_many(many(3, Priority.DEFAULT, at=LONG_AGO))
+    assert await fixture.claims().notified()
 
-    await lab.claims().take(2)
-    assert await lab.claims().rung()
+    await fixture.claims().take(2)
+    assert await fixture.claims().notified()
 
-    await lab.claims().take(0)
-    assert await lab.claims().rung()
+    await fixture.claims().take(0)
+    assert await fixture.claims().notified()
 
-    await lab.claims().take(2)
-    assert await lab.redis.exists(notification_key_of(Priority.DEFAULT)) == 0
+    await fixture.claims().take(2)
+    assert await fixture.redis.exists(notification_key_of(Priority.DEFAULT)) == 0
 
 
-async def test_every_key_beside_the_queues_has_a_time_to_live(lab: ClaimLab) -> None:
+async def test_every_key_beside_the_queues_has_a_time_to_live(fixture: ClaimEngineFixture) -> None:
     """Bells, jobs and locks go by themselves."""
     for priority in Priority:
-        await lab.queue.wake_many(many(2, priority, at=LONG_AGO))
-    await lab.claims().take(2)
+        await fixture.queue.wake_many(many(2, priority, at=LONG_AGO))
+    await fixture.claims().take(2)
 
-    keys = {key.decode() for key in await lab.redis.keys("*")} - set(QUEUE_NAMES.values())
+    keys = {key.decode() for key in await fixture.redis.keys("*")} - set(QUEUE_NAMES.values())
 
     assert {key for key in keys if key.startswith("polyrelay:")} == {
         notification_key_of(priority) for priority in Priority
     }
-    assert [key for key in keys if await lab.redis.pttl(key) < 0] == []
+    assert [key for key in keys if await fixture.redis.pttl(key) < 0] == []

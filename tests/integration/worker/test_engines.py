@@ -3,7 +3,7 @@
 import pytest
 from arq.connections import ArqRedis
 
-from tests.contracts.engine_labs import ArqLab, ClaimLab
+from tests.contracts.engine_fixtures import ArqEngineFixture, ClaimEngineFixture
 from tests.contracts.wake_engine import EngineContract
 
 
@@ -11,15 +11,15 @@ class TestClaimEngine(EngineContract):
     """The engine that claims keeps the contract."""
 
     @pytest.fixture
-    def lab(self, redis: ArqRedis) -> ClaimLab:
+    def fixture(self, redis: ArqRedis) -> ClaimEngineFixture:
         """On an empty queue."""
-        return ClaimLab(redis)
+        return ClaimEngineFixture(redis)
 
 
 class TestArqEngine(EngineContract):
     """Plain arq keeps the contract."""
 
     @pytest.fixture
-    def lab(self, redis: ArqRedis) -> ArqLab:
+    def fixture(self, redis: ArqRedis) -> ArqEngineFixture:
         """On an empty queue."""
-        return ArqLab(redis)
+        return ArqEngineFixture(redis)

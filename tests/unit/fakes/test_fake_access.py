@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contracts.access import KeysContract, ReplaysContract, UsersContract
+from tests.contracts.access import KeysContract, UsedSignaturesContract, UsersContract
 from tests.fakes.access import MemoryKeys, MemoryUsedSignatures, MemoryUsers
 
 
@@ -32,5 +32,5 @@ class TestMemoryUsers(UsersContract):
     """`MemoryUsers` keeps the contract."""
 
 
-class TestMemoryReplays(ReplaysContract):
+class TestMemoryUsedSignatures(UsedSignaturesContract):
     """`MemoryUsedSignatures` keeps the contract."""

@@ -8,24 +8,24 @@ from arq.constants import in_progress_key_prefix
 
 from core.clock import utc_now
 from core.priorities import Priority
-from repositories.valkey.claims import RedisClaims, RingingWakeQueue
+from repositories.valkey.claims import NotifyingWakeQueue, RedisClaims
 from repositories.valkey.connection import QUEUE_NAMES, milliseconds
 from repositories.valkey.wakes import ArqWakeQueue
 from worker.engine import Engine, Step, arq_engine, claim_engine
 
 
-class ClaimLab:
-    """The engine that claims; see `EngineLab`."""
+class ClaimEngineFixture:
+    """The engine that claims; see `EngineFixture`."""
 
     def __init__(self, redis: ArqRedis) -> None:
         self.redis = redis
-        self.queue = RingingWakeQueue(redis)
+        self.queue = NotifyingWakeQueue(redis)
         self._names = count(1)
 
     def engine(
         self, step: Step, *, concurrency: int = 10, priorities: Collection[Priority] = tuple(Priority)
     ) -> Engine:
-        """As `EngineLab.engine`."""
+        """As `EngineFixture.engine`."""
         return claim_engine(self.redis, self.claims(priorities=priorities), step, concurrency=concurrency)
 
     def claims(self, *, lock_s: float = 60.0, priorities: Collection[Priority] = tuple(Priority)) -> RedisClaims:
@@ -34,14 +34,14 @@ class ClaimLab:
         return RedisClaims(self.redis, worker=name, lock_s=lock_s, idle_s=4.0, priorities=priorities)
 
     async def lock(self, task_id: str, *, for_s: float) -> None:
-        """As `EngineLab.lock`."""
+        """As `EngineFixture.lock`."""
         await self.queue.wake(task_id, at=utc_now())
         taken = await self.claims(lock_s=for_s).take(1)
         assert len(taken.claims) == 1
 
 
-class ArqLab:
-    """Plain arq; see `EngineLab`."""
+class ArqEngineFixture:
+    """Plain arq; see `EngineFixture`."""
 
     def __init__(self, redis: ArqRedis) -> None:
         self.redis = redis
@@ -50,12 +50,12 @@ class ArqLab:
     def engine(
         self, step: Step, *, concurrency: int = 10, priorities: Collection[Priority] = tuple(Priority)
     ) -> Engine:
-        """As `EngineLab.engine`."""
+        """As `EngineFixture.engine`."""
         queues = {priority: QUEUE_NAMES[priority] for priority in priorities}
         return arq_engine(self.redis, queues, step, concurrency=concurrency, poll_s=0.01)
 
     async def lock(self, task_id: str, *, for_s: float) -> None:
-        """As `EngineLab.lock`."""
+        """As `EngineFixture.lock`."""
         now = utc_now()
         await self.queue.wake(task_id, at=now)
         await self.redis.psetex(f"{in_progress_key_prefix}{task_id}:{milliseconds(now)}", round(for_s * 1000), b"1")
