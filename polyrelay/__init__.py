@@ -1,4 +1,4 @@
-"""What an outsider imports: the provider contract, its errors, the plugin hook and an HTTP helper."""
+"""The public package for plugin authors: provider contract, errors, plugin hook and HTTP client."""
 
 from polyrelay.api_version import API_VERSION
 from polyrelay.contract import (
@@ -21,6 +21,7 @@ from polyrelay.contract import (
 )
 from polyrelay.env import Env
 from polyrelay.errors import (
+    Answer,
     GenerationFailed,
     NotAccepted,
     OutcomeUnknown,
@@ -33,7 +34,8 @@ from polyrelay.errors import (
     Unavailable,
 )
 from polyrelay.hooks import hookimpl
-from polyrelay.http import Answer, BearerAuth, VendorHttp
+from polyrelay.http import BearerAuth, VendorHttp
+from polyrelay.http_options import HttpOptions
 from polyrelay.provider import Disabled, Provider
 from polyrelay.secrets import Secret
 
@@ -47,6 +49,7 @@ __all__ = [
     "Done",
     "Env",
     "GenerationFailed",
+    "HttpOptions",
     "ImageOutput",
     "Job",
     "Model",

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 Version: TypeAlias = tuple[int, int]
 
-API_VERSION: Final[Version] = (1, 1)
+API_VERSION: Final[Version] = (1, 2)
 """Major and minor: a new minor adds what old plugins need not know; a new major may take something away."""
 
 DECLARATION: Final = "POLYRELAY_API"

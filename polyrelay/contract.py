@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_ch
 
 from msgspec import Struct
 
-from polyrelay.http import Answer
+from polyrelay.errors import Answer
 
 P = TypeVar("P", bound="Params")
 

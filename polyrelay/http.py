@@ -1,17 +1,15 @@
 """
-HTTP to a vendor: one connection pool per service, split timeouts, failures mapped in one place.
+HTTP client of a vendor: one connection pool per service, connect and read time-outs, errors mapped in one place.
 
-`submit` is for requests that start something (and cost money), `query` for those that may be repeated at will.
-The same failure means different things in the two: see `polyrelay.errors`.
+`submit` is for requests that start something (and cost money), `query` for requests that may be repeated at any time.
+The same failure means different things for the two: see `polyrelay.errors`.
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from io import BytesIO
-from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, TypeAlias, Unpack
 
 import httpx
 import msgspec
@@ -19,6 +17,7 @@ import structlog
 
 from polyrelay.connections import connections
 from polyrelay.errors import (
+    Answer,
     OutcomeUnknown,
     ProtocolError,
     ProviderError,
@@ -26,59 +25,28 @@ from polyrelay.errors import (
     Rejected,
     Unavailable,
 )
-from polyrelay.secrets import Secret
+from polyrelay.http_options import MAX_ANSWER_BYTES, SHORTEST_SECRET, HttpKeywords, HttpOptions, ReadFault
 
-T = TypeVar("T")
+# Plugins of version 1.0 import these names from here.
+__all__ = [
+    "MAX_ANSWER_BYTES",
+    "SHORTEST_SECRET",
+    "Answer",
+    "BearerAuth",
+    "HttpOptions",
+    "Keep",
+    "Query",
+    "ReadFault",
+    "VendorHttp",
+]
+
 Query: TypeAlias = Sequence[tuple[str, str]]
+Keep: TypeAlias = Callable[[Answer], None]
 
-MAX_ANSWER_BYTES: Final = 128 * 1024 * 1024
-SHORTEST_SECRET: Final = 12
 _CONNECTIONS: Final = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=15.0)
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 log = structlog.get_logger(__name__)
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    A vendor's whole answer.
-
-    Attributes:
-        status: HTTP status.
-        headers: Names in lower case.
-        body: Decompressed bytes.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def read(self, kind: type[T]) -> T:
-        """
-        The body as JSON of that type; unknown fields are ignored.
-
-        Raises:
-            ProtocolError: The body does not decode.
-        """
-        try:
-            return msgspec.json.decode(self.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ProtocolError(f"the answer does not decode: {error}", http_status=self.status) from error
-
-    @property
-    def retry_after_s(self) -> float | None:
-        """`Retry-After` in seconds from now, given as seconds or as a date; None where it is absent or neither."""
-        value = self.headers.get("retry-after", "").strip()
-        if value.isascii() and value.isdecimal():
-            return float(value[:9])
-        try:
-            return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-        except (TypeError, ValueError):  # no date, or one without a zone
-            return None
-
-
-ReadFault: TypeAlias = Callable[[Answer], ProviderError | None]
-Keep: TypeAlias = Callable[[Answer], None]
 
 
 class VendorHttp:
@@ -86,46 +54,33 @@ class VendorHttp:
     A vendor's API behind one connection pool.
 
     Args:
-        vendor: Named in messages and logs.
-        base_url: Everything before the path; a trailing slash does not matter.
-        auth: Signs or authorizes each request.
-        fault: Reads the vendor's error body: the failure that an answer means, or None for "by its HTTP status".
-            Called for every answer, as some vendors fail with status 200. For "may or may not have been accepted"
-            it returns `OutcomeUnknown`; `query` makes `Unavailable` of it, since a query may be repeated.
-        connect_s: Longest wait for a connection, in seconds.
-        read_s: Longest silence while waiting for an answer, in seconds.
-        hide: Credentials; where the vendor repeats one in an answer, `***` is read in its place. One that is shorter
-            than `SHORTEST_SECRET` is not looked for: it may be a word of the answer.
-        max_answer_bytes: A longer answer is a `ProtocolError`; it is not read to its end.
-        transport: Another httpx transport, for tests.
+        vendor: Name of the vendor in messages and logs.
+        base_url: Everything before the path; a trailing slash makes no difference.
+        options: Authorization, error mapping, time-outs and limits.
+        keywords: The same options by name, for those that version 1.0 of the plugin API had: `auth=…` is short for
+            `HttpOptions(auth=…)`. A keyword replaces the field of `options` that has its name.
+
+    Raises:
+        TypeError: A keyword is not the name of an option.
     """
 
     def __init__(
-        self,
-        vendor: str,
-        base_url: str,
-        *,
-        auth: httpx.Auth | None = None,
-        fault: ReadFault | None = None,
-        hide: Iterable[Secret] = (),
-        connect_s: float = 10.0,
-        read_s: float = 300.0,
-        max_answer_bytes: int = MAX_ANSWER_BYTES,
-        transport: httpx.AsyncBaseTransport | None = None,
+        self, vendor: str, base_url: str, options: HttpOptions | None = None, **keywords: Unpack[HttpKeywords]
     ) -> None:
+        options = msgspec.structs.replace(options or HttpOptions(), **keywords)
         self._vendor = vendor
-        self._fault: ReadFault = fault or (lambda _: None)
-        texts = [secret.reveal() for secret in hide]
+        self._fault: ReadFault = options.fault or (lambda _: None)
+        texts = [secret.reveal() for secret in options.hide]
         self._hidden = tuple(text.encode() for text in texts if len(text) >= SHORTEST_SECRET)
-        self._max_answer_bytes = max_answer_bytes
+        self._max_answer_bytes = options.max_answer_bytes
         self._client = httpx.AsyncClient(
             base_url=base_url.rstrip("/"),
-            auth=auth,
+            auth=options.auth,
             limits=_CONNECTIONS,
-            timeout=httpx.Timeout(read_s, connect=connect_s, pool=connect_s),
-            transport=transport or connections(_CONNECTIONS),
+            timeout=httpx.Timeout(options.read_s, connect=options.connect_s, pool=options.connect_s),
+            transport=options.transport or connections(_CONNECTIONS),
             headers={"User-Agent": "polyrelay"},
-            trust_env=transport is None,
+            trust_env=options.transport is None,
         )
 
     async def submit(
@@ -139,15 +94,21 @@ class VendorHttp:
         keep: Keep | None = None,
     ) -> Answer:
         """
-        POST a request that starts something. `json`, or `form` and `files` as multipart.
+        POST a request that starts something.
 
-        `keep` is called with the answer, a refusal as well, before it is judged.
+        Args:
+            path: After the base URL.
+            json: The body, encoded as JSON.
+            query: Query parameters, in order; a name may occur several times.
+            form: Fields of a multipart body, in place of `json`.
+            files: Files of a multipart body, as httpx takes them.
+            keep: Called with the answer, an error answer included, before the answer is mapped to an error.
 
         Raises:
             NotAccepted: Not sent, or refused for now: safe to submit again.
-            Rejected: Refused for good.
-            OutcomeUnknown: Sent, and what became of it is not known.
-            ProtocolError: Sent, and the answer is damaged: its outcome is not known either.
+            Rejected: Refused; the same request will be refused again.
+            OutcomeUnknown: Sent, and the outcome is not known.
+            ProtocolError: Sent, and the answer is damaged: the outcome is not known either.
         """
         multipart = None if form is None else [(name, (None, value)) for name, value in form.items()]
         content = _content(json)
@@ -163,13 +124,13 @@ class VendorHttp:
         self, method: str, path: str, *, json: object = None, query: Query = (), keep: Keep | None = None
     ) -> Answer:
         """
-        Send a request that may be repeated at will. `keep` is as in `submit`.
+        Send a request that may be repeated at any time. The arguments are those of `submit`.
 
         Raises:
-            Unavailable: No usable answer this time, for whatever reason.
-            RateLimited: Asked too often.
-            Rejected: Refused for good.
-            GenerationFailed: Where the `fault` function says so.
+            Unavailable: No usable answer this time, for any reason.
+            RateLimited: Too many requests.
+            Rejected: Refused; the same request will be refused again.
+            GenerationFailed: The `fault` function returned it.
             ProtocolError: The answer is damaged.
         """
         try:
@@ -184,9 +145,9 @@ class VendorHttp:
 
     async def events(self, path: str, *, json: object, query: Query = ()) -> AsyncGenerator[bytes, None]:
         """
-        POST a request that starts something and yield the `data` of each server-sent event, without `[DONE]`.
+        POST a request that starts something and yield the `data` of each server-sent event, except `[DONE]`.
 
-        Raises: as `submit`.
+        Raises the same errors as `submit`.
         """
         try:
             async with self._open("POST", path, query, _content(json)) as response:
@@ -238,9 +199,9 @@ class VendorHttp:
 
     async def _lines(self, response: httpx.Response) -> AsyncIterator[bytes]:
         """
-        The lines of a body, ended by LF or CR LF.
+        Yield the lines of a body, which end with LF or CR LF.
 
-        Not `aiter_lines`: it also splits at U+2028 and the like, which JSON may hold unescaped.
+        httpx's `aiter_lines` is not used: it also splits at characters such as U+2028, which JSON may hold unescaped.
         """
         rest = bytearray()
         async for chunk in response.aiter_bytes():
@@ -254,7 +215,7 @@ class VendorHttp:
         yield self._without_secrets(bytes(rest))
 
     async def _whole(self, response: httpx.Response) -> Answer:
-        body = BytesIO()  # whose bytes are handed out without a copy
+        body = BytesIO()  # its bytes are returned without a copy
         try:
             async for chunk in response.aiter_bytes():
                 body.write(chunk)
@@ -294,7 +255,7 @@ class VendorHttp:
 
 
 class BearerAuth(httpx.Auth):
-    """`Authorization: Bearer …`, kept out of every `repr`."""
+    """Authorization with `Authorization: Bearer …`; no `repr` shows the token."""
 
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}"
@@ -310,7 +271,7 @@ def _content(json: object) -> bytes | None:
 
 
 def _kind(error: httpx.TransportError) -> str:
-    """The class in words ("read timeout"); the text of an httpx error may hold an address and is left out."""
+    """Name the kind of error, such as "read timeout". The error's own text is left out: it may contain an address."""
     name = type(error).__name__
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
 

@@ -9,12 +9,12 @@ The client of the task API, for apps.
         relay.save(done, Path("results"))
 """
 
-from polyrelay.client.answers import (
-    ApiError,
-    ClientError,
+from polyrelay.client.asynchronous import AsyncClient
+from polyrelay.client.errors import ApiError, ClientError, NotReached, WaitTimeout
+from polyrelay.client.synchronous import Client
+from polyrelay.client.views import (
     FailedPlugin,
     ModelView,
-    NotReached,
     ProviderList,
     ProviderView,
     ServedBy,
@@ -26,10 +26,7 @@ from polyrelay.client.answers import (
     TaskRemoved,
     TaskRetried,
     TaskView,
-    WaitTimeout,
 )
-from polyrelay.client.asynchronous import AsyncClient
-from polyrelay.client.synchronous import Client
 
 __all__ = [
     "ApiError",

@@ -11,11 +11,10 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from polyrelay.client import calls
-from polyrelay.client.answers import (
-    ApiError,
-    ClientError,
+from polyrelay.client.answers import read_answer, refusal
+from polyrelay.client.errors import ApiError, ClientError, NotReached, WaitTimeout
+from polyrelay.client.views import (
     ModelView,
-    NotReached,
     ProviderList,
     TaskCancelled,
     TaskCreated,
@@ -23,9 +22,6 @@ from polyrelay.client.answers import (
     TaskRemoved,
     TaskRetried,
     TaskView,
-    WaitTimeout,
-    read_answer,
-    refusal,
 )
 
 T = TypeVar("T")

@@ -11,11 +11,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 from msgspec import Struct
 
-from polyrelay.client.answers import (
-    ApiError,
-    ClientError,
+from polyrelay.client.errors import ApiError, ClientError, NotReached
+from polyrelay.client.views import (
     ModelView,
-    NotReached,
     ProviderList,
     TaskCancelled,
     TaskCreated,

@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from polyrelay import BearerAuth, Secret, VendorHttp
+from polyrelay import BearerAuth, HttpOptions, Secret, VendorHttp
 from services.vendors.openai_wire.errors import VendorError, Verdict, fault_reader
 
 _MEANING: Final[Mapping[str, Verdict]] = {
@@ -37,15 +37,14 @@ def ark_http(
         read_s: Longest silence while waiting for an answer, in seconds.
         transport: Another httpx transport, for tests.
     """
-    return VendorHttp(
-        "ark",
-        base_url,
+    options = HttpOptions(
         auth=BearerAuth(api_key.reveal()),
         fault=fault_reader("ark", meaning, hide=api_key),
         hide=(api_key,),
         read_s=read_s,
         transport=transport,
     )
+    return VendorHttp("ark", base_url, options)
 
 
 def meaning(error: VendorError) -> Verdict | None:

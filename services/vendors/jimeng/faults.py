@@ -23,7 +23,7 @@ from polyrelay import (
     RejectReason,
     Secret,
 )
-from polyrelay.http import ReadFault
+from polyrelay.http_options import ReadFault
 
 SUCCESS: Final = 10000
 

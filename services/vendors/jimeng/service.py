@@ -7,7 +7,7 @@ import httpx
 from msgspec import Struct, structs
 
 from core.catalogue import Entry
-from polyrelay import Job, Model, Outcome, Pending, Rejected, Secret, VendorHttp
+from polyrelay import HttpOptions, Job, Model, Outcome, Pending, Rejected, Secret, VendorHttp
 from services.vendors.jimeng.answers import read_progress, read_result, read_submission, request_id_of
 from services.vendors.jimeng.calls import inquiry, read_operation, submission
 from services.vendors.jimeng.families import FAMILIES, Family
@@ -128,15 +128,14 @@ def jimeng_http(
         transport: Another httpx transport, for tests.
     """
     credentials = Credentials(access_key=access_key, secret_key=secret_key, session_token=session_token)
-    return VendorHttp(
-        "volcengine",
-        base_url,
+    options = HttpOptions(
         auth=VolcengineAuth(credentials),
         fault=faults(access_key, secret_key, session_token),
         hide=[secret for secret in (access_key, secret_key, session_token) if secret is not None],
         read_s=read_s,
         transport=transport,
     )
+    return VendorHttp("volcengine", base_url, options)
 
 
 def _offer(entry: Entry) -> _Offer:

@@ -5,7 +5,7 @@ from typing import Final
 
 import httpx
 
-from polyrelay import BearerAuth, Secret, VendorHttp
+from polyrelay import BearerAuth, HttpOptions, Secret, VendorHttp
 from services.vendors.openai_wire.errors import VendorError, Verdict, fault_reader
 
 _MEANING: Final[Mapping[str | None, Verdict]] = {
@@ -30,15 +30,14 @@ def openai_http(
         read_s: Longest silence while waiting for an answer, in seconds.
         transport: Another httpx transport, for tests.
     """
-    return VendorHttp(
-        "openai",
-        base_url,
+    options = HttpOptions(
         auth=BearerAuth(api_key.reveal()),
         fault=fault_reader("openai", meaning, hide=api_key),
         hide=(api_key,),
         read_s=read_s,
         transport=transport,
     )
+    return VendorHttp("openai", base_url, options)
 
 
 def meaning(error: VendorError) -> Verdict | None:

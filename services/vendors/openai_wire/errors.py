@@ -21,7 +21,7 @@ from polyrelay import (
     RejectReason,
     Secret,
 )
-from polyrelay.http import ReadFault
+from polyrelay.http_options import ReadFault
 
 MAX_MESSAGE_CHARS: Final = 1000
 

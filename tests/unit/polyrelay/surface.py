@@ -70,7 +70,17 @@ def _parameters(function: Any) -> list[Surface]:
         found = inspect.signature(function).parameters.values()
     except ValueError:
         return []
-    return [{"name": one.name, "kind": one.kind.name, "required": one.default is one.empty} for one in found]
+    return [described for one in found for described in _parameter(one)]
+
+
+def _parameter(one: inspect.Parameter) -> list[Surface]:
+    """One parameter; `**keywords: Unpack[SomeTypedDict]` is a keyword-only parameter for each key (PEP 692)."""
+    if one.kind is one.VAR_KEYWORD and typing.get_origin(one.annotation) is typing.Unpack:
+        (keywords,) = typing.get_args(one.annotation)
+        required: frozenset[str] = keywords.__required_keys__
+        names: list[str] = list(keywords.__annotations__)
+        return [{"name": name, "kind": "KEYWORD_ONLY", "required": name in required} for name in names]
+    return [{"name": one.name, "kind": one.kind.name, "required": one.default is one.empty}]
 
 
 def _lost(old: Surface, new: Surface) -> Iterator[str]:

@@ -3,24 +3,29 @@
 import asyncio
 import gzip
 import socket
-from typing import Any
+from typing import Any, get_type_hints
 
 import httpx
+import msgspec
 import pytest
 
 from polyrelay import (
     Answer,
     BearerAuth,
     GenerationFailed,
+    HttpOptions,
     OutcomeUnknown,
     Overloaded,
     ProtocolError,
     ProviderError,
     RateLimited,
     Rejected,
+    Secret,
     Unavailable,
     VendorHttp,
 )
+from polyrelay import http as http_module
+from polyrelay.http_options import HttpKeywords
 from tests.unit.polyrelay.loopback import Loopback, Play, answering, reset, response, silence
 
 KEY = "sk-very-secret-key"
@@ -284,3 +289,74 @@ def test_secrets_are_in_no_repr() -> None:
     auth = BearerAuth(KEY)
     http = VendorHttp("Acme", "https://acme.test", auth=auth)
     assert KEY not in repr(auth) + str(auth) + repr(http)
+
+
+def recording(seen: list[httpx.Request]) -> httpx.MockTransport:
+    """A vendor that answers 200 and writes down each request."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, text=f"your key is {KEY}")
+
+    return httpx.MockTransport(answer)
+
+
+def refusing(_: Answer) -> ProviderError | None:
+    """A `fault` function to which every answer is an error."""
+    return Overloaded("full")
+
+
+@pytest.mark.parametrize("form", ["options", "keywords", "both"])
+async def test_options_are_given_as_a_struct_or_as_keywords(form: str) -> None:
+    """`HttpOptions(…)` and the keywords of version 1.0 have the same effect, field by field, also mixed."""
+    seen: list[httpx.Request] = []
+    first: dict[str, Any] = {"auth": BearerAuth(KEY), "hide": (Secret(KEY),), "connect_s": 3.0}
+    second: dict[str, Any] = {"read_s": 7.0, "transport": recording(seen)}
+    http = {
+        "options": lambda: VendorHttp("Acme", "https://acme.test", HttpOptions(**first, **second)),
+        "keywords": lambda: VendorHttp("Acme", "https://acme.test", **first, **second),
+        "both": lambda: VendorHttp("Acme", "https://acme.test", HttpOptions(**first), **second),
+    }[form]()
+
+    answer = await http.submit("/make", json={})
+
+    assert answer.body == b"your key is ***"
+    assert seen[0].headers["authorization"] == f"Bearer {KEY}"
+    assert seen[0].extensions["timeout"] == {"connect": 3.0, "read": 7.0, "write": 7.0, "pool": 3.0}
+
+
+async def test_a_keyword_replaces_the_option_of_its_name() -> None:
+    """Where an option is given both ways, the keyword counts, and the other options stay."""
+    options = HttpOptions(max_answer_bytes=5, fault=lambda _: None, transport=recording([]))
+
+    with pytest.raises(ProtocolError, match="larger than 5 bytes"):
+        await VendorHttp("Acme", "https://acme.test", options, fault=refusing).query("GET", "/x")
+    with pytest.raises(Overloaded):
+        await VendorHttp("Acme", "https://acme.test", options, fault=refusing, max_answer_bytes=100).query("GET", "/x")
+
+
+def test_a_keyword_that_is_no_option_is_refused() -> None:
+    """A misspelt keyword raises `TypeError`, as it does for any function."""
+    unknown: Any = {"read_timeout": 1.0}
+
+    with pytest.raises(TypeError, match="read_timeout"):
+        VendorHttp("Acme", "https://acme.test", **unknown)
+
+
+def test_every_keyword_is_an_option_of_the_same_type() -> None:
+    """The keywords of version 1.0 are fields of `HttpOptions`; a later option is a field only."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(HttpOptions)}
+
+    assert {name: fields.get(name) for name in get_type_hints(HttpKeywords)} == get_type_hints(HttpKeywords)
+
+
+@pytest.mark.parametrize("name", http_module.__all__)
+def test_names_that_plugins_imported_from_the_http_module_stay_there(name: str) -> None:
+    """`from polyrelay.http import …` gives the names that it gave in version 1.0, wherever they are defined."""
+    assert getattr(http_module, name) is not None
+
+
+def test_the_answer_is_one_class_wherever_it_is_imported_from() -> None:
+    """`polyrelay.Answer`, `polyrelay.http.Answer` and the type of an error's `answer` are the same class."""
+    assert http_module.Answer is Answer
+    assert ProviderError.__annotations__["answer"] == Answer | None
