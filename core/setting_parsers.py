@@ -51,6 +51,16 @@ def number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def positive_number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError("a number above 0")
+    return value
+
+
 def number_or_none(low: int, high: int) -> Callable[[str], int | None]:
     parse_number = number(low, high)
 

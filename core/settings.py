@@ -8,11 +8,11 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from msgspec import Struct, structs
 
 from core.addresses import Network
 from core.errors import ConfigurationError
 from core.priorities import Priority
+from core.setting_fields import names_of, read_fields, secret_fields, wrong_settings
 from core.setting_parsers import (
     amounts,
     body_size,
@@ -29,6 +29,7 @@ from core.setting_parsers import (
     word,
     yes_or_no,
 )
+from core.vendor_settings import VENDOR_PARSERS, VendorSettings
 from polyrelay import Env, Secret
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -38,7 +39,7 @@ QueueEngine = Literal["claim", "arq"]
 AuthMode = Literal["required", "none"]
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(VendorSettings, frozen=True, kw_only=True):
     """
     What an operator sets. Each field's name in upper case is its name in the environment.
 
@@ -76,15 +77,6 @@ class Settings(Struct, frozen=True, kw_only=True):
         worker_max_rss: A worker that occupies more memory than that stops in order and ends with exit code 75.
         loop_stall_s: Code that holds up the event loop for longer is reported.
         relay_patience_s: How long a relayed submit waits for the vendor's word, such as 25s.
-        ai_timeout_s: Longest wait for one answer of a vendor (AI_TIMEOUT), such as 30s or 5m.
-        model_catalogue: File with further model names.
-        ark_api_key: Volcengine Ark (Doubao).
-        ark_base_url: Volcengine Ark.
-        volcengine_access_key: Volcengine visual (Jimeng).
-        volcengine_secret_key: Volcengine visual (Jimeng).
-        volcengine_visual_url: Volcengine visual (Jimeng).
-        openai_api_key: OpenAI.
-        openai_base_url: OpenAI.
         log_level: Lowest level that is logged.
         log_format: `auto` is readable on a terminal and JSON elsewhere.
         log_dir: Folder for a log file beside the standard error stream, or None.
@@ -126,15 +118,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     worker_max_rss: int | None = None
     loop_stall_s: float = 1.0
     relay_patience_s: float = 25.0
-    ai_timeout_s: float = 300.0
-    model_catalogue: Path | None = None
-    ark_api_key: Secret | None = None
-    ark_base_url: str = "https://ark.cn-beijing.volces.com/api/v3"
-    volcengine_access_key: Secret | None = None
-    volcengine_secret_key: Secret | None = None
-    volcengine_visual_url: str = "https://visual.volcengineapi.com"
-    openai_api_key: Secret | None = None
-    openai_base_url: str = "https://api.openai.com/v1"
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
     log_dir: Path | None = None
@@ -144,15 +127,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     env: Env = Env({})
 
 
-_SHORTER: Final = {
-    "ai_timeout_s": "AI_TIMEOUT",
-    "relay_patience_s": "RELAY_PATIENCE",
-    "upstream_submit_min_interval_s": "UPSTREAM_SUBMIT_MIN_INTERVAL",
-}
-
-NAMES: Final[Mapping[str, str]] = {
-    _SHORTER.get(field, field.upper()): field for field in Settings.__struct_fields__ if field != "env"
-}
+NAMES: Final[Mapping[str, str]] = names_of(Settings)
 """Environment name to field."""
 
 
@@ -170,17 +145,9 @@ def read_settings(environment: Mapping[str, str] | None = None, dotenv: Path | N
     from_file = _read_dotenv(dotenv)
     from_environment = os.environ if environment is None else environment
     values = {**_not_empty(from_file), **_not_empty(from_environment)}
-    problems = _misspelt(from_file)
-    fields: dict[str, Any] = {}
-    for name, field in NAMES.items():
-        if name in values:
-            try:
-                fields[field] = _PARSERS[field](values[name].strip())
-            except ValueError as error:
-                shown = "***" if field in _SECRETS else repr(values[name])
-                problems.append(f"{name}={shown}: allowed is {error}")
-    if problems:
-        raise ConfigurationError("wrong settings:\n  " + "\n  ".join(problems))
+    fields, problems = read_fields(Settings, values, _PARSERS)
+    if problems := [*_misspelt(from_file), *problems]:
+        raise wrong_settings(problems)
     return Settings(**fields, env=Env(values))
 
 
@@ -206,13 +173,12 @@ def _misspelt(from_file: Mapping[str, str]) -> list[str]:
     ]
 
 
-_http_url = url("http", "https")
-
 _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    **VENDOR_PARSERS,
     "host": str,
     "port": number(1, 65535),
     "api_processes": number(1, 64),
-    "public_url": _http_url,
+    "public_url": url("http", "https"),
     "max_body_bytes": body_size,
     "auth": word(AuthMode),
     "api_key_encryption_key": encryption_keys,
@@ -242,15 +208,6 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "worker_max_rss": memory_size,
     "loop_stall_s": duration(0.05, 60),
     "relay_patience_s": duration(1, 3600),
-    "ai_timeout_s": duration(1, 3600),
-    "model_catalogue": Path,
-    "ark_api_key": Secret,
-    "ark_base_url": _http_url,
-    "volcengine_access_key": Secret,
-    "volcengine_secret_key": Secret,
-    "volcengine_visual_url": _http_url,
-    "openai_api_key": Secret,
-    "openai_base_url": _http_url,
     "log_level": word(LogLevel),
     "log_format": word(LogFormat),
     "log_dir": Path,
@@ -259,14 +216,10 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "trusted_proxies": networks,
 }
 
-_SECRETS: Final = frozenset(
-    field.name for field in structs.fields(Settings) if "Secret" in str(field.type) and field.name != "env"
-)
-
 
 def secrets_of(settings: Settings) -> Iterator[str]:
     """What must not be shown of them: keys, and passwords in addresses."""
-    for field in _SECRETS:
+    for field in secret_fields(Settings):
         secret: Secret | None = getattr(settings, field)
         if secret is not None:
             yield secret.reveal()

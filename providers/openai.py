@@ -4,33 +4,37 @@ from collections.abc import Sequence
 from typing import Final
 
 from core.catalogue import Entry
-from polyrelay import Disabled, Env, Provider, Service, hookimpl
+from core.vendor_settings import VendorSettings, read_vendor_settings
+from polyrelay import Disabled, Env, Provider, Secret, Service, hookimpl
 from providers.catalogue import entries_of
-from providers.timing import poll_scale, read_timeout_s
 from services.vendors import openai
 
 NAME: Final = "openai"
-URL: Final = "https://api.openai.com/v1"
 
 
 @hookimpl
 def register_providers(env: Env) -> list[Provider]:
-    """One provider; without a key its models are listed and refuse tasks."""
-    return [Provider(NAME, _services(env, entries_of(env, NAME, openai.FAMILIES)))]
+    """One provider; without an API key its models are listed and refuse tasks."""
+    settings = read_vendor_settings(env)
+    entries = entries_of(settings.model_catalogue, NAME, openai.FAMILIES)
+    if settings.openai_api_key is None:
+        return [Provider(NAME, [_disabled(env, entries)])]
+    return [Provider(NAME, _services(settings, settings.openai_api_key, entries))]
 
 
-def _services(env: Env, entries: Sequence[Entry]) -> list[Service]:
-    api_key = env.secret("OPENAI_API_KEY")
-    if api_key is None:
-        models = (
-            *openai.openai_image_models(entries),
-            *openai.openai_chat_models(entries),
-            *openai.openai_video_models(entries),
-        )
-        return [Disabled(models, f"{env.missing('OPENAI_API_KEY')}")]
-    http = openai.openai_http(env.text("OPENAI_BASE_URL", URL), api_key, read_s=read_timeout_s(env))
+def _disabled(env: Env, entries: Sequence[Entry]) -> Disabled:
+    models = (
+        *openai.openai_image_models(entries),
+        *openai.openai_chat_models(entries),
+        *openai.openai_video_models(entries),
+    )
+    return Disabled(models, f"{env.missing('OPENAI_API_KEY')}")
+
+
+def _services(settings: VendorSettings, api_key: Secret, entries: Sequence[Entry]) -> list[Service]:
+    http = openai.openai_http(settings.openai_base_url, api_key, read_s=settings.ai_timeout_s)
     return [
         openai.OpenAIImages(entries, http),
         openai.OpenAIChat(entries, http),
-        openai.OpenAIVideos(entries, http, poll_scale=poll_scale(env)),
+        openai.OpenAIVideos(entries, http, poll_scale=settings.poll_scale),
     ]

@@ -1,4 +1,4 @@
-"""The model names that come with the providers, as TOML files beside this module, and the operator's own over them."""
+"""Model catalogue: the TOML files beside this module, extended by the operator's own file."""
 
 from collections.abc import Iterable, Sequence
 from importlib import resources
@@ -7,32 +7,30 @@ from typing import Final
 
 from core.catalogue import Entry, merged, of_families, read_catalogue
 from core.errors import ConfigurationError
-from polyrelay import Env
 
 PROVIDERS: Final = ("openai", "volcengine")
 SETTING: Final = "MODEL_CATALOGUE"
 
 
 def built_in() -> tuple[Entry, ...]:
-    """The entries of all files that come with the providers."""
+    """The entries of all TOML files beside this module."""
     with resources.as_file(resources.files(__name__)) as folder:
         return tuple(entry for path in sorted(folder.glob("*.toml")) for entry in read_catalogue(path))
 
 
-def entries_of(env: Env, provider: str, families: Iterable[str]) -> Sequence[Entry]:
+def entries_of(own_file: Path | None, provider: str, families: Iterable[str]) -> Sequence[Entry]:
     """
-    What a provider serves: its built-in entries, with the file that `MODEL_CATALOGUE` names over them.
+    The entries that a provider serves: the built-in ones, replaced or extended by the operator's file.
 
     Args:
-        env: Where the setting is read.
+        own_file: The file that `MODEL_CATALOGUE` names, or None.
         provider: "openai" or "volcengine".
         families: All of the provider's families.
 
     Raises:
-        ConfigurationError: The file cannot be used, or an entry's provider or family is not known.
+        ConfigurationError: The file cannot be used, or an entry's provider or family is unknown.
     """
-    path = env.get(SETTING)
-    own = read_catalogue(Path(path)) if path is not None else ()
+    own = read_catalogue(own_file) if own_file is not None else ()
     known = sorted(families)
     for entry in own:
         _check(entry, provider, known)

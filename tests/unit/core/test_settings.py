@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from cli.embedded.upstreams import VENDORS
 from core.errors import ConfigurationError
+from core.setting_fields import environment_name
 from core.settings import NAMES, Settings, read_settings
-from polyrelay import Secret
+from core.vendor_settings import BASE_URLS, VendorSettings, read_vendor_settings
+from polyrelay import Env, Secret
 
 
 @pytest.fixture(autouse=True)
@@ -135,4 +139,71 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
 def test_every_field_has_a_name_and_a_meaning() -> None:
     """Each field is set by one name in the environment and explained in the class."""
     assert set(NAMES.values()) == set(Settings.__struct_fields__) - {"env"}
-    assert all(f"        {field}: " in (Settings.__doc__ or "") for field in NAMES.values())
+    docs = f"{VendorSettings.__doc__}{Settings.__doc__}"
+    assert all(docs.count(f"        {field}: ") == 1 for field in NAMES.values())
+
+
+def test_no_further_duration_has_a_suffix_in_its_name() -> None:
+    """Five names of durations end with `_S`; every other name has no unit, because its value says it (`30s`)."""
+    assert sorted(name for name in NAMES if name.endswith("_S")) == [
+        "LEASE_S",
+        "LOOP_STALL_S",
+        "RECONCILE_S",
+        "REQUEST_TIMEOUT_S",
+        "SHUTDOWN_GRACE_S",
+    ]
+    assert environment_name("some_new_timeout_s") == "SOME_NEW_TIMEOUT"
+
+
+ENVIRONMENTS: list[dict[str, str]] = [
+    {},
+    {"AI_TIMEOUT": "90", "POLL_SCALE": "0.5", "MODEL_CATALOGUE": "models.toml"},
+    {"ARK_BASE_URL": "http://ark.test/api/v3/", "ARK_API_KEY": " a\n", "OPENAI_API_KEY": ""},
+    {"VOLCENGINE_ACCESS_KEY": "b", "VOLCENGINE_SECRET_KEY": "c", "VOLCENGINE_VISUAL_URL": "https://visual.test"},
+    {"OPENAI_BASE_URL": "https://proxy/v1", "OPENAI_API_KEY": "d", "PORT": "9000"},
+]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=str)
+def test_a_provider_reads_what_the_server_reads(environment: dict[str, str]) -> None:
+    """The vendor settings of a plugin's `Env` are those of `Settings`, defaults included."""
+    settings = read_settings(environment)
+
+    read = read_vendor_settings(settings.env)
+
+    assert msgspec.structs.asdict(read) == {
+        field: getattr(settings, field) for field in VendorSettings.__struct_fields__
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("AI_TIMEOUT", "2h"), ("AI_TIMEOUT", "soon"), ("POLL_SCALE", "0"), ("POLL_SCALE", "inf"), ("ARK_BASE_URL", "ark")],
+)
+def test_a_provider_refuses_what_the_server_refuses(name: str, text: str) -> None:
+    """A wrong vendor setting has one message, whether the server or a provider reads it."""
+    with pytest.raises(ConfigurationError) as by_server:
+        read_settings({name: text})
+    with pytest.raises(ConfigurationError) as by_provider:
+        read_vendor_settings(Env({name: text}))
+
+    assert str(by_provider.value) == str(by_server.value)
+    assert f"{name}={text!r}: allowed is" in str(by_provider.value)
+
+
+def test_the_base_urls_are_those_of_every_vendor() -> None:
+    """`base_urls` has the address of each vendor, set or default; the simulator plays the same vendors."""
+    settings = read_settings({"ARK_BASE_URL": "http://ark.test/api/v3"})
+
+    assert settings.base_urls == (
+        "http://ark.test/api/v3",
+        "https://visual.volcengineapi.com",
+        "https://api.openai.com/v1",
+    )
+    assert {NAMES[vendor.base_url] for vendor in VENDORS} == set(BASE_URLS)
+    assert set(BASE_URLS) == {field for field in NAMES.values() if field.endswith("_url")} - {
+        "mongo_url",
+        "public_url",
+        "redis_url",
+        "results_url",
+    }

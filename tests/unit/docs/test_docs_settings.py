@@ -10,6 +10,7 @@ import pytest
 from cli.embedded.upstreams import VENDORS, simulated
 from core.errors import ConfigurationError
 from core.settings import NAMES, Settings, read_settings
+from core.vendor_settings import VendorSettings
 
 PAGE = "docs/reference/settings.md"
 EXAMPLE = ".env.example"
@@ -56,7 +57,8 @@ def test_a_default_is_that_of_the_code(name: str, table: dict[str, list[str]], n
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_a_meaning_is_that_of_the_code(name: str, table: dict[str, list[str]]) -> None:
     """The meaning is the docstring's line, word by word."""
-    described = dict(re.findall(r"^    (\w+): (.+)$", inspect.getdoc(Settings) or "", re.MULTILINE))
+    docs = "\n".join(inspect.getdoc(kind) or "" for kind in (VendorSettings, Settings))
+    described = dict(re.findall(r"^    (\w+): (.+)$", docs, re.MULTILINE))
 
     assert table[name][1] == described[NAMES[name]]
 
