@@ -1,4 +1,4 @@
-"""`python -m cli` is `polyrelay`."""
+"""Runs the command `polyrelay` as `python -m cli`."""
 
 from cli.main import main
 

@@ -1,4 +1,4 @@
-"""Talking to a running server: where it is, and what is told when it refuses or does not answer."""
+"""Connection of commands to a running server: the options --url and --api-key, and error messages."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from polyrelay.client.calls import Call, headers_of, not_reached, request_of, us
 
 T = TypeVar("T")
 
-_LONGEST_SILENCE_S: Final = 30.0
+_TIMEOUT_S: Final = 30.0
 
 _URL: Final = click.option(
     "--url",
@@ -25,25 +25,25 @@ _URL: Final = click.option(
     default="http://127.0.0.1:8080",
     show_default=True,
     show_envvar=True,
-    help="Where the server is.",
+    help="URL of the server.",
 )
 _API_KEY: Final = click.option(
     "--api-key",
     envvar="POLYRELAY_API_KEY",
     show_envvar=True,
-    help="Secret of an API key. Others on the machine can read it in a command line; the variable is safer.",
+    help="Secret of an API key. Other users of the machine can read command lines; the variable is safer.",
 )
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """Where a server is, and who calls it."""
+    """URL of a server, and the API key of the caller."""
 
     url: str
     api_key: Secret | None = None
 
 
-def at_server(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every command that talks to a server; it gets them as `server`."""
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options --url and --api-key to a command, which receives them as one `Server` named `server`."""
 
     @functools.wraps(command)
     def with_server(url: str, api_key: str | None, **options: Any) -> None:
@@ -53,44 +53,44 @@ def at_server(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def refusals_reported() -> Iterator[None]:
+def api_errors_as_failed() -> Iterator[None]:
     """
-    What goes wrong inside ends the command.
+    Turn errors of the API client into `Failed`, which ends the command.
 
     Raises:
-        Failed: With the way out.
+        Failed: The server refused the call or did not answer; says what to do.
     """
     try:
         yield
     except NotReached as error:
-        raise Failed(_way_out(error)) from error
+        raise Failed(_advice(error)) from error
     except ApiError as error:
-        raise Failed(_refusal(error)) from error
+        raise Failed(_message(error)) from error
     except (ClientError, OSError) as error:
         raise Failed(str(error)) from error
 
 
 @contextmanager
-def relay_at(server: Server) -> Iterator[Client]:
+def api_client(server: Server) -> Iterator[Client]:
     """
     A client of the task API.
 
     Raises:
-        Failed: The server refused something, or did not answer.
+        Failed: The server refused a call, or did not answer.
     """
-    with refusals_reported(), Client(server.url, _revealed(server)) as relay:
-        yield relay
+    with api_errors_as_failed(), Client(server.url, _revealed(server)) as client:
+        yield client
 
 
-def answer_of(server: Server, call: Call[T]) -> T:
+def call_api(server: Server, call: Call[T]) -> T:
     """
-    What the server answers to a call that the client does not have, such as those of operators.
+    Make a call for which `Client` has no method, such as an operator's call, and return its answer.
 
     Raises:
-        ClientError: It refused, or did not answer.
+        ClientError: The server refused the call, or did not answer.
     """
     base_url = server.url.rstrip("/")
-    with httpx.Client(timeout=_LONGEST_SILENCE_S, trust_env=uses_proxies(base_url)) as http:
+    with httpx.Client(timeout=_TIMEOUT_S, trust_env=uses_proxies(base_url)) as http:
         request = request_of(call, http, base_url)
         request.headers.update(headers_of(_revealed(server)))
         try:
@@ -103,18 +103,20 @@ def _revealed(server: Server) -> str | None:
     return server.api_key.reveal() if server.api_key else None
 
 
-def _way_out(error: NotReached) -> str:
+def _advice(error: NotReached) -> str:
     if error.sent:
-        return f"{error}. If you were creating a task, look with `polyrelay tasks list` before you create it again."
+        return f"{error}. If you were creating a task, check with `polyrelay tasks list` before you create it again."
     return (
         f"no server answers at {error.url} ({error.reason}). Start one with `polyrelay dev`, "
-        "or name another one with --url or POLYRELAY_URL."
+        "or set the URL of another one with --url or POLYRELAY_URL."
     )
 
 
-def _refusal(error: ApiError) -> str:
-    fields = [f"\n  {detail.get('field')}: {detail.get('message')}" for detail in error.details if detail.get("field")]
+def _message(error: ApiError) -> str:
+    details = [f"\n  {detail.get('field')}: {detail.get('message')}" for detail in error.details if detail.get("field")]
     if error.status == 401:
-        fields.append("\n  give the secret of a key with POLYRELAY_API_KEY; `polyrelay keys create` makes one")
+        details.append("\n  set POLYRELAY_API_KEY to the secret of an API key; `polyrelay keys create` creates one")
     request = f"\n  request id: {error.request_id}" if error.request_id and error.status >= 500 else ""
-    return f"{error.message} ({error.code}){''.join(fields) if len(fields) > 1 or error.status == 401 else ''}{request}"
+    return (
+        f"{error.message} ({error.code}){''.join(details) if len(details) > 1 or error.status == 401 else ''}{request}"
+    )

@@ -1,4 +1,4 @@
-"""What `polyrelay dev` does: a stack in the foreground, with its output."""
+"""The development server of `polyrelay dev`: a stack in the foreground, with its log output."""
 
 import asyncio
 import shlex
@@ -18,7 +18,7 @@ from cli.embedded.start_errors import ServerNotStarted
 from cli.embedded.upstreams import VENDORS, Vendor, without_keys
 from cli.output import results
 from cli.serving import check_address
-from cli.supervision import WATCH_PAUSE_S, Interrupted, fail_if_dead, interruption
+from cli.supervision import WATCH_PAUSE_S, Interrupted, fail_if_ended, interruption
 from core.bind_check import is_loopback
 from core.settings import Settings
 
@@ -36,13 +36,11 @@ _EXAMPLE: Final = {
 
 class Development:
     """
-    Everything on this machine, until Ctrl-C.
+    Runs all processes on this machine until Ctrl-C.
 
     Args:
-        data_dir: Of the databases, the results and the logs.
-        reload: Start the API and the workers again when the source code changes.
-
-    Raises: `run` raises `ConfigurationError` where something cannot start, and `Failed` where something died.
+        data_dir: Folder of the databases, the results and the logs.
+        reload: Restart the API and the workers when the source code changes.
     """
 
     def __init__(self, settings: Settings, *, host: str, port: int, data_dir: Path, workers: int, reload: bool) -> None:
@@ -54,21 +52,27 @@ class Development:
         self._simulated = without_keys(settings)
 
     async def run(self) -> None:
-        """Run until somebody stops it."""
+        """
+        Run until SIGINT, SIGTERM or SIGHUP.
+
+        Raises:
+            ConfigurationError: A process could not start, or another process uses the folder.
+            Failed: The address cannot be used, or a process ended by itself.
+        """
         with folder_lock(self._data_dir):
             check_address(*self._address, setting="--port")
             stack = self._stack()
-            _say_upstreams(self._simulated, self._settings)
+            _print_upstreams(self._simulated, self._settings)
             async with interruption(stack) as signals:
                 started = asyncio.Event()
-                # Watched from before the start on: what is changed while it starts is not overlooked.
+                # Watches before the start, so that changes during the start are seen.
                 reloading = asyncio.create_task(_reload_on_change(stack, started)) if self._reload else None
                 try:
                     tail = _tail_of(stack)
-                    await signals.interrupts(stack.start())
-                    _say_ready(stack, asks=self._auth == "required")
+                    await signals.run(stack.start())
+                    _print_ready(stack, needs_key=self._auth == "required")
                     started.set()
-                    await signals.interrupts(_print_and_look_after(stack, tail, reloading))
+                    await signals.run(_print_and_watch(stack, tail, reloading))
                 except Interrupted:
                     results().print("stopping …")
                 finally:
@@ -102,14 +106,14 @@ class Development:
 
     @property
     def _auth(self) -> str:
-        """Nobody is asked for a key on loopback, unless that is set."""
+        """AUTH, by default `none` on loopback and `required` elsewhere."""
         return self._settings.env.text("AUTH", "none" if is_loopback(self._address[0]) else "required")
 
 
-async def _print_and_look_after(stack: Stack, tail: LogTail, reloading: "asyncio.Task[None] | None") -> None:
+async def _print_and_watch(stack: Stack, tail: LogTail, reloading: "asyncio.Task[None] | None") -> None:
     while True:
         _print_lines(tail)
-        fail_if_dead(stack)
+        fail_if_ended(stack)
         if reloading is not None and reloading.done():
             reloading.result()
         await asyncio.sleep(WATCH_PAUSE_S)
@@ -120,7 +124,7 @@ async def _reload_on_change(stack: Stack, started: asyncio.Event) -> None:
     async for changes in awatch(*folders, watch_filter=_SourceFilter()):
         await started.wait()
         changed = ", ".join(sorted({str(Path(path).relative_to(_ROOT)) for _, path in changes})[:3])
-        results().print(f"[bold]{escape(changed)} changed: starting the API and the workers again[/]")
+        results().print(f"[bold]{escape(changed)} changed: restarting the API and the workers[/]")
         try:
             await stack.restart("api", *stack.workers, grace_s=_GRACE_S + 2.0)
             results().print("[bold green]running again[/]")
@@ -129,7 +133,7 @@ async def _reload_on_change(stack: Stack, started: asyncio.Event) -> None:
 
 
 class _SourceFilter(DefaultFilter):
-    """Python files and the data files beside them."""
+    """Python files and TOML data files."""
 
     def __call__(self, change: object, path: str) -> bool:
         return path.endswith((".py", ".toml")) and super().__call__(change, path)  # type: ignore[arg-type]
@@ -150,24 +154,24 @@ def _print_lines(tail: LogTail) -> None:
         console.out(line, highlight=False)
 
 
-def _say_upstreams(simulated: tuple[Vendor, ...], settings: Settings) -> None:
+def _print_upstreams(simulated: tuple[Vendor, ...], settings: Settings) -> None:
     console = results()
     for vendor in VENDORS:
         keys = " and ".join(vendor.credentials)
         if vendor in simulated:
-            console.print(f"{vendor.title}: [green]simulator[/] (set {keys} to use the real one)")
+            console.print(f"{vendor.title}: [green]simulator[/] (set {keys} to call the real one)")
         else:
             url = getattr(settings, vendor.base_url.lower())
             console.print(f"{vendor.title}: [bold yellow]real, tasks cost money[/] ({escape(url)})")
 
 
-def _say_ready(stack: Stack, *, asks: bool) -> None:
+def _print_ready(stack: Stack, *, needs_key: bool) -> None:
     body = shlex.quote(json.encode(_EXAMPLE).decode())
     console = results()
     console.print(f"\n[bold green]ready[/]  {stack.api_url}")
     console.print(f"docs   {stack.api_url}/docs")
     console.print(f"data   {stack.folder}")
-    if asks:
+    if needs_key:
         console.out(f"keys   MONGO_URL={stack.mongo_url} polyrelay keys create", highlight=False)
     console.print("try    ", end="")
     console.out(f"curl -s {stack.api_url}/api/v1/ai/image/task -H 'Content-Type: application/json' -d {body}\n")

@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, everything else on standard error."""
+"""Output of commands: results on standard output, messages on standard error, and the exceptions with exit codes."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,11 +18,11 @@ FORMAT: Final = click.option(
     show_default=True,
     help="Text for people, or one JSON document on standard output for programs.",
 )
-"""The option of every command that has a result."""
+"""The option --format of every command that has a result."""
 
 
 class Failed(Exception):
-    """Ends a command with exit code 1: the text reaches people on standard error, without a stack trace."""
+    """Ends a command with exit code 1. Its text is printed on standard error, without a stack trace."""
 
     exit_code = 1
 
@@ -34,35 +34,35 @@ class Misused(Failed):
 
 
 class InterruptedByUser(Failed):
-    """Ends a command with exit code 130, as the shell does for Ctrl-C."""
+    """Ends a command with exit code 130, as shells report Ctrl-C."""
 
     exit_code = 130
 
 
 def results() -> Console:
-    """Standard output; made anew so that redirection is respected."""
+    """A console on standard output. Made for each call, so that redirection is respected."""
     return Console(file=sys.stdout, highlight=False, soft_wrap=True)
 
 
 def errors() -> Console:
-    """Standard error."""
+    """A console on standard error."""
     return Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
 
-def report(message: str) -> None:
-    """A message for people, beside the results."""
+def print_message(message: str) -> None:
+    """Print a message for people on standard error."""
     errors().print(escape(message))
 
 
 def print_json(value: object) -> None:
-    """The one JSON document that a program reads."""
+    """Print a value as one JSON document on standard output."""
     encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
     sys.stdout.write(encoded.decode() + "\n")
     sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Rows under headings; texts are shown as they are."""
+    """Print a table on standard output. Texts are printed literally, without markup."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -71,6 +71,6 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Console(file=sys.stdout, highlight=False).print(table)
 
 
-def print_failure(failure: Failed) -> None:
-    """Print why a command ends."""
-    errors().print(f"[bold red]error:[/] {escape(str(failure))}")
+def print_error(error: Failed) -> None:
+    """Print the error that ends a command, on standard error."""
+    errors().print(f"[bold red]error:[/] {escape(str(error))}")

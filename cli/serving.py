@@ -1,4 +1,4 @@
-"""The API on granian."""
+"""Serves the API with granian: checks the address, raises limits, starts the processes."""
 
 import math
 import resource
@@ -13,7 +13,7 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
-from cli.embedded.lifeline import die_with_parent
+from cli.embedded.parent_death import end_with_parent
 from cli.output import Failed, Misused, errors
 from core.bind_check import vault_for
 from core.errors import ConfigurationError
@@ -28,13 +28,13 @@ _LOGS: Final[dict[str, Any]] = {
     "handlers": {},
     "loggers": {"_granian": {"handlers": [], "propagate": True}},
 }
-"""Granian's warnings go the way of our logs; its reports of starts and stops are left out."""
+"""Granian's warnings are written to our logs; its messages about starts and stops are not."""
 
 MOST_HEAD_BYTES: Final = 64 * 1024
-"""Of a request's line and headers together; the server's library takes at most 100 headers."""
+"""Largest size of a request line and its headers together. Granian takes at most 100 headers."""
 
 MOST_CONNECTIONS: Final = 10_000
-"""That one process holds. Whoever comes then waits until another hangs up, also where all others are silent."""
+"""Open connections of one process. A further connection waits until another one closes, even an idle one."""
 
 _OTHER_FILES: Final = 1_000
 
@@ -47,7 +47,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         Failed: The address cannot be used, or a process of the API ended by itself.
-        Misused: The server would be open to others, or could not read its keys.
+        Misused: The server would be open without authentication, or could not read its API keys.
     """
     check_access(settings)
     address = address_of(settings.host)
@@ -58,7 +58,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.ASGI,
         workers=settings.api_processes,
-        backlog=MOST_CONNECTIONS,  # the kernel has its own bound
+        backlog=MOST_CONNECTIONS,  # the kernel has a limit of its own
         backpressure=MOST_CONNECTIONS,
         workers_kill_timeout=max(1, math.ceil(settings.shutdown_grace_s)),
         websockets=False,
@@ -77,8 +77,8 @@ def serve(settings: Settings) -> None:
 
 
 def load_app() -> Callable[..., Any]:
-    """The application, made in each process of the API; a wrong configuration ends the process with a clean message."""
-    die_with_parent()
+    """Create the application; called in each API process. A configuration error ends the process with a message."""
+    end_with_parent()
     from api.app import create_app
 
     try:
@@ -92,10 +92,10 @@ def load_app() -> Callable[..., Any]:
 
 def check_access(settings: Settings) -> None:
     """
-    Fail where nobody would be asked for a key who should be, before any process of the API starts.
+    Check the settings for authentication before any API process starts.
 
     Raises:
-        Misused: With the way out.
+        Misused: The server would be open without authentication, or could not read its API keys; says what to do.
     """
     try:
         vault_for(settings)
@@ -104,7 +104,7 @@ def check_access(settings: Settings) -> None:
 
 
 def allow_files(count: int) -> None:
-    """Let this process and its children open so many files at once, or as many as they may: each connection is one."""
+    """Raise the limit on open files, which children inherit, to `count`, or to the hard limit if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < count:
         most = count if hard == resource.RLIM_INFINITY else min(count, hard)
@@ -113,23 +113,23 @@ def allow_files(count: int) -> None:
 
 def address_of(host: str, *, setting: str = "HOST") -> str:
     """
-    The IP address of a host name: granian takes no names.
+    The IP address of a host name. Granian takes no host names.
 
     Raises:
-        Misused: There is no such host.
+        Misused: The host name does not resolve.
     """
     try:
         return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:
-        raise Misused(f"{setting}={host}: there is no such address: {error}") from error
+        raise Misused(f"{setting}={host}: the address does not exist: {error}") from error
 
 
 def check_address(host: str, port: int, *, setting: str = "PORT") -> None:
     """
-    Fail where something listens there already: granian would share the port with it silently.
+    Check that the address is free. Granian would silently share the port with another process.
 
     Raises:
-        Failed: With the way out.
+        Failed: The address is in use, or needs more rights; says what to do.
     """
     address = address_of(host)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -140,5 +140,5 @@ def check_address(host: str, port: int, *, setting: str = "PORT") -> None:
     except OSError as error:
         raise Failed(
             f"cannot listen on {host}:{port} ({error.strerror or error}); "
-            f"stop what uses it, or choose another port with {setting}=…"
+            f"stop the process that uses it, or choose another port with {setting}=…"
         ) from error

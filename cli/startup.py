@@ -1,4 +1,4 @@
-"""Reading the settings for a command."""
+"""Settings of a command, with errors as exit code 2."""
 
 from cli.output import Misused
 from core.errors import ConfigurationError
@@ -10,7 +10,7 @@ def settings_or_exit() -> Settings:
     The settings of the environment and `.env`.
 
     Raises:
-        Misused: They are wrong: exit code 2, with each mistake named.
+        Misused: A setting is not valid; names each one. Exit code 2.
     """
     try:
         return read_settings()

@@ -1,4 +1,4 @@
-"""Running a stack in the foreground until somebody stops it or something in it dies."""
+"""Supervises a stack in the foreground: signals, and processes that end by themselves."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from cli.embedded.processes import Process
 from cli.embedded.stack import Stack
-from cli.output import Failed, report
+from cli.output import Failed, print_message
 
 T = TypeVar("T")
 
@@ -18,15 +18,15 @@ WATCH_PAUSE_S: Final = 0.1
 
 
 class Interrupted(Exception):
-    """Somebody asked us to stop."""
+    """SIGINT, SIGTERM or SIGHUP arrived."""
 
 
 class Interruption:
     """
-    SIGINT, SIGTERM and SIGHUP as an event. The first asks everything to stop in order, the second ends it at once.
+    Receives SIGINT, SIGTERM and SIGHUP. The first signal interrupts the work, the second kills the stack.
 
     Args:
-        stack: What the second signal kills.
+        stack: The stack that the second signal kills.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -34,16 +34,16 @@ class Interruption:
         self._event = asyncio.Event()
 
     @property
-    def came(self) -> bool:
-        """Whether somebody asked us to stop."""
+    def has_arrived(self) -> bool:
+        """Whether a signal has arrived."""
         return self._event.is_set()
 
-    async def interrupts(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """
-        The work's result.
+        Run `work` until it ends or a signal arrives, and return its result.
 
         Raises:
-            Interrupted: A signal came first; the work was cancelled and has ended.
+            Interrupted: A signal arrived first; the work was cancelled and has ended.
         """
         task = asyncio.create_task(work)
         signalled = asyncio.create_task(self._event.wait())
@@ -59,15 +59,15 @@ class Interruption:
         return task.result()
 
     def _on_signal(self) -> None:
-        if self.came:
-            report("stopping at once")
+        if self.has_arrived:
+            print_message("killing all processes")
             self._stack.kill_now()
         self._event.set()
 
 
 @asynccontextmanager
 async def interruption(stack: Stack) -> AsyncIterator[Interruption]:
-    """Signals are caught while inside."""
+    """Handle signals inside the `async with` block."""
     loop = asyncio.get_running_loop()
     interruption = Interruption(stack)
     for number in _SIGNALS:
@@ -79,18 +79,18 @@ async def interruption(stack: Stack) -> AsyncIterator[Interruption]:
             loop.remove_signal_handler(number)
 
 
-def fail_if_dead(stack: Stack) -> None:
+def fail_if_ended(stack: Stack) -> None:
     """
-    Look after the stack's processes.
+    Check that all processes of the stack run.
 
     Raises:
-        Failed: One ended by itself; says which, and the last lines that it printed.
+        Failed: A process ended by itself; names it and shows the last 15 lines of its log.
     """
-    process = stack.dead()
+    process = stack.ended_process()
     if process is not None:
-        raise Failed(f"{process.name} ended unexpectedly; its last lines ({process.log_file}):\n{_end_of(process)}")
+        raise Failed(f"{process.name} ended unexpectedly; its last lines ({process.log_file}):\n{_last_lines(process)}")
 
 
-def _end_of(process: Process) -> str:
+def _last_lines(process: Process) -> str:
     lines = process.log_file.read_text(errors="replace").splitlines() if process.log_file.exists() else []
     return "\n".join(f"  {line}" for line in lines[-_LAST_LINES:])

@@ -1,4 +1,4 @@
-"""Params as people type them on a command line, made into what a model's JSON Schema wants."""
+"""Command-line params: converts `name=value` texts to the types in a model's JSON Schema."""
 
 import base64
 import mimetypes
@@ -18,10 +18,10 @@ _BOOLEANS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": 
 
 def params_of(texts: Iterable[str], schema: Schema) -> dict[str, Any]:
     """
-    `name=value` texts as params. A name that comes again adds to a list where the model takes one.
+    Convert `name=value` texts to params. A repeated name adds an item if the model takes a list.
 
     Raises:
-        Misused: A text has no `=`, or a value does not fit its param.
+        Misused: A text has no `=`, or a value has the wrong type for its param.
     """
     given: dict[str, list[str]] = {}
     for text in texts:
@@ -34,10 +34,10 @@ def params_of(texts: Iterable[str], schema: Schema) -> dict[str, Any]:
 
 def image_fields(files: Sequence[Path], urls: Sequence[str], model: ModelView) -> dict[str, Any]:
     """
-    Input images in the field that the model takes.
+    Put input images into the field that the model takes: `binary_data_base64` or `image_urls`.
 
     Raises:
-        Misused: It takes none, or both files and links came for a model that takes one kind.
+        Misused: The model takes no images, or takes files or links but got both.
     """
     takes = model.params.get("properties", {})
     if not files and not urls:
@@ -53,10 +53,10 @@ def image_fields(files: Sequence[Path], urls: Sequence[str], model: ModelView) -
 
 def fallbacks_of(texts: Iterable[str]) -> list[dict[str, str]]:
     """
-    `provider/model` texts as fallbacks. A model's name may have further slashes.
+    Convert `provider/model` texts to fallbacks. A model's name may contain slashes.
 
     Raises:
-        Misused: A text lacks one of them.
+        Misused: A text has no provider or no model.
     """
     fallbacks = []
     for text in texts:
@@ -71,7 +71,7 @@ def _value(name: str, texts: Sequence[str], types: frozenset[str]) -> Any:
     if "array" in types and not texts[0].lstrip().startswith("["):
         return [_scalar(text) for text in texts]
     if len(texts) > 1:
-        raise Misused(f"--param {name} came {len(texts)} times and is not a list")
+        raise Misused(f"--param {name} was given {len(texts)} times and is not a list")
     return _typed(name, texts[0], types)
 
 
@@ -89,11 +89,11 @@ def _typed(name: str, text: str, types: frozenset[str]) -> Any:
             return value
     if "string" in types:
         return text
-    raise Misused(f"--param {name}={text}: allowed is {' or '.join(sorted(types - {'null'}))}")
+    raise Misused(f"--param {name}={text}: must be {' or '.join(sorted(types - {'null'}))}")
 
 
 def _scalar(text: str) -> Any:
-    """For a param whose type is not known here: JSON where it is, else text. The server has the last word."""
+    """A value of unknown type: decoded if it is JSON, else the text. The server validates it."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,42 +1,42 @@
-"""A task as text for people."""
+"""Text output of `polyrelay tasks`."""
 
 from rich.markup import escape
 
-from cli.output import report, results
+from cli.output import print_message, results
 from polyrelay.client import TaskCancelled, TaskRemoved, TaskRetried, TaskView
 
 
 def print_task(task: TaskView) -> None:
-    """What matters of a task, a line each."""
+    """Print the main fields of a task, one line each."""
     console = results()
     for name, value in _lines(task):
         console.print(f"[bold]{name:<9}[/] {escape(value)}")
 
 
 def print_cancelled(cancelled: TaskCancelled) -> None:
-    """What became of it on standard output, and what that means beside it."""
+    """Print the outcome of a cancel on standard output, and a warning about costs on standard error."""
     if cancelled.cancel == "requested":
         results().print(f"cancel requested {escape(cancelled.task_id)}")
-        report("the vendor may still finish and bill it; `polyrelay tasks get` shows what became of it")
+        print_message("the vendor may still finish and bill it; `polyrelay tasks get` shows the outcome")
         return
     results().print(f"cancelled {escape(cancelled.task_id)}")
     if cancelled.may_be_billed:
-        report("the vendor may bill what it was given before")
+        print_message("the vendor may bill earlier attempts")
 
 
 def print_retried(retried: TaskRetried) -> None:
-    """The task's status on standard output, and a warning beside it where money may be spent twice."""
+    """Print the task's new status on standard output, and a warning on standard error if it may be billed twice."""
     results().print(f"{escape(retried.status)} {escape(retried.task_id)}")
     if retried.may_be_billed:
-        report("the vendor may have been paid for an earlier attempt already")
+        print_message("the vendor may have billed an earlier attempt already")
 
 
-def print_removed(removed: TaskRemoved) -> None:
-    """That it is gone on standard output, and a word beside it where it was open and may cost."""
-    results().print(f"removed {escape(removed.task_id)}")
-    if removed.cancelled and removed.may_be_billed:
-        said = "the vendor confirmed that it stopped; it" if removed.vendor_stopped else "the vendor"
-        report(f"{said} may bill what it was given")
+def print_deleted(deleted: TaskRemoved) -> None:
+    """Print the id on standard output, and a warning on standard error if the task was open and may be billed."""
+    results().print(f"deleted {escape(deleted.task_id)}")
+    if deleted.cancelled and deleted.may_be_billed:
+        subject = "the vendor confirmed that it stopped; it" if deleted.vendor_stopped else "the vendor"
+        print_message(f"{subject} may bill the attempt")
 
 
 def _lines(task: TaskView) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Waiting for a task while somebody watches."""
+"""Waits for a task and shows its progress on standard error."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,18 +9,18 @@ from cli.output import Failed, InterruptedByUser, errors
 from polyrelay.client import Client, TaskView, WaitTimeout
 
 
-def waited(relay: Client, task_id: str, timeout_s: float | None) -> TaskView:
+def wait_for_task(client: Client, task_id: str, timeout_s: float | None) -> TaskView:
     """
-    The task when it has ended. How it goes is shown on standard error.
+    The task after it has ended.
 
     Raises:
-        Failed: It has not ended in that time.
-        InterruptedByUser: Ctrl-C; says how to go on waiting.
+        Failed: The task did not end within `timeout_s` seconds; says how to wait again.
+        InterruptedByUser: Ctrl-C was pressed; says how to wait again.
     """
-    again = f"it goes on; to wait again: polyrelay tasks wait {task_id} --url {relay.base_url}"
+    again = f"the task continues; to wait again: polyrelay tasks wait {task_id} --url {client.base_url}"
     try:
         with _progress() as show:
-            return relay.wait(task_id, timeout_s, on_change=show)
+            return client.wait(task_id, timeout_s, on_change=show)
     except WaitTimeout as error:
         raise Failed(f"{error}; {again}") from error
     except KeyboardInterrupt:
@@ -40,7 +40,7 @@ def _progress() -> Iterator[Callable[[TaskView], None]]:
 
         yield show_line
         return
-    with console.status("asking …") as status:
+    with console.status("waiting …") as status:
         yield lambda task: status.update(escape(f"{task.model}: {_state_of(task)}"))
 
 

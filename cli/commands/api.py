@@ -1,4 +1,4 @@
-"""`polyrelay api`."""
+"""Command `polyrelay api`: serves the HTTP API."""
 
 import rich_click as click
 
@@ -10,8 +10,11 @@ def command() -> None:
     """
     Serve the HTTP API.
 
-    Listens on HOST and PORT with API_PROCESSES processes; configured by the environment and `.env`.
-    SIGTERM or Ctrl-C stops it: open requests are finished first. Does not start where it would be open to others.
+    Needs MongoDB and Redis. Reads its settings from the environment and `.env`: MONGO_URL, REDIS_URL, HOST, PORT,
+    API_PROCESSES and others. SIGTERM or Ctrl-C stops it after the open requests are finished. It does not start
+    with AUTH=none on an address that other machines can reach.
+
+    Example: HOST=127.0.0.1 PORT=8080 polyrelay api
     """
     settings = settings_or_exit()
     from cli.serving import serve

@@ -1,4 +1,4 @@
-"""`polyrelay demo`."""
+"""Command `polyrelay demo`: three tasks on a temporary server."""
 
 import asyncio
 from pathlib import Path
@@ -17,23 +17,24 @@ from polyrelay.client import ClientError
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo-results"),
     show_default=True,
-    help="Folder for the picture, the video and the text.",
+    help="Folder for the image, the video and the text.",
 )
 @FORMAT
 def command(out: Path, output_format: str) -> None:
     """
-    Make one picture, one video and one text, end to end.
+    Generate one image, one video and one text, end to end.
 
-    Starts MongoDB, Valkey, the simulator, the API and a worker in a temporary folder, creates three tasks over HTTP,
-    saves the results and stops everything. Needs no keys and costs nothing: the simulator always plays the vendors.
+    Starts MongoDB, Valkey, the simulator, the API and a worker in a temporary folder. Creates three tasks over HTTP,
+    saves their results in the folder of --out and stops all processes. Needs no keys and costs nothing: the simulator
+    answers in place of all vendors. Ignores your settings.
     """
-    from cli.demonstration import demonstrate, narrator
+    from cli.demonstration import demonstrate, progress_for
 
     try:
         out.mkdir(parents=True, exist_ok=True)
-        saved = asyncio.run(demonstrate(out, narrator(output_format)))
+        saved = asyncio.run(demonstrate(out, progress_for(output_format)))
     except Interrupted:
-        raise InterruptedByUser("interrupted; everything was stopped") from None
+        raise InterruptedByUser("interrupted; all processes were stopped") from None
     except (ConfigurationError, ClientError, OSError) as error:
         raise Failed(str(error)) from error
     if output_format == "json":

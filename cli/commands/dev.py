@@ -1,4 +1,4 @@
-"""`polyrelay dev`."""
+"""Command `polyrelay dev`: all processes on this machine, for development."""
 
 import asyncio
 from pathlib import Path
@@ -18,18 +18,20 @@ from core.errors import ConfigurationError
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".polyrelay"),
     show_default=True,
-    help="Folder of the databases, the results and the logs; it survives restarts.",
+    help="Folder of the databases, the results and the logs. It is kept when the command ends.",
 )
-@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Worker processes.")
-@click.option("--reload", is_flag=True, help="Start the API and the workers again when the source code changes.")
+@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True, help="Number of worker processes.")
+@click.option("--reload", is_flag=True, help="Restart the API and the workers when the source code changes.")
 def command(host: str | None, port: int | None, data_dir: Path, workers: int, reload: bool) -> None:
     """
-    Run everything on this machine and stay up.
+    Run all processes on this machine until Ctrl-C.
 
-    Starts MongoDB, Valkey, the API and a worker. Vendors for which a key is set in the environment or in `.env` are
-    asked for real, and cost money; the others are played by a simulator. MONGO_URL and REDIS_URL, where set, replace
-    the embedded servers. On loopback nobody is asked for a key, unless AUTH=required is set. Ctrl-C stops everything;
-    twice, at once.
+    Starts MongoDB, Valkey, the API and the workers. A vendor whose key is set in the environment or in `.env` is
+    called for real, which costs money; the simulator answers in place of the others. If MONGO_URL or REDIS_URL is set,
+    that server is used in place of the embedded one. On loopback the API needs no API key unless AUTH=required is set.
+    Ctrl-C stops all processes in order; a second Ctrl-C kills them.
+
+    Example: polyrelay dev --port 9000 --workers 2
     """
     from cli.development import Development
 

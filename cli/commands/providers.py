@@ -1,4 +1,4 @@
-"""`polyrelay providers`."""
+"""Commands `polyrelay providers`, and `providers list`: the plugins that are installed here."""
 
 import logging
 from typing import Any
@@ -17,7 +17,7 @@ from polyrelay import Disabled, Provider, Service
 
 @click.group(name="providers")
 def command() -> None:
-    """Look at the providers that are installed here, check them, and write new ones."""
+    """List, check and write provider plugins; enable, drain, disable and reload providers of a running server."""
 
 
 command.add_command(new_provider)
@@ -27,13 +27,14 @@ for switch in (enable, drain, disable, reload_providers):
 
 
 @command.command(name="list")
-@click.option("--models", "with_models", is_flag=True, help="Show each model too.")
+@click.option("--models", "with_models", is_flag=True, help="Also list each model.")
 @FORMAT
 def list_providers(with_models: bool, output_format: str) -> None:
     """
-    List the providers, and the plugins that could not be loaded.
+    List the installed providers, and the plugins that could not be loaded.
 
-    Loads the plugins in this process, with the settings of the environment and `.env`: what a server started here has.
+    Loads the plugins in this process, with the settings of the environment and `.env`, as a server started here would.
+    Needs no running server.
     """
     settings = settings_or_exit()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -51,8 +52,8 @@ def list_providers(with_models: bool, output_format: str) -> None:
 def _print_providers(registry: Registry) -> None:
     rows = []
     for name, provider in registry.providers.items():
-        report = _report_of(name, registry)
-        package = f"{report.package} {report.version}" if report and report.package else "-"
+        plugin = _plugin_of(name, registry)
+        package = f"{plugin.package} {plugin.version}" if plugin and plugin.package else "-"
         rows.append((name, package, str(len(provider.models)), _availability(provider)))
     print_table(("provider", "package", "models", "available"), rows)
 
@@ -67,10 +68,10 @@ def _print_models(registry: Registry) -> None:
 
 
 def _print_failures(registry: Registry) -> None:
-    for report in registry.reports:
-        if report.error is not None:
-            package = f" ({report.package} {report.version})" if report.package else ""
-            click.echo(f"left out: plugin {report.name}{package}: {report.error}")
+    for plugin in registry.reports:
+        if plugin.error is not None:
+            package = f" ({plugin.package} {plugin.version})" if plugin.package else ""
+            click.echo(f"not loaded: plugin {plugin.name}{package}: {plugin.error}")
 
 
 def _availability(provider: Provider) -> str:
@@ -83,22 +84,22 @@ def _availability(provider: Provider) -> str:
 def _document(registry: Registry) -> dict[str, Any]:
     providers = []
     for name, provider in registry.providers.items():
-        report = _report_of(name, registry)
+        plugin = _plugin_of(name, registry)
         providers.append(
             {
                 "name": name,
-                "plugin": report and report.name,
-                "package": report and report.package,
-                "version": report and report.version,
+                "plugin": plugin and plugin.name,
+                "package": plugin and plugin.package,
+                "version": plugin and plugin.version,
                 "available": provider.unavailable is None,
                 "reason": provider.unavailable,
                 "models": _models(provider),
             }
         )
     failed = [
-        {"plugin": report.name, "package": report.package, "version": report.version, "error": report.error}
-        for report in registry.reports
-        if report.error is not None
+        {"plugin": plugin.name, "package": plugin.package, "version": plugin.version, "error": plugin.error}
+        for plugin in registry.reports
+        if plugin.error is not None
     ]
     return {"providers": providers, "failed_plugins": failed}
 
@@ -122,5 +123,5 @@ def _reason(service: Service) -> str | None:
     return service.reason if isinstance(service, Disabled) else None
 
 
-def _report_of(provider: str, registry: Registry) -> PluginReport | None:
-    return next((report for report in registry.reports if provider in report.providers), None)
+def _plugin_of(provider: str, registry: Registry) -> PluginReport | None:
+    return next((plugin for plugin in registry.reports if provider in plugin.providers), None)

@@ -1,4 +1,4 @@
-"""`polyrelay providers new`."""
+"""Command `polyrelay providers new`: writes a plugin project."""
 
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,15 +17,19 @@ from polyrelay.hooks import ENTRY_POINTS
     "--dir",
     "folder",
     type=click.Path(path_type=Path),
-    help="Where the project goes; it must not exist or be empty.",
+    help="Folder of the project. It must not exist, or must be empty.",
     show_default="polyrelay-NAME",
 )
 @FORMAT
 def new_provider(name: str, folder: Path | None, output_format: str) -> None:
     """
-    Write a plugin project for the provider NAME.
+    Write a plugin project for a new provider NAME.
 
-    A package that works as it is, with its tests and a small server in the vendor's place; make it your vendor's.
+    The project is a working package with tests and a small server that stands in for the vendor. Replace the calls
+    of the example vendor by those of yours. NAME has at most 40 lower-case letters and digits, with single - or _
+    between them. No file is overwritten.
+
+    Example: polyrelay providers new my-vendor
     """
     names = _names(name)
     folder = folder or Path(names.project)
@@ -67,5 +71,5 @@ def _print_text(names: ProjectNames, folder: Path, written: list[Path]) -> None:
         f"  pip install -e '.[test]'\n"
         f"  pytest\n"
         f"  polyrelay providers check {names.name}\n"
-        f"  python tests/fake_{names.short}.py     # prints the settings with which the server uses it"
+        f"  python tests/fake_{names.short}.py     # prints the settings for a server that uses it"
     )

@@ -1,4 +1,4 @@
-"""`polyrelay providers enable|drain|disable|reload`: providers of a running server."""
+"""Commands `polyrelay providers enable|drain|disable|reload`: change the providers of a running server."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,18 +8,19 @@ from urllib.parse import quote
 import rich_click as click
 from msgspec import Struct
 
-from cli.connection import Server, answer_of, at_server, refusals_reported
-from cli.output import FORMAT, Failed, print_json, print_table, report
+from cli.connection import Server, api_errors_as_failed, call_api, server_options
+from cli.output import FORMAT, Failed, print_json, print_message, print_table
 from polyrelay.client.calls import Call
 
 _ROOT: Final = "/api/v1/admin"
-_LOOK_S: Final = 0.2
-_NO_WAIT: Final = click.option("--no-wait", is_flag=True, help="Do not wait until all processes follow.")
-_REASON: Final = click.option("--reason", help="Shown to callers and in the logs.")
+_CHECK_INTERVAL_S: Final = 0.2
+_SWITCH_TIMEOUT_S: Final = 10.0
+_NO_WAIT: Final = click.option("--no-wait", is_flag=True, help="Do not wait for the processes to apply the change.")
+_REASON: Final = click.option("--reason", help="Reason for the change, shown to callers and in the logs.")
 
 
 class Switched(Struct, frozen=True, kw_only=True):
-    """How a provider is switched now."""
+    """The mode of a provider, as the API returns it."""
 
     provider: str
     mode: str
@@ -29,13 +30,13 @@ class Switched(Struct, frozen=True, kw_only=True):
 
 
 class ReloadRequested(Struct, frozen=True, kw_only=True):
-    """The processes look for plugins."""
+    """A reload that the API has requested from all processes."""
 
     generation: int
 
 
 class PluginOfProcess(Struct, frozen=True, kw_only=True):
-    """A plugin as a process has it."""
+    """A plugin that a process has loaded, or could not load."""
 
     name: str
     package: str | None = None
@@ -45,7 +46,7 @@ class PluginOfProcess(Struct, frozen=True, kw_only=True):
 
 
 class RunningProcess(Struct, frozen=True, kw_only=True):
-    """What one process of the server runs."""
+    """One process of the server, and the plugins that it has loaded."""
 
     id: str
     role: str = ""
@@ -58,7 +59,7 @@ class RunningProcess(Struct, frozen=True, kw_only=True):
 
 
 class RunningProcesses(Struct, frozen=True, kw_only=True):
-    """The processes that live."""
+    """The processes of the server that run now."""
 
     processes: list[RunningProcess]
 
@@ -67,10 +68,15 @@ class RunningProcesses(Struct, frozen=True, kw_only=True):
 @click.argument("name")
 @_REASON
 @_NO_WAIT
-@at_server
+@server_options
 @FORMAT
 def enable(**options: Any) -> None:
-    """Have the provider NAME of a running server take tasks again."""
+    """
+    Let the provider NAME of a running server take tasks again.
+
+    Needs an API key with the role operator or admin, unless the server has AUTH=none.
+    Waits until all processes have applied the change.
+    """
     _switch("enable", **options)
 
 
@@ -78,13 +84,18 @@ def enable(**options: Any) -> None:
 @click.argument("name")
 @_REASON
 @_NO_WAIT
-@at_server
+@server_options
 @FORMAT
 def drain(**options: Any) -> None:
     """
-    Take no new tasks for the provider NAME of a running server; those accepted before run to their end.
+    Let the provider NAME of a running server take no new tasks; tasks created before run to their end.
 
-    New ones go to their fallbacks, or are refused with 503.
+    A new task goes to its fallbacks. Without a fallback its request is refused with status 503.
+
+    Needs an API key with the role operator or admin, unless the server has AUTH=none.
+    Waits until all processes have applied the change.
+
+    Example: polyrelay providers drain openai --reason "maintenance"
     """
     _switch("drain", **options)
 
@@ -93,13 +104,17 @@ def drain(**options: Any) -> None:
 @click.argument("name")
 @_REASON
 @_NO_WAIT
-@at_server
+@server_options
 @FORMAT
 def disable(**options: Any) -> None:
     """
-    Submit nothing more to the provider NAME of a running server; operations under way are polled to their end.
+    Stop all submissions to the provider NAME of a running server; open operations are polled to their end.
 
-    Pending tasks go to their fallbacks, or wait until it is enabled or their deadline comes.
+    A pending task goes to its fallbacks. Without a fallback it waits until the provider is enabled, or until its
+    deadline.
+
+    Needs an API key with the role operator or admin, unless the server has AUTH=none.
+    Waits until all processes have applied the change.
     """
     _switch("disable", **options)
 
@@ -112,63 +127,68 @@ def disable(**options: Any) -> None:
     type=click.FloatRange(min=0),
     default=30.0,
     show_default=True,
-    help="Longest wait, in seconds.",
+    help="Longest wait for the processes, in seconds.",
 )
 @_NO_WAIT
-@at_server
+@server_options
 @FORMAT
 def reload_providers(name: str | None, timeout_s: float, no_wait: bool, server: Server, output_format: str) -> None:
     """
-    Have all processes of a running server load new and changed plugins and drop uninstalled ones.
+    Load new and changed plugins in all processes of a running server, and unload uninstalled ones.
 
-    With NAME, that plugin is loaded anew even where its installed files look the same, such as one installed with
-    `pip install -e`. A plugin that cannot be loaded stays as it was. Exit code 1 where one could not be loaded, or a
-    process did not follow in time.
+    With NAME, this plugin is loaded again even if its installed files look unchanged, such as one installed with
+    `pip install -e`. If a plugin cannot be loaded, its loaded version stays in use. Exit code 1 if a plugin could not
+    be loaded, or if a process did not reload in time.
+
+    Needs an API key with the role operator or admin, unless the server has AUTH=none.
     """
-    with refusals_reported():
+    with api_errors_as_failed():
         body = {"plugin": name} if name else None
         call = Call(method="POST", path=f"{_ROOT}/providers/reload", answer=ReloadRequested, json=body)
-        wanted = answer_of(server, call).generation
+        wanted = call_api(server, call).generation
         timeout_s = 0.0 if no_wait else timeout_s
-        processes = _waited(server, lambda process: process.generation >= wanted, timeout_s)
+        processes = _wait_for_processes(server, lambda process: process.generation >= wanted, timeout_s)
     late = [process for process in processes if process.generation < wanted]
-    failed = _failures(processes)
+    failures = _failures(processes)
     if output_format == "json":
-        print_json({"generation": wanted, "processes": processes, "late": [each.id for each in late]})
+        print_json({"generation": wanted, "processes": processes, "late": [process.id for process in late]})
     else:
         _print_processes(processes, wanted)
-    for failure in failed:
-        report(failure)
-    if not no_wait and (late or failed):
-        raise Failed(_late(late) if late else f"{len(failed)} could not be loaded; what was there before goes on")
+    for failure in failures:
+        print_message(failure)
+    if not no_wait and (late or failures):
+        raise Failed(_late(late) if late else f"{len(failures)} could not be loaded; loaded versions stay in use")
 
 
 def _switch(verb: str, name: str, reason: str | None, no_wait: bool, server: Server, output_format: str) -> None:
-    with refusals_reported():
+    with api_errors_as_failed():
         path = f"{_ROOT}/providers/{quote(name, safe='')}/{verb}"
         body = {"reason": reason} if reason else None
-        switched = answer_of(server, Call(method="POST", path=path, answer=Switched, json=body))
-        processes = _waited(server, lambda process: process.revision >= switched.revision, 0.0 if no_wait else 10.0)
+        switched = call_api(server, Call(method="POST", path=path, answer=Switched, json=body))
+        timeout_s = 0.0 if no_wait else _SWITCH_TIMEOUT_S
+        processes = _wait_for_processes(server, lambda process: process.revision >= switched.revision, timeout_s)
     late = [process for process in processes if process.revision < switched.revision]
     if output_format == "json":
         print_json({"switched": switched, "processes": len(processes), "late": [process.id for process in late]})
     else:
         why = f" ({switched.reason})" if switched.reason else ""
         click.echo(f"{switched.provider} is {switched.mode}{why}")
-        report(f"{len(processes) - len(late)} of {len(processes)} processes follow")
+        print_message(f"{len(processes) - len(late)} of {len(processes)} processes have applied the change")
     if late and not no_wait:
         raise Failed(_late(late))
 
 
-def _waited(server: Server, follows: Callable[[RunningProcess], bool], timeout_s: float) -> list[RunningProcess]:
-    """The processes, once all of them follow or the time is over."""
+def _wait_for_processes(
+    server: Server, is_done: Callable[[RunningProcess], bool], timeout_s: float
+) -> list[RunningProcess]:
+    """The processes, read again until all have applied the change or the timeout has passed."""
     until = time.monotonic() + timeout_s
     call = Call(method="GET", path=f"{_ROOT}/processes", answer=RunningProcesses)
     while True:
-        processes = answer_of(server, call).processes
-        if all(map(follows, processes)) or time.monotonic() >= until:
+        processes = call_api(server, call).processes
+        if all(map(is_done, processes)) or time.monotonic() >= until:
             return processes
-        time.sleep(_LOOK_S)
+        time.sleep(_CHECK_INTERVAL_S)
 
 
 def _print_processes(processes: Sequence[RunningProcess], wanted: int) -> None:
@@ -181,20 +201,22 @@ def _print_processes(processes: Sequence[RunningProcess], wanted: int) -> None:
         )
         for process in processes
     ]
-    print_table(("process", "host", "followed", "plugins"), rows)
+    print_table(("process", "host", "reloaded", "plugins"), rows)
 
 
 def _failures(processes: Sequence[RunningProcess]) -> list[str]:
-    """One line for each plugin and reason, with the number of processes."""
-    lines: dict[str, int] = {}
+    """One line for each plugin and reason, with the number of processes in which it failed."""
+    counts: dict[str, int] = {}
     for process in processes:
         for plugin in process.plugins:
             if plugin.error is not None:
                 line = f"plugin {plugin.name}: {plugin.error}"
-                lines[line] = lines.get(line, 0) + 1
-    return [f"{line} (in {count} of {len(processes)} processes)" for line, count in lines.items()]
+                counts[line] = counts.get(line, 0) + 1
+    return [f"{line} (in {count} of {len(processes)} processes)" for line, count in counts.items()]
 
 
 def _late(processes: Sequence[RunningProcess]) -> str:
-    names = ", ".join(f"{each.role} {each.pid} on {each.host} (last heard {each.seen})" for each in processes)
-    return f"did not follow in time: {names}"
+    names = ", ".join(
+        f"{process.role} {process.pid} on {process.host} (last seen {process.seen})" for process in processes
+    )
+    return f"not applied in time by: {names}"

@@ -1,4 +1,4 @@
-"""`polyrelay tasks`: the task API from a terminal."""
+"""Commands `polyrelay tasks`: the task API of a running server."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 import rich_click as click
 
-from cli.connection import Server, at_server, relay_at
-from cli.output import FORMAT, Failed, print_json, print_table, report
+from cli.connection import Server, api_client, server_options
+from cli.output import FORMAT, Failed, print_json, print_message, print_table
 from cli.task_params import fallbacks_of, image_fields, params_of
-from cli.task_text import print_cancelled, print_removed, print_retried, print_task
-from cli.waiting import waited
+from cli.task_text import print_cancelled, print_deleted, print_retried, print_task
+from cli.waiting import wait_for_task
 from polyrelay.client import Client, ModelView, TaskView
 
 _TIMEOUT: Final = click.option(
@@ -27,42 +27,42 @@ _STATUSES: Final = click.Choice(["pending", "processing", "completed", "failed",
 
 @click.group(name="tasks")
 def command() -> None:
-    """Create, read, wait for, list, cancel, retry, remove and download tasks of a running server."""
+    """Create, show, wait for, list, cancel, retry, delete and download tasks of a running server."""
 
 
 @command.command(name="submit")
 @click.argument("task_type", metavar="TYPE", type=_TYPES)
 @click.argument("prompt", required=False)
-@click.option("--provider", required=True, help="Such as volcengine or openai.")
-@click.option("--model", required=True, help="A model of that provider; see `polyrelay providers list --models`.")
-@click.option("--user-id", required=True, help="Whom the task belongs to.")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A param of the model; may come again.")
+@click.option("--provider", required=True, help="Provider of the task, such as volcengine or openai.")
+@click.option("--model", required=True, help="Model of this provider; see `polyrelay providers list --models`.")
+@click.option("--user-id", required=True, help="User to whom the task belongs.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A param of the model; may be repeated.")
 @click.option(
     "--image-file",
     "image_files",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An input image, sent with the request; may come again.",
+    help="File of an input image, sent with the request; may be repeated.",
 )
-@click.option("--image-url", "image_urls", multiple=True, help="Link to an input image; may come again.")
+@click.option("--image-url", "image_urls", multiple=True, help="Link to an input image; may be repeated.")
 @click.option(
     "--fallback",
     "fallbacks",
     multiple=True,
     metavar="PROVIDER/MODEL",
-    help="Whom to ask where the choices before cannot take the task; may come again. It must take the same params.",
+    help="Model to try if the ones before it cannot take the task; may be repeated. It must take the same params.",
 )
-@click.option("--priority", type=_PRIORITIES, help="How soon it is looked at.  [default: default]")
+@click.option("--priority", type=_PRIORITIES, help="How soon workers process the task.  [default: default]")
 @click.option(
     "--deadline",
     "deadline_s",
     type=click.FloatRange(min=1),
-    help="The task ends within so many seconds, done or failed.  [default: the model's own limit]",
+    help="Seconds until the task fails if it has not ended.  [default: the model's own limit]",
 )
 @click.option("--wait", is_flag=True, help="Wait until the task has ended.")
 @_TIMEOUT
 @_OUT
-@at_server
+@server_options
 @FORMAT
 def submit(
     task_type: str,
@@ -83,13 +83,16 @@ def submit(
     output_format: str,
 ) -> None:
     """
-    Create a task of TYPE image, video or text. With --out or --timeout it is waited for too.
+    Create a task of TYPE image, video or text, and print its id.
 
-    Exit code 1 where the task fails.
+    With --wait, --timeout or --out the command waits until the task has ended and prints the task instead. Exit code 1
+    if the task fails.
+
+    Example: polyrelay tasks submit image "a red fox" --provider volcengine --model jimeng_t2i_v40 --user-id me --wait
     """
-    with relay_at(server) as relay:
-        served = _model(relay, provider, model)
-        created = relay.create(
+    with api_client(server) as client:
+        served = _model(client, provider, model)
+        created = client.create(
             task_type,
             provider=provider,
             model=model,
@@ -102,22 +105,22 @@ def submit(
             **image_fields(image_files, image_urls, served),
         )
         if wait or out is not None or timeout_s is not None:
-            _finish(relay, waited(relay, created.task_id, timeout_s), out, output_format)
+            _print_ended(client, wait_for_task(client, created.task_id, timeout_s), out, output_format)
         elif output_format == "json":
             print_json(created)
         else:
             click.echo(created.task_id)
-            report(f"accepted; to wait for it: polyrelay tasks wait {created.task_id} --url {relay.base_url}")
+            print_message(f"created; to wait for it: polyrelay tasks wait {created.task_id} --url {client.base_url}")
 
 
 @command.command(name="get")
 @click.argument("task_id")
-@at_server
+@server_options
 @FORMAT
 def get(task_id: str, server: Server, output_format: str) -> None:
-    """Show a task as it stands."""
-    with relay_at(server) as relay:
-        task = relay.get(task_id)
+    """Show the current state of a task."""
+    with api_client(server) as client:
+        task = client.get(task_id)
     print_json(task) if output_format == "json" else print_task(task)
 
 
@@ -125,72 +128,85 @@ def get(task_id: str, server: Server, output_format: str) -> None:
 @click.argument("task_id")
 @_TIMEOUT
 @_OUT
-@at_server
+@server_options
 @FORMAT
 def wait_for(task_id: str, timeout_s: float | None, out: Path | None, server: Server, output_format: str) -> None:
-    """Wait until a task has ended, then show it. Exit code 1 where it failed; Ctrl-C leaves the task alone."""
-    with relay_at(server) as relay:
-        _finish(relay, waited(relay, task_id, timeout_s), out, output_format)
+    """
+    Wait until a task has ended, then show it.
+
+    Exit code 1 if the task did not complete. Ctrl-C ends the wait and does not change the task.
+    """
+    with api_client(server) as client:
+        _print_ended(client, wait_for_task(client, task_id, timeout_s), out, output_format)
 
 
 @command.command(name="list")
-@click.option("--user-id", help="Only those of this user.")
-@click.option("--type", "task_type", type=_TYPES, help="Only those of this type.")
-@click.option("--status", type=_STATUSES, help="Only those that stand so.")
-@click.option("--provider", help="Only those of this provider.")
-@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="At most so many.")
-@click.option("--offset", type=click.IntRange(min=0), default=None, help="Skip so many.")
-@click.option("--after", help="Only those older than the task of this id.")
-@at_server
+@click.option("--user-id", help="Only tasks of this user.")
+@click.option("--type", "task_type", type=_TYPES, help="Only tasks of this type.")
+@click.option("--status", type=_STATUSES, help="Only tasks with this status.")
+@click.option("--provider", help="Only tasks of this provider.")
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="Largest number of tasks.")
+@click.option("--offset", type=click.IntRange(min=0), default=None, help="Number of tasks to skip.")
+@click.option("--after", help="Only tasks older than the task with this id.")
+@server_options
 @FORMAT
 def list_tasks(task_type: str | None, server: Server, output_format: str, **filters: Any) -> None:
-    """List tasks, newest first."""
-    with relay_at(server) as relay:
-        page = relay.list(type=task_type, **filters)
+    """
+    List tasks, newest first.
+
+    Example: polyrelay tasks list --status failed --limit 5
+    """
+    with api_client(server) as client:
+        page = client.list(type=task_type, **filters)
     if output_format == "json":
         print_json(page)
         return
     rows = [(task.task_id, task.type, task.status, task.model, _short(task.prompt)) for task in page.tasks]
     print_table(("task", "type", "status", "model", "prompt"), rows)
     more = f"; older ones: --after {page.next_after}" if page.next_after else ""
-    report(f"{len(page.tasks)} of {page.total}{'' if page.total_is_exact else '+'}{more}")
+    print_message(f"{len(page.tasks)} of {page.total}{'' if page.total_is_exact else '+'}{more}")
 
 
 @command.command(name="cancel")
 @click.argument("task_id")
-@at_server
+@server_options
 @FORMAT
 def cancel(task_id: str, server: Server, output_format: str) -> None:
     """
     Cancel an open task.
 
-    One that was submitted is ended a little later, and its vendor may still finish and bill it. Twice is as once.
+    A task that was submitted to a vendor ends a little later, and the vendor may still finish and bill it. Repeating
+    the command does no harm.
     """
-    with relay_at(server) as relay:
-        cancelled = relay.cancel(task_id)
+    with api_client(server) as client:
+        cancelled = client.cancel(task_id)
     print_json(cancelled) if output_format == "json" else print_cancelled(cancelled)
 
 
 @command.command(name="retry")
 @click.argument("task_id")
-@at_server
+@server_options
 @FORMAT
 def retry(task_id: str, server: Server, output_format: str) -> None:
-    """Do a failed task once more. Where its outcome is unknown this may pay the vendor a second time."""
-    with relay_at(server) as relay:
-        retried = relay.retry(task_id)
+    """
+    Run a failed task again.
+
+    If the outcome of its last attempt is unknown, the vendor may bill the task twice.
+    """
+    with api_client(server) as client:
+        retried = client.retry(task_id)
     print_json(retried) if output_format == "json" else print_retried(retried)
 
 
 @command.command(name="delete")
 @click.argument("task_id")
-@at_server
+@server_options
 @FORMAT
 def delete(task_id: str, server: Server, output_format: str) -> None:
-    """Remove a task and its files; an open one is cancelled first."""
-    with relay_at(server) as relay:
-        removed = relay.delete(task_id)
-    print_json({**msgspec.to_builtins(removed), "removed": True}) if output_format == "json" else print_removed(removed)
+    """Delete a task and its files. An open task is cancelled first."""
+    with api_client(server) as client:
+        deleted = client.delete(task_id)
+    print_json({**msgspec.to_builtins(deleted), "removed": True}) if output_format == "json" else print_deleted(deleted)
 
 
 @command.command(name="download")
@@ -201,26 +217,30 @@ def delete(task_id: str, server: Server, output_format: str) -> None:
     default=Path(),
     help="Save the results in this folder.  [default: the working directory]",
 )
-@at_server
+@server_options
 @FORMAT
 def download(task_id: str, out: Path, server: Server, output_format: str) -> None:
-    """Save the results of a completed task."""
-    with relay_at(server) as relay:
-        task = relay.get(task_id)
+    """
+    Save the result files of a completed task.
+
+    Example: polyrelay tasks download task_1 --out results
+    """
+    with api_client(server) as client:
+        task = client.get(task_id)
         if task.status != "completed":
             raise Failed(f"task {task_id} is {task.status} and has no results")
-        files = [str(path.resolve()) for path in relay.save(task, out)]
+        files = [str(path.resolve()) for path in client.save(task, out)]
     print_json({"task_id": task_id, "files": files}) if output_format == "json" else click.echo("\n".join(files))
 
 
-def _model(relay: Client, provider: str, name: str) -> ModelView:
-    """The model as the server knows it; one that it does not know is left for it to refuse."""
-    found = [model for model in relay.models() if (model.provider, model.name) == (provider, name)]
+def _model(client: Client, provider: str, name: str) -> ModelView:
+    """The model from the server's catalogue. For an unknown model: an empty view, and the create is refused later."""
+    found = [model for model in client.models() if (model.provider, model.name) == (provider, name)]
     return found[0] if found else ModelView(provider=provider, name=name, type="")
 
 
-def _finish(relay: Client, task: TaskView, out: Path | None, output_format: str) -> None:
-    files = [str(path.resolve()) for path in relay.save(task, out)] if out and task.status == "completed" else []
+def _print_ended(client: Client, task: TaskView, out: Path | None, output_format: str) -> None:
+    files = [str(path.resolve()) for path in client.save(task, out)] if out and task.status == "completed" else []
     if output_format == "json":
         print_json({"task": task, "files": files})
     else:

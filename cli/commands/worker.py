@@ -1,4 +1,4 @@
-"""`polyrelay worker`."""
+"""Command `polyrelay worker`: one worker process."""
 
 import rich_click as click
 
@@ -10,10 +10,11 @@ from core.errors import ConfigurationError, PolyrelayError
 @click.command(name="worker")
 def command() -> None:
     """
-    Run one worker, which advances tasks.
+    Run one worker process, which submits and polls tasks and copies their results.
 
-    Configured by the environment and `.env`. SIGTERM or Ctrl-C stops it: it finishes what it is doing first.
-    Exit code 75 says that it stopped because it occupied more than WORKER_MAX_RSS: start it again.
+    Needs MongoDB and Redis. Reads its settings from the environment and `.env`, as `polyrelay api` does. SIGTERM or
+    Ctrl-C stops it after the current steps are finished. Exit code 75 means that it used more memory than
+    WORKER_MAX_RSS and must be started again.
     """
     settings = settings_or_exit()
     from cli.serving import check_address

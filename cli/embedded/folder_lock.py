@@ -1,4 +1,4 @@
-"""One owner of a data folder at a time, who can be named."""
+"""Lock of a data folder: one `polyrelay dev` uses it at a time."""
 
 import fcntl
 import os
@@ -12,10 +12,10 @@ from cli.embedded.start_errors import DataFolderInUse
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """
-    Own the folder; the lock goes with this process, however it ends.
+    Hold the lock of the folder. The operating system releases it when this process ends, also after a crash.
 
     Raises:
-        DataFolderInUse: Another process owns it; says which. Nothing was touched.
+        DataFolderInUse: Another process holds the lock; names its process id. Nothing was changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+", encoding="ascii") as lock:
@@ -24,7 +24,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise DataFolderInUse(
                 f"{folder} is in use by another `polyrelay dev` (process {_holder(folder)}); "
-                "stop it first, or take another folder with --data-dir"
+                "stop it first, or choose another folder with --data-dir"
             ) from error
         lock.truncate(0)
         lock.write(str(os.getpid()))

@@ -1,4 +1,4 @@
-"""Follows the log files of a stack and gives out whole lines, each with the name of its process."""
+"""Log tail: new lines from the log files of a stack, each with the name of its process."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,11 +13,11 @@ _LONGEST_READ: Final = 1024 * 1024
 
 class LogTail:
     """
-    What processes printed since the last look.
+    Reads whole lines that processes have printed since the last call of `lines`.
 
     Args:
-        processes: Whose log files; what is in the files now is skipped.
-        colours: Leave colours in the lines.
+        processes: The processes whose log files are read. The present content of the files is skipped.
+        colours: Keep the colour codes in the lines.
     """
 
     def __init__(self, processes: Iterable[Process], *, colours: bool) -> None:
@@ -26,11 +26,11 @@ class LogTail:
 
     @property
     def names(self) -> list[str]:
-        """Of the processes."""
+        """Names of the processes."""
         return [file.name for file in self._files]
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """The process's name and the line, for each new line."""
+        """The name of the process and the text, for each new line."""
         for file in self._files:
             for line in file.new_lines():
                 yield file.name, line if self._colours else _COLOURS.sub("", line)

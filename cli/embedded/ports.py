@@ -10,19 +10,26 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port of loopback that was free just now."""
+    """A port of loopback that is free now; another process may take it later."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def check_port(server: str, port: int) -> None:
+    """
+    Check that the port is free.
+
+    Raises:
+        PortInUse: It is in use; names the server that needs it.
+    """
     try:
         socket.create_server((LOOPBACK, port)).close()
     except OSError as error:
-        raise PortInUse(f"port {port} is in use; {server} needs another one") from error
+        raise PortInUse(f"port {port} is in use; choose another port for {server}") from error
 
 
 async def accepts_connections(port: int) -> bool:
+    """Whether a server accepts TCP connections on the port."""
     try:
         _, writer = await asyncio.open_connection(LOOPBACK, port)
     except OSError:
@@ -32,6 +39,7 @@ async def accepts_connections(port: int) -> bool:
 
 
 async def answers_ping(port: int) -> bool:
+    """Whether a Redis server on the port answers PING within 1 s."""
     try:
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
     except OSError:

@@ -1,17 +1,17 @@
-"""One of our own processes as a child of this one: started, watched, stopped, killed, started again."""
+"""Child processes of a stack: the API, a worker or the simulator; start, stop, kill and restart."""
 
 import asyncio
 import os
 import re
 import signal
-import subprocess  # nosec: we start our own processes
+import subprocess  # nosec: starts our own processes only
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from cli.embedded.lifeline import Lifeline
+from cli.embedded.parent_death import ParentDeathSignal
 from cli.embedded.start_errors import ServerNotStarted
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -22,30 +22,30 @@ Ready: TypeAlias = Callable[["ChildProcess"], Awaitable[bool]]
 
 
 class Process(Protocol):
-    """What a stack is made of: one of our processes, or a server such as `MongoServer`."""
+    """A process of a stack: a `ChildProcess`, or a server such as `MongoServer`."""
 
     name: str
 
     @property
     def pid(self) -> int | None:
-        """The process, or None where it does not run."""
+        """The process id, or None if the process does not run."""
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
 
     @property
     def log_file(self) -> Path:
-        """What it printed."""
+        """The file with its output."""
 
     async def start(self) -> None:
-        """Start it and wait until it works; does nothing where it runs."""
+        """Start it and wait until it is ready. Does nothing if it runs."""
 
     async def stop(self, *, grace_s: float = 10.0) -> None:
-        """End it in order, or by force after `grace_s`."""
+        """Send SIGTERM, and SIGKILL if it still runs after `grace_s` seconds."""
 
     async def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Send SIGKILL, as a crash."""
 
 
 def own_module(module: str, *args: str) -> Sequence[str]:
@@ -58,7 +58,7 @@ def own_module(module: str, *args: str) -> Sequence[str]:
 
 
 def own_environment(base: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which `own_module` finds our packages, also in a checkout that is not installed."""
+    """The environment `base`, extended so that `own_module` finds our packages in a checkout that is not installed."""
     environment = {**base, "PYTHONUNBUFFERED": "1"}
     if _ROOT.name not in {"site-packages", "dist-packages"}:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), base.get("PYTHONPATH"))))
@@ -67,15 +67,16 @@ def own_environment(base: Mapping[str, str]) -> dict[str, str]:
 
 class ChildProcess:
     """
-    A process that dies with us. It gets its own session, so that the terminal's Ctrl-C reaches only us.
+    A process that ends when this one ends. It gets its own session, so that the terminal's Ctrl-C reaches only us.
 
     Args:
         name: Shown before its output.
         command: Its command line.
         env: Its whole environment.
-        log_file: Gets its output; a later start appends.
-        ready: Whether it works already; asked again and again.
-        cwd: Its working directory, or None for ours.
+        log_file: Receives its output; a later start appends.
+        ready: Returns whether the process is ready; called every 50 ms during the start.
+        cwd: Its working directory, or None for that of this process.
+        start_timeout_s: Longest wait until it is ready, in seconds.
     """
 
     def __init__(
@@ -101,17 +102,17 @@ class ChildProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process, or None where it does not run."""
+        """The process id, or None if the process does not run."""
         return self._process.pid if self._process is not None and self.running else None
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended (negative: by that signal), or None where it runs or never did."""
+        """Its exit code (negative: the signal that ended it), or None if it runs or was never started."""
         return None if self._process is None else self._process.poll()
 
     def output(self) -> str:
@@ -121,15 +122,15 @@ class ChildProcess:
             return _COLOURS.sub("", log.read().decode(errors="replace"))
 
     def last_lines(self, count: int = 15) -> str:
-        """The end of what it printed."""
+        """The last `count` lines that it printed."""
         return "\n".join(self.output().splitlines()[-count:])
 
     async def start(self) -> None:
         """
-        Start and wait until it works. Does nothing where it runs already.
+        Start it and wait until it is ready. Does nothing if it runs already.
 
         Raises:
-            ServerNotStarted: It ended or did not work in time.
+            ServerNotStarted: It ended, or was not ready in time; says which, with its last lines.
         """
         if self.running:
             return
@@ -141,7 +142,7 @@ class ChildProcess:
             raise
 
     async def stop(self, *, grace_s: float = 10.0) -> None:
-        """End it in order, or by force after `grace_s`."""
+        """Send SIGTERM, and SIGKILL if it still runs after `grace_s` seconds."""
         if self._process is None:
             return
         if self.running:
@@ -150,7 +151,7 @@ class ChildProcess:
         await self.kill()
 
     async def kill(self) -> None:
-        """End it and its children at once, as a crash would."""
+        """Send SIGKILL to the process and its children, as a crash."""
         if self._process is not None and self.running:
             os.killpg(self._process.pid, signal.SIGKILL)
             await self._ended(10.0)
@@ -167,7 +168,7 @@ class ChildProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=Lifeline(),  # noqa: PLW1509
+                preexec_fn=ParentDeathSignal(),  # noqa: PLW1509
             )
 
     async def _wait_until_ready(self) -> None:

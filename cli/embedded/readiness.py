@@ -1,4 +1,4 @@
-"""How a process shows that it works."""
+"""Readiness of child processes: an HTTP answer, a printed text, or a running process."""
 
 import re
 from typing import Final
@@ -11,11 +11,11 @@ _ANSWER_TIMEOUT_S: Final = 2.0
 
 
 def answers(url: str) -> Ready:
-    """It answers a GET of that URL with success."""
+    """Ready when a GET of the URL returns a 2xx status."""
 
     async def ready(_: ChildProcess) -> bool:
         try:
-            # Our own server on this machine: without certificates, as loading them is the slow part of a client.
+            # No TLS on this machine: loading certificates is the slow part of creating a client.
             async with httpx.AsyncClient(timeout=_ANSWER_TIMEOUT_S, trust_env=False, verify=False) as client:  # noqa: S501
                 return (await client.get(url)).is_success
         except httpx.TransportError:
@@ -25,15 +25,15 @@ def answers(url: str) -> Ready:
 
 
 def prints(pattern: str) -> Ready:
-    """It printed something that matches."""
-    sought = re.compile(pattern)
+    """Ready when its output matches the pattern."""
+    expected = re.compile(pattern)
 
     async def ready(process: ChildProcess) -> bool:
-        return sought.search(process.output()) is not None
+        return expected.search(process.output()) is not None
 
     return ready
 
 
 async def runs(process: ChildProcess) -> bool:
-    """It runs; there is nothing to wait for."""
+    """Ready when the process runs."""
     return process.running

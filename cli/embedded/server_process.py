@@ -10,22 +10,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from cli.embedded.lifeline import Lifeline
+from cli.embedded.parent_death import ParentDeathSignal
 from cli.embedded.ports import check_port, free_port
 from cli.embedded.start_errors import DataFolderInUse, PortInUse, ServerNotStarted
 
-_TRIES: Final = 3
+_MOST_STARTS: Final = 3
 
 
 class EmbeddedServer(ABC):
     """
-    A server process that dies with us: when this process is killed, Linux ends it too.
+    A server process that ends when this process ends: on Linux also when this process is killed.
 
-    Start it from the main thread: Linux counts the death of the starting thread. It gets its own session, so the
+    Start it from the main thread, because Linux watches the thread that starts it. It gets its own session, so the
     terminal's Ctrl-C reaches only us and we stop servers in the right order. `start` may be called again after `stop`.
 
     Attributes:
-        folder_wait_s: How long a start waits for a folder in use; after a kill of its parent, a server needs a moment.
+        folder_wait_s: Longest wait of a start for a folder in use, in seconds. A server needs a moment to end after
+            its parent was killed.
     """
 
     name: str
@@ -41,33 +42,33 @@ class EmbeddedServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where clients connect, once started."""
+        """URL for clients; valid after the start."""
 
     @property
     def pid(self) -> int | None:
-        """The process, or None where it does not run."""
+        """The process id, or None if the process does not run."""
         return self._process.pid if self.running and self._process else None
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def log_file(self) -> Path:
-        """What the server printed since its latest start."""
+        """The file with the output of the server since its latest start."""
         return self.data_dir / f"{self.name.lower()}.log"
 
     async def start(self) -> None:
         """
-        Start and wait until clients are served. Does nothing where it runs already.
+        Start the server and wait until it serves clients. Does nothing if it runs already.
 
         Raises:
             DataFolderInUse: Another process uses the folder.
-            PortInUse: The given port is taken.
-            ServerNotStarted: No binary, or it ended or did not answer in time.
+            PortInUse: The given port is in use.
+            ServerNotStarted: No program was found, or the server ended or did not answer in time.
         """
-        for last in [False] * (_TRIES - 1) + [True]:
+        for last in [False] * (_MOST_STARTS - 1) + [True]:
             if self.running:
                 return
             try:
@@ -77,16 +78,16 @@ class EmbeddedServer(ABC):
                     raise
 
     async def stop(self, *, grace_s: float = 10.0) -> None:
-        """End the server in order, or by force after `grace_s`. Does nothing where it does not run."""
+        """Send SIGTERM, and SIGKILL if it still runs after `grace_s` seconds. Does nothing if it does not run."""
         if self._process is None:
             return
         self._process.terminate()
-        if not await _ended(self._process, grace_s):
+        if not await _has_ended(self._process, grace_s):
             await self.kill()
         self._process = None
 
     async def kill(self) -> None:
-        """End the server at once, as a crash would."""
+        """Send SIGKILL, as a crash."""
         if self._process is not None:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
@@ -94,11 +95,11 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _command(self) -> Sequence[str]:
-        """The command line, for the present port."""
+        """The command line, for the current port."""
 
     @abstractmethod
     async def _answers(self) -> bool:
-        """Whether clients are served."""
+        """Whether the server serves clients."""
 
     async def _start_once(self) -> None:
         self.port = free_port() if self._choose_port else self.port
@@ -123,7 +124,7 @@ class EmbeddedServer(ABC):
     def _spawn(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         command = self._command()
-        # The child inherits the lock and with it holds the folder for as long as it lives, whatever becomes of us.
+        # The child inherits the lock and holds it until it ends, even if this process ends first.
         with _lock(self.data_dir / "in-use", self.name) as lock, self.log_file.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 command,
@@ -132,7 +133,7 @@ class EmbeddedServer(ABC):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=(lock.fileno(),),
-                preexec_fn=Lifeline(),  # noqa: PLW1509
+                preexec_fn=ParentDeathSignal(),  # noqa: PLW1509
             )
 
     async def _wait_until_ready(self) -> None:
@@ -149,7 +150,7 @@ class EmbeddedServer(ABC):
     def _failure(self) -> ServerNotStarted:
         log = self.log_file.read_text(errors="replace")
         if "in use" in log and "ddress" in log:
-            return PortInUse(f"port {self.port} is in use; {self.name} needs another one")
+            return PortInUse(f"port {self.port} is in use; choose another port for {self.name}")
         last = "\n".join(log.splitlines()[-5:])
         return ServerNotStarted(f"{self.name} ended while it started; see {self.log_file}:\n{last}")
 
@@ -164,7 +165,7 @@ def _lock(path: Path, server: str) -> Iterator[IO[bytes]]:
         yield lock
 
 
-async def _ended(process: "subprocess.Popen[bytes]", within_s: float) -> bool:
+async def _has_ended(process: "subprocess.Popen[bytes]", within_s: float) -> bool:
     try:
         await asyncio.to_thread(process.wait, within_s)
     except subprocess.TimeoutExpired:

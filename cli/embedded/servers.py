@@ -1,4 +1,4 @@
-"""A real MongoDB and a real Valkey on loopback, in a folder of ours, as children of this process."""
+"""Embedded MongoDB and Valkey: real servers on loopback, with their data in a given folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ class MongoServer(EmbeddedServer):
     MongoDB as a one-node replica set, with a journal.
 
     Args:
-        cache_gb: Memory for WiredTiger's cache, in GB; 0.25 is the least it takes.
+        cache_gb: Size of WiredTiger's cache, in GB; its minimum is 0.25.
     """
 
     name = "MongoDB"
@@ -34,7 +34,7 @@ class MongoServer(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """Where clients connect, with the database's name."""
+        """URL for clients, with the name of the database."""
         return self.url_of(self._database)
 
     def url_of(self, database: str) -> str:
@@ -42,10 +42,10 @@ class MongoServer(EmbeddedServer):
         return f"mongodb://{LOOPBACK}:{self.port}/{database}?directConnection=true"
 
     async def start(self) -> None:
-        """As `EmbeddedServer.start`; the replica set has its primary afterwards."""
-        already = self.running
+        """Start the server as `EmbeddedServer.start` does, and wait until the replica set has a primary."""
+        was_running = self.running
         await super().start()
-        if already:
+        if was_running:
             return
         try:
             await initiate_replica_set(self.url, timeout_s=self._start_timeout_s)
@@ -68,13 +68,13 @@ class MongoServer(EmbeddedServer):
 
 
 class ValkeyServer(EmbeddedServer):
-    """Valkey with an append-only file, so that wakes survive a restart. Speaks Redis."""
+    """Valkey with an append-only file, so that wakes survive a restart. It uses the Redis protocol."""
 
     name = "Valkey"
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """URL for clients."""
         return f"redis://{LOOPBACK}:{self.port}/0"
 
     def _command(self) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The whole product on this machine: MongoDB, Valkey, simulator, API and workers, each a process of its own."""
+"""Stack: MongoDB, Valkey, the simulator, the API and workers on this machine, each in a process of its own."""
 
 import asyncio
 import importlib.util
@@ -20,7 +20,7 @@ from cli.embedded.start_errors import ServerNotStarted
 from cli.embedded.upstreams import VENDORS, Vendor, simulated
 from core.bind_check import is_loopback
 
-_OF_THE_SIMULATOR: Final = ("PIL", "av")
+_SIMULATOR_PACKAGES: Final = ("PIL", "av")
 _FOLDER_WAIT_S: Final = 20.0
 
 
@@ -50,7 +50,7 @@ class ExternalServers(Struct, frozen=True, kw_only=True):
     redis_url: str | None = None
 
 
-_OF_THIS_PROCESS: Final = Inherited()
+_THIS_PROCESS: Final = Inherited()
 _ALL_EMBEDDED: Final = ExternalServers()
 
 
@@ -83,7 +83,7 @@ class Stack:
         address: tuple[str, int] = ("127.0.0.1", 0),
         vendors: Iterable[Vendor] = VENDORS,
         simulator_args: Iterable[str] = (),
-        inherited: Inherited = _OF_THIS_PROCESS,
+        inherited: Inherited = _THIS_PROCESS,
         external: ExternalServers = _ALL_EMBEDDED,
     ) -> None:
         self.folder = folder.resolve()
@@ -101,14 +101,14 @@ class Stack:
         self.simulator_url = self._add_simulator(simulator_args) if self._vendors else None
         self._own_env = self._own_environment(env or {})
         self._add_own("api", "api", self._own_env, answers(f"{self.api_url}/ready"))
-        talks = self._own_env.get("LOG_LEVEL", "info").lower() in {"info", "debug"}
+        logs_start = self._own_env.get("LOG_LEVEL", "info").lower() in {"info", "debug"}
         for name in self.workers:
             own_env = {**self._own_env, **(worker_env or {}).get(name, {})}
-            self._add_own(name, "worker", own_env, prints("worker_started") if talks else runs)
+            self._add_own(name, "worker", own_env, prints("worker_started") if logs_start else runs)
 
     @property
     def api_url(self) -> str:
-        """Where apps call."""
+        """URL of the API."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - only compared
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -117,10 +117,10 @@ class Stack:
 
     async def start(self) -> None:
         """
-        Start what does not run yet. Whatever started is stopped again if something does not.
+        Start all processes that do not run. If one does not start, the others are stopped again.
 
         Raises:
-            ServerNotStarted: Something did not start; says what and why.
+            ServerNotStarted: A process did not start; says which and why.
         """
         if self._vendors:
             _check_simulator()
@@ -138,27 +138,27 @@ class Stack:
             raise
 
     async def stop(self, *, grace_s: float = 10.0) -> None:
-        """End everything in order: the API and the workers, then the simulator, then the servers."""
+        """Stop all processes: first the API and the workers, then the simulator, then the servers."""
         self._wanted.clear()
         for names in (("api", *self.workers), ("simulator",), ("mongo", "valkey")):
             found = [self.processes[name] for name in names if name in self.processes]
             await asyncio.gather(*(process.stop(grace_s=grace_s) for process in found))
 
     def kill_now(self) -> None:
-        """End everything at once; for people who press Ctrl-C twice."""
+        """Kill all processes, for a second Ctrl-C."""
         for process in self.processes.values():
             if process.pid is not None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
     async def restart(self, *names: str, grace_s: float = 10.0) -> None:
-        """Stop those processes in order and start them again."""
+        """Stop the named processes and start them again."""
         self._wanted.difference_update(names)
         await asyncio.gather(*(self[name].stop(grace_s=grace_s) for name in names))
         await self._start_all(*names)
 
-    def dead(self) -> Process | None:
-        """A process that should run and does not, or None."""
+    def ended_process(self) -> Process | None:
+        """A process that has ended by itself, or None."""
         return next((self[name] for name in sorted(self._wanted) if not self[name].running), None)
 
     async def __aenter__(self) -> Self:
@@ -175,7 +175,7 @@ class Stack:
         await self._start_all("api", *self.workers)
 
     async def _start_all(self, *wanted: str) -> None:
-        """Concurrently, those that there are; the first failure ends the others' start."""
+        """Start the named processes that exist, concurrently; the first failure cancels the other starts."""
         names = [name for name in wanted if name in self.processes]
         try:
             async with asyncio.TaskGroup() as starts:
@@ -234,21 +234,21 @@ class Stack:
         }
 
     def _access(self) -> dict[str, str]:
-        """On loopback nobody is asked for a key unless somebody wants that."""
+        """AUTH=none on loopback, unless AUTH is set."""
         free = is_loopback(self.host) and not self._base_env.get("AUTH")
         return {"AUTH": "none"} if free else {}
 
 
 def _check_simulator() -> None:
     """
-    Look for what only the simulator needs.
+    Check that the packages are installed that only the simulator needs.
 
     Raises:
-        ServerNotStarted: It is missing.
+        ServerNotStarted: A package is missing; names it.
     """
-    missing = [name for name in _OF_THE_SIMULATOR if importlib.util.find_spec(name) is None]
+    missing = [name for name in _SIMULATOR_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ServerNotStarted(
             f"the simulator needs {' and '.join(missing)}: install the extra polyrelay[embedded], "
-            "or set the keys of every vendor to use the real ones"
+            "or set the keys of all vendors to call the real ones"
         )

@@ -1,4 +1,4 @@
-"""Why an embedded server or a process of the stack did not start."""
+"""Errors of starting an embedded server or a process of the stack."""
 
 from core.errors import ConfigurationError
 
@@ -12,4 +12,4 @@ class DataFolderInUse(ServerNotStarted):
 
 
 class PortInUse(ServerNotStarted):
-    """Something listens on that port already."""
+    """Another process listens on that port already."""

@@ -1,4 +1,4 @@
-"""Which vendors are asked for real and which are played by the simulator."""
+"""Upstreams of a stack: which vendors are called for real, and which the simulator stands in for."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -13,10 +13,10 @@ class Vendor(Struct, frozen=True, kw_only=True):
     A vendor API.
 
     Attributes:
-        title: For people.
-        credentials: Its settings that hold keys, and what the simulator accepts there.
-        base_url: Its setting for the address.
-        path: What follows the simulator's URL.
+        title: Name for people.
+        credentials: Settings that hold its keys, with the keys that the simulator accepts.
+        base_url: Setting that holds its URL.
+        path: Path of its API, below the simulator's URL.
     """
 
     title: str
@@ -43,12 +43,12 @@ VENDORS: Final = (
 
 
 def without_keys(settings: Settings) -> tuple[Vendor, ...]:
-    """The vendors for which no key is set: those that the simulator plays."""
+    """The vendors for which no key is set. The simulator answers in their place."""
     return tuple(vendor for vendor in VENDORS if not any(map(settings.env.get, vendor.credentials)))
 
 
 def simulated(vendors: Iterable[Vendor], url: str) -> dict[str, str]:
-    """The environment that sends those vendors' calls to the simulator at that URL."""
+    """Environment variables that direct calls to these vendors to the simulator at `url`."""
     environment: dict[str, str] = {}
     for vendor in vendors:
         environment |= {**vendor.credentials, vendor.base_url: f"{url}{vendor.path}"}

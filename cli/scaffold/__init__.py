@@ -1,1 +1,1 @@
-"""The plugin project that `polyrelay providers new` writes."""
+"""Scaffold: the plugin project that `polyrelay providers new` writes."""

@@ -1,4 +1,4 @@
-"""The names in a new plugin project, all made of the provider's name."""
+"""Names in a new plugin project, derived from the name of the provider."""
 
 import re
 from collections.abc import Container
@@ -12,20 +12,20 @@ _PREFIX: Final = "polyrelay"
 
 
 class BadName(ValueError):
-    """No provider can have this name; the text says why."""
+    """A provider cannot have this name; the text says why."""
 
 
 class ProjectNames(Struct, frozen=True, kw_only=True):
     """
-    What things are called.
+    The names in a plugin project.
 
     Attributes:
-        name: Of the provider, such as "my-vendor".
-        project: Of the distribution, such as "polyrelay-my-vendor".
-        module: What is imported, such as "polyrelay_my_vendor".
+        name: The provider, such as "my-vendor".
+        project: The distribution, such as "polyrelay-my-vendor".
+        module: The Python module, such as "polyrelay_my_vendor".
         short: The module without its prefix, such as "my_vendor".
-        setting: What the settings start with, such as "MY_VENDOR".
-        title: For people, such as "My Vendor".
+        setting: Prefix of the settings, such as "MY_VENDOR".
+        title: Name for people, such as "My Vendor".
     """
 
     name: str
@@ -38,14 +38,14 @@ class ProjectNames(Struct, frozen=True, kw_only=True):
 
 def project_names(name: str, *, taken: Container[str]) -> ProjectNames:
     """
-    The names of a project for the provider of that name.
+    The names of a project for the provider `name`.
 
     Args:
-        name: What callers will send as `provider`.
-        taken: Plugins that are installed.
+        name: Name that callers will send as `provider`.
+        taken: Names of the installed plugins.
 
     Raises:
-        BadName: It is not allowed, or taken.
+        BadName: The name is not allowed, or a plugin with this name is installed.
     """
     if not _ALLOWED.fullmatch(name) or len(name) > _LONGEST:
         raise BadName(
@@ -54,7 +54,7 @@ def project_names(name: str, *, taken: Container[str]) -> ProjectNames:
         )
     short = name.replace("-", "_")
     if short == _PREFIX or short.startswith(f"{_PREFIX}_"):
-        raise BadName(f"give the name of the provider alone; the project gets the prefix {_PREFIX}- by itself")
+        raise BadName(f"give the name of the provider alone; the prefix {_PREFIX}- of the project is added")
     if name in taken:
         raise BadName(f"a plugin called {name} is installed here already; choose another name")
     return ProjectNames(

@@ -18,15 +18,15 @@ _FILES: Final[Mapping[str, str]] = {
     "tests/fake_$short.py": "fake_vendor.py",
     "tests/test_$short.py": "test_provider.py",
 }
-"""Where each file goes, and the template that it is made of."""
+"""Path of each file in the project, and the name of its template."""
 
 
 class FolderInUse(Exception):
-    """There is something already where the project should go."""
+    """The folder of the project exists and is not empty."""
 
 
 def project_files(names: ProjectNames) -> dict[str, str]:
-    """The texts of a new project by path."""
+    """Contents of the files of a new project, by path."""
     values = msgspec.structs.asdict(names)
     templates = files("cli.scaffold") / "templates"
     return {
@@ -39,11 +39,11 @@ def project_files(names: ProjectNames) -> dict[str, str]:
 
 def write_project(names: ProjectNames, folder: Path) -> list[Path]:
     """
-    Write a new project into a folder that does not exist or is empty; answers its files.
+    Write a new project into a folder that does not exist or is empty, and return its files.
 
     Raises:
-        FolderInUse: The folder holds something, or is none.
-        OSError: It cannot be written.
+        FolderInUse: The folder is not empty, or is a file.
+        OSError: A file cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderInUse(f"{folder} exists already and is not an empty folder")

@@ -175,7 +175,7 @@ def test_without_keys_the_plugins_are_listed_with_the_reason(server: Path, tmp_p
     rows = {line.split()[0]: line for line in listed.splitlines()}
     assert rows["acme"].split()[1:5] == ["polyrelay-acme", "0.1.0", "1", "no:"]
     assert "ACME_API_KEY is not set" in rows["acme"]
-    assert "provider scribe, 1 model: good" in checked
+    assert "provider scribe, 1 model: no findings" in checked
 
 
 def copied(name: str, folder: Path) -> Path:

@@ -45,7 +45,7 @@ def test_it_appears_in_the_server_s_environment(server: Path, project: Path) -> 
     (row,) = [line for line in listed.splitlines() if line.startswith("demo")]
     assert row.split()[1:5] == ["polyrelay-demo", "0.1.0", "1", "no:"]
     assert "DEMO_API_KEY is not set" in row
-    assert "provider demo, 1 model: good" in checked
+    assert "provider demo, 1 model: no findings" in checked
 
 
 async def test_the_server_serves_it_unchanged(server: Path, project: Path, stack: Stack, tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def test_people_see_the_secret_and_that_it_is_shown_once(keys: Keys) -> None:
     assert re.search(r"^secret +sk_\w{40}$", made.stdout, re.MULTILINE)
     assert re.search(r"^owner +shop$", made.stdout, re.MULTILINE)
     assert re.search(r"^expires +2998-12-31T23:00:00Z$", made.stdout, re.MULTILINE)
-    assert "shown this once" in made.stderr
-    assert "shown this once" not in made.stdout
+    assert "shown only this once" in made.stderr
+    assert "shown only this once" not in made.stdout
 
 
 def test_a_key_is_rotated_with_a_grace_period(keys: Keys) -> None:
@@ -179,7 +179,7 @@ def test_a_key_whose_row_is_refused_is_not_made(keys: Keys, mongo_database_url: 
         (("create", "--expires-at", "2999-01-01T00:00:00"), "--expires-at=2999-01-01T00:00:00"),
         (("create", "--owner", "a b"), "--owner=a b"),
         (("create", "--description", "x" * 201), "--description"),
-        (("rotate", "key_0", "--grace-period", "soon"), "--grace-period=soon: allowed is a duration"),
+        (("rotate", "key_0", "--grace-period", "soon"), "--grace-period=soon: must be a duration"),
         (("rotate", "key_0", "--grace-period", "9999d"), "--grace-period-s"),
     ],
 )

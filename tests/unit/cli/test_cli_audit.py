@@ -3,7 +3,7 @@
 import json
 from urllib.parse import parse_qs, urlsplit
 
-from cli.commands.audit import Row
+from cli.commands.audit import AuditRowView
 from core.audit import AuditRow
 from tests.unit.cli.fake_api import FakeApi, Run
 
@@ -78,5 +78,5 @@ def test_programs_get_one_json_document(api: FakeApi, run: Run) -> None:
 
     (row,) = json.loads(run("audit", "list", "--format", "json", "--url", api.url).stdout)["rows"]
 
-    assert tuple(row) == Row.__struct_fields__ == AuditRow.__struct_fields__
+    assert tuple(row) == AuditRowView.__struct_fields__ == AuditRow.__struct_fields__
     assert {name: value for name, value in row.items() if value is not None} == ROW

@@ -31,6 +31,12 @@ def options_of(command: click.Command) -> set[str]:
     return {text for option in command.params if isinstance(option, click.Option) for text in option.opts}
 
 
+def help_of(name: str, command: click.Command) -> str:
+    """The help text of an option, without its default."""
+    (option,) = (option for option in command.params if isinstance(option, click.Option) and name in option.opts)
+    return re.sub(r"\s*\[default: .*\]$", "", option.help or "")
+
+
 def sections() -> dict[str, str]:
     """The page's text by command."""
     found = re.split(r"^## `(polyrelay [^`]+)`$", PAGE.read_text("utf-8"), flags=re.MULTILINE)
@@ -62,6 +68,15 @@ def test_the_reference_lists_every_option(name: str, command: click.Command) -> 
     rows = re.findall(r"^\| `(--[\w-]+)", sections()[name], re.MULTILINE)
 
     assert set(rows) == options_of(command)
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_the_reference_has_the_help_of_every_option(name: str, command: click.Command) -> None:
+    """The meaning of an option in the page is its help text in the command."""
+    meanings = dict(re.findall(r"^\| `(--[\w-]+)[^\n]*\| ([^|]+) \|$", sections()[name], re.MULTILINE))
+
+    helps = {option: help_of(option, command) for option in options_of(command)}
+    assert meanings == helps
 
 
 @pytest.mark.parametrize("command", ["api", "worker", "dev"])

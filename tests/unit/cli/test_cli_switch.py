@@ -46,7 +46,7 @@ def test_a_switch_waits_until_all_processes_follow(api: FakeApi, run: Run) -> No
 
     assert result.exit_code == 0, result.output
     assert "openai is draining (tired)" in result.stdout
-    assert "2 of 2 processes follow" in result.stderr
+    assert "2 of 2 processes have applied the change" in result.stderr
     assert (admin.bodies, admin.looks) == ([("openai/drain", {"reason": "tired"})], 3)
 
 
@@ -81,7 +81,7 @@ def test_a_process_that_does_not_follow_fails_the_reload(api: FakeApi, run: Run)
     result = run("providers", "reload", "--timeout", "0", "--url", api.url)
 
     assert result.exit_code == 1
-    assert "did not follow in time: worker 2 on h (last heard then)" in result.stderr
+    assert "not applied in time by: worker 2 on h (last seen then)" in result.stderr
 
 
 def test_a_plugin_that_could_not_be_loaded_fails_the_reload(api: FakeApi, run: Run) -> None:

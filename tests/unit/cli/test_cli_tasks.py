@@ -61,7 +61,7 @@ def test_a_retry_warns_that_the_vendor_may_have_been_paid(api: FakeApi, run: Run
     result = run("tasks", "retry", "task_1", "--url", api.url)
 
     assert (result.exit_code, result.stdout) == (0, "pending task_1\n")
-    assert "may have been paid" in result.stderr
+    assert "may have billed" in result.stderr
     assert api.asked == ["POST /api/v1/ai/task/task_1/retry"]
 
 
@@ -77,7 +77,7 @@ def test_a_delete_of_an_open_task_says_what_it_may_cost(
 
     result = run("tasks", "delete", "task_1", "--url", api.url)
 
-    assert (result.exit_code, result.stdout) == (0, "removed task_1\n")
+    assert (result.exit_code, result.stdout) == (0, "deleted task_1\n")
     assert words in result.stderr
     assert bool(result.stderr) is cancelled
 

@@ -1,4 +1,4 @@
-"""Commands that change the database themselves, on the audit log: a row before the effect, then what came of it."""
+"""Audit rows of commands that change the database: one row before the change, completed with its outcome."""
 
 import getpass
 import socket
@@ -18,7 +18,7 @@ T = TypeVar("T")
 _NOTHING_DONE: Final = (InvalidRequest, KeyNotFound, NotPossible, Stale)
 
 
-async def on_record(
+async def audited(
     audit: AuditLog,
     action: Action,
     act: Callable[[], Awaitable[T]],
@@ -28,47 +28,47 @@ async def on_record(
     detail: Mapping[str, Any] | None = None,
 ) -> T:
     """
-    Do it, on record as the doing of whoever runs this command on this machine.
+    Write an audit row, call `act`, and write its outcome. The row's source is the user and host of this process.
 
     Args:
-        audit: To be closed before the process ends: what came of it is written then.
-        action: What is done.
-        act: Does it.
-        target: What is changed, as it was given.
-        target_of: Tells from the outcome what was changed.
-        detail: What was asked for; secrets in it are hidden.
+        audit: Must be closed before the process ends, because it writes outcomes later.
+        action: The action in the row.
+        act: Makes the change.
+        target: What is changed, as the user named it.
+        target_of: Returns the id of what was changed, from the result of `act`.
+        detail: The options of the command; secrets in it are hidden.
 
     Raises:
-        AuditFailed, StoreUnavailable: It is not on record, so it was not done.
+        AuditFailed, StoreUnavailable: The row could not be stored; `act` was not called.
     """
     now, started = utc_now(), time.perf_counter()
     row = AuditRow(
         id=new_row_id(now),
         at=now,
         action=action,
-        source=_whoami(),
+        source=_user_and_host(),
         path=get_current_context().command_path,
         target=target,
         detail=redaction()(dict(detail)) if detail else None,
     )
     await audit.begin(row)
 
-    def end(outcome: Outcome, **facts: Any) -> None:
+    def end(outcome: Outcome, **fields: Any) -> None:
         duration_ms = round((time.perf_counter() - started) * 1000, 1)
-        audit.end(AuditEnding(id=row.id, outcome=outcome, duration_ms=duration_ms, **facts))
+        audit.end(AuditEnding(id=row.id, outcome=outcome, duration_ms=duration_ms, **fields))
 
     try:
-        done = await act()
+        result = await act()
     except PolyrelayError as error:
         end(Outcome.REFUSED if isinstance(error, _NOTHING_DONE) else Outcome.FAILED, error=error.code)
         raise
-    end(Outcome.DONE, target=target_of(done))
-    return done
+    end(Outcome.DONE, target=target_of(result))
+    return result
 
 
-def _whoami() -> str:
+def _user_and_host() -> str:
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a number that has no name
+    except (KeyError, OSError):  # a container may run with a user id that has no name
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
