@@ -1,4 +1,4 @@
-"""Composition root of the API: `create_app` for processes, `build_app` for parts of any kind."""
+"""Composition root of the API: `create_app` for processes, `build_app` for adapters of any kind."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.types import LifeSpanReceive, LifeSpanSend, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanScope
 
-from api.dependencies import Parts, Tools
+from api.dependencies import Adapters, UseCases
 from api.metrics import Metrics
 from api.middleware.audit import recorded
 from api.middleware.authentication import Guard, everybody
@@ -65,11 +65,11 @@ from services.relay.submit import Patience, RelaySubmit
 from services.runtime.control_sync import ControlSync, running, this_process
 from services.runtime.live_registry import LiveRegistry
 from services.runtime.loop_watchdog import Watchdog
-from services.tasks.cancel import Cancel
+from services.tasks.cancel import CancelTask
 from services.tasks.create import CreateTask
-from services.tasks.delete import Remove
+from services.tasks.delete import DeleteTask
 from services.tasks.idempotency import Once
-from services.tasks.retry import Retry
+from services.tasks.retry import RetryTask
 
 log = structlog.get_logger(__name__)
 
@@ -115,22 +115,22 @@ def create_app(settings: Settings | None = None) -> Litestar:
         raise SystemExit(f"polyrelay api: {error}") from None
 
 
-def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
-    """The application on those parts."""
+def build_app(adapters: Adapters, settings: Settings, *, lifespan: Sequence[Lifespan] = ()) -> Litestar:
+    """The application on those adapters."""
     metrics, vault = Metrics(), vault_for(settings)
     links = Links(vault.derived("links to files") if vault is not None and settings.auth == "required" else ())
     state = {
-        "tools": _tools(parts, settings, metrics, links=links, vault=vault),
+        "use_cases": _use_cases(adapters, settings, metrics, links=links, vault=vault),
         "max_body_bytes": settings.max_body_bytes,
         "request_timeout_s": settings.request_timeout_s,
-        "openapi": document(parts.registry),
+        "openapi": document(adapters.registry),
     }
     app = Api(
         [Tasks, Files, Relay, Catalogue, Admin, KeyPages, UserPages, Audit, Docs, health, ready, metrics_text],
         # Who calls; whether they call too often; then what they do goes on the audit log.
         guards=[
-            _guard(parts, vault, links, metrics) if settings.auth == "required" else everybody,
-            RateLimit(RateLimiter(parts.rates, _key_limits(settings), parts.clock)),
+            _guard(adapters, vault, links, metrics) if settings.auth == "required" else everybody,
+            RateLimit(RateLimiter(adapters.rates, _key_limits(settings), adapters.clock)),
             recorded,
         ],
         exception_handlers=HANDLERS,
@@ -141,58 +141,62 @@ def build_app(parts: Parts, settings: Settings, *, lifespan: Sequence[Lifespan] 
         logging_config=None,
         debug=False,
     )
-    app.asgi_handler = Observed(app.asgi_handler, metrics, parts.audit)
+    app.asgi_handler = Observed(app.asgi_handler, metrics, adapters.audit)
     return app
 
 
-def _guard(parts: Parts, vault: Vault | None, links: Links, metrics: Metrics) -> Guard:
+def _guard(adapters: Adapters, vault: Vault | None, links: Links, metrics: Metrics) -> Guard:
     if vault is None:
         raise ConfigurationError(NO_ENCRYPTION_KEY)
-    authenticate = Authenticate(KeyCache(parts.keys), vault, parts.clock)
-    return Guard(authenticate, used_signatures=parts.used_signatures, links=links, metrics=metrics, clock=parts.clock)
+    authenticate = Authenticate(KeyCache(adapters.keys), vault, adapters.clock)
+    return Guard(
+        authenticate, used_signatures=adapters.used_signatures, links=links, metrics=metrics, clock=adapters.clock
+    )
 
 
-def _tools(parts: Parts, settings: Settings, metrics: Metrics, *, links: Links, vault: Vault | None) -> Tools:
-    tasks, queue, registry, clock = parts.tasks, parts.queue, parts.registry, parts.clock
+def _use_cases(
+    adapters: Adapters, settings: Settings, metrics: Metrics, *, links: Links, vault: Vault | None
+) -> UseCases:
+    tasks, queue, registry, clock = adapters.tasks, adapters.queue, adapters.registry, adapters.clock
     need_queue = None if settings.accept_without_queue else queue.ping
-    task_quotas = TaskQuotas(parts.quotas, tasks, _quota_limits(settings), need_queue=need_queue)
-    accept = CreateTask(tasks, queue, registry, clock, task_quotas)
-    cancel = Cancel(tasks=tasks, queue=queue, gates=parts.gates, quotas=parts.quotas, clock=clock)
+    task_quotas = TaskQuotas(adapters.quotas, tasks, _quota_limits(settings), need_queue=need_queue)
+    create = CreateTask(tasks, queue, registry, clock, task_quotas)
+    cancel = CancelTask(tasks=tasks, queue=queue, gates=adapters.gates, quotas=adapters.quotas, clock=clock)
     redact = redaction(secrets_of(settings))
-    return Tools(
-        parts=parts,
-        accept=accept,
+    return UseCases(
+        adapters=adapters,
+        create=create,
         cancel=cancel,
-        retry=Retry(tasks, queue, registry, clock, task_quotas),
-        remove=Remove(
+        retry=RetryTask(tasks, queue, registry, clock, task_quotas),
+        delete=DeleteTask(
             tasks=tasks,
-            results=parts.results,
+            results=adapters.results,
             registry=registry,
             queue=queue,
-            gates=parts.gates,
-            quotas=parts.quotas,
-            calls=VendorCalls(parts.audit, clock=clock, source=parts.process, redact=redact),
-            used_signatures=parts.used_signatures,
+            gates=adapters.gates,
+            quotas=adapters.quotas,
+            calls=VendorCalls(adapters.audit, clock=clock, source=adapters.process, redact=redact),
+            used_signatures=adapters.used_signatures,
             clock=clock,
         ),
         once=Once(tasks, clock),
         relay_submit=RelaySubmit(
             tasks=tasks,
-            accept=accept,
+            create=create,
             registry=registry,
-            announcements=parts.announcements,
+            announcements=adapters.announcements,
             cancel=cancel,
-            store=parts.results,
+            store=adapters.results,
             patience=Patience(submit_s=settings.relay_patience_s, answer_s=settings.ai_timeout_s),
         ),
-        relay_query=RelayQuery(tasks=tasks, registry=registry, store=parts.results),
+        relay_query=RelayQuery(tasks=tasks, registry=registry, store=adapters.results),
         metrics=metrics,
         public_url=settings.public_url,
         redact=redact,
         proxies=settings.trusted_proxies or (),
         links=links,
-        api_keys=ApiKeys(parts.keys, vault, clock),
-        users=UserDirectory(parts.users, clock),
+        api_keys=ApiKeys(adapters.keys, vault, clock),
+        users=UserDirectory(adapters.users, clock),
     )
 
 
@@ -223,7 +227,7 @@ def _create(settings: Settings) -> Litestar:
     control_sync = ControlSync(control, registry, identity, utc_now, stalls=lambda: watchdog.stalls)
     redis = connect_queue(settings.redis_url)
     announcements = RedisAnnouncements(redis)
-    parts = Parts(
+    adapters = Adapters(
         tasks=tasks,
         queue=wake_queue(redis, settings.queue_engine),
         results=connect_results(settings.results_url),
@@ -248,7 +252,7 @@ def _create(settings: Settings) -> Litestar:
         try:
             await _prepare(tasks, control, audit, control_sync)
             await _prepare_access(database, settings)
-            await _look_at_queue(parts)
+            await _look_at_queue(adapters)
             async with running(control_sync.run(), watchdog.run(), announcements.run()):
                 yield
         finally:
@@ -258,7 +262,7 @@ def _create(settings: Settings) -> Litestar:
             await audit.aclose()
             await tasks.aclose()
 
-    return build_app(parts, settings, lifespan=[connected])
+    return build_app(adapters, settings, lifespan=[connected])
 
 
 def _describe(app: Litestar, registry: LiveRegistry) -> None:
@@ -290,10 +294,10 @@ async def _prepare_access(database: Database, settings: Settings) -> None:
         raise StartFailed(str(error)) from None
 
 
-async def _look_at_queue(parts: Parts) -> None:
+async def _look_at_queue(adapters: Adapters) -> None:
     """Without the queue tasks are still accepted; workers find them once it is back."""
     try:
-        await parts.queue.ping()
+        await adapters.queue.ping()
     except QueueUnavailable as error:
         log.warning("queue_unavailable", setting="REDIS_URL", reason=str(error))
 

@@ -29,11 +29,11 @@ from services.access.api_keys import ApiKeys
 from services.access.users import UserDirectory
 from services.relay.query import RelayQuery
 from services.relay.submit import RelaySubmit
-from services.tasks.cancel import Cancel
+from services.tasks.cancel import CancelTask
 from services.tasks.create import CreateTask
-from services.tasks.delete import Remove
+from services.tasks.delete import DeleteTask
 from services.tasks.idempotency import Once
-from services.tasks.retry import Retry
+from services.tasks.retry import RetryTask
 
 Call = Request[Any, Any, Any]
 
@@ -42,7 +42,7 @@ async def _nothing() -> None:
     """This process follows no decisions."""
 
 
-class Parts(Struct, frozen=True, kw_only=True):
+class Adapters(Struct, frozen=True, kw_only=True):
     """
     The adapters that the API works with.
 
@@ -85,7 +85,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     stalls: Callable[[], Sequence[Stall]] = tuple
 
 
-class Tools(Struct, frozen=True, kw_only=True):
+class UseCases(Struct, frozen=True, kw_only=True):
     """
     What controllers use, made once per application.
 
@@ -98,11 +98,11 @@ class Tools(Struct, frozen=True, kw_only=True):
         users: Keeps users.
     """
 
-    parts: Parts
-    accept: CreateTask
-    cancel: Cancel
-    retry: Retry
-    remove: Remove
+    adapters: Adapters
+    create: CreateTask
+    cancel: CancelTask
+    retry: RetryTask
+    delete: DeleteTask
     once: Once
     relay_submit: RelaySubmit
     relay_query: RelayQuery
@@ -128,11 +128,11 @@ class Tools(Struct, frozen=True, kw_only=True):
         return client_address(peer, ",".join(named), self.proxies)
 
 
-def tools_of(call: Call) -> Tools:
-    """The tools of the application that handles the call."""
-    return tools_in(call.scope)
+def use_cases_of(call: Call) -> UseCases:
+    """The use_cases of the application that handles the call."""
+    return use_cases_in(call.scope)
 
 
-def tools_in(scope: Scope) -> Tools:
-    """As `tools_of`."""
-    return cast(Tools, scope["litestar_app"].state.tools)
+def use_cases_in(scope: Scope) -> UseCases:
+    """As `use_cases_of`."""
+    return cast(UseCases, scope["litestar_app"].state.use_cases)

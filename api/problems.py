@@ -11,7 +11,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from core import errors
 from core.errors import FieldProblem, InvalidRequest, PolyrelayError
 from core.redaction import HIDDEN, is_secret, said_without_secrets, without_secrets
@@ -161,7 +161,7 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[ProblemAnswer]:
         headers = {"WWW-Authenticate": CHALLENGE}
     if isinstance(error, errors.ComeBackLater):
         headers = {"Retry-After": str(error.retry_after_s)}
-        tools_of(call).metrics.refused(error)
+        use_cases_of(call).metrics.refused(error)
     details: Sequence[FieldProblem] = ()
     if isinstance(error, InvalidRequest):
         details = tuple(map(_without_secret, error.details))
@@ -218,9 +218,9 @@ def _without_secret(detail: FieldProblem) -> FieldProblem:
 
 
 def _in_short(details: Sequence[FieldProblem]) -> str:
-    parts = [f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in details[:3]]
+    adapters = [f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in details[:3]]
     more = f" (and {len(details) - 3} more)" if len(details) > 3 else ""
-    return "; ".join(part.rstrip(".") for part in parts) + more
+    return "; ".join(part.rstrip(".") for part in adapters) + more
 
 
 def field_problem(field: str, message: str, value: Any = None) -> InvalidRequest:

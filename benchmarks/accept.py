@@ -87,16 +87,16 @@ def echo_app() -> Litestar:
 def unrecorded_app() -> Litestar:
     """The API, which puts nothing on the audit log for a new task: what that row costs is the difference."""
     app = create_app()
-    accept = app.state.tools.accept
+    create = app.state.use_cases.create
 
     async def unrecorded(
         task_type: TaskType, body: Mapping[str, Any], caller: Caller, *, row_of: object, **others: Any
     ) -> Task:
         del row_of
-        task: Task = await accept(task_type, body, caller, **others)
+        task: Task = await create(task_type, body, caller, **others)
         return task
 
-    app.state.tools = structs.replace(app.state.tools, accept=unrecorded)
+    app.state.use_cases = structs.replace(app.state.use_cases, create=unrecorded)
     return app
 
 

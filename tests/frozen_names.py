@@ -34,7 +34,7 @@ from polyrelay import Usage
 from repositories.mongodb.tasks import INDEXES
 from repositories.valkey.connection import QUEUE_NAMES
 from repositories.valkey.wakes import WAKE_FUNCTION
-from tests.unit.api.api_fixture import lab_registry, new_lab
+from tests.unit.api.api_fixture import api_registry, new_api_fixture
 from tests.unit.docs.test_docs_metrics import everything
 
 FILE: Final = Path(__file__).parent / "data" / "frozen_names.json"
@@ -50,7 +50,7 @@ def frozen_names() -> dict[str, Any]:
     """The names as this code has them."""
     return {
         "routes": _routes(),
-        "openapi": _without_prose(json.loads(document(lab_registry()))),
+        "openapi": _without_prose(json.loads(document(api_registry()))),
         "settings": {name: repr(getattr(Settings(), field)) for name, field in sorted(NAMES.items())},
         "commands": dict(_commands(main, "polyrelay")),
         "metrics": _metrics(),
@@ -85,7 +85,7 @@ def lost(before: Any, now: Any, path: str = "") -> Iterator[str]:
 
 
 def _routes() -> dict[str, list[str]]:
-    app = build_app(new_lab().parts(), Settings(auth="none"))
+    app = build_app(new_api_fixture().adapters(), Settings(auth="none"))
     return {route.path: sorted(getattr(route, "methods", [])) for route in app.routes}
 
 

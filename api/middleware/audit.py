@@ -14,7 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Scope
 from msgspec import Struct
 
-from api.dependencies import tools_in
+from api.dependencies import use_cases_in
 from api.requests import read_body
 from api.roles import caller_in
 from core.audit import Action, AuditEnding, AuditRow, Outcome, new_row_id
@@ -56,7 +56,7 @@ async def recorded(call: "ASGIConnection[Any, Any, Any, Any]", handler: BaseRout
     body = await read_body(call.scope, call.receive)
     target = next(map(str, call.path_params.values()), None)
     row = _row(call.scope, Action(action), json_of(body), target=target and _plain(target))
-    await tools_in(call.scope).parts.audit.begin(row)
+    await use_cases_in(call.scope).adapters.audit.begin(row)
     call.scope["state"]["recorded"] = Recorded(row=row)
 
 
@@ -111,9 +111,9 @@ def outcome_of(status: int) -> Outcome:
 
 
 def _row(scope: Scope, action: Action, body: Any, **fields: Any) -> AuditRow:
-    tools, caller = tools_in(scope), caller_in(scope)
-    now = tools.parts.clock()
-    detail = None if body is None else tools.redact(body)
+    use_cases, caller = use_cases_in(scope), caller_in(scope)
+    now = use_cases.adapters.clock()
+    detail = None if body is None else use_cases.redact(body)
     return AuditRow(
         id=new_row_id(now),
         at=now,
@@ -121,7 +121,7 @@ def _row(scope: Scope, action: Action, body: Any, **fields: Any) -> AuditRow:
         key_id=caller.key_id,
         access_key=caller.access_key,
         owner=caller.owner,
-        source=tools.source(scope),
+        source=use_cases.source(scope),
         request_id=scope["state"].get("request_id"),
         method=str(scope.get("method")),
         path=_plain(scope["path"]),

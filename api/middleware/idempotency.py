@@ -6,7 +6,7 @@ from typing import Final
 
 from litestar.types import Scope
 
-from api.dependencies import tools_in
+from api.dependencies import use_cases_in
 from api.problems import field_problem
 from api.roles import caller_in
 from core.tasks import Idempotency
@@ -38,4 +38,4 @@ def same_in(scope: Scope, route: str, body: bytes) -> Idempotency | None:
         message = "Allowed: 1 to 255 visible ASCII characters, in one header."
         raise field_problem(HEADER, message, shown(", ".join(keys)))
     body_hash = hashlib.sha256(body).hexdigest()
-    return tools_in(scope).once.same(keys[0], caller=caller_in(scope), route=route, body_hash=body_hash)
+    return use_cases_in(scope).once.same(keys[0], caller=caller_in(scope), route=route, body_hash=body_hash)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from api.openapi.schemas import Json, Schemas, json_answer, problems
 from api.routes.keys import KeyList, KeyListQuery, MadeKey
 from api.routes.users import UserList, UserQuery, UserView
-from api.views.tasks import Answer
+from api.views.tasks import Envelope
 from services.access.api_keys import KeyOrder, KeyView, RotationOrder
 from services.access.users import UserChange, UserOrder
 
@@ -102,7 +102,7 @@ def access_paths(schemas: Schemas) -> Json:
                 "parameters": schemas.parameters(UserQuery),
                 "responses": {
                     "200": json_answer(
-                        {"oneOf": [schemas.of(Answer[UserList]), schemas.of(Answer[UserView])]},
+                        {"oneOf": [schemas.of(Envelope[UserList]), schemas.of(Envelope[UserView])]},
                         "One page; with `email`, the user.",
                     ),
                     **problems(schemas, 404, 422, 500, 503),
@@ -144,5 +144,5 @@ def _body(schemas: Schemas, kind: Any, *, required: bool = True) -> Json:
 
 
 def _answers(schemas: Schemas, status: int, kind: Any, words: str, *wrong: int) -> Json:
-    good = {str(status): json_answer(schemas.of(Answer[kind]), words)}
+    good = {str(status): json_answer(schemas.of(Envelope[kind]), words)}
     return {**good, **problems(schemas, *sorted({*wrong, 500, 503}))}

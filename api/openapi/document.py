@@ -21,7 +21,7 @@ from api.routes.audit import AuditList, AuditListQuery
 from api.routes.catalogue import ModelList, ProviderList
 from api.routes.health import Health
 from api.views.task_actions import CancelledTask, CreatedTask, RemovedTask, RetriedTask
-from api.views.tasks import Answer, TaskList, TaskView
+from api.views.tasks import Envelope, TaskList, TaskView
 from core.registry import Registry
 from polyrelay import TaskType
 from services.runtime.readiness import Readiness
@@ -117,7 +117,7 @@ def _create(kind: TaskType, registry: Registry, schemas: Schemas) -> Json:
         },
         "responses": {
             "201": {
-                **json_answer(schemas.of(Answer[CreatedTask]), "The task is stored and will be worked on."),
+                **json_answer(schemas.of(Envelope[CreatedTask]), "The task is stored and will be worked on."),
                 "headers": _CREATED_HEADERS,
             },
             **problems(schemas, 400, 413, 415, 422, 429, 500, 503),
@@ -132,7 +132,7 @@ def _result(schemas: Schemas) -> Json:
         "summary": "Read a task and its result",
         "parameters": [_TASK],
         "responses": {
-            "200": json_answer(schemas.of(Answer[TaskView]), "The task, whatever its status."),
+            "200": json_answer(schemas.of(Envelope[TaskView]), "The task, whatever its status."),
             **problems(schemas, 404, 500, 503),
         },
     }
@@ -164,7 +164,7 @@ def _cancel(schemas: Schemas) -> Json:
         " vendor to stop, where it can be asked; the vendor may still finish and bill it. Twice is the same as once.",
         "parameters": [_TASK],
         "responses": {
-            "200": json_answer(schemas.of(Answer[CancelledTask]), "It was cancelled, or is about to be."),
+            "200": json_answer(schemas.of(Envelope[CancelledTask]), "It was cancelled, or is about to be."),
             **problems(schemas, 404, 409, 500, 503),
         },
     }
@@ -179,7 +179,7 @@ def _retry(schemas: Schemas) -> Json:
         " may pay the vendor a second time.",
         "parameters": [_TASK],
         "responses": {
-            "200": json_answer(schemas.of(Answer[RetriedTask]), "It waits for a worker again."),
+            "200": json_answer(schemas.of(Envelope[RetriedTask]), "It waits for a worker again."),
             **problems(schemas, 404, 409, 500, 503),
         },
     }
@@ -194,7 +194,7 @@ def _remove(schemas: Schemas) -> Json:
         " that was is asked to stop, where it can be. What it has begun may still be billed.",
         "parameters": [_TASK],
         "responses": {
-            "200": json_answer(schemas.of(Answer[RemovedTask]), "The task is gone."),
+            "200": json_answer(schemas.of(Envelope[RemovedTask]), "The task is gone."),
             **problems(schemas, 404, 409, 500, 503),
         },
     }
@@ -207,7 +207,7 @@ def _list(schemas: Schemas) -> Json:
         "summary": "List tasks, newest first",
         "parameters": schemas.parameters(ListQuery),
         "responses": {
-            "200": json_answer(schemas.of(Answer[TaskList]), "One page."),
+            "200": json_answer(schemas.of(Envelope[TaskList]), "One page."),
             **problems(schemas, 422, 500, 503),
         },
     }
@@ -219,7 +219,10 @@ def _models(schemas: Schemas) -> Json:
         "operationId": "list_models",
         "summary": "List models with the JSON Schema of their params",
         "parameters": schemas.parameters(CatalogueQuery),
-        "responses": {"200": json_answer(schemas.of(Answer[ModelList]), "The models."), **problems(schemas, 422, 500)},
+        "responses": {
+            "200": json_answer(schemas.of(Envelope[ModelList]), "The models."),
+            **problems(schemas, 422, 500),
+        },
     }
 
 
@@ -228,7 +231,10 @@ def _providers(schemas: Schemas) -> Json:
         "tags": ["catalogue"],
         "operationId": "list_providers",
         "summary": "List providers and the plugins that brought them",
-        "responses": {"200": json_answer(schemas.of(Answer[ProviderList]), "The providers."), **problems(schemas, 500)},
+        "responses": {
+            "200": json_answer(schemas.of(Envelope[ProviderList]), "The providers."),
+            **problems(schemas, 500),
+        },
     }
 
 
@@ -241,7 +247,7 @@ def _switch(schemas: Schemas, verb: str, summary: str) -> Json:
         "parameters": [_PROVIDER],
         "requestBody": {"required": False, "content": {"application/json": {"schema": schemas.of(SwitchOrder)}}},
         "responses": {
-            "200": json_answer(schemas.of(Answer[SwitchedProvider]), "It is switched."),
+            "200": json_answer(schemas.of(Envelope[SwitchedProvider]), "It is switched."),
             **problems(schemas, 400, 415, 422, 500, 503),
         },
     }
@@ -256,7 +262,7 @@ def _reload(schemas: Schemas) -> Json:
         " as it was; the list of processes tells why.",
         "requestBody": {"required": False, "content": {"application/json": {"schema": schemas.of(ReloadOrder)}}},
         "responses": {
-            "202": json_answer(schemas.of(Answer[RequestedReload]), "They will."),
+            "202": json_answer(schemas.of(Envelope[RequestedReload]), "They will."),
             **problems(schemas, 400, 415, 422, 500, 503),
         },
     }
@@ -268,7 +274,7 @@ def _processes(schemas: Schemas) -> Json:
         "operationId": "list_processes",
         "summary": "List the processes of the server and what each runs",
         "responses": {
-            "200": json_answer(schemas.of(Answer[ProcessList]), "The processes."),
+            "200": json_answer(schemas.of(Envelope[ProcessList]), "The processes."),
             **problems(schemas, 500, 503),
         },
     }
@@ -281,7 +287,7 @@ def _audit(schemas: Schemas) -> Json:
         "summary": "List what was done, newest first",
         "parameters": schemas.parameters(AuditListQuery),
         "responses": {
-            "200": json_answer(schemas.of(Answer[AuditList]), "One page."),
+            "200": json_answer(schemas.of(Envelope[AuditList]), "One page."),
             **problems(schemas, 422, 500, 503),
         },
     }

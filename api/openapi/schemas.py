@@ -1,4 +1,4 @@
-"""What all parts of the API's description are made of: schemas, answers, problems."""
+"""What all adapters of the API's description are made of: schemas, answers, problems."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from api.middleware.idempotency import KEY
 from api.problems import ProblemAnswer
+from api.views.tasks import Envelope
 from polyrelay import Model, Provider
 from services.tasks.create_fields import CommonFields
 from services.tasks.idempotency import HEADER
@@ -55,10 +56,10 @@ class Schemas:
         self.components: dict[str, Any] = {}
 
     def of(self, kind: Any) -> Json:
-        """A reference to the schema of a type."""
+        """A reference to the schema of a type; schemas of `Envelope` are published under their first name, `Answer`."""
         (reference,), components = msgspec.json.schema_components([kind], ref_template=REFERENCE)
-        self.components.update(components)
-        return reference
+        self.components.update((_published(name), schema) for name, schema in components.items())
+        return {name: _published(value) for name, value in reference.items()}
 
     def fields(self, kind: type[Struct], *, prefix: str = "") -> tuple[Json, list[str], str]:
         """A Struct's properties, the required ones and its description; schemas inside of it go by that prefix."""
@@ -95,6 +96,11 @@ class Schemas:
             {"name": name, "in": "query", "required": False, "schema": schema, **described(schema)}
             for name, schema in properties.items()
         ]
+
+
+def _published(name: str) -> str:
+    """The name of a component, or a reference to it, as clients know it."""
+    return name.replace(f"{Envelope.__name__}_", "Answer_")
 
 
 def problems(schemas: Schemas, *statuses: int) -> Json:

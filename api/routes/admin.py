@@ -7,10 +7,10 @@ from typing import Annotated, Final, TypeVar
 from litestar import Controller, get, post
 from msgspec import Meta, Struct
 
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from api.requests import read_object
 from api.roles import OPERATOR
-from api.views.tasks import Answer
+from api.views.tasks import Envelope
 from core.audit import Action
 from core.control import ProcessReport, Stall
 from core.errors import FieldProblem, UnknownProvider
@@ -90,56 +90,56 @@ class Admin(Controller):
     opt = OPERATOR
 
     @post("/providers/{name:str}/enable", status_code=200, opt={"audit": Action.PROVIDER_ENABLE})
-    async def enable(self, request: Call) -> Answer[SwitchedProvider]:
+    async def enable(self, request: Call) -> Envelope[SwitchedProvider]:
         """Have the provider take tasks again."""
         return await _switch(request, Mode.ENABLED)
 
     @post("/providers/{name:str}/drain", status_code=200, opt={"audit": Action.PROVIDER_DRAIN})
-    async def drain(self, request: Call) -> Answer[SwitchedProvider]:
+    async def drain(self, request: Call) -> Envelope[SwitchedProvider]:
         """Take no new tasks for the provider."""
         return await _switch(request, Mode.DRAINING)
 
     @post("/providers/{name:str}/disable", status_code=200, opt={"audit": Action.PROVIDER_DISABLE})
-    async def disable(self, request: Call) -> Answer[SwitchedProvider]:
+    async def disable(self, request: Call) -> Envelope[SwitchedProvider]:
         """Submit nothing more to the provider."""
         return await _switch(request, Mode.DISABLED)
 
     @post("/providers/reload", status_code=202, opt={"audit": Action.PLUGINS_RELOAD})
-    async def reload(self, request: Call) -> Answer[RequestedReload]:
+    async def reload(self, request: Call) -> Envelope[RequestedReload]:
         """Have all processes look for plugins again."""
         order = await _order(request, ReloadOrder)
-        parts = tools_of(request).parts
-        controls = await parts.control.request_reload(order.plugin)
-        await parts.follow()
+        adapters = use_cases_of(request).adapters
+        controls = await adapters.control.request_reload(order.plugin)
+        await adapters.follow()
         message = "All processes look for plugins; GET /api/v1/admin/processes shows which have."
-        return Answer(data=RequestedReload(generation=controls.generation), message=message)
+        return Envelope(data=RequestedReload(generation=controls.generation), message=message)
 
     @get("/processes")
-    async def processes(self, request: Call) -> Answer[ProcessList]:
+    async def processes(self, request: Call) -> Envelope[ProcessList]:
         """The processes of the server."""
-        parts = tools_of(request).parts
-        controls = await parts.control.read()
-        found = [_process_view(report) for report in await alive(parts.control, parts.clock())]
-        return Answer(
+        adapters = use_cases_of(request).adapters
+        controls = await adapters.control.read()
+        found = [_process_view(report) for report in await alive(adapters.control, adapters.clock())]
+        return Envelope(
             data=ProcessList(
                 processes=found, total=len(found), revision=controls.revision, generation=controls.generation
             )
         )
 
 
-async def _switch(call: Call, mode: Mode) -> Answer[SwitchedProvider]:
-    parts, name = tools_of(call).parts, str(call.path_params["name"])
+async def _switch(call: Call, mode: Mode) -> Envelope[SwitchedProvider]:
+    adapters, name = use_cases_of(call).adapters, str(call.path_params["name"])
     order = await _order(call, SwitchOrder)
-    known = {*parts.registry.providers, *(await parts.control.read()).switches}
+    known = {*adapters.registry.providers, *(await adapters.control.read()).switches}
     if name not in known:
         raise UnknownProvider([FieldProblem(field="name", message=f"Allowed: {', '.join(sorted(known))}.", value=name)])
-    switch = Switch(mode=mode, since=parts.clock(), reason=order.reason)
-    controls = await parts.control.switch(name, switch)
-    await parts.follow()
+    switch = Switch(mode=mode, since=adapters.clock(), reason=order.reason)
+    controls = await adapters.control.switch(name, switch)
+    await adapters.follow()
     data = SwitchedProvider(
         provider=name, mode=mode, since=switch.since, reason=switch.reason, revision=controls.revision
     )
-    return Answer(data=data, message=_DONE[mode])
+    return Envelope(data=data, message=_DONE[mode])
 
 
 async def _order(call: Call, kind: type[S]) -> S:

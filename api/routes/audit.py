@@ -6,10 +6,10 @@ from typing import Annotated, Final
 from litestar import Controller, get
 from msgspec import Meta, Struct, structs
 
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from api.requests import Name, read_query
 from api.roles import ADMIN
-from api.views.tasks import Answer
+from api.views.tasks import Envelope
 from core.audit import ROW_ID, Action, AuditQuery, AuditRow, Outcome
 
 MOST_ROWS: Final = 500
@@ -58,10 +58,10 @@ class Audit(Controller):
     opt = ADMIN
 
     @get()
-    async def listed(self, request: Call) -> Answer[AuditList]:
+    async def listed(self, request: Call) -> Envelope[AuditList]:
         """One page of rows, newest first."""
         query = read_query(request, AuditListQuery)
-        found = await tools_of(request).parts.audit.page(AuditQuery(**structs.asdict(query)))
+        found = await use_cases_of(request).adapters.audit.page(AuditQuery(**structs.asdict(query)))
         rows = [AuditRowView(**structs.asdict(row)) for row in found]
         after = rows[-1].id if len(rows) == query.limit else None
-        return Answer(data=AuditList(rows=rows, limit=query.limit, next_after=after))
+        return Envelope(data=AuditList(rows=rows, limit=query.limit, next_after=after))

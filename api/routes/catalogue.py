@@ -11,10 +11,10 @@ import msgspec
 from litestar import Controller, get
 from msgspec import Struct
 
-from api.dependencies import Call, Parts, tools_of
+from api.dependencies import Adapters, Call, use_cases_of
 from api.requests import CatalogueQuery, read_query
 from api.roles import APP
-from api.views.tasks import Answer
+from api.views.tasks import Envelope
 from core.control import ProcessReport, Stall
 from core.errors import FieldProblem, StoreUnavailable, UnknownProvider
 from core.registry import Registry
@@ -96,10 +96,10 @@ class Catalogue(Controller):
     opt = APP
 
     @get("/models")
-    async def models(self, request: Call) -> Answer[ModelList]:
+    async def models(self, request: Call) -> Envelope[ModelList]:
         """All models, or those of a provider or type."""
         query = read_query(request, CatalogueQuery)
-        registry = tools_of(request).parts.registry
+        registry = use_cases_of(request).adapters.registry
         if query.provider is not None and query.provider not in registry.providers:
             allowed = ", ".join(sorted(registry.providers)) or "none"
             raise UnknownProvider(
@@ -110,20 +110,20 @@ class Catalogue(Controller):
             for model in model_views(registry)
             if query.provider in (None, model.provider) and query.type in (None, model.type)
         ]
-        return Answer(data=ModelList(models=models, total=len(models)))
+        return Envelope(data=ModelList(models=models, total=len(models)))
 
     @get("/providers")
-    async def providers(self, request: Call) -> Answer[ProviderList]:
+    async def providers(self, request: Call) -> Envelope[ProviderList]:
         """All providers, and the plugins that failed."""
-        parts = tools_of(request).parts
-        registry, stalls = parts.registry, await _stalls(parts)
+        adapters = use_cases_of(request).adapters
+        registry, stalls = adapters.registry, await _stalls(adapters)
         providers = [_provider_view(provider, registry, stalls) for provider in registry.providers.values()]
         failed = [
             FailedPlugin(plugin=report.name, package=report.package, version=report.version, error=report.error)
             for report in registry.reports
             if report.error is not None
         ]
-        return Answer(data=ProviderList(providers=providers, total=len(providers), failed_plugins=failed))
+        return Envelope(data=ProviderList(providers=providers, total=len(providers), failed_plugins=failed))
 
 
 def model_views(registry: Registry) -> Iterator[ModelView]:
@@ -160,11 +160,11 @@ def _model_view(provider: Provider, model: Model, reason: str | None) -> ModelVi
     )
 
 
-async def _stalls(parts: Parts) -> Mapping[str, list[StallView]]:
+async def _stalls(adapters: Adapters) -> Mapping[str, list[StallView]]:
     """By plugin, of all processes as far as they can be asked."""
     found: dict[str, list[StallView]] = {}
     with suppress(StoreUnavailable, TimeoutError):
-        for report in await asyncio.wait_for(alive(parts.control, parts.clock()), PING_TIMEOUT_S):
+        for report in await asyncio.wait_for(alive(adapters.control, adapters.clock()), PING_TIMEOUT_S):
             for stall in report.stalls:
                 found.setdefault(stall.plugin, []).append(_stall_view(stall, report))
     return found

@@ -10,7 +10,7 @@ from litestar import Controller, Response, get
 from litestar.response import Stream
 from msgspec import Struct
 
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from api.problems import RangeNotSatisfiable
 from api.roles import LINKED
 from api.routes.task_create import RESULT_PATH
@@ -40,14 +40,14 @@ class Files(Controller):
     @get("/{task_id:str}/files/{index:int}")
     async def file(self, request: Call) -> Response[Any]:
         """The file of one result, whole or a range of it."""
-        parts = tools_of(request).parts
+        adapters = use_cases_of(request).adapters
         task = await named_task(request)
         index = int(request.path_params["index"])
         result, name = stored_result(task, index)
         headers = _headers(result, task.id, index, name)
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(b"", status_code=304, headers=headers)
-        stored = await parts.results.open(name)
+        stored = await adapters.results.open(name)
         span = wanted_span(request.headers.get("range"), stored.size_bytes)
         return _whole(stored, headers, result) if span is None else _part(stored, span, headers, result)
 

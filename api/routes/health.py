@@ -6,7 +6,7 @@ from litestar import Response, get
 from msgspec import Struct
 
 from api import metrics
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from api.roles import PUBLIC
 from core.errors import QueueUnavailable
 from core.gates import Gates
@@ -29,8 +29,8 @@ async def health() -> Health:
 @get("/ready", opt=PUBLIC)
 async def ready(request: Call) -> Response[Readiness]:
     """Whether MongoDB, the queue and the result store answer."""
-    parts = tools_of(request).parts
-    pings = {"mongodb": parts.tasks.ping, "queue": parts.queue.ping, "results": parts.results.ping}
+    adapters = use_cases_of(request).adapters
+    pings = {"mongodb": adapters.tasks.ping, "queue": adapters.queue.ping, "results": adapters.results.ping}
     found = await readiness(pings)
     return Response(found, status_code=200 if found.good else 503)
 
@@ -38,10 +38,10 @@ async def ready(request: Call) -> Response[Readiness]:
 @get("/metrics", opt=PUBLIC)
 async def metrics_text(request: Call) -> Response[bytes]:
     """Counters in Prometheus' text format; with the gates, where Redis answers."""
-    tools = tools_of(request)
-    parts = tools.parts
-    common = process_text(parts.registry, parts.stalls(), resident_bytes())
-    text = tools.metrics.text() + common + await _gates_text(parts.gates)
+    use_cases = use_cases_of(request)
+    adapters = use_cases.adapters
+    common = process_text(adapters.registry, adapters.stalls(), resident_bytes())
+    text = use_cases.metrics.text() + common + await _gates_text(adapters.gates)
     return Response(text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 

@@ -5,11 +5,11 @@ from typing import Annotated, Final
 from litestar import Controller, Response, get, post
 from msgspec import Meta, Struct
 
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from api.middleware.audit import set_audit_target
 from api.requests import DEEPEST_OFFSET, MOST_LISTED, Name, read_object, read_query
 from api.roles import ADMIN, HARMLESS_TWICE
-from api.views.tasks import Answer
+from api.views.tasks import Envelope
 from core.audit import Action
 from core.keys import KeyQuery
 from core.validation import checked
@@ -54,47 +54,49 @@ class KeyPages(Controller):
     opt = ADMIN
 
     @post(opt={"audit": Action.KEY_CREATE})
-    async def create(self, request: Call) -> Response[Answer[MadeKey]]:
+    async def create(self, request: Call) -> Response[Envelope[MadeKey]]:
         """Make a key."""
-        made = await tools_of(request).api_keys.create(checked(await read_object(request), KeyOrder))
+        made = await use_cases_of(request).api_keys.create(checked(await read_object(request), KeyOrder))
         set_audit_target(request.scope, made.key.id)
         return _made(request, made)
 
     @get()
-    async def listed(self, request: Call) -> Answer[KeyList]:
+    async def listed(self, request: Call) -> Envelope[KeyList]:
         """One page of keys."""
-        query, tools = read_query(request, KeyListQuery), tools_of(request)
-        page = await tools.api_keys.page(KeyQuery(owner=query.owner, limit=query.limit, offset=query.offset))
-        keys = [key_view(key, tools.parts.clock()) for key in page.keys]
-        return Answer(data=KeyList(keys=keys, total=page.total, limit=query.limit, offset=query.offset))
+        query, use_cases = read_query(request, KeyListQuery), use_cases_of(request)
+        page = await use_cases.api_keys.page(KeyQuery(owner=query.owner, limit=query.limit, offset=query.offset))
+        keys = [key_view(key, use_cases.adapters.clock()) for key in page.keys]
+        return Envelope(data=KeyList(keys=keys, total=page.total, limit=query.limit, offset=query.offset))
 
     @get("/{key_id:str}")
-    async def key(self, request: Call) -> Answer[KeyView]:
+    async def key(self, request: Call) -> Envelope[KeyView]:
         """One key, by its id or its access key."""
-        tools = tools_of(request)
-        return Answer(data=key_view(await tools.api_keys.get(_id_of(request)), tools.parts.clock()))
+        use_cases = use_cases_of(request)
+        return Envelope(data=key_view(await use_cases.api_keys.get(_id_of(request)), use_cases.adapters.clock()))
 
     @post("/{key_id:str}/revoke", status_code=200, opt={**HARMLESS_TWICE, "audit": Action.KEY_REVOKE})
-    async def revoke(self, request: Call) -> Answer[KeyView]:
+    async def revoke(self, request: Call) -> Envelope[KeyView]:
         """Take a key back for good."""
-        tools = tools_of(request)
-        key = await tools.api_keys.revoke(_id_of(request))
-        return Answer(data=key_view(key, tools.parts.clock()), message="Every process refuses the key within 2 s.")
+        use_cases = use_cases_of(request)
+        key = await use_cases.api_keys.revoke(_id_of(request))
+        return Envelope(
+            data=key_view(key, use_cases.adapters.clock()), message="Every process refuses the key within 2 s."
+        )
 
     @post("/{key_id:str}/rotate", opt={"audit": Action.KEY_ROTATE})
-    async def rotate(self, request: Call) -> Response[Answer[MadeKey]]:
+    async def rotate(self, request: Call) -> Response[Envelope[MadeKey]]:
         """Replace a key by a new one with the same owner, role and limits."""
         order = checked(await read_object(request) if await request.body() else {}, RotationOrder)
-        tools = tools_of(request)
-        rotated = await tools.api_keys.rotate(_id_of(request), order)
-        return _made(request, rotated.new, key_view(rotated.old, tools.parts.clock()))
+        use_cases = use_cases_of(request)
+        rotated = await use_cases.api_keys.rotate(_id_of(request), order)
+        return _made(request, rotated.new, key_view(rotated.old, use_cases.adapters.clock()))
 
 
-def _made(request: Call, made: NewKey, old: KeyView | None = None) -> Response[Answer[MadeKey]]:
-    view = key_view(made.key, tools_of(request).parts.clock())
+def _made(request: Call, made: NewKey, old: KeyView | None = None) -> Response[Envelope[MadeKey]]:
+    view = key_view(made.key, use_cases_of(request).adapters.clock())
     data = MadeKey(key=view, secret=made.secret.reveal(), old=old)
     headers = {"Location": f"{PATH}/{made.key.id}", "Cache-Control": "no-store"}
-    return Response(Answer(data=data, message=SHOWN_ONCE), status_code=201, headers=headers)
+    return Response(Envelope(data=data, message=SHOWN_ONCE), status_code=201, headers=headers)
 
 
 def _id_of(request: Call) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 import structlog
 from litestar import Controller, Response, post
 
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from api.middleware.audit import NO_CHANGE, json_of, row_of_new, set_audit_target
 from api.middleware.idempotency import REPLAYED, same_in
 from api.requests import read_body
@@ -56,27 +56,29 @@ async def _served(request: Call, call: RelayCall) -> Response[bytes]:
 
 
 async def _submitted(request: Call, call: RelayCall, body: bytes) -> Response[bytes]:
-    tools, caller = tools_of(request), caller_of(request)
+    use_cases, caller = use_cases_of(request), caller_of(request)
     same = same_in(request.scope, call.action, body)
 
     def row_of(task: Task) -> AuditRow:
         return row_of_new(request.scope, task, json_of(body))
 
-    taken = await tools.once(same, lambda: tools.relay_submit.take(call, body, caller, row_of=row_of, same=same))
+    taken = await use_cases.once(
+        same, lambda: use_cases.relay_submit.take(call, body, caller, row_of=row_of, same=same)
+    )
     task = taken.task
     set_audit_target(request.scope, task.id)
     structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
     if not taken.replayed:
-        tools.metrics.created(task)
-    answer = rendered(request, await tools.relay_submit.answer(task))
+        use_cases.metrics.created(task)
+    answer = rendered(request, await use_cases.relay_submit.answer(task))
     if taken.replayed:
         answer.headers[REPLAYED] = "true"
     return answer
 
 
 async def _asked(request: Call, call: RelayCall, body: bytes) -> RelayAnswer:
-    tools = tools_of(request)
-    return await tools.relay_query(
+    use_cases = use_cases_of(request)
+    return await use_cases.relay_query(
         call, body, caller_of(request), lambda task_id, index: file_urls(request, task_id)(index)
     )
 

@@ -12,14 +12,14 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Receive, Scope, Send
 
-from api.dependencies import tools_in
+from api.dependencies import use_cases_in
 from api.middleware.audit import row_of_new, set_audit_target
 from api.middleware.idempotency import REPLAYED, same_in
 from api.middleware.request_log import LOGGED
 from api.requests import read_body, read_object_in
 from api.roles import caller_in
 from api.views.task_actions import created_task
-from api.views.tasks import Answer
+from api.views.tasks import Envelope
 from polyrelay import TaskType
 
 RESULT_PATH: Final = "/api/v1/ai/task/result"
@@ -27,7 +27,7 @@ RESULT_PATH: Final = "/api/v1/ai/task/result"
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Route(HTTPRouteHandler):
+class CreateRoute(HTTPRouteHandler):
     """A route whose guards share the one handler: the framework would copy it for each of them, on each request."""
 
     async def authorize_connection(self, connection: ASGIConnection) -> None:  # type: ignore[type-arg]
@@ -49,12 +49,12 @@ class Create:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, have the task accepted, answer."""
-        tools = tools_in(scope)
+        use_cases = use_cases_in(scope)
         caller, body = caller_in(scope), await read_object_in(scope, receive)
         same = same_in(scope, self._task_type, await read_body(scope, receive))
-        taken = await tools.once(
+        taken = await use_cases.once(
             same,
-            lambda: tools.accept(
+            lambda: use_cases.create(
                 self._task_type, body, caller, row_of=lambda task: row_of_new(scope, task, body), same=same
             ),
         )
@@ -65,8 +65,8 @@ class Create:
         if taken.replayed:
             headers.append((REPLAYED.lower().encode(), b"true"))
         else:
-            tools.metrics.created(task)
-        answer = _encode(Answer(data=created_task(task), message="The task was accepted."))
+            use_cases.metrics.created(task)
+        answer = _encode(Envelope(data=created_task(task), message="The task was accepted."))
         await send_json(send, 201, answer, *headers)
 
 

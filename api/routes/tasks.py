@@ -7,10 +7,10 @@ import structlog
 from litestar import Controller, delete, get, post
 from litestar.types import ASGIApp
 
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from api.requests import ListQuery, read_query, task_id_of
 from api.roles import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
-from api.routes.task_create import RESULT_PATH, Create, Route
+from api.routes.task_create import RESULT_PATH, Create, CreateRoute
 from api.views.task_actions import (
     CancelledTask,
     RemovedTask,
@@ -21,7 +21,7 @@ from api.views.task_actions import (
     retried_task,
     retry_message,
 )
-from api.views.tasks import MESSAGES, Answer, TaskList, TaskView, summary_view, task_view
+from api.views.tasks import MESSAGES, Envelope, TaskList, TaskView, summary_view, task_view
 from core.audit import Action
 from core.errors import TaskNotFound
 from core.tasks import Task
@@ -36,32 +36,32 @@ class Tasks(Controller):
     path = "/api/v1/ai"
     opt = APP
 
-    @Route("/image/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    @CreateRoute("/image/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
     async def create_image(self) -> ASGIApp:
         """Take a new image task."""
         return _CREATE[TaskType.IMAGE]
 
-    @Route("/video/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    @CreateRoute("/video/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
     async def create_video(self) -> ASGIApp:
         """Take a new video task."""
         return _CREATE[TaskType.VIDEO]
 
-    @Route("/text/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    @CreateRoute("/text/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
     async def create_text(self) -> ASGIApp:
         """Take a new text task."""
         return _CREATE[TaskType.TEXT]
 
     @get("/task/result/{task_id:str}")
-    async def result(self, request: Call) -> Answer[TaskView]:
+    async def result(self, request: Call) -> Envelope[TaskView]:
         """A task with its results."""
         task = await named_task(request)
-        return Answer(data=task_view(task, file_urls(request, task.id)), message=MESSAGES[task.status])
+        return Envelope(data=task_view(task, file_urls(request, task.id)), message=MESSAGES[task.status])
 
     @get("/tasks")
-    async def listed(self, request: Call) -> Answer[TaskList]:
+    async def listed(self, request: Call) -> Envelope[TaskList]:
         """One page of tasks, newest first."""
         query = read_query(request, ListQuery)
-        page = await tools_of(request).parts.tasks.page(query.query(caller_of(request)))
+        page = await use_cases_of(request).adapters.tasks.page(query.query(caller_of(request)))
         tasks = [summary_view(task, file_urls(request, task.id)) for task in page.tasks]
         listed = TaskList(
             tasks=tasks,
@@ -71,37 +71,37 @@ class Tasks(Controller):
             offset=query.offset,
             next_after=tasks[-1].task_id if len(tasks) == query.limit else None,
         )
-        return Answer(data=listed)
+        return Envelope(data=listed)
 
     @post("/task/{task_id:str}/cancel", status_code=200, opt={**HARMLESS_TWICE, "audit": Action.TASK_CANCEL})
-    async def cancelled(self, request: Call) -> Answer[CancelledTask]:
+    async def cancelled(self, request: Call) -> Envelope[CancelledTask]:
         """End an open task before its time."""
-        cancelled = cancelled_task(await tools_of(request).cancel(await _own_task_id(request)))
-        return Answer(data=cancelled, message=cancel_message(cancelled))
+        cancelled = cancelled_task(await use_cases_of(request).cancel(await _own_task_id(request)))
+        return Envelope(data=cancelled, message=cancel_message(cancelled))
 
     @post("/task/{task_id:str}/retry", status_code=200, opt={"audit": Action.TASK_RETRY})
-    async def retried(self, request: Call) -> Answer[RetriedTask]:
+    async def retried(self, request: Call) -> Envelope[RetriedTask]:
         """Do a failed task once more."""
-        task = await tools_of(request).retry(await _own_task_id(request), caller_of(request))
+        task = await use_cases_of(request).retry(await _own_task_id(request), caller_of(request))
         retried = retried_task(task)
-        return Answer(data=retried, message=retry_message(retried))
+        return Envelope(data=retried, message=retry_message(retried))
 
     @delete("/task/{task_id:str}", status_code=200, opt={"audit": Action.TASK_DELETE})
-    async def removed(self, request: Call) -> Answer[RemovedTask]:
+    async def removed(self, request: Call) -> Envelope[RemovedTask]:
         """Remove a task and its files; an open one is cancelled first."""
-        removed = removed_task(await tools_of(request).remove(await _own_task_id(request)))
+        removed = removed_task(await use_cases_of(request).delete(await _own_task_id(request)))
         billed = " The vendor may bill what it was given." if removed.cancelled and removed.may_be_billed else ""
-        return Answer(data=removed, message=f"The task was removed.{billed}")
+        return Envelope(data=removed, message=f"The task was removed.{billed}")
 
 
 def file_urls(request: Call, task_id: str) -> Callable[[int], str]:
     """The links to a task's stored files, by index; whoever has one can fetch that file, for a day."""
-    tools = tools_of(request)
-    base, now = tools.base_url(request), tools.parts.clock()
+    use_cases = use_cases_of(request)
+    base, now = use_cases.base_url(request), use_cases.adapters.clock()
 
     def link(index: int) -> str:
         path = f"{RESULT_PATH}/{task_id}/files/{index}"
-        return f"{base}{path}{tools.links.query(path, now=now)}"
+        return f"{base}{path}{use_cases.links.query(path, now=now)}"
 
     return link
 
@@ -113,7 +113,7 @@ async def named_task(request: Call) -> Task:
     Raises:
         TaskNotFound: There is none of that id that the caller may know of.
     """
-    task = await tools_of(request).parts.tasks.get(task_id_of(request))
+    task = await use_cases_of(request).adapters.tasks.get(task_id_of(request))
     if not caller_of(request).sees(task.owner):
         raise TaskNotFound(task.id)
     return task

@@ -6,12 +6,12 @@ from typing import Annotated, Final
 from litestar import Controller, Response, delete, get, post, put
 from msgspec import Meta, Struct
 
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from api.middleware.audit import set_audit_target
 from api.problems import field_problem
 from api.requests import DEEPEST_OFFSET, MOST_LISTED, read_object, read_query
 from api.roles import OPERATOR
-from api.views.tasks import Answer
+from api.views.tasks import Envelope
 from core.audit import Action
 from core.users import User
 from core.validation import checked, shown
@@ -58,44 +58,44 @@ class UserPages(Controller):
     opt = OPERATOR
 
     @post(opt={"audit": Action.USER_CREATE})
-    async def create(self, request: Call) -> Response[Answer[UserView]]:
+    async def create(self, request: Call) -> Response[Envelope[UserView]]:
         """Make a user."""
-        user = await tools_of(request).users.create(checked(await read_object(request), UserOrder))
+        user = await use_cases_of(request).users.create(checked(await read_object(request), UserOrder))
         set_audit_target(request.scope, user.id)
-        answer = Answer(data=user_view(user), message="The user was created.")
+        answer = Envelope(data=user_view(user), message="The user was created.")
         return Response(answer, status_code=201, headers={"Location": f"{PATH}/{user.id}"})
 
     @get()
-    async def listed(self, request: Call) -> Answer[UserList | UserView]:
+    async def listed(self, request: Call) -> Envelope[UserList | UserView]:
         """One page of users; or the user with an address, as `data` itself."""
-        query, users = read_query(request, UserQuery), tools_of(request).users
+        query, users = read_query(request, UserQuery), use_cases_of(request).users
         if query.email is not None:
             if query.limit is not None or query.offset is not None:
                 raise field_problem("email", "Allowed without limit and offset: it finds one user.", shown(query.email))
-            return Answer(data=user_view(await users.of_email(query.email)))
+            return Envelope(data=user_view(await users.of_email(query.email)))
         limit, offset = query.limit or 20, query.offset or 0
         page = await users.page(limit=limit, offset=offset)
-        return Answer(
+        return Envelope(
             data=UserList(users=list(map(user_view, page.users)), total=page.total, limit=limit, offset=offset)
         )
 
     @get("/{user_id:str}")
-    async def user(self, request: Call) -> Answer[UserView]:
+    async def user(self, request: Call) -> Envelope[UserView]:
         """One user."""
-        return Answer(data=user_view(await tools_of(request).users.get(_id_of(request))))
+        return Envelope(data=user_view(await use_cases_of(request).users.get(_id_of(request))))
 
     @put("/{user_id:str}", opt={"audit": Action.USER_UPDATE})
-    async def change(self, request: Call) -> Answer[UserView]:
+    async def change(self, request: Call) -> Envelope[UserView]:
         """Change a user; what is not given stays as it is."""
         change = checked(await read_object(request), UserChange)
-        user = await tools_of(request).users.change(_id_of(request), change)
-        return Answer(data=user_view(user), message="The user was changed.")
+        user = await use_cases_of(request).users.change(_id_of(request), change)
+        return Envelope(data=user_view(user), message="The user was changed.")
 
     @delete("/{user_id:str}", status_code=200, opt={"audit": Action.USER_DELETE})
-    async def remove(self, request: Call) -> Answer[UserView]:
+    async def remove(self, request: Call) -> Envelope[UserView]:
         """Remove a user; tasks that name it stay."""
-        user = await tools_of(request).users.remove(_id_of(request))
-        return Answer(data=user_view(user), message="The user was removed. Tasks that name it stay.")
+        user = await use_cases_of(request).users.remove(_id_of(request))
+        return Envelope(data=user_view(user), message="The user was removed. Tasks that name it stay.")
 
 
 def user_view(user: User) -> UserView:

@@ -10,7 +10,7 @@ from litestar import Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from api.dependencies import Call, tools_of
+from api.dependencies import Call, use_cases_of
 from api.problems import CHALLENGE, STATUSES
 from core.errors import ComeBackLater, PolyrelayError
 from services.relay.responses import (
@@ -69,7 +69,7 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[bytes]:
         return on_unforeseen(call, error)
     call.scope["state"]["problem"] = error.code
     if isinstance(error, ComeBackLater):
-        tools_of(call).metrics.refused(error)
+        use_cases_of(call).metrics.refused(error)
     if error.code == "unauthenticated" and "authorization" not in call.headers:
         return rendered(call, Gateway(code="MissingAuthenticationToken", message=str(error)))
     return rendered(call, answer_of(error))

@@ -9,7 +9,7 @@ from core.tasks import Task
 from polyrelay import TaskType
 from services.tasks.billing import may_be_billed
 from services.tasks.cancel import Cancelled, CancelOutcome
-from services.tasks.delete import Removed
+from services.tasks.delete import DeletedTask
 
 
 class CreatedTask(Struct, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ def retried_task(task: Task) -> RetriedTask:
     )
 
 
-def removed_task(removed: Removed) -> RemovedTask:
+def removed_task(removed: DeletedTask) -> RemovedTask:
     """What the caller of a delete gets."""
     task = removed.task
     return RemovedTask(

@@ -26,7 +26,7 @@ MESSAGES: Final = {
 }
 
 
-class Answer(Struct, Generic[T], frozen=True, kw_only=True):
+class Envelope(Struct, Generic[T], frozen=True, kw_only=True):
     """The envelope of every good answer."""
 
     success: bool = True

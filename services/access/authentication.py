@@ -14,7 +14,7 @@ from core.keys import ApiKey, KeyState
 from core.vault import NotReadable, Vault
 from polyrelay import Secret
 from services.access.key_cache import KeyCache
-from services.access.request_signatures import SignedRequest, fits, is_signature, read_claim
+from services.access.request_signatures import SignedRequest, is_signature, is_valid_signature, read_signature
 
 ReadBody = Callable[[], Awaitable[bytes]]
 
@@ -68,19 +68,19 @@ class Authenticate:
         return key.caller()
 
     async def _signed(self, request: SignedRequest, read_body: ReadBody) -> Caller:
-        claim = read_claim(request, now=self._clock())
-        key = await self._of_access_key(claim.access_key)
+        presented = read_signature(request, now=self._clock())
+        key = await self._of_access_key(presented.access_key)
         secret = self._secret_of(key)
-        body_hash = claim.body_hash
+        body_hash = presented.body_hash
         if body_hash is None and key is not None:
             body_hash = _sha256(await read_body())
         # Over the hash that is claimed, where one is: nobody unknown makes us read a body.
-        if body_hash is None or not fits(claim, request, secret, body_hash=body_hash) or key is None:
+        if body_hash is None or not is_valid_signature(presented, request, secret, body_hash=body_hash) or key is None:
             raise InvalidSignature(_NO_FIT)
-        if claim.body_hash is not None and claim.body_hash != _sha256(await read_body()):
+        if presented.body_hash is not None and presented.body_hash != _sha256(await read_body()):
             raise InvalidSignature("the body is not the one whose SHA-256 was signed")
         _refuse_ended(key, self._clock())
-        return key.caller(replay=claim.fingerprint)
+        return key.caller(replay=presented.fingerprint)
 
     async def _of_access_key(self, access_key: str) -> ApiKey | None:
         if len(access_key) > _LONGEST_ACCESS_KEY:

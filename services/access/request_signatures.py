@@ -95,7 +95,7 @@ class SignedRequest(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
 
 
-class Claim(Struct, frozen=True, kw_only=True):
+class RequestSignature(Struct, frozen=True, kw_only=True):
     """
     What a signed request says of itself.
 
@@ -125,7 +125,7 @@ def is_signature(authorization: str) -> bool:
     return authorization.partition(" ")[0] in _DIALECTS
 
 
-def read_claim(request: SignedRequest, *, now: datetime) -> Claim:
+def read_signature(request: SignedRequest, *, now: datetime) -> RequestSignature:
     """
     What the request says of itself.
 
@@ -143,7 +143,7 @@ def read_claim(request: SignedRequest, *, now: datetime) -> Claim:
     stamp = request.headers[_signed_one(dialect.dates, signed, request.headers)]
     _check_time(stamp, now)
     _check_scope(scope, stamp, dialect)
-    return Claim(
+    return RequestSignature(
         algorithm=dialect.algorithm,
         access_key=access_key,
         scope=scope,
@@ -154,23 +154,23 @@ def read_claim(request: SignedRequest, *, now: datetime) -> Claim:
     )
 
 
-def fits(claim: Claim, request: SignedRequest, secret: Secret, *, body_hash: str) -> bool:
+def is_valid_signature(presented: RequestSignature, request: SignedRequest, secret: Secret, *, body_hash: str) -> bool:
     """Whether who signed it has that secret. Takes as long for a signature that is nearly right as for any other."""
-    dialect = _DIALECTS[claim.algorithm]
+    dialect = _DIALECTS[presented.algorithm]
     expected = (
         signature(
             canonical_request(request.method, path, query, signed, body_hash),
             secret,
-            algorithm=claim.algorithm,
-            stamp=claim.stamp,
-            scope=claim.scope,
+            algorithm=presented.algorithm,
+            stamp=presented.stamp,
+            scope=presented.scope,
             prefix=dialect.prefix,
         )
         for path, query, signed in itertools.product(
-            _paths(request, dialect), _queries(request, dialect), _signed_headers(claim, request, dialect)
+            _paths(request, dialect), _queries(request, dialect), _signed_headers(presented, request, dialect)
         )
     )
-    return any(hmac.compare_digest(claim.signature, candidate) for candidate in expected)
+    return any(hmac.compare_digest(presented.signature, candidate) for candidate in expected)
 
 
 def _signed_names(text: str) -> tuple[str, ...]:
@@ -242,12 +242,12 @@ def _queries(request: SignedRequest, dialect: _Dialect) -> set[str]:
     return queries
 
 
-def _signed_headers(claim: Claim, request: SignedRequest, dialect: _Dialect) -> list[dict[str, str]]:
+def _signed_headers(presented: RequestSignature, request: SignedRequest, dialect: _Dialect) -> list[dict[str, str]]:
     """The signed headers in order, once for each way to write the host."""
-    missing = [name for name in claim.signed if name not in request.headers]
+    missing = [name for name in presented.signed if name not in request.headers]
     if missing:
         raise InvalidSignature(f"the header {missing[0]} is in SignedHeaders, and is not there")
-    values = {name: request.headers[name] for name in claim.signed}
+    values = {name: request.headers[name] for name in presented.signed}
     if dialect.prefix:
         values = {name: " ".join(value.split()) for name, value in values.items()}
     hosts = dict.fromkeys((values["host"], without_default_port(values["host"])))

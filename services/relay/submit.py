@@ -23,8 +23,8 @@ from services.relay.bodies import read_submission
 from services.relay.failures import submit_failure
 from services.relay.responses import INTERNAL_ERROR, TOO_MANY_OPEN, Business, RelayAnswer
 from services.relay.stored_answers import handed_again, kept_answer
-from services.tasks.cancel import Cancel, CancelOutcome
-from services.tasks.create import CreateTask, Order, RowOf
+from services.tasks.cancel import CancelOutcome, CancelTask
+from services.tasks.create import CreateTask, RowOf, TaskOrder
 from services.tasks.create_fields import CommonFields
 from services.tasks.fallbacks import available
 from services.vendors.jimeng.relays import PROVIDER, QUERY_OF
@@ -60,7 +60,7 @@ class RelaySubmit:
 
     Args:
         tasks: Where they are stored.
-        accept: Stores a task and wakes a worker.
+        create: Stores a task and wakes a worker.
         registry: Where calls go.
         announcements: Tell when to look at the record.
         cancel: Ends what nobody waits for any more.
@@ -72,15 +72,15 @@ class RelaySubmit:
         self,
         *,
         tasks: TaskRepository,
-        accept: CreateTask,
+        create: CreateTask,
         registry: Registry,
         announcements: Announcements,
-        cancel: Cancel,
+        cancel: CancelTask,
         store: ResultStore,
         patience: Patience,
     ) -> None:
         self._tasks = tasks
-        self._accept = accept
+        self._create = create
         self._registry = registry
         self._announcements = announcements
         self._cancel = cancel
@@ -107,7 +107,7 @@ class RelaySubmit:
         submission = read_submission(body)
         route = self._registry.relay_route(PROVIDER, submission.req_key)
         available([route])
-        order = Order(
+        order = TaskOrder(
             common=CommonFields(provider=PROVIDER, model=submission.req_key, user_id=caller.owner or NOBODY),
             task_input={"action": call.action, "version": call.version, "body": submission.text},
             fallbacks=(),
@@ -115,7 +115,7 @@ class RelaySubmit:
             prompt=submission.prompt,
             relay=call,
         )
-        return await self._accept.take(route.model.type, order, caller, row_of=row_of, same=same)
+        return await self._create.take(route.model.type, order, caller, row_of=row_of, same=same)
 
     async def answer(self, task: Task) -> RelayAnswer:
         """

@@ -43,7 +43,7 @@ class Cancelled(Struct, frozen=True, kw_only=True):
     outcome: CancelOutcome
 
 
-class Cancel:
+class CancelTask:
     """
     Cancels tasks.
 

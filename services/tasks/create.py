@@ -30,7 +30,7 @@ RowOf: TypeAlias = Callable[[Task], AuditRow]
 """Makes the row that says who created a task."""
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class TaskOrder(Struct, frozen=True, kw_only=True):
     """
     A caller's body that was found good.
 
@@ -113,7 +113,7 @@ class CreateTask:
     async def take(
         self,
         task_type: TaskType,
-        order: Order,
+        order: TaskOrder,
         caller: Caller,
         *,
         row_of: RowOf | None = None,
@@ -135,7 +135,7 @@ class CreateTask:
             log.warning("wake_failed", task_id=task.id, reason=str(error))
         return task
 
-    def _checked(self, task_type: TaskType, body: Mapping[str, Any]) -> Order:
+    def _checked(self, task_type: TaskType, body: Mapping[str, Any]) -> TaskOrder:
         common, problems = read_common(body)
         route = self._route(task_type, body, problems)
         task_input, more = _input(route, own_fields(body))
@@ -149,7 +149,7 @@ class CreateTask:
         routes = [route, *(fallback.route for fallback in fallbacks)]
         available(routes)
         prompt = task_input.get("prompt")
-        return Order(
+        return TaskOrder(
             prompt=prompt if isinstance(prompt, str) else None,
             common=common,
             task_input=task_input,
@@ -167,7 +167,7 @@ class CreateTask:
             raise type(error)([*error.details, *problems]) from error
 
     def _new_task(
-        self, task_type: TaskType, order: Order, caller: Caller, quotas: Sequence[Quota], same: Idempotency | None
+        self, task_type: TaskType, order: TaskOrder, caller: Caller, quotas: Sequence[Quota], same: Idempotency | None
     ) -> Task:
         now, common = self._clock(), order.common
         return Task(

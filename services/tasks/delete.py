@@ -21,7 +21,7 @@ from services.limits.admission import Places, Turns
 from services.limits.task_quotas import leave
 
 
-class Removed(Struct, frozen=True, kw_only=True):
+class DeletedTask(Struct, frozen=True, kw_only=True):
     """
     A task that is gone.
 
@@ -34,7 +34,7 @@ class Removed(Struct, frozen=True, kw_only=True):
     vendor_stopped: bool
 
 
-class Remove:
+class DeleteTask:
     """
     Removes tasks.
 
@@ -72,7 +72,7 @@ class Remove:
         self._used_signatures = used_signatures
         self._clock = clock
 
-    async def __call__(self, task_id: str) -> Removed:
+    async def __call__(self, task_id: str) -> DeletedTask:
         """
         End the task if it is open, ask its vendor to stop, then remove its files and its record.
 
@@ -87,7 +87,7 @@ class Remove:
         """
         return await until_first(lambda: self._remove(task_id))
 
-    async def _remove(self, task_id: str) -> Removed:
+    async def _remove(self, task_id: str) -> DeletedTask:
         found = await self._tasks.get(task_id)
         ended = await self._end(found)
         stopped = ended.state is State.CANCELLED and await vendor_stopped(
@@ -98,7 +98,7 @@ class Remove:
         await self._results.delete_all(task_id)
         await self._keep_signature(ended)
         await self._tasks.delete(ended)
-        return Removed(task=found, vendor_stopped=stopped)
+        return DeletedTask(task=found, vendor_stopped=stopped)
 
     async def _keep_signature(self, task: Task) -> None:
         """Else who recorded the request that created the task could have it created again."""

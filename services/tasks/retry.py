@@ -20,7 +20,7 @@ from services.tasks.fallbacks import available
 log = structlog.get_logger(__name__)
 
 
-class Retry:
+class RetryTask:
     """
     Takes failed tasks up again.
 

@@ -25,9 +25,9 @@ from repositories.valkey.quotas import RedisQuotas
 from repositories.valkey.wakes import ArqWakeQueue
 from services.execution.vendor_audit import VendorCalls
 from services.limits.task_quotas import QuotaLimits, TaskQuotas
-from services.tasks.cancel import Cancel, CancelOutcome
-from services.tasks.delete import Remove
-from services.tasks.retry import Retry
+from services.tasks.cancel import CancelOutcome, CancelTask
+from services.tasks.delete import DeleteTask
+from services.tasks.retry import RetryTask
 from tests.contracts.tasks import a_task
 from tests.fakes.access import MemoryUsedSignatures
 from tests.fakes.audit import MemoryAuditLog
@@ -69,9 +69,9 @@ class Rig:
         self.redis = connect_queue(redis_url)
         queue, gates, quotas = ArqWakeQueue(self.redis), RedisGates(self.redis), RedisQuotas(self.redis)
         registry = Registry([Provider("volcengine", [Painter()])])  # type: ignore[list-item]
-        self.cancel = Cancel(tasks=self.tasks, queue=queue, gates=gates, quotas=quotas, clock=utc_now)
-        self.retry = Retry(self.tasks, queue, registry, utc_now, TaskQuotas(quotas, self.tasks, QuotaLimits()))
-        self.remove = Remove(
+        self.cancel = CancelTask(tasks=self.tasks, queue=queue, gates=gates, quotas=quotas, clock=utc_now)
+        self.retry = RetryTask(self.tasks, queue, registry, utc_now, TaskQuotas(quotas, self.tasks, QuotaLimits()))
+        self.delete = DeleteTask(
             tasks=self.tasks,
             results=MemoryResultStore(),
             registry=registry,
@@ -170,7 +170,7 @@ async def test_a_removal_and_a_completion_do_not_both_win(rig: Rig) -> None:
         task = await rig.stored(State.SUBMITTING)
         done = transitions.finished(task, (), None, now=utc_now())
 
-        removed, saved = await together(rig.remove(task.id), rig.saved(done))
+        removed, saved = await together(rig.delete(task.id), rig.saved(done))
 
         assert removed.task.state is (State.COMPLETED if saved else State.SUBMITTING)
         with pytest.raises(TaskNotFound):
@@ -195,7 +195,7 @@ async def test_a_retry_and_a_removal_do_not_leave_half_a_task(rig: Rig) -> None:
     for _ in range(ROUNDS):
         task = await rig.stored(State.FAILED)
 
-        retried, _ = await together(outcome_of(rig.retry(task.id)), rig.remove(task.id))
+        retried, _ = await together(outcome_of(rig.retry(task.id)), rig.delete(task.id))
 
         assert retried is TaskNotFound or isinstance(retried, Task)
         with pytest.raises(TaskNotFound):

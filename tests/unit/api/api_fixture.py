@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, structs
 
-from api.dependencies import Parts
+from api.dependencies import Adapters
 from core.attempts import Attempt, Failure
 from core.registry import PluginReport, Registry
 from core.task_states import State
@@ -64,7 +64,7 @@ MODELS = (
 )
 
 
-class LabService:
+class UncalledService:
     """Never called by the API."""
 
     models: Sequence[Model] = MODELS
@@ -81,17 +81,17 @@ class LabService:
         """Nothing to close."""
 
 
-def lab_registry() -> Registry:
+def api_registry() -> Registry:
     """A provider that works, one without credentials, and a plugin that failed."""
     closed = Disabled(models=[structs.replace(MODELS[0], name="sculptor")], reason="SHED_KEY is not set")
     reports = (
         PluginReport(name="lab-plugin", package="lab-package", version="1.2.3", providers=("lab", "shed")),
         PluginReport(name="broken", package="broken-package", version="0.1", error="ImportError: no module named lab9"),
     )
-    return Registry([Provider("lab", [LabService()]), Provider("shed", [closed])], reports)
+    return Registry([Provider("lab", [UncalledService()]), Provider("shed", [closed])], reports)
 
 
-class Lab(Struct, frozen=True, kw_only=True):
+class ApiFixture(Struct, frozen=True, kw_only=True):
     """The twins that the API under test works with, and the clock, which stands still."""
 
     tasks: MemoryTaskRepository
@@ -108,9 +108,9 @@ class Lab(Struct, frozen=True, kw_only=True):
     users: MemoryUsers
     used_signatures: MemoryUsedSignatures
 
-    def parts(self) -> Parts:
+    def adapters(self) -> Adapters:
         """All of them, as the API takes them."""
-        return Parts(
+        return Adapters(
             tasks=self.tasks,
             queue=self.queue,
             results=self.results,
@@ -140,10 +140,10 @@ class Lab(Struct, frozen=True, kw_only=True):
         return task
 
 
-def new_lab() -> Lab:
+def new_api_fixture() -> ApiFixture:
     """Empty twins."""
     audit = MemoryAuditLog()
-    return Lab(
+    return ApiFixture(
         tasks=MemoryTaskRepository(audit),
         queue=MemoryWakeQueue(clock=lambda: NOW),
         results=MemoryResultStore(),
@@ -153,7 +153,7 @@ def new_lab() -> Lab:
         announcements=MemoryAnnouncements(),
         control=MemoryControlStore(),
         audit=audit,
-        registry=lab_registry(),
+        registry=api_registry(),
         keys=MemoryKeys(),
         users=MemoryUsers(),
         used_signatures=MemoryUsedSignatures(),

@@ -18,7 +18,7 @@ from core.vault import vault_of
 from polyrelay import Secret
 from services.access.api_keys import ApiKeys, KeyOrder, NewKey
 from services.vendors.jimeng.signing import Credentials, Unsigned, signature_headers
-from tests.unit.api.api_fixture import NOW, Lab
+from tests.unit.api.api_fixture import NOW, ApiFixture
 
 Client = AsyncTestClient[Litestar]
 
@@ -58,14 +58,14 @@ class Callers(Struct, frozen=True, kw_only=True):
         return Credentials(access_key=Secret(made.key.access_key), secret_key=made.secret)
 
 
-def api_keys_of(lab: Lab) -> ApiKeys:
+def api_keys_of(api: ApiFixture) -> ApiKeys:
     """Where the keys of that lab are made."""
-    return ApiKeys(lab.keys, vault_of(ENCRYPTION_KEY), lambda: NOW)
+    return ApiKeys(api.keys, vault_of(ENCRYPTION_KEY), lambda: NOW)
 
 
-async def callers_of(lab: Lab) -> Callers:
+async def callers_of(api: ApiFixture) -> Callers:
     """A key for each kind of caller that has one."""
-    api_keys = api_keys_of(lab)
+    api_keys = api_keys_of(api)
     orders = {
         Who.APP: KeyOrder(owner=OWNER),
         Who.OTHER: KeyOrder(),
@@ -75,9 +75,9 @@ async def callers_of(lab: Lab) -> Callers:
     return Callers(keys={who: await api_keys.create(order) for who, order in orders.items()})
 
 
-def asking(lab: Lab) -> Client:
+def asking(api: ApiFixture) -> Client:
     """A caller of a server on those twins that asks who calls."""
-    return AsyncTestClient(build_app(lab.parts(), ASKING), raise_server_exceptions=False)
+    return AsyncTestClient(build_app(api.adapters(), ASKING), raise_server_exceptions=False)
 
 
 def signed(

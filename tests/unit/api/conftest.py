@@ -8,20 +8,20 @@ from litestar.testing import AsyncTestClient
 
 from api.app import build_app
 from core.settings import Settings
-from tests.unit.api.api_fixture import Lab, new_lab
+from tests.unit.api.api_fixture import ApiFixture, new_api_fixture
 
 Client = AsyncTestClient[Litestar]
 
 
 @pytest.fixture
-def lab() -> Lab:
+def api() -> ApiFixture:
     """Empty twins."""
-    return new_lab()
+    return new_api_fixture()
 
 
 @pytest.fixture
-async def client(lab: Lab) -> AsyncIterator[Client]:
+async def client(api: ApiFixture) -> AsyncIterator[Client]:
     """A caller of the API on those twins; bodies up to 64 KiB."""
-    app = build_app(lab.parts(), Settings(auth="none", max_body_bytes=64 * 1024))
+    app = build_app(api.adapters(), Settings(auth="none", max_body_bytes=64 * 1024))
     async with AsyncTestClient(app, raise_server_exceptions=False) as caller:
         yield caller

@@ -19,7 +19,7 @@ from core.tasks import Result, Task
 from polyrelay import TaskType
 from services.access.api_keys import KeyOrder
 from tests.contracts.access import a_user
-from tests.unit.api.api_fixture import GOOD, Lab, a_task, new_lab
+from tests.unit.api.api_fixture import GOOD, ApiFixture, a_task, new_api_fixture
 from tests.unit.api.callers import ASKING, OWNER, Callers, Client, Who, api_keys_of, asking, callers_of
 
 
@@ -104,7 +104,7 @@ TABLE: Final[Mapping[str, Row]] = {
 
 def served() -> dict[str, set[str]]:
     """The application's routes as the table names them, and the methods of each."""
-    app = build_app(new_lab().parts(), ASKING)
+    app = build_app(new_api_fixture().adapters(), ASKING)
     return {re.sub(r":\w+", "", route.path): set(getattr(route, "methods", ())) for route in app.routes}
 
 
@@ -114,29 +114,29 @@ ROUTES: Final = sorted(
 
 
 @pytest.fixture
-async def callers(lab: Lab) -> Callers:
+async def callers(api: ApiFixture) -> Callers:
     """A key for each kind of caller."""
-    return await callers_of(lab)
+    return await callers_of(api)
 
 
 @pytest.fixture
-async def client(lab: Lab) -> AsyncIterator[Client]:
+async def client(api: ApiFixture) -> AsyncIterator[Client]:
     """A server that asks who calls."""
-    async with asking(lab) as caller:
+    async with asking(api) as caller:
         yield caller
 
 
-async def a_stored_task(lab: Lab, state: State = State.COMPLETED) -> Task:
+async def a_stored_task(api: ApiFixture, state: State = State.COMPLETED) -> Task:
     """A task of the app's owner, with a file where it is completed."""
     task = a_task(owner=OWNER, state=state)
     if state is State.COMPLETED:
         name = f"{task.id}/1/0.png"
-        await lab.results.put(name, b"picture")
+        await api.results.put(name, b"picture")
         result = Result(type=TaskType.IMAGE, file=name, media_type="image/png", size_bytes=7)
         task = a_task(id=task.id, owner=OWNER, state=state, results=(result,), wake_at=None)
     if state is State.FAILED:
         task = a_task(id=task.id, owner=OWNER, state=state, failure=Failure(code="overloaded", message=""))
-    return await lab.stored(task)
+    return await api.stored(task)
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:
@@ -158,14 +158,14 @@ def test_every_route_has_its_line() -> None:
 @pytest.mark.parametrize("who", Who)
 @pytest.mark.parametrize("route", ROUTES)
 async def test_a_route_answers_a_caller_as_the_table_says(
-    client: Client, lab: Lab, callers: Callers, route: str, who: Who
+    client: Client, api: ApiFixture, callers: Callers, route: str, who: Who
 ) -> None:
     """Whoever has no good key learns nothing; who may not do it is told so; another's task is not there."""
     expected = TABLE[route]
-    task = await a_stored_task(lab, expected.state)
+    task = await a_stored_task(api, expected.state)
     user = a_user("ada@example.com")
-    await lab.users.add(user)
-    key_id = (await api_keys_of(lab).create(KeyOrder())).key.id
+    await api.users.add(user)
+    key_id = (await api_keys_of(api).create(KeyOrder())).key.id
 
     response = await client.request(
         route.partition(" ")[0],
@@ -179,9 +179,11 @@ async def test_a_route_answers_a_caller_as_the_table_says(
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if "{task_id}" in route])
-async def test_anothers_task_looks_exactly_like_none(client: Client, lab: Lab, callers: Callers, route: str) -> None:
+async def test_anothers_task_looks_exactly_like_none(
+    client: Client, api: ApiFixture, callers: Callers, route: str
+) -> None:
     """Same status, same words, same headers: nothing tells that there is one."""
-    task = await a_stored_task(lab, TABLE[route].state)
+    task = await a_stored_task(api, TABLE[route].state)
     unknown = a_task()
     answers = [
         await client.request(
@@ -196,14 +198,14 @@ async def test_anothers_task_looks_exactly_like_none(client: Client, lab: Lab, c
     assert theirs[0] == none[0] == 404
     assert theirs[1].replace(task.id, unknown.id) == none[1]
     assert theirs[2] == none[2]
-    assert (await lab.tasks.get(task.id)).state is TABLE[route].state
+    assert (await api.tasks.get(task.id)).state is TABLE[route].state
 
 
-async def test_an_app_lists_only_what_is_its_own(client: Client, lab: Lab, callers: Callers) -> None:
+async def test_an_app_lists_only_what_is_its_own(client: Client, api: ApiFixture, callers: Callers) -> None:
     """Not even the number of the others' tasks is told; operators see all."""
-    own = await a_stored_task(lab)
-    await lab.stored(a_task(owner="somebody"))
-    await lab.stored(a_task())
+    own = await a_stored_task(api)
+    await api.stored(a_task(owner="somebody"))
+    await api.stored(a_task())
 
     totals = {}
     for who in (Who.APP, Who.OTHER, Who.OPERATOR):
@@ -214,11 +216,11 @@ async def test_an_app_lists_only_what_is_its_own(client: Client, lab: Lab, calle
     assert totals[Who.OPERATOR][0] == 3
 
 
-async def test_a_task_belongs_to_the_owner_of_its_key(client: Client, lab: Lab, callers: Callers) -> None:
+async def test_a_task_belongs_to_the_owner_of_its_key(client: Client, api: ApiFixture, callers: Callers) -> None:
     """With the key on record, for limits and audit."""
     response = await client.post("/api/v1/ai/image/task", json=IMAGE, headers=callers.headers(Who.APP))
 
-    task = await lab.tasks.get(response.json()["data"]["task_id"])
+    task = await api.tasks.get(response.json()["data"]["task_id"])
     assert (task.owner, task.key_id, task.replay) == (OWNER, callers.keys[Who.APP].key.id, None)
 
 

@@ -11,7 +11,7 @@ from core.attempts import Failure
 from core.registry import PluginReport
 from polyrelay import TaskType
 from tests.contracts.control import a_report
-from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task
+from tests.unit.api.api_fixture import GOOD, NOW, ApiFixture, a_task
 from tests.unit.api.api_fixture import failed as failed_task
 
 Client = AsyncTestClient[Litestar]
@@ -56,10 +56,10 @@ async def test_a_switch_is_shown_in_catalogue_and_metrics(client: Client) -> Non
     assert 'polyrelay_provider_mode{mode="enabled",provider="shed"} 1.0' in metrics
 
 
-async def test_a_task_with_an_open_fallback_is_taken(client: Client, lab: Lab) -> None:
+async def test_a_task_with_an_open_fallback_is_taken(client: Client, api: ApiFixture) -> None:
     """Where its own provider is switched off; where both are, it is refused with both reasons."""
-    other = next(provider for name, provider in lab.registry.providers.items() if name == "lab")
-    lab.registry.providers = {**lab.registry.providers, "spare": other}
+    other = next(provider for name, provider in api.registry.providers.items() if name == "lab")
+    api.registry.providers = {**api.registry.providers, "spare": other}
     body = {**GOOD, "fallbacks": [{"provider": "spare", "model": "painter"}]}
     await client.post(f"{ADMIN}/providers/lab/disable")
 
@@ -71,30 +71,30 @@ async def test_a_task_with_an_open_fallback_is_taken(client: Client, lab: Lab) -
     assert "draining since" in refused.json()["message"]
 
 
-async def test_a_retry_counts_as_new(client: Client, lab: Lab) -> None:
+async def test_a_retry_counts_as_new(client: Client, api: ApiFixture) -> None:
     """A failed task of a draining provider is not taken up again."""
-    task = await lab.stored(failed_task(Failure(code="content_blocked", message="no")))
+    task = await api.stored(failed_task(Failure(code="content_blocked", message="no")))
     await client.post(f"{ADMIN}/providers/lab/drain")
 
     assert (await client.post(f"/api/v1/ai/task/{task.id}/retry")).status_code == 503
 
 
-async def test_open_tasks_are_left_alone(client: Client, lab: Lab) -> None:
+async def test_open_tasks_are_left_alone(client: Client, api: ApiFixture) -> None:
     """What was accepted before is still there, pending."""
-    task = await lab.stored(a_task())
+    task = await api.stored(a_task())
     await client.post(f"{ADMIN}/providers/lab/disable")
 
     assert (await client.get(f"/api/v1/ai/task/result/{task.id}")).json()["data"]["status"] == "pending"
 
 
-async def test_an_unknown_provider_is_refused(client: Client, lab: Lab) -> None:
+async def test_an_unknown_provider_is_refused(client: Client, api: ApiFixture) -> None:
     """With those that there are; one that was switched once stays known, though its plugin is gone."""
     response = await client.post(f"{ADMIN}/providers/nobody/drain")
     assert (response.status_code, response.json()["error"]["code"]) == (422, "unknown_provider")
     assert "lab, shed" in response.json()["message"]
 
     await client.post(f"{ADMIN}/providers/lab/disable")
-    lab.registry.providers = {}
+    api.registry.providers = {}
     assert (await client.post(f"{ADMIN}/providers/lab/enable")).status_code == 200
 
 
@@ -107,27 +107,27 @@ async def test_an_unknown_provider_is_refused(client: Client, lab: Lab) -> None:
         ("providers/reload", {"plugin": 7}),
     ],
 )
-async def test_a_wrong_body_is_refused(client: Client, lab: Lab, path: str, body: dict[str, object]) -> None:
+async def test_a_wrong_body_is_refused(client: Client, api: ApiFixture, path: str, body: dict[str, object]) -> None:
     """And nothing is decided."""
     response = await client.post(f"{ADMIN}/{path}", json=body)
 
     assert (response.status_code, response.json()["error"]["code"]) == (422, "invalid_request")
-    assert (await lab.control.read()).revision == 0
+    assert (await api.control.read()).revision == 0
 
 
-async def test_a_reload_is_requested_of_all(client: Client, lab: Lab) -> None:
+async def test_a_reload_is_requested_of_all(client: Client, api: ApiFixture) -> None:
     """The answer has the number that processes are to reach; a named plugin is forced."""
     assert (await client.post(f"{ADMIN}/providers/reload")).json()["data"] == {"generation": 1}
     response = await client.post(f"{ADMIN}/providers/reload", json={"plugin": "acme"})
 
     assert (response.status_code, response.json()["data"]) == (202, {"generation": 2})
-    assert (await lab.control.read()).forced == {"acme": 2}
+    assert (await api.control.read()).forced == {"acme": 2}
 
 
-async def test_processes_that_live_are_listed(client: Client, lab: Lab) -> None:
+async def test_processes_that_live_are_listed(client: Client, api: ApiFixture) -> None:
     """With what they run and follow; one that is silent for long is not."""
-    await lab.control.report(a_report("p1", seen=NOW, plugins=(PluginReport(name="acme", error="no"),)))
-    await lab.control.report(a_report("gone", seen=NOW - timedelta(minutes=1)))
+    await api.control.report(a_report("p1", seen=NOW, plugins=(PluginReport(name="acme", error="no"),)))
+    await api.control.report(a_report("gone", seen=NOW - timedelta(minutes=1)))
     await client.post(f"{ADMIN}/providers/lab/drain")
 
     data = (await client.get(f"{ADMIN}/processes")).json()["data"]
@@ -138,23 +138,23 @@ async def test_processes_that_live_are_listed(client: Client, lab: Lab) -> None:
     assert process["stalls"][0]["where"] == "acme:1 submit"
 
 
-async def test_stalls_of_all_processes_are_shown_with_the_provider(client: Client, lab: Lab) -> None:
+async def test_stalls_of_all_processes_are_shown_with_the_provider(client: Client, api: ApiFixture) -> None:
     """Whichever process saw it; without the database, providers are listed all the same."""
     stall = structs.replace(a_report().stalls[0], plugin="lab-plugin")
-    await lab.control.report(a_report("w1", seen=NOW, stalls=(stall,)))
+    await api.control.report(a_report("w1", seen=NOW, stalls=(stall,)))
 
     (shown,) = (await client.get("/api/v1/ai/providers")).json()["data"]["providers"][0]["stalls"]
     assert (shown["process"], shown["role"], shown["count"], shown["longest_s"]) == ("w1", "worker", 1, 2.5)
-    lab.control.reachable = False
+    api.control.reachable = False
     response = await client.get("/api/v1/ai/providers")
     assert (response.status_code, response.json()["data"]["providers"][0]["stalls"]) == (200, [])
 
 
-async def test_without_the_database_nothing_is_decided(client: Client, lab: Lab) -> None:
+async def test_without_the_database_nothing_is_decided(client: Client, api: ApiFixture) -> None:
     """The calls answer 503, to be tried again."""
-    lab.control.reachable = False
+    api.control.reachable = False
 
     for path in ("providers/lab/drain", "providers/reload"):
         response = await client.post(f"{ADMIN}/{path}")
         assert (response.status_code, response.json()["error"]["code"]) == (503, "store_unavailable")
-    assert lab.registry.route_for("lab", "painter", TaskType.IMAGE).switch is None
+    assert api.registry.route_for("lab", "painter", TaskType.IMAGE).switch is None

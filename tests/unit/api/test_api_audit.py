@@ -21,23 +21,23 @@ from core.settings import Settings
 from core.task_states import Status
 from polyrelay import Secret
 from tests.fakes.wakes import MemoryWakeQueue
-from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task
+from tests.unit.api.api_fixture import GOOD, NOW, ApiFixture, a_task
 
 Client = AsyncTestClient[Litestar]
 AUDIT = "/api/v1/audit"
 
 
-def only_row(lab: Lab) -> AuditRow:
+def only_row(api: ApiFixture) -> AuditRow:
     """The one row that there is."""
-    (row,) = lab.audit.rows
+    (row,) = api.audit.rows
     return row
 
 
-async def test_a_create_leaves_one_row(client: Client, lab: Lab) -> None:
+async def test_a_create_leaves_one_row(client: Client, api: ApiFixture) -> None:
     """Who, what, when, from where, request id, outcome, latency and the body; written once, with the task."""
     answer = await client.post("/api/v1/ai/image/task", json=GOOD, headers={"X-Request-Id": "r-1"})
 
-    row = only_row(lab)
+    row = only_row(api)
     assert (row.action, row.outcome, row.status, row.at) == (Action.TASK_CREATE, Outcome.DONE, 201, NOW)
     assert row.target == answer.json()["data"]["task_id"]
     assert (row.provider, row.model) == ("lab", "painter")
@@ -47,10 +47,10 @@ async def test_a_create_leaves_one_row(client: Client, lab: Lab) -> None:
     assert row.duration_ms is not None
 
 
-async def test_a_create_that_is_refused_leaves_none(client: Client, lab: Lab) -> None:
+async def test_a_create_that_is_refused_leaves_none(client: Client, api: ApiFixture) -> None:
     """Nothing was changed, and nobody can fill the log with nonsense."""
     assert (await client.post("/api/v1/ai/image/task", json={**GOOD, "nonsense": 1})).status_code == 422
-    assert lab.audit.rows == []
+    assert api.audit.rows == []
 
 
 class BrokenQueue(MemoryWakeQueue):
@@ -61,13 +61,13 @@ class BrokenQueue(MemoryWakeQueue):
         raise RuntimeError(f"cannot wake {task_id} at {at} as {priority}")
 
 
-async def test_a_create_that_fails_behind_its_row_is_amended(lab: Lab) -> None:
+async def test_a_create_that_fails_behind_its_row_is_amended(api: ApiFixture) -> None:
     """A row that was written in advance does not stay `done` where the answer is another."""
-    app = build_app(structs.replace(lab, queue=BrokenQueue()).parts(), Settings(auth="none"))
+    app = build_app(structs.replace(api, queue=BrokenQueue()).adapters(), Settings(auth="none"))
     async with AsyncTestClient(app, raise_server_exceptions=False) as client:
         assert (await client.post("/api/v1/ai/image/task", json=GOOD)).status_code == 500
 
-    row = only_row(lab)
+    row = only_row(api)
     assert (row.outcome, row.status, row.error) == (Outcome.FAILED, 500, "internal_error")
 
 
@@ -81,97 +81,97 @@ async def test_a_create_that_fails_behind_its_row_is_amended(lab: Lab) -> None:
     ],
 )
 async def test_what_changes_something_leaves_a_row(
-    client: Client, lab: Lab, method: str, path: str, action: Action
+    client: Client, api: ApiFixture, method: str, path: str, action: Action
 ) -> None:
     """With the thing that was changed, the status of the answer and how long it took."""
-    task = await lab.stored(a_task())
+    task = await api.stored(a_task())
     path = path.format(task=task.id)
     answer = await client.request(method, path)
 
-    row = only_row(lab)
+    row = only_row(api)
     assert (row.action, row.outcome, row.status) == (action, Outcome.DONE, answer.status_code)
     assert row.target == {"drain": "lab", "reload": None}.get(path.rpartition("/")[2], task.id)
     assert row.duration_ms is not None
     assert row.detail is None
 
 
-async def test_what_is_refused_says_so(client: Client, lab: Lab) -> None:
+async def test_what_is_refused_says_so(client: Client, api: ApiFixture) -> None:
     """The status, and our code of what went wrong."""
     await client.post("/api/v1/ai/task/task_00/retry")
 
-    row = only_row(lab)
+    row = only_row(api)
     assert (row.action, row.target, row.outcome) == (Action.TASK_RETRY, "task_00", Outcome.REFUSED)
     assert (row.status, row.error) == (404, "task_not_found")
 
 
-async def test_what_only_reads_leaves_no_row(client: Client, lab: Lab) -> None:
+async def test_what_only_reads_leaves_no_row(client: Client, api: ApiFixture) -> None:
     """Nor does a path that leads nowhere."""
     await client.get("/api/v1/ai/tasks")
     await client.get(AUDIT)
     await client.post("/nowhere")
     await client.options("/api/v1/ai/tasks")
-    assert lab.audit.rows == []
+    assert api.audit.rows == []
 
 
 @pytest.mark.parametrize("path", ["/api/v1/ai/image/task", "/api/v1/ai/task/{task}/cancel"])
-async def test_nothing_is_done_that_is_not_on_record(client: Client, lab: Lab, path: str) -> None:
+async def test_nothing_is_done_that_is_not_on_record(client: Client, api: ApiFixture, path: str) -> None:
     """Where the row is refused, the answer is 500 AUDIT_FAILED, and nothing was changed or woken."""
-    task = await lab.stored(a_task())
-    lab.audit.works = False
+    task = await api.stored(a_task())
+    api.audit.works = False
 
     answer = await client.post(path.format(task=task.id), json=GOOD)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "AUDIT_FAILED")
-    assert (await lab.tasks.get(task.id)).status is Status.PENDING
+    assert (await api.tasks.get(task.id)).status is Status.PENDING
     assert (await client.get("/api/v1/ai/tasks")).json()["data"]["total"] == 1
-    assert lab.queue.history == []
+    assert api.queue.history == []
 
 
-async def test_a_log_that_is_unavailable_is_reported_as_such(client: Client, lab: Lab) -> None:
+async def test_a_log_that_is_unavailable_is_reported_as_such(client: Client, api: ApiFixture) -> None:
     """As any other dependency that may come back: 503, with when to try again."""
-    task = await lab.stored(a_task())
-    lab.audit.reachable = False
+    task = await api.stored(a_task())
+    api.audit.reachable = False
 
     answer = await client.post(f"/api/v1/ai/task/{task.id}/cancel")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
     assert "retry-after" in answer.headers
-    assert (await lab.tasks.get(task.id)).status is Status.PENDING
+    assert (await api.tasks.get(task.id)).status is Status.PENDING
 
 
-async def test_a_body_that_does_not_decode_is_on_record_without_it(client: Client, lab: Lab) -> None:
+async def test_a_body_that_does_not_decode_is_on_record_without_it(client: Client, api: ApiFixture) -> None:
     """The handler refuses it behind the row."""
     answer = await client.post("/api/v1/admin/providers/lab/drain", content=b"{")
 
     assert answer.status_code == 400
-    assert (only_row(lab).outcome, only_row(lab).detail) == (Outcome.REFUSED, None)
+    assert (only_row(api).outcome, only_row(api).detail) == (Outcome.REFUSED, None)
 
 
-async def test_secrets_stay_out(lab: Lab) -> None:
+async def test_secrets_stay_out(api: ApiFixture) -> None:
     """What looks like one, and what this process knows to be one."""
     known = "00000000-1111-2222-3333-444444444444"
-    app = build_app(lab.parts(), Settings(auth="none", ark_api_key=Secret(known)))
+    app = build_app(api.adapters(), Settings(auth="none", ark_api_key=Secret(known)))
     prompt = f"a fox with {known}, sk-abcdefgh12345678 and https://host/x?sign=abc"
     async with AsyncTestClient(app) as client:
         await client.post("/api/v1/ai/image/task", json={**GOOD, "prompt": prompt, "metadata": {"token": "abc"}})
 
-    detail = only_row(lab).detail or {}
+    detail = only_row(api).detail or {}
     assert detail["prompt"] == "a fox with ***, sk-*** and https://host/x?…"
     assert detail["metadata"] == {"token": "***"}
 
 
 @pytest.mark.parametrize(("proxies", "source"), [("10.0.0.0/8", "203.0.113.9"), ("10.9.9.9", "10.0.0.1")])
-async def test_the_address_behind_a_trusted_proxy_counts(lab: Lab, proxies: str, source: str) -> None:
+async def test_the_address_behind_a_trusted_proxy_counts(api: ApiFixture, proxies: str, source: str) -> None:
     """`TRUSTED_PROXIES` says whose X-Forwarded-For is believed."""
-    app = build_app(lab.parts(), Settings(auth="none", trusted_proxies=networks(proxies)))
+    app = build_app(api.adapters(), Settings(auth="none", trusted_proxies=networks(proxies)))
     transport = httpx.ASGITransport(cast(Any, app), client=("10.0.0.1", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://relay") as client:
         await client.post("/api/v1/ai/image/task", json=GOOD, headers={"X-Forwarded-For": "1.1.1.1, 203.0.113.9"})
 
-    assert only_row(lab).source == source
+    assert only_row(api).source == source
 
 
-async def test_the_list_shows_rows_newest_first_in_each_field(client: Client, lab: Lab) -> None:
+async def test_the_list_shows_rows_newest_first_in_each_field(client: Client, api: ApiFixture) -> None:
     """Every field is there; the next page begins where this one ends."""
     first = (await client.post("/api/v1/ai/image/task", json=GOOD)).json()["data"]["task_id"]
     await client.post(f"/api/v1/ai/task/{first}/cancel")
@@ -216,9 +216,9 @@ async def test_a_wrong_filter_is_named(client: Client, name: str, value: str) ->
     assert [problem["field"] for problem in answer.json()["error"]["details"]] == [name]
 
 
-def test_every_route_that_may_change_something_says_what_it_does(lab: Lab) -> None:
+def test_every_route_that_may_change_something_says_what_it_does(api: ApiFixture) -> None:
     """A new route cannot be forgotten: it states an action, or that it changes nothing."""
-    app = build_app(lab.parts(), Settings(auth="none"))
+    app = build_app(api.adapters(), Settings(auth="none"))
     silent = [
         f"{method} {route.path}"
         for route in app.routes
@@ -231,9 +231,9 @@ def test_every_route_that_may_change_something_says_what_it_does(lab: Lab) -> No
     assert silent == []
 
 
-def test_the_list_is_for_admins(lab: Lab) -> None:
+def test_the_list_is_for_admins(api: ApiFixture) -> None:
     """Its route says so to whoever lets callers in."""
-    app = build_app(lab.parts(), Settings(auth="none"))
+    app = build_app(api.adapters(), Settings(auth="none"))
     (route,) = [route for route in app.routes if route.path == AUDIT]
     assert isinstance(route, HTTPRoute)
     (handler,) = [handler for handler in route.route_handlers if "GET" in handler.http_methods]

@@ -17,7 +17,7 @@ from polyrelay import Secret, TaskType
 from services.access.api_keys import KeyOrder
 from services.access.request_signatures import SPENT_FOR
 from services.vendors.jimeng.signing import Credentials
-from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task
+from tests.unit.api.api_fixture import GOOD, NOW, ApiFixture, a_task
 from tests.unit.api.callers import ASKING, OWNER, Callers, Client, Who, api_keys_of, asking, callers_of, signed
 
 CREATE: Final = "/api/v1/ai/image/task"
@@ -25,15 +25,15 @@ BODY: Final = json.dumps(GOOD).encode()
 
 
 @pytest.fixture
-async def callers(lab: Lab) -> Callers:
+async def callers(api: ApiFixture) -> Callers:
     """A key for each kind of caller."""
-    return await callers_of(lab)
+    return await callers_of(api)
 
 
 @pytest.fixture
-async def client(lab: Lab) -> AsyncIterator[Client]:
+async def client(api: ApiFixture) -> AsyncIterator[Client]:
     """A server that asks who calls."""
-    async with asking(lab) as caller:
+    async with asking(api) as caller:
         yield caller
 
 
@@ -44,18 +44,18 @@ async def refusal(client: Client, path: str = "/api/v1/ai/models", **fields: Any
     return response.status_code, problem["code"], problem["message"]
 
 
-async def changed(lab: Lab, key: ApiKey, **fields: Any) -> None:
+async def changed(api: ApiFixture, key: ApiKey, **fields: Any) -> None:
     """Write to a key on record."""
-    await lab.keys.save(structs.replace(key, version=key.version + 1, **fields))
+    await api.keys.save(structs.replace(key, version=key.version + 1, **fields))
 
 
-async def test_a_signed_create_is_taken(client: Client, lab: Lab, callers: Callers) -> None:
+async def test_a_signed_create_is_taken(client: Client, api: ApiFixture, callers: Callers) -> None:
     """The task belongs to the owner of the access key, and keeps the signature."""
     headers = signed("POST", CREATE, callers.credentials(Who.APP), body=BODY)
     response = await client.post(CREATE, content=BODY, headers=headers)
 
     assert response.status_code == 201, response.text
-    task = await lab.tasks.get(response.json()["data"]["task_id"])
+    task = await api.tasks.get(response.json()["data"]["task_id"])
     assert (task.owner, task.replay is not None) == (OWNER, True)
 
 
@@ -69,7 +69,7 @@ async def test_a_signed_read_is_taken_as_often_as_it_comes(client: Client, calle
     assert (await refusal(client, other, headers=headers))[:2] == (401, "invalid_signature")
 
 
-async def test_a_recorded_create_cannot_be_sent_again(client: Client, lab: Lab, callers: Callers) -> None:
+async def test_a_recorded_create_cannot_be_sent_again(client: Client, api: ApiFixture, callers: Callers) -> None:
     """Neither while its task is there nor after it was removed: nobody pays twice for what somebody overheard."""
     headers = signed("POST", CREATE, callers.credentials(Who.APP), body=BODY)
     again: dict[str, Any] = {"method": "POST", "content": BODY, "headers": headers}
@@ -97,13 +97,13 @@ async def test_with_an_idempotency_key_the_same_signature_gets_the_same_answer(
     assert (await refusal(client, CREATE, **again))[:2] == (401, "replayed_request")
 
 
-async def test_a_refused_create_uses_no_signature_up(client: Client, lab: Lab, callers: Callers) -> None:
+async def test_a_refused_create_uses_no_signature_up(client: Client, api: ApiFixture, callers: Callers) -> None:
     """What created nothing may come again: here the store was away."""
     headers = signed("POST", CREATE, callers.credentials(Who.APP), body=BODY)
-    lab.tasks.reachable = False
+    api.tasks.reachable = False
     assert (await client.post(CREATE, content=BODY, headers=headers)).status_code == 503
 
-    lab.tasks.reachable = True
+    api.tasks.reachable = True
     assert (await client.post(CREATE, content=BODY, headers=headers)).status_code == 201
 
 
@@ -129,9 +129,9 @@ async def test_a_signed_query_of_the_relay_may_come_again(client: Client, caller
     assert answers[0].status_code == answers[1].status_code != 401
 
 
-async def test_a_signed_cancel_may_come_again(client: Client, lab: Lab, callers: Callers) -> None:
+async def test_a_signed_cancel_may_come_again(client: Client, api: ApiFixture, callers: Callers) -> None:
     """Twice is the same as once; doing a failed task once more is not."""
-    task = await lab.stored(a_task(owner=OWNER))
+    task = await api.stored(a_task(owner=OWNER))
     for verb, statuses in (("cancel", [200, 200]), ("retry", [409, 401])):
         path = f"/api/v1/ai/task/{task.id}/{verb}"
         headers = signed("POST", path, callers.credentials(Who.APP))
@@ -165,11 +165,11 @@ async def test_an_unknown_access_key_looks_like_a_wrong_secret(client: Client, c
 
 @pytest.mark.parametrize(("field", "code"), [("expires_at", "key_expired"), ("revoked_at", "key_revoked")])
 async def test_the_end_of_a_key_is_reported_to_who_has_its_secret(
-    client: Client, lab: Lab, callers: Callers, field: str, code: str
+    client: Client, api: ApiFixture, callers: Callers, field: str, code: str
 ) -> None:
     """By Bearer or by signature; to anybody else it looks as if the key had never been."""
     made = callers.keys[Who.APP]
-    await changed(lab, made.key, **{field: NOW})
+    await changed(api, made.key, **{field: NOW})
     wrong = Credentials(access_key=Secret(made.key.access_key), secret_key=Secret("sk_wrong"))
 
     assert (await refusal(client, headers=callers.headers(Who.APP)))[:2] == (401, code)
@@ -218,9 +218,9 @@ async def test_a_refused_caller_is_counted_and_no_secret_is_reported(client: Cli
     assert "sk_of_somebody_else" not in reported
 
 
-async def test_nobody_is_let_in_while_nobody_can_be_asked(client: Client, lab: Lab, callers: Callers) -> None:
+async def test_nobody_is_let_in_while_nobody_can_be_asked(client: Client, api: ApiFixture, callers: Callers) -> None:
     """503, not 401: the key may be good."""
-    lab.keys.reachable = False
+    api.keys.reachable = False
 
     assert (await refusal(client, headers=callers.headers(Who.APP)))[:2] == (503, "store_unavailable")
 
@@ -229,14 +229,14 @@ class TestLinks:
     """Links to files carry their own proof."""
 
     @pytest.fixture
-    async def task(self, lab: Lab) -> Task:
+    async def task(self, api: ApiFixture) -> Task:
         """A completed task with a picture."""
         task = a_task(owner=OWNER)
         name = f"{task.id}/1/0.png"
-        await lab.results.put(name, b"picture")
+        await api.results.put(name, b"picture")
         result = Result(type=TaskType.IMAGE, file=name, media_type="image/png", size_bytes=7)
         done = a_task(id=task.id, owner=OWNER, state=State.COMPLETED, results=(result,), wake_at=None)
-        return await lab.stored(done)
+        return await api.stored(done)
 
     @pytest.fixture
     async def link(self, client: Client, callers: Callers, task: Task) -> str:
@@ -280,9 +280,9 @@ class TestLinks:
         assert (await refusal(client, f"/api/v1/ai/task/result/{task.id}?{query}"))[0] == 401
 
     @pytest.mark.parametrize(("after", "status"), [(timedelta(hours=23), 200), (timedelta(hours=26), 401)])
-    async def test_a_link_lives_for_a_day(self, lab: Lab, link: str, after: timedelta, status: int) -> None:
+    async def test_a_link_lives_for_a_day(self, api: ApiFixture, link: str, after: timedelta, status: int) -> None:
         """Later the task is read again, for a new one."""
-        parts = structs.replace(lab.parts(), clock=lambda: NOW + after)
+        parts = structs.replace(api.adapters(), clock=lambda: NOW + after)
         async with AsyncTestClient(build_app(parts, ASKING)) as later:
             assert (await later.get(link)).status_code == status
 
@@ -296,13 +296,13 @@ class TestLinks:
         assert (await client.get(broken, headers=callers.headers(Who.OTHER))).status_code == 404
 
 
-async def test_a_new_encryption_key_leaves_links_and_signatures_good(lab: Lab) -> None:
+async def test_a_new_encryption_key_leaves_links_and_signatures_good(api: ApiFixture) -> None:
     """As long as the old one stands behind it."""
-    made = await api_keys_of(lab).create(KeyOrder())
+    made = await api_keys_of(api).create(KeyOrder())
     new = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
     assert ASKING.api_key_encryption_key is not None
     both = Secret(f"{new},{ASKING.api_key_encryption_key.reveal()}")
-    app = build_app(lab.parts(), structs.replace(ASKING, api_key_encryption_key=both))
+    app = build_app(api.adapters(), structs.replace(ASKING, api_key_encryption_key=both))
     credentials = Credentials(access_key=Secret(made.key.access_key), secret_key=made.secret)
 
     async with AsyncTestClient(app) as client:
@@ -310,13 +310,15 @@ async def test_a_new_encryption_key_leaves_links_and_signatures_good(lab: Lab) -
     assert response.status_code == 200
 
 
-async def test_a_secret_that_cannot_be_read_lets_nobody_in(lab: Lab) -> None:
+async def test_a_secret_that_cannot_be_read_lets_nobody_in(api: ApiFixture) -> None:
     """Its encryption key is gone; its Bearer goes on working, since that is found by its hash."""
-    made = await api_keys_of(lab).create(KeyOrder())
+    made = await api_keys_of(api).create(KeyOrder())
     other = Secret("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")
     credentials = Credentials(access_key=Secret(made.key.access_key), secret_key=made.secret)
 
-    async with AsyncTestClient(build_app(lab.parts(), structs.replace(ASKING, api_key_encryption_key=other))) as client:
+    async with AsyncTestClient(
+        build_app(api.adapters(), structs.replace(ASKING, api_key_encryption_key=other))
+    ) as client:
         headers = signed("GET", "/api/v1/ai/models", credentials)
         assert (await refusal(client, headers=headers))[:2] == (401, "invalid_signature")
         bearer = {"Authorization": f"Bearer {made.secret.reveal()}"}

@@ -8,7 +8,7 @@ from litestar.testing import AsyncTestClient
 
 from core.attempts import Failure
 from core.task_states import State
-from tests.unit.api.api_fixture import NOW, Lab, a_task, an_attempt, completed, failed
+from tests.unit.api.api_fixture import NOW, ApiFixture, a_task, an_attempt, completed, failed
 
 Client = AsyncTestClient[Litestar]
 UNKNOWN = Failure(code="outcome_unknown", message="the answer was lost; the vendor may have accepted and billed it")
@@ -22,9 +22,9 @@ async def call(client: Client, task_id: str, what: str) -> tuple[int, dict[str, 
     return response.status_code, answer
 
 
-async def test_a_pending_task_is_cancelled(client: Client, lab: Lab) -> None:
+async def test_a_pending_task_is_cancelled(client: Client, api: ApiFixture) -> None:
     """200 with the final status; the vendor has nothing to bill; reading it shows the same; twice is as once."""
-    task = await lab.stored(a_task())
+    task = await api.stored(a_task())
 
     status, answer = await call(client, task.id, "cancel")
 
@@ -39,9 +39,9 @@ async def test_a_pending_task_is_cancelled(client: Client, lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("state", [State.SUBMITTING, State.WAITING])
-async def test_the_cancel_of_a_task_at_the_vendor_is_requested(client: Client, lab: Lab, state: State) -> None:
+async def test_the_cancel_of_a_task_at_the_vendor_is_requested(client: Client, api: ApiFixture, state: State) -> None:
     """200, still processing, and an honest word: the vendor may still finish and bill it; the wish can be read."""
-    task = await lab.stored(a_task(state=state, attempts=(an_attempt(),)))
+    task = await api.stored(a_task(state=state, attempts=(an_attempt(),)))
 
     status, answer = await call(client, task.id, "cancel")
 
@@ -55,11 +55,11 @@ async def test_the_cancel_of_a_task_at_the_vendor_is_requested(client: Client, l
     assert await call(client, task.id, "cancel") == (status, answer)
 
 
-async def test_a_task_that_ended_cannot_be_cancelled(client: Client, lab: Lab) -> None:
+async def test_a_task_that_ended_cannot_be_cancelled(client: Client, api: ApiFixture) -> None:
     """409 that says how it stands."""
     storing = a_task(state=State.STORING, attempts=(an_attempt(ended=NOW),))
     for task, word in ((completed(), "completed"), (failed(REFUSED), "failed"), (storing, "stored")):
-        await lab.stored(task)
+        await api.stored(task)
 
         status, answer = await call(client, task.id, "cancel")
 
@@ -68,9 +68,9 @@ async def test_a_task_that_ended_cannot_be_cancelled(client: Client, lab: Lab) -
 
 
 @pytest.mark.parametrize(("failure", "billed"), [(UNKNOWN, True), (REFUSED, False)], ids=["unknown", "refused"])
-async def test_a_failed_task_is_retried(client: Client, lab: Lab, failure: Failure, billed: bool) -> None:
+async def test_a_failed_task_is_retried(client: Client, api: ApiFixture, failure: Failure, billed: bool) -> None:
     """200 with what a create answers and more; after an unknown outcome it warns that the vendor may have been paid."""
-    task = await lab.stored(
+    task = await api.stored(
         a_task(
             age_s=3600,
             state=State.FAILED,
@@ -87,7 +87,7 @@ async def test_a_failed_task_is_retried(client: Client, lab: Lab, failure: Failu
         "deadline": "2026-01-31T12:02:00Z", "attempts": 1, "may_be_billed": billed,
     }  # fmt: skip
     assert ("paid" in answer["message"]) is billed
-    assert (await lab.tasks.get(task.id)).state is State.PENDING
+    assert (await api.tasks.get(task.id)).state is State.PENDING
     status, answer = await call(client, task.id, "retry")
     assert (status, answer["error"]["code"]) == (409, "not_possible")
     assert "pending" in answer["message"]
@@ -103,10 +103,10 @@ async def test_an_unknown_task_is_a_404(client: Client, what: str, task_id: str)
 
 
 @pytest.mark.parametrize("what", ["cancel", "retry"])
-async def test_without_a_store_it_is_a_503(client: Client, lab: Lab, what: str) -> None:
+async def test_without_a_store_it_is_a_503(client: Client, api: ApiFixture, what: str) -> None:
     """With when to come back."""
-    task = await lab.stored(a_task())
-    lab.tasks.reachable = False
+    task = await api.stored(a_task())
+    api.tasks.reachable = False
 
     response = await client.post(f"/api/v1/ai/task/{task.id}/{what}")
 
@@ -114,9 +114,9 @@ async def test_without_a_store_it_is_a_503(client: Client, lab: Lab, what: str) 
     assert response.headers["retry-after"]
 
 
-async def test_a_body_is_not_needed_and_does_no_harm(client: Client, lab: Lab) -> None:
+async def test_a_body_is_not_needed_and_does_no_harm(client: Client, api: ApiFixture) -> None:
     """Many clients send one with every POST."""
-    task = await lab.stored(a_task())
+    task = await api.stored(a_task())
 
     response = await client.post(f"/api/v1/ai/task/{task.id}/cancel", json={})
 

@@ -11,7 +11,7 @@ from api.app import build_app
 from core.registry import Registry
 from core.settings import Settings
 from polyrelay import Disabled, Model, Params, Provider, TaskType
-from tests.unit.api.api_fixture import Lab
+from tests.unit.api.api_fixture import ApiFixture
 
 Client = AsyncTestClient[Litestar]
 
@@ -116,11 +116,11 @@ class OddParams(Params, frozen=True, kw_only=True):
     value: complex = 0j
 
 
-async def test_a_plugins_odd_params_do_not_hide_the_others(lab: Lab) -> None:
+async def test_a_plugins_odd_params_do_not_hide_the_others(api: ApiFixture) -> None:
     """Params without a JSON Schema leave the catalogue and the documentation of the others alone."""
     odd = Model(name="odd", type=TaskType.TEXT, params=OddParams, timeout_s=1)
     registry = Registry([Provider("odd", [Disabled(models=[odd], reason="x")])])
-    app = build_app(structs.replace(lab.parts(), registry=registry), Settings(auth="none"))
+    app = build_app(structs.replace(api.adapters(), registry=registry), Settings(auth="none"))
     async with AsyncTestClient(app) as client:
         assert (await models(client))["odd"]["params"] == {"type": "object"}
         assert (await client.get("/docs/openapi.json")).status_code == 200

@@ -11,7 +11,7 @@ from api.app import build_app
 from core.settings import Settings
 from core.task_states import State
 from polyrelay import TaskType
-from tests.unit.api.api_fixture import GOOD, NOW, Lab
+from tests.unit.api.api_fixture import GOOD, NOW, ApiFixture
 
 Client = AsyncTestClient[Litestar]
 
@@ -44,25 +44,25 @@ async def test_a_created_task_is_answered_with_its_id_and_its_place(client: Clie
     assert (await client.get(response.headers["location"])).json()["data"]["task_id"] == task_id
 
 
-async def test_a_created_task_is_stored_and_a_worker_woken(client: Client, lab: Lab) -> None:
+async def test_a_created_task_is_stored_and_a_worker_woken(client: Client, api: ApiFixture) -> None:
     """The stored task has its deadline, its metadata and the checked params without unset ones; one wake is sent."""
     body = {**GOOD, "seed": 7, "size": None, "deadline_s": 90.5, "metadata": {"order": 1, "x": None}}
     task_id = (await client.post("/api/v1/ai/image/task", json=body)).json()["data"]["task_id"]
 
-    task = await lab.tasks.get(task_id)
+    task = await api.tasks.get(task_id)
     assert (task.state, task.type, task.user_id) == (State.PENDING, TaskType.IMAGE, "ada")
     assert task.created == task.wake_at == NOW
     assert task.deadline == NOW + timedelta(seconds=90.5)
     assert task.metadata == {"order": 1, "x": None}
-    assert await lab.tasks.get_input(task_id) == {"prompt": "a fox", "seed": 7}
-    assert [(wake.task_id, wake.at) for wake in lab.queue.history] == [(task_id, NOW)]
+    assert await api.tasks.get_input(task_id) == {"prompt": "a fox", "seed": 7}
+    assert [(wake.task_id, wake.at) for wake in api.queue.history] == [(task_id, NOW)]
 
 
-async def test_the_models_limit_is_the_deadline_where_none_is_given(client: Client, lab: Lab) -> None:
+async def test_the_models_limit_is_the_deadline_where_none_is_given(client: Client, api: ApiFixture) -> None:
     """Without `deadline_s` a task ends within the model's `timeout_s`."""
     task_id = (await client.post("/api/v1/ai/image/task", json=GOOD)).json()["data"]["task_id"]
 
-    assert (await lab.tasks.get(task_id)).deadline == NOW + timedelta(seconds=120)
+    assert (await api.tasks.get(task_id)).deadline == NOW + timedelta(seconds=120)
 
 
 async def test_every_wrong_field_is_named_at_once(client: Client) -> None:
@@ -129,14 +129,14 @@ async def test_a_model_of_another_type_is_refused(client: Client) -> None:
     assert "makes video, not image" in problems["model"]["message"]
 
 
-async def test_a_provider_without_credentials_takes_no_tasks(client: Client, lab: Lab) -> None:
+async def test_a_provider_without_credentials_takes_no_tasks(client: Client, api: ApiFixture) -> None:
     """A model whose provider has no credentials is a 503 that names the missing setting; nothing is stored."""
     response = await client.post("/api/v1/ai/image/task", json={**GOOD, "provider": "shed", "model": "sculptor"})
 
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (503, "provider_unavailable")
     assert "SHED_KEY" in error["message"]
-    assert lab.queue.history == []
+    assert api.queue.history == []
 
 
 async def test_a_rule_across_fields_reaches_the_caller(client: Client) -> None:
@@ -206,34 +206,34 @@ async def test_long_values_are_not_echoed(client: Client) -> None:
     assert "base64" in problems["size"]["value"]
 
 
-async def test_only_the_prompts_beginning_is_kept_for_lists(client: Client, lab: Lab) -> None:
+async def test_only_the_prompts_beginning_is_kept_for_lists(client: Client, api: ApiFixture) -> None:
     """The record has the prompt's first 500 characters, the input all of it."""
     response = await client.post("/api/v1/ai/image/task", json={**GOOD, "prompt": "é" * 800})
 
     task_id = response.json()["data"]["task_id"]
-    assert (await lab.tasks.get(task_id)).prompt == "é" * 500
-    assert (await lab.tasks.get_input(task_id))["prompt"] == "é" * 800
+    assert (await api.tasks.get(task_id)).prompt == "é" * 500
+    assert (await api.tasks.get_input(task_id))["prompt"] == "é" * 800
 
 
-async def test_a_lost_wake_does_not_lose_the_task(client: Client, lab: Lab) -> None:
+async def test_a_lost_wake_does_not_lose_the_task(client: Client, api: ApiFixture) -> None:
     """Where the queue cannot be reached the task is stored and accepted: the reconciler finds it."""
-    lab.queue.reachable = False
+    api.queue.reachable = False
 
     response = await client.post("/api/v1/ai/image/task", json=GOOD)
 
     assert response.status_code == 201
-    assert (await lab.tasks.get(response.json()["data"]["task_id"])).wake_at == NOW
+    assert (await api.tasks.get(response.json()["data"]["task_id"])).wake_at == NOW
 
 
-async def test_without_a_store_nothing_is_queued(client: Client, lab: Lab) -> None:
+async def test_without_a_store_nothing_is_queued(client: Client, api: ApiFixture) -> None:
     """Where the store cannot be reached the caller gets 503 with Retry-After, and no worker is woken."""
-    lab.tasks.reachable = False
+    api.tasks.reachable = False
 
     response = await client.post("/api/v1/ai/image/task", json=GOOD)
 
     assert (response.status_code, response.json()["error"]["code"]) == (503, "store_unavailable")
     assert int(response.headers["retry-after"]) > 0
-    assert lab.queue.history == []
+    assert api.queue.history == []
 
 
 async def test_a_task_shows_its_priority_and_its_fallbacks(client: Client) -> None:
@@ -258,9 +258,9 @@ async def test_what_is_wrong_with_a_fallback_is_named_by_its_place(client: Clien
     assert problems["fallbacks[0].size"]["value"] == "3x3"
 
 
-async def test_beyond_the_bound_on_the_queue_callers_are_reported_to_come_back(lab: Lab) -> None:
+async def test_beyond_the_bound_on_the_queue_callers_are_reported_to_come_back(api: ApiFixture) -> None:
     """429 with Retry-After, and nothing is stored."""
-    app = build_app(lab.parts(), Settings(auth="none", upstream_max_queue=1))
+    app = build_app(api.adapters(), Settings(auth="none", upstream_max_queue=1))
     async with AsyncTestClient(app) as client:
         assert (await client.post("/api/v1/ai/image/task", json=GOOD)).status_code == 201
 

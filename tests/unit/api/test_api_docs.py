@@ -16,7 +16,7 @@ from core.registry import Registry
 from core.settings import Settings
 from polyrelay import Env
 from providers import openai, volcengine
-from tests.unit.api.api_fixture import Lab
+from tests.unit.api.api_fixture import ApiFixture
 
 Client = AsyncTestClient[Litestar]
 
@@ -112,10 +112,10 @@ def test_the_page_shows_a_task_with_fallbacks() -> None:
 
 
 @pytest.mark.parametrize("body", page_bodies(), ids=lambda body: f"{len(body)}-fields")
-async def test_the_bodies_of_the_page_are_accepted(lab: Lab, body: dict[str, Any]) -> None:
+async def test_the_bodies_of_the_page_are_accepted(api: ApiFixture, body: dict[str, Any]) -> None:
     """Whoever copies one gets a task."""
     registry = all_vendors()
-    app = build_app(structs.replace(lab.parts(), registry=registry), Settings(auth="none"))
+    app = build_app(structs.replace(api.adapters(), registry=registry), Settings(auth="none"))
     async with AsyncTestClient(app) as client:
         response = await client.post("/api/v1/ai/image/task", json=body)
 
@@ -124,11 +124,11 @@ async def test_the_bodies_of_the_page_are_accepted(lab: Lab, body: dict[str, Any
 
 
 @pytest.mark.parametrize("example", [body for bodies in EXAMPLES.values() for body in bodies], ids=lambda b: b["model"])
-async def test_the_examples_are_accepted(lab: Lab, example: dict[str, Any]) -> None:
+async def test_the_examples_are_accepted(api: ApiFixture, example: dict[str, Any]) -> None:
     """Each example of the documentation is a body that its model takes as it stands."""
     registry = all_vendors()
     kind = registry.route(example["provider"], example["model"]).model.type
-    parts = lab.parts()
+    parts = api.adapters()
     app = build_app(
         structs.replace(parts, registry=registry),
         Settings(auth="none"),

@@ -25,7 +25,7 @@ from core.attempts import Failure
 from core.task_states import State
 from core.tasks import Result
 from polyrelay import TaskType
-from tests.unit.api.api_fixture import Lab, a_task, an_attempt, completed, failed, lab_registry, new_lab
+from tests.unit.api.api_fixture import ApiFixture, a_task, an_attempt, api_registry, completed, failed, new_api_fixture
 from tests.unit.api.callers import ASKING, Callers, Who, callers_of
 
 CHECKS: Final = [
@@ -37,7 +37,7 @@ CHECKS: Final = [
 FORESEEN: Final = {"provider_unavailable"}
 """Why a server on which nothing is broken answers 503."""
 
-PATHS: Final = msgspec.json.decode(document(lab_registry()))["paths"]
+PATHS: Final = msgspec.json.decode(document(api_registry()))["paths"]
 OPERATIONS: Final = {f"{method.upper()} {path}": PATHS[path][method] for path in PATHS for method in PATHS[path]}
 ASKED_WRONGLY: Final = [label for label, about in OPERATIONS.items() if {"parameters", "requestBody"} & about.keys()]
 """What takes nothing cannot be asked in a wrong way."""
@@ -47,34 +47,34 @@ EXAMPLES: Final = settings(
 )
 
 
-async def filled(lab: Lab) -> list[str]:
+async def filled(api: ApiFixture) -> list[str]:
     """Tasks of every state, on record; their ids."""
     picture = Result(type=TaskType.IMAGE, file="t/1/0.png", media_type="image/png", size_bytes=4)
-    await lab.results.put("t/1/0.png", b"\x89PNG")
+    await api.results.put("t/1/0.png", b"\x89PNG")
     tasks = [a_task(), completed(picture), completed(Result(type=TaskType.TEXT, text="…", finish_reason="stop"))]
     tasks += [failed(Failure(code="outcome_unknown", message="the answer was lost"))]
     tasks += [a_task(state=state, attempts=(an_attempt(),)) for state in (State.SUBMITTING, State.WAITING)]
     tasks += [a_task(state=State.STORING, attempts=(an_attempt(),), results=(picture,))]
-    return [(await lab.stored(task)).id for task in tasks]
+    return [(await api.stored(task)).id for task in tasks]
 
 
 @pytest.fixture(scope="module")
-def lab() -> Lab:
+def api() -> ApiFixture:
     """One for all operations."""
-    return new_lab()
+    return new_api_fixture()
 
 
 @pytest.fixture(scope="module")
-def api(lab: Lab) -> OpenApiSchema:
+def openapi(api: ApiFixture) -> OpenApiSchema:
     """The description, as the application gives it."""
-    app = build_app(lab.parts(), structs.replace(ASKING, key_requests_per_minute=None))
+    app = build_app(api.adapters(), structs.replace(ASKING, key_requests_per_minute=None))
     return schemathesis.openapi.from_asgi("/docs/openapi.json", app)
 
 
 @pytest.fixture(scope="module")
-def callers(lab: Lab) -> Callers:
+def callers(api: ApiFixture) -> Callers:
     """Those who have a key."""
-    return asyncio.run(callers_of(lab))
+    return asyncio.run(callers_of(api))
 
 
 @pytest.fixture(params=[Who.ADMIN, Who.APP, Who.NOBODY])
@@ -84,30 +84,30 @@ def headers(callers: Callers, request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.fixture
-def known(lab: Lab) -> list[str]:
+def known(api: ApiFixture) -> list[str]:
     """Tasks of every state that no other test has touched; their ids."""
-    return asyncio.run(filled(lab))
+    return asyncio.run(filled(api))
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_what_is_described_is_answered_as_described(
-    api: OpenApiSchema, known: list[str], headers: dict[str, str], label: str
+    openapi: OpenApiSchema, known: list[str], headers: dict[str, str], label: str
 ) -> None:
     """Status, content type, headers and body are foreseen, and none is a 5xx."""
-    play(api, known, headers, label, GenerationMode.POSITIVE)
+    play(openapi, known, headers, label, GenerationMode.POSITIVE)
 
 
 @pytest.mark.parametrize("label", ASKED_WRONGLY)
 def test_what_is_not_described_is_refused_as_described(
-    api: OpenApiSchema, known: list[str], callers: Callers, label: str
+    openapi: OpenApiSchema, known: list[str], callers: Callers, label: str
 ) -> None:
     """Wrong parameters and bodies of every kind, too."""
-    play(api, known, callers.headers(Who.ADMIN), label, GenerationMode.NEGATIVE)
+    play(openapi, known, callers.headers(Who.ADMIN), label, GenerationMode.NEGATIVE)
 
 
-def play(api: OpenApiSchema, known: list[str], headers: dict[str, str], label: str, mode: GenerationMode) -> None:
+def play(openapi: OpenApiSchema, known: list[str], headers: dict[str, str], label: str, mode: GenerationMode) -> None:
     """Ask for an operation in many ways."""
-    operation = api.find_operation_by_label(label)
+    operation = openapi.find_operation_by_label(label)
     assert operation is not None
 
     @EXAMPLES

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from services.access.api_keys import KeyView
-from tests.unit.api.api_fixture import Lab
+from tests.unit.api.api_fixture import ApiFixture
 from tests.unit.api.callers import Callers, Client, Who, asking, callers_of
 
 KEYS = "/api/v1/admin/keys"
 
 
 @pytest.fixture
-async def admin(lab: Lab) -> AsyncIterator[Client]:
+async def admin(api: ApiFixture) -> AsyncIterator[Client]:
     """An admin, at a server that asks who calls."""
-    callers: Callers = await callers_of(lab)
-    async with asking(lab) as client:
+    callers: Callers = await callers_of(api)
+    async with asking(api) as client:
         client.headers.update(callers.headers(Who.ADMIN))
         yield client
 

@@ -6,7 +6,7 @@ from litestar.testing import AsyncTestClient
 
 from api.problems import STATUSES
 from core import errors
-from tests.unit.api.api_fixture import GOOD, Lab, a_task
+from tests.unit.api.api_fixture import GOOD, ApiFixture, a_task
 
 Client = AsyncTestClient[Litestar]
 CREATE = "/api/v1/ai/image/task"
@@ -66,13 +66,13 @@ async def test_json_by_any_name_is_taken(client: Client, content_type: str) -> N
     assert (await client.post(CREATE, content=body, headers={"Content-Type": content_type})).status_code == 201
 
 
-async def test_an_oversize_body_is_a_413(client: Client, lab: Lab) -> None:
+async def test_an_oversize_body_is_a_413(client: Client, api: ApiFixture) -> None:
     """A body over MAX_BODY_BYTES is refused, with the limit named; nothing is stored."""
     response = await client.post(CREATE, json={**GOOD, "prompt": "x" * 70_000})
 
     assert_problem(response, 413, "body_too_large")
     assert "65536" in response.json()["message"]
-    assert lab.queue.history == []
+    assert api.queue.history == []
 
 
 async def test_an_unknown_route_is_a_404(client: Client) -> None:
@@ -93,10 +93,10 @@ async def test_another_method_is_a_405(client: Client, method: str, path: str) -
     assert response.headers["allow"]
 
 
-async def test_an_unreachable_store_is_a_503_everywhere(client: Client, lab: Lab) -> None:
+async def test_an_unreachable_store_is_a_503_everywhere(client: Client, api: ApiFixture) -> None:
     """Reading, listing and removing say that the store is away, when to come back, and nothing of its address."""
-    task = await lab.stored(a_task())
-    lab.tasks.reachable = False
+    task = await api.stored(a_task())
+    api.tasks.reachable = False
     for method, path in (
         ("GET", f"/api/v1/ai/task/result/{task.id}"),
         ("GET", f"/api/v1/ai/task/result/{task.id}/files/0"),
@@ -109,13 +109,15 @@ async def test_an_unreachable_store_is_a_503_everywhere(client: Client, lab: Lab
         assert "memory" not in response.text
 
 
-async def test_a_defect_is_a_500_without_its_text(client: Client, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_defect_is_a_500_without_its_text(
+    client: Client, api: ApiFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What nobody foresaw is answered without internals; the id leads to the log."""
 
     async def broken(_: str) -> None:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr(lab.tasks, "get", broken)
+    monkeypatch.setattr(api.tasks, "get", broken)
     response = await client.get(f"/api/v1/ai/task/result/{a_task().id}")
 
     assert_problem(response, 500, "internal_error")

@@ -9,7 +9,7 @@ import pytest
 from api.app import build_app
 from core.callers import Caller, KeyLimits, Role
 from core.settings import Settings
-from tests.unit.api.api_fixture import Lab, new_lab
+from tests.unit.api.api_fixture import ApiFixture, new_api_fixture
 
 CALLER = Caller(role=Role.APP, owner="ow_1", limits=KeyLimits(requests_per_minute=3))
 
@@ -17,8 +17,8 @@ CALLER = Caller(role=Role.APP, owner="ow_1", limits=KeyLimits(requests_per_minut
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """Of an application that knows who calls it."""
-    lab: Lab = new_lab()
-    app = build_app(lab.parts(), Settings(auth="none"))
+    api: ApiFixture = new_api_fixture()
+    app = build_app(api.adapters(), Settings(auth="none"))
 
     async def known(scope: Any, receive: Any, send: Any) -> None:
         scope["state"] = {"caller": CALLER} if scope["path"].startswith("/api/") else {}

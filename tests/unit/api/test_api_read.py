@@ -13,7 +13,7 @@ from core.settings import Settings
 from core.task_states import State
 from core.tasks import Result
 from polyrelay import TaskType
-from tests.unit.api.api_fixture import NOW, Lab, a_task, an_attempt, completed, failed
+from tests.unit.api.api_fixture import NOW, ApiFixture, a_task, an_attempt, completed, failed
 
 Client = AsyncTestClient[Litestar]
 
@@ -42,9 +42,9 @@ async def listed(client: Client, query: str = "") -> dict[str, Any]:
     return data
 
 
-async def test_a_pending_task_shows_every_field(client: Client, lab: Lab) -> None:
+async def test_a_pending_task_shows_every_field(client: Client, api: ApiFixture) -> None:
     """All fields are there from the start; what is not known is null or empty."""
-    task = await lab.stored(a_task(metadata={"order": 1}))
+    task = await api.stored(a_task(metadata={"order": 1}))
 
     data = await read(client, task.id)
 
@@ -79,9 +79,9 @@ async def test_a_pending_task_shows_every_field(client: Client, lab: Lab) -> Non
     }
 
 
-async def test_a_stored_result_is_linked_here(client: Client, lab: Lab) -> None:
+async def test_a_stored_result_is_linked_here(client: Client, api: ApiFixture) -> None:
     """A result that was copied has our own link, which does not expire, beside the vendor's."""
-    task = await lab.stored(completed(PICTURE))
+    task = await api.stored(completed(PICTURE))
 
     data = await read(client, task.id)
 
@@ -102,19 +102,19 @@ async def test_a_stored_result_is_linked_here(client: Client, lab: Lab) -> None:
     assert data["usage"]["images"] == 1
 
 
-async def test_the_public_url_replaces_the_requests_own(lab: Lab) -> None:
+async def test_the_public_url_replaces_the_requests_own(api: ApiFixture) -> None:
     """With PUBLIC_URL set, links start with it, whatever host the request names."""
-    task = await lab.stored(completed(PICTURE))
-    app = build_app(lab.parts(), Settings(auth="none", public_url="https://ai.example.com/relay"))
+    task = await api.stored(completed(PICTURE))
+    app = build_app(api.adapters(), Settings(auth="none", public_url="https://ai.example.com/relay"))
     async with AsyncTestClient(app) as client:
         data = await read(client, task.id)
 
     assert data["image_url"] == f"https://ai.example.com/relay/api/v1/ai/task/result/{task.id}/files/0"
 
 
-async def test_a_linked_result_says_until_when(client: Client, lab: Lab) -> None:
+async def test_a_linked_result_says_until_when(client: Client, api: ApiFixture) -> None:
     """A result that was not copied has the vendor's link and the moment when it ends."""
-    task = await lab.stored(completed(LINKED, type=TaskType.VIDEO))
+    task = await api.stored(completed(LINKED, type=TaskType.VIDEO))
 
     data = await read(client, task.id)
 
@@ -122,9 +122,9 @@ async def test_a_linked_result_says_until_when(client: Client, lab: Lab) -> None
     assert data["results"][0]["expires"] == "2026-01-31T13:00:00Z"
 
 
-async def test_a_text_is_in_the_flat_field_and_in_the_list(client: Client, lab: Lab) -> None:
+async def test_a_text_is_in_the_flat_field_and_in_the_list(client: Client, api: ApiFixture) -> None:
     """Texts come as `text_result`, `text_results` and `results`."""
-    task = await lab.stored(completed(TEXT, type=TaskType.TEXT))
+    task = await api.stored(completed(TEXT, type=TaskType.TEXT))
 
     data = await read(client, task.id)
 
@@ -132,10 +132,10 @@ async def test_a_text_is_in_the_flat_field_and_in_the_list(client: Client, lab: 
     assert data["results"][0]["finish_reason"] == "stop"
 
 
-async def test_a_failure_is_reported_in_full(client: Client, lab: Lab) -> None:
+async def test_a_failure_is_reported_in_full(client: Client, api: ApiFixture) -> None:
     """A failed task is a good answer with our code and the vendor's own, also on the attempt."""
     why = Failure(code="rate_limited", message="too many", vendor_code="50430", http_status=429, request_id="r-1")
-    task = await lab.stored(failed(why))
+    task = await api.stored(failed(why))
 
     data = await read(client, task.id)
 
@@ -152,9 +152,9 @@ async def test_a_failure_is_reported_in_full(client: Client, lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("state", [State.SUBMITTING, State.WAITING, State.STORING])
-async def test_a_phase_is_shown_inside_of_processing(client: Client, lab: Lab, state: State) -> None:
+async def test_a_phase_is_shown_inside_of_processing(client: Client, api: ApiFixture, state: State) -> None:
     """Callers see `processing` and its phase; links are shown only once the task is completed."""
-    task = await lab.stored(a_task(state=state, attempts=(an_attempt(),), results=(LINKED,), progress=0.5))
+    task = await api.stored(a_task(state=state, attempts=(an_attempt(),), results=(LINKED,), progress=0.5))
 
     data = await read(client, task.id)
 
@@ -171,11 +171,11 @@ async def test_an_unknown_id_is_a_404(client: Client, task_id: str) -> None:
     assert len(response.text) < 800
 
 
-async def test_a_list_is_newest_first_and_filtered(client: Client, lab: Lab) -> None:
+async def test_a_list_is_newest_first_and_filtered(client: Client, api: ApiFixture) -> None:
     """Each filter leaves the tasks that match; the total counts them all."""
-    old = await lab.stored(a_task(age_s=20))
-    video = await lab.stored(completed(LINKED, type=TaskType.VIDEO, age_s=10))
-    other = await lab.stored(a_task(user_id="bob", provider="shed"))
+    old = await api.stored(a_task(age_s=20))
+    video = await api.stored(completed(LINKED, type=TaskType.VIDEO, age_s=10))
+    other = await api.stored(a_task(user_id="bob", provider="shed"))
 
     assert [task["task_id"] for task in (await listed(client))["tasks"]] == [other.id, video.id, old.id]
     for query, expected in {
@@ -191,21 +191,21 @@ async def test_a_list_is_newest_first_and_filtered(client: Client, lab: Lab) -> 
         assert data["total"] == len(expected)
 
 
-async def test_a_list_counts_up_to_a_thousand(client: Client, lab: Lab) -> None:
+async def test_a_list_counts_up_to_a_thousand(client: Client, api: ApiFixture) -> None:
     """`total` says no more than 1000, and `total_is_exact` whether that is all."""
     for _ in range(1000):
-        await lab.stored(a_task())
+        await api.stored(a_task())
     full = await listed(client, "limit=1")
-    await lab.stored(a_task())
+    await api.stored(a_task())
     more = await listed(client, "limit=1")
 
     assert (full["total"], full["total_is_exact"]) == (1000, True)
     assert (more["total"], more["total_is_exact"]) == (1000, False)
 
 
-async def test_a_list_shows_small_tasks(client: Client, lab: Lab) -> None:
+async def test_a_list_shows_small_tasks(client: Client, api: ApiFixture) -> None:
     """Tasks of a list have their links and no texts, attempts or metadata."""
-    await lab.stored(completed(PICTURE))
+    await api.stored(completed(PICTURE))
 
     (task,) = (await listed(client))["tasks"]
 
@@ -213,9 +213,9 @@ async def test_a_list_shows_small_tasks(client: Client, lab: Lab) -> None:
     assert not {"attempts", "metadata", "text_result", "results"} & set(task)
 
 
-async def test_pages_are_walked_by_offset_or_cursor(client: Client, lab: Lab) -> None:
+async def test_pages_are_walked_by_offset_or_cursor(client: Client, api: ApiFixture) -> None:
     """`offset` skips; `next_after` leads from page to page until it is null."""
-    ids = [(await lab.stored(a_task(age_s=age))).id for age in range(5)]
+    ids = [(await api.stored(a_task(age_s=age))).id for age in range(5)]
 
     second = await listed(client, "limit=2&offset=2")
     assert [task["task_id"] for task in second["tasks"]] == ids[2:4]
@@ -267,10 +267,10 @@ async def test_a_wrong_query_parameter_is_named(client: Client, query: str, fiel
         (State.CANCELLED, False),
     ],
 )
-async def test_a_task_shows_who_serves_it(client: Client, lab: Lab, state: State, served: bool) -> None:
+async def test_a_task_shows_who_serves_it(client: Client, api: ApiFixture, state: State, served: bool) -> None:
     """The provider and model of the latest attempt, while it is under way and where it succeeded."""
     attempts = (an_attempt(ended=NOW), an_attempt(number=2, provider="shed", model="sculptor"))
-    task = await lab.stored(a_task(state=state, attempts=attempts, wake_at=None))
+    task = await api.stored(a_task(state=state, attempts=attempts, wake_at=None))
 
     data = await read(client, task.id)
 

@@ -17,7 +17,7 @@ from core.errors import TooManyTasks
 from core.gates import CircuitBreakerView, GateView
 from services.runtime.process_metrics import process_text
 from services.tasks.create_fields import CommonFields, Fallback
-from tests.unit.api.api_fixture import NOW, a_task, lab_registry
+from tests.unit.api.api_fixture import NOW, a_task, api_registry
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "api.md").read_text("utf-8")
 
@@ -42,7 +42,7 @@ def tables(heading: str) -> list[str]:
 
 def test_every_call_is_listed() -> None:
     """The calls of the page are those of the OpenAPI description."""
-    paths = msgspec.json.decode(document(lab_registry()))["paths"]
+    paths = msgspec.json.decode(document(api_registry()))["paths"]
 
     assert set(table("Call")) == {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
 
@@ -80,7 +80,7 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     gate = GateView(name="provider:lab", held=1, line=2, limit=3.0)
     gates = gates_text([gate], [CircuitBreakerView(account="lab", state="closed", failures=0)])
     stall = Stall(plugin="lab-plugin", count=1, longest_s=2.0, last=NOW, where="lab:1 submit")
-    common = process_text(lab_registry(), [stall], 1)
+    common = process_text(api_registry(), [stall], 1)
     for family in text_string_to_metric_families((metrics.text() + gates + common).decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}

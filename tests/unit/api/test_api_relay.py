@@ -24,7 +24,7 @@ from polyrelay import Disabled, Provider, Secret, TaskType
 from services.relay import responses
 from services.relay.responses import GATEWAY, Business, Gateway
 from services.vendors.jimeng import Jimeng, jimeng_http
-from tests.unit.api.api_fixture import NOW, Lab, a_task, an_attempt
+from tests.unit.api.api_fixture import NOW, ApiFixture, a_task, an_attempt
 
 Client = AsyncTestClient[Litestar]
 SUBMIT = "/?Action=CVSync2AsyncSubmitTask&Version=2022-08-31"
@@ -33,19 +33,19 @@ BODY = {"req_key": "jimeng_t2i_v40", "prompt": "cat"}
 
 
 @pytest.fixture
-def lab(lab: Lab) -> Lab:
+def api(api: ApiFixture) -> ApiFixture:
     """The twins, with the provider whose API is relayed; no vendor is ever reached."""
     http = jimeng_http("http://127.0.0.1:9", Secret("AKLTpublic"), Secret("the-secret"), read_s=1)
-    return structs.replace(lab, registry=Registry([Provider("volcengine", [Jimeng([], http)])]))
+    return structs.replace(api, registry=Registry([Provider("volcengine", [Jimeng([], http)])]))
 
 
 @pytest.fixture
-async def hasty(lab: Lab) -> AsyncIterator[Client]:
+async def hasty(api: ApiFixture) -> AsyncIterator[Client]:
     """A caller of an API that holds nobody for long."""
     settings = structs.replace(
         Settings(auth="none"), relay_patience_s=0.01, ai_timeout_s=0.01, max_body_bytes=20 * 2**20
     )
-    async with AsyncTestClient(build_app(lab.parts(), settings), raise_server_exceptions=False) as caller:
+    async with AsyncTestClient(build_app(api.adapters(), settings), raise_server_exceptions=False) as caller:
         yield caller
 
 
@@ -70,13 +70,13 @@ def check_business(answer: Any, status: int, code: int) -> str:
     return str(body["message"])
 
 
-async def test_a_submit_in_queue_is_accepted(hasty: Client, lab: Lab) -> None:
+async def test_a_submit_in_queue_is_accepted(hasty: Client, api: ApiFixture) -> None:
     """The vendor's success, with our id of a task that is on record."""
     answer = await hasty.post(SUBMIT, json=BODY)
 
     body = answer.json()
     assert (answer.status_code, body["code"], body["message"]) == (200, 10000, "Success")
-    task = await lab.tasks.get(body["data"]["task_id"])
+    task = await api.tasks.get(body["data"]["task_id"])
     assert task.relay == RelayCall(action="CVSync2AsyncSubmitTask", version="2022-08-31")
     assert task.state is State.PENDING
 
@@ -107,11 +107,11 @@ async def test_an_action_that_is_not_relayed(hasty: Client, url: str, status: in
     check_gateway(await hasty.post(url, content=b"not json"), status, number, code)
 
 
-async def test_short_paths_take_the_other_family_too(hasty: Client, lab: Lab) -> None:
+async def test_short_paths_take_the_other_family_too(hasty: Client, api: ApiFixture) -> None:
     """The query string may name another submit."""
     answer = await hasty.post("/v1/submit?Action=CVSubmitTask", json={"req_key": "jimeng_realman_x"})
 
-    task = await lab.tasks.get(answer.json()["data"]["task_id"])
+    task = await api.tasks.get(answer.json()["data"]["task_id"])
     assert task.relay is not None
     assert task.relay.action == "CVSubmitTask"
 
@@ -120,12 +120,12 @@ async def test_short_paths_take_the_other_family_too(hasty: Client, lab: Lab) ->
     ("body", "code"),
     [(b"", 50200), (b"[]", 50200), (b"{}", 50201), (b'{"req_key": 1}', 50204), (b'{"req_key": "\\n"}', 50402)],
 )
-async def test_a_bad_body_is_a_business_error(hasty: Client, lab: Lab, body: bytes, code: int) -> None:
+async def test_a_bad_body_is_a_business_error(hasty: Client, api: ApiFixture, body: bytes, code: int) -> None:
     """As at the vendor; nothing is stored."""
     check_business(await hasty.post(SUBMIT, content=body), 400, code)
 
-    assert lab.audit.rows == []
-    assert lab.queue.history == []
+    assert api.audit.rows == []
+    assert api.queue.history == []
 
 
 async def test_a_body_that_is_too_large(hasty: Client, client: Client) -> None:
@@ -134,50 +134,50 @@ async def test_a_body_that_is_too_large(hasty: Client, client: Client) -> None:
     check_business(await client.post(SUBMIT, content=b" " * (64 * 1024 + 1)), 400, 50213)
 
 
-async def test_a_number_that_is_out_of_range_passes(hasty: Client, lab: Lab) -> None:
+async def test_a_number_that_is_out_of_range_passes(hasty: Client, api: ApiFixture) -> None:
     """What only the vendor can judge is not judged here, not even for the audit log."""
     answer = await hasty.post(SUBMIT, content=b'{"req_key": "jimeng_t2i_v40", "n": 1e999}')
 
     assert answer.status_code == 200
-    (row,) = lab.audit.rows
+    (row,) = api.audit.rows
     assert row.action == Action.TASK_CREATE
 
 
-async def test_a_submit_is_on_the_audit_log_and_a_query_is_not(hasty: Client, lab: Lab) -> None:
+async def test_a_submit_is_on_the_audit_log_and_a_query_is_not(hasty: Client, api: ApiFixture) -> None:
     """One row, written with the task, with the caller's body."""
     task_id = (await hasty.post(SUBMIT, json=BODY)).json()["data"]["task_id"]
     await hasty.post(QUERY, json={"req_key": "jimeng_t2i_v40", "task_id": task_id})
     await hasty.post("/v1/get-result", json={"req_key": "jimeng_t2i_v40", "task_id": task_id})
 
-    (row,) = lab.audit.rows
+    (row,) = api.audit.rows
     assert (row.action, row.target, row.path) == (Action.TASK_CREATE, task_id, "/")
     assert row.detail == BODY
 
 
-async def test_an_audit_log_that_cannot_be_written_refuses_the_submit(hasty: Client, lab: Lab) -> None:
+async def test_an_audit_log_that_cannot_be_written_refuses_the_submit(hasty: Client, api: ApiFixture) -> None:
     """Nothing is stored, and the caller reads why."""
-    lab.audit.works = False
+    api.audit.works = False
 
     message = check_business(await hasty.post(SUBMIT, json=BODY), 500, 50500)
 
     assert "AUDIT_FAILED" in message
-    assert lab.queue.history == []
+    assert api.queue.history == []
 
 
-async def test_a_store_that_is_unavailable_is_an_internal_error(hasty: Client, lab: Lab) -> None:
+async def test_a_store_that_is_unavailable_is_an_internal_error(hasty: Client, api: ApiFixture) -> None:
     """For submits and queries; no internals are told."""
-    lab.tasks.reachable = False
+    api.tasks.reachable = False
 
     for url, body in ((SUBMIT, BODY), (QUERY, {"req_key": "a", "task_id": "task_" + "0" * 32})):
         message = check_business(await hasty.post(url, json=body), 500, 50500)
         assert "memory" not in message
 
 
-async def test_a_full_queue_says_when_to_come_back(lab: Lab) -> None:
+async def test_a_full_queue_says_when_to_come_back(api: ApiFixture) -> None:
     """The vendor's code for too many open tasks, with Retry-After."""
     limits = Settings(auth="none", upstream_max_queue=0, upstream_max_concurrent={"*": 1})
     settings = structs.replace(limits, relay_patience_s=0.01)
-    async with AsyncTestClient(build_app(lab.parts(), settings)) as caller:
+    async with AsyncTestClient(build_app(api.adapters(), settings)) as caller:
         await caller.post(SUBMIT, json=BODY)
         answer = await caller.post(SUBMIT, json=BODY)
         metrics = (await caller.get("/metrics")).text
@@ -187,32 +187,32 @@ async def test_a_full_queue_says_when_to_come_back(lab: Lab) -> None:
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_a_provider_without_credentials_says_so(lab: Lab) -> None:
+async def test_a_provider_without_credentials_says_so(api: ApiFixture) -> None:
     """The operator's setting is named."""
     registry = Registry([Provider("volcengine", [Disabled([], "VOLCENGINE_ACCESS_KEY is not set")])])
-    app = build_app(structs.replace(lab, registry=registry).parts(), Settings(auth="none"))
+    app = build_app(structs.replace(api, registry=registry).adapters(), Settings(auth="none"))
     async with AsyncTestClient(app) as caller:
         answer = await caller.post(SUBMIT, json=BODY)
 
     assert "VOLCENGINE_ACCESS_KEY" in check_business(answer, 500, 50500)
 
 
-async def test_a_server_without_the_provider_has_no_such_capability(lab: Lab) -> None:
+async def test_a_server_without_the_provider_has_no_such_capability(api: ApiFixture) -> None:
     """Its plugin may not be installed."""
-    app = build_app(structs.replace(lab, registry=Registry([])).parts(), Settings(auth="none"))
+    app = build_app(structs.replace(api, registry=Registry([])).adapters(), Settings(auth="none"))
     async with AsyncTestClient(app) as caller:
         check_business(await caller.post(SUBMIT, json=BODY), 400, 50402)
 
 
 async def test_a_defect_of_ours_is_reported_without_its_trace(
-    hasty: Client, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    hasty: Client, api: ApiFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The vendor's internal error, and nothing of ours."""
 
     async def broken(task_id: str) -> None:
         raise ZeroDivisionError(task_id)
 
-    monkeypatch.setattr(lab.tasks, "get", broken)
+    monkeypatch.setattr(api.tasks, "get", broken)
 
     message = check_business(await hasty.post(QUERY, json={"req_key": "a", "task_id": "b"}), 500, 50500)
 
@@ -226,7 +226,7 @@ async def test_an_unknown_task_is_not_found_with_status_200(hasty: Client) -> No
     assert (answer.status_code, answer.json()["data"]) == (200, {"status": "not_found"})
 
 
-async def test_a_stored_result_is_reported_by_our_links(hasty: Client, lab: Lab) -> None:
+async def test_a_stored_result_is_reported_by_our_links(hasty: Client, api: ApiFixture) -> None:
     """The vendor cannot be reached, and the record knows: a link that this server serves."""
     task = a_task(
         provider="volcengine",
@@ -237,7 +237,7 @@ async def test_a_stored_result_is_reported_by_our_links(hasty: Client, lab: Lab)
         attempts=(an_attempt(operation="jimeng_t2i_v40/739", ended=NOW),),
         results=(Result(type=TaskType.IMAGE, file="task_1/1/0.png", media_type="image/png"),),
     )
-    await lab.stored(task)
+    await api.stored(task)
     query = {"req_key": "jimeng_t2i_v40", "task_id": task.id, "req_json": '{"return_url": true}'}
 
     data = (await hasty.post(QUERY, json=query)).json()["data"]
@@ -293,7 +293,7 @@ def test_a_wrong_signature_is_the_gateways_word() -> None:
     assert GATEWAY[answer.code] == (401, 100010)
 
 
-async def test_a_submit_with_a_key_is_done_once(hasty: Client, lab: Lab) -> None:
+async def test_a_submit_with_a_key_is_done_once(hasty: Client, api: ApiFixture) -> None:
     """The same key and body are the same task, and the answer is what became of it; another body is refused."""
     key = {"Idempotency-Key": "order-4711"}
     first = await hasty.post(SUBMIT, json=BODY, headers=key)
@@ -304,4 +304,4 @@ async def test_a_submit_with_a_key_is_done_once(hasty: Client, lab: Lab) -> None
     assert first.json()["data"] == again.json()["data"]
     assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
     assert "Idempotency-Key" in check_business(other, 400, 50200)
-    assert (await lab.tasks.page(TaskQuery())).total == 1
+    assert (await api.tasks.page(TaskQuery())).total == 1

@@ -9,7 +9,7 @@ from litestar.testing import AsyncTestClient
 
 from core.gates import Gate, Ticket
 from core.priorities import Priority
-from tests.unit.api.api_fixture import GOOD, NOW, Lab, a_task
+from tests.unit.api.api_fixture import GOOD, NOW, ApiFixture, a_task
 
 Client = AsyncTestClient[Litestar]
 
@@ -78,9 +78,9 @@ async def test_requests_are_counted_by_route_and_status(client: Client) -> None:
     assert "BREW" not in text
 
 
-async def test_health_asks_nobody(client: Client, lab: Lab) -> None:
+async def test_health_asks_nobody(client: Client, api: ApiFixture) -> None:
     """`/health` is good as long as the process answers, whatever else is down."""
-    lab.tasks.reachable = lab.queue.reachable = lab.results.reachable = False
+    api.tasks.reachable = api.queue.reachable = api.results.reachable = False
 
     response = await client.get("/health")
 
@@ -97,9 +97,9 @@ async def test_ready_asks_every_dependency(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("part", "name"), [("tasks", "mongodb"), ("queue", "queue"), ("results", "results")])
-async def test_ready_names_what_is_unavailable(client: Client, lab: Lab, part: str, name: str) -> None:
+async def test_ready_names_what_is_unavailable(client: Client, api: ApiFixture, part: str, name: str) -> None:
     """One dependency that does not answer makes `/ready` a 503 that names it and why."""
-    getattr(lab, part).reachable = False
+    getattr(api, part).reachable = False
 
     response = await client.get("/ready")
 
@@ -109,12 +109,12 @@ async def test_ready_names_what_is_unavailable(client: Client, lab: Lab, part: s
     assert "cannot be reached" in answer["dependencies"][name]["error"]
 
 
-async def test_gates_and_circuit_breakers_are_shown(client: Client, lab: Lab) -> None:
+async def test_gates_and_circuit_breakers_are_shown(client: Client, api: ApiFixture) -> None:
     """What is held, who waits, the limit and the circuit's state; gates of single users are left out."""
     gates = (Gate(name="model:lab/painter", limit=1), Gate(name="user:ada", limit=9))
     for number in (1, 2):
         task = a_task()
-        await lab.gates.enter(
+        await api.gates.enter(
             Ticket(
                 task_id=f"{task.id}-{number}",
                 account="lab",
@@ -135,9 +135,9 @@ async def test_gates_and_circuit_breakers_are_shown(client: Client, lab: Lab) ->
     assert "user:ada" not in text
 
 
-async def test_without_redis_the_other_metrics_are_there(client: Client, lab: Lab) -> None:
+async def test_without_redis_the_other_metrics_are_there(client: Client, api: ApiFixture) -> None:
     """A scrape does not fail for what cannot be asked just now."""
-    lab.gates.reachable = False
+    api.gates.reachable = False
 
     response = await client.get("/metrics")
 

@@ -16,10 +16,10 @@ from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, 
 from services.execution.recorder import Recorder
 from services.execution.vendor_audit import VendorCalls
 from services.limits.task_quotas import QuotaLimits, TaskQuotas
-from services.tasks.cancel import Cancel
+from services.tasks.cancel import CancelTask
 from services.tasks.create import CreateTask
-from services.tasks.delete import Remove
-from services.tasks.retry import Retry
+from services.tasks.delete import DeleteTask
+from services.tasks.retry import RetryTask
 from tests.fakes.access import MemoryUsedSignatures
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
@@ -119,11 +119,13 @@ class UseCaseFixture:
         )
         need_queue = None if without_queue else self.queue.ping
         task_quotas = TaskQuotas(self.quotas, self.tasks, quota_limits or QuotaLimits(), need_queue=need_queue)
-        self.accept = CreateTask(self.tasks, self.queue, self.registry, self.clock, task_quotas)
+        self.create = CreateTask(self.tasks, self.queue, self.registry, self.clock, task_quotas)
         self.recorder = Recorder(self.tasks, self.queue, self.quotas)
-        self.cancel = Cancel(tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=self.quotas, clock=self.clock)
-        self.retry = Retry(self.tasks, self.queue, self.registry, self.clock, task_quotas)
-        self.remove = Remove(
+        self.cancel = CancelTask(
+            tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=self.quotas, clock=self.clock
+        )
+        self.retry = RetryTask(self.tasks, self.queue, self.registry, self.clock, task_quotas)
+        self.delete = DeleteTask(
             tasks=self.tasks,
             results=self.results,
             registry=self.registry,

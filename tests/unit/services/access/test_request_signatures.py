@@ -23,7 +23,7 @@ from volcenginesdkcore.signv4 import SignerV4 as CoreSignerV4
 
 from core.errors import ClockSkew, InvalidSignature
 from polyrelay import Secret
-from services.access.request_signatures import SignedRequest, fits, is_signature, read_claim
+from services.access.request_signatures import SignedRequest, is_signature, is_valid_signature, read_signature
 from services.vendors.jimeng.signing import Credentials, Unsigned, signature_headers
 
 VECTORS: Final[list[dict[str, Any]]] = json.loads(
@@ -54,9 +54,11 @@ def received(
 
 def accepted(request: SignedRequest, body: bytes, *, secret: Secret = SECRET, now: datetime | None = None) -> bool:
     """Whether the request is let in: what it claims, its body, and its signature."""
-    claim = read_claim(request, now=now or datetime.now(UTC))
+    presented = read_signature(request, now=now or datetime.now(UTC))
     body_hash = hashlib.sha256(body).hexdigest()
-    return claim.body_hash in {None, body_hash} and fits(claim, request, secret, body_hash=body_hash)
+    return presented.body_hash in {None, body_hash} and is_valid_signature(
+        presented, request, secret, body_hash=body_hash
+    )
 
 
 def by_volcengine(
@@ -253,7 +255,7 @@ def test_what_is_not_well_made_is_refused_with_the_reason(name: str, value: str,
     value = _edited(value.format(given))
 
     with pytest.raises(InvalidSignature, match=reported):
-        read_claim(structs.replace(request, headers={**request.headers, name: value}), now=datetime.now(UTC))
+        read_signature(structs.replace(request, headers={**request.headers, name: value}), now=datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", ["host", "x-date", "x-content-sha256"])
@@ -263,7 +265,7 @@ def test_host_date_and_body_must_be_signed(name: str) -> None:
     authorization = request.headers["authorization"].replace(f"{name};", "").replace(f";{name}", "")
 
     with pytest.raises(InvalidSignature, match=name):
-        read_claim(
+        read_signature(
             structs.replace(request, headers={**request.headers, "authorization": authorization}),
             now=datetime.now(UTC),
         )
@@ -281,11 +283,11 @@ def test_a_signed_header_that_is_not_there_is_named() -> None:
 def test_each_signature_has_a_fingerprint_of_its_own() -> None:
     """Two requests differ in it as soon as anything of them differs; the same request does not."""
     claims = [
-        read_claim(request, now=datetime.now(UTC))
+        read_signature(request, now=datetime.now(UTC))
         for request in (by_volcengine()[0], by_volcengine(body=b"{}")[0], by_botocore())
     ]
 
-    assert len({claim.fingerprint for claim in claims}) == 3
+    assert len({presented.fingerprint for presented in claims}) == 3
     assert structs.replace(claims[0]).fingerprint == claims[0].fingerprint
 
 
@@ -310,10 +312,10 @@ def test_whatever_comes_is_refused_and_never_breaks(
 
     is_signature(authorization)
     try:
-        claim = read_claim(request, now=datetime.now(UTC))
+        presented = read_signature(request, now=datetime.now(UTC))
     except (InvalidSignature, ClockSkew):
         return
-    assert not fits(claim, request, SECRET, body_hash=hashlib.sha256(BODY).hexdigest())
+    assert not is_valid_signature(presented, request, SECRET, body_hash=hashlib.sha256(BODY).hexdigest())
 
 
 @settings(max_examples=200)
@@ -336,8 +338,8 @@ def test_a_well_made_claim_with_odd_parts_is_refused_and_never_breaks(query: str
             f"SignedHeaders=host;x-content-sha256;x-date;x-odd, Signature={'0' * 64}",
         }
         request = SignedRequest(method="POST", path=path, raw_path=path, query=query, headers=headers)
-        claim = read_claim(request, now=now)
-        assert not fits(claim, request, SECRET, body_hash="0" * 64)
+        presented = read_signature(request, now=now)
+        assert not is_valid_signature(presented, request, SECRET, body_hash="0" * 64)
 
 
 def _edited(authorization: str) -> str:

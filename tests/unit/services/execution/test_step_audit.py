@@ -180,7 +180,7 @@ async def test_a_vendor_is_asked_to_stop_on_record() -> None:
     """Also where the server's API asks, because the task is removed."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
-    await use_case_fixture.remove(task.id)
+    await use_case_fixture.delete(task.id)
 
     (row,) = use_case_fixture.tasks.audit.rows
     assert (row.action, row.target, row.source) == (Action.UPSTREAM_CANCEL, task.id, "api")
@@ -192,7 +192,7 @@ async def test_a_vendor_that_does_not_stop_is_reported() -> None:
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
     use_case_fixture.first.refusal = Rejected("too late", http_status=409, request_id="u-3")
-    await use_case_fixture.remove(task.id)
+    await use_case_fixture.delete(task.id)
 
     (row,) = use_case_fixture.tasks.audit.rows
     assert (row.outcome, row.error, row.status) == (Outcome.REFUSED, "invalid_input", 409)
@@ -206,10 +206,10 @@ async def test_a_vendor_is_not_asked_to_stop_off_the_record() -> None:
     use_case_fixture.tasks.audit.works = False
 
     with pytest.raises(AuditFailed):
-        await use_case_fixture.remove(task.id)
+        await use_case_fixture.delete(task.id)
     assert use_case_fixture.first.stops == []
     use_case_fixture.tasks.audit.works = True
-    await use_case_fixture.remove(task.id)
+    await use_case_fixture.delete(task.id)
     assert len(use_case_fixture.first.stops) == 1
 
 

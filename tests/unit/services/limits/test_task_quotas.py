@@ -23,7 +23,7 @@ TO_TWO = {**BODY, "provider": "two", "model": "narrow", "size": "1x1"}
 
 async def created(use_case_fixture: UseCaseFixture, caller: Caller | None = None, **fields: object) -> Task:
     """A new task."""
-    return await use_case_fixture.accept(TaskType.IMAGE, {**BODY, **fields}, *([caller] if caller else []))
+    return await use_case_fixture.create(TaskType.IMAGE, {**BODY, **fields}, *([caller] if caller else []))
 
 
 async def number_of(use_case_fixture: UseCaseFixture) -> int:
@@ -58,7 +58,7 @@ async def test_slots_and_the_queue_together_bound_the_open_tasks() -> None:
         await created(use_case_fixture)
     assert caught.value.retry_after_s > 0
     assert await number_of(use_case_fixture) == 3
-    await use_case_fixture.accept(TaskType.IMAGE, TO_TWO)
+    await use_case_fixture.create(TaskType.IMAGE, TO_TWO)
 
     await moved(use_case_fixture, await use_case_fixture.tasks.get(first.id), State.COMPLETED)
     await created(use_case_fixture)
@@ -131,7 +131,7 @@ async def test_a_task_that_is_cancelled_or_removed_makes_room(state: State) -> N
         task = await created(use_case_fixture)
     else:
         await moved(use_case_fixture, task, State.SUBMITTING, State.STORING)
-    await use_case_fixture.remove(task.id)
+    await use_case_fixture.delete(task.id)
 
     await created(use_case_fixture)
 

@@ -1,23 +1,23 @@
-"""A fresh lab."""
+"""A fresh relay."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.unit.services.relay.relay_fixture import RelayLab
+from tests.unit.services.relay.relay_fixture import RelayFixture
 
 
 @pytest.fixture
-async def lab() -> AsyncIterator[RelayLab]:
+async def relay() -> AsyncIterator[RelayFixture]:
     """The relay, a worker and a vendor."""
-    made = RelayLab()
+    made = RelayFixture()
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-async def hasty() -> AsyncIterator[RelayLab]:
+async def hasty() -> AsyncIterator[RelayFixture]:
     """The same, whose patience ends soon."""
-    made = RelayLab(submit_s=0.02, answer_s=0.02)
+    made = RelayFixture(submit_s=0.02, answer_s=0.02)
     yield made
     await made.aclose()

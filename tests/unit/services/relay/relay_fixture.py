@@ -16,7 +16,7 @@ from services.limits.task_quotas import QuotaLimits, TaskQuotas
 from services.relay.query import RelayQuery
 from services.relay.responses import RelayAnswer
 from services.relay.submit import Patience, RelaySubmit
-from services.tasks.cancel import Cancel
+from services.tasks.cancel import CancelTask
 from services.tasks.create import CreateTask
 from services.vendors.jimeng import Jimeng, jimeng_http
 from tests.fakes.announcements import MemoryAnnouncements
@@ -72,7 +72,7 @@ class RelayVendor:
         return [json.loads(each.content) for each in self.requests if each.url.params["Action"] == action]
 
 
-class RelayLab(ExecutionFixture):
+class RelayFixture(ExecutionFixture):
     """
     A stage whose one provider is `volcengine`, with the relay before it.
 
@@ -97,10 +97,10 @@ class RelayLab(ExecutionFixture):
         task_quotas = TaskQuotas(quotas, self.tasks, QuotaLimits())
         self.submit = RelaySubmit(
             tasks=self.tasks,
-            accept=CreateTask(self.tasks, self.queue, self.registry, self.clock, task_quotas),
+            create=CreateTask(self.tasks, self.queue, self.registry, self.clock, task_quotas),
             registry=self.registry,
             announcements=self.announcements,
-            cancel=Cancel(tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=quotas, clock=self.clock),
+            cancel=CancelTask(tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=quotas, clock=self.clock),
             store=self.store,
             patience=Patience(submit_s=submit_s, answer_s=answer_s),
         )

@@ -20,7 +20,7 @@ from tests.unit.services.relay.relay_fixture import (
     QUERY,
     SUBMIT,
     VENDOR_ID,
-    RelayLab,
+    RelayFixture,
     done,
     envelope,
 )
@@ -38,46 +38,48 @@ def data_of(answer: Any) -> Any:
     return answer.data
 
 
-async def completed(lab: RelayLab, **results: Any) -> str:
+async def completed(relay: RelayFixture, **results: Any) -> str:
     """A task whose results are on record; its id."""
-    lab.links[LINK] = lambda: httpx.Response(200, content=PICTURE, headers={"content-type": "image/png"})
-    task, _ = await lab.submitted()
-    lab.vendor.says[QUERY.action] = [done(**(results or {"image_urls": [LINK]}))]
-    await lab.play()
-    assert (await lab.task(task.id)).state is State.COMPLETED
+    relay.links[LINK] = lambda: httpx.Response(200, content=PICTURE, headers={"content-type": "image/png"})
+    task, _ = await relay.submitted()
+    relay.vendor.says[QUERY.action] = [done(**(results or {"image_urls": [LINK]}))]
+    await relay.play()
+    assert (await relay.task(task.id)).state is State.COMPLETED
     return task.id
 
 
-async def test_a_waiting_task_is_asked_for_at_the_vendor(lab: RelayLab) -> None:
+async def test_a_waiting_task_is_asked_for_at_the_vendor(relay: RelayFixture) -> None:
     """With the vendor's id, and every field of the caller's; the answer comes to the byte."""
-    task, _ = await lab.submitted()
-    lab.vendor.says[QUERY.action] = [envelope(data={"status": "generating", "image_urls": None})]
+    task, _ = await relay.submitted()
+    relay.vendor.says[QUERY.action] = [envelope(data={"status": "generating", "image_urls": None})]
 
-    answer = await lab.asked(task.id, req_json=LINKS, x_new=[1])
+    answer = await relay.asked(task.id, req_json=LINKS, x_new=[1])
 
-    assert lab.vendor.bodies(QUERY.action) == [{"req_key": KEY, "task_id": VENDOR_ID, "req_json": LINKS, "x_new": [1]}]
+    assert relay.vendor.bodies(QUERY.action) == [
+        {"req_key": KEY, "task_id": VENDOR_ID, "req_json": LINKS, "x_new": [1]}
+    ]
     assert isinstance(answer, Handed)
     assert answer.body == envelope(data={"status": "generating", "image_urls": None}).content
 
 
-async def test_an_id_in_the_answer_is_ours(lab: RelayLab) -> None:
+async def test_an_id_in_the_answer_is_ours(relay: RelayFixture) -> None:
     """Some services repeat it."""
-    task, _ = await lab.submitted()
-    lab.vendor.says[QUERY.action] = [envelope(data={"status": "in_queue", "task_id": VENDOR_ID})]
+    task, _ = await relay.submitted()
+    relay.vendor.says[QUERY.action] = [envelope(data={"status": "in_queue", "task_id": VENDOR_ID})]
 
-    answer = await lab.asked(task.id)
+    answer = await relay.asked(task.id)
 
     assert isinstance(answer, Handed)
     assert json.loads(answer.body)["data"]["task_id"] == task.id
 
 
 @pytest.mark.parametrize(("code", "status"), [(50511, 400), (50429, 429), (50500, 500)])
-async def test_the_vendors_errors_are_handed_on(lab: RelayLab, code: int, status: int) -> None:
+async def test_the_vendors_errors_are_handed_on(relay: RelayFixture, code: int, status: int) -> None:
     """With status, body and Retry-After."""
-    task, _ = await lab.submitted()
-    lab.vendor.says[QUERY.action] = [envelope(code, status=status)]
+    task, _ = await relay.submitted()
+    relay.vendor.says[QUERY.action] = [envelope(code, status=status)]
 
-    answer = await lab.asked(task.id)
+    answer = await relay.asked(task.id)
 
     assert answer == Handed(
         status=status,
@@ -87,99 +89,99 @@ async def test_the_vendors_errors_are_handed_on(lab: RelayLab, code: int, status
     )
 
 
-async def test_a_task_in_queue_is_in_queue(lab: RelayLab) -> None:
+async def test_a_task_in_queue_is_in_queue(relay: RelayFixture) -> None:
     """The vendor does not know it yet."""
-    task = await lab.taken()
+    task = await relay.taken()
 
-    answer = await lab.asked(task.id)
+    answer = await relay.asked(task.id)
 
     assert data_of(answer) == {"status": "in_queue", "image_urls": None, "binary_data_base64": None}
-    assert lab.vendor.requests == []
+    assert relay.vendor.requests == []
 
 
-async def test_another_owners_task_is_not_found(lab: RelayLab) -> None:
+async def test_another_owners_task_is_not_found(relay: RelayFixture) -> None:
     """As an id that was never given out; the owner and an operator see it."""
-    task = await lab.taken(caller=ADA)
+    task = await relay.taken(caller=ADA)
 
-    assert await lab.asked(task.id, BOB) == NOT_FOUND
-    assert await lab.asked("task_unknown", BOB) == NOT_FOUND
-    assert data_of(await lab.asked(task.id, ADA))["status"] == "in_queue"
-    assert data_of(await lab.asked(task.id, Caller(role=Role.OPERATOR, owner="eve")))["status"] == "in_queue"
+    assert await relay.asked(task.id, BOB) == NOT_FOUND
+    assert await relay.asked("task_unknown", BOB) == NOT_FOUND
+    assert data_of(await relay.asked(task.id, ADA))["status"] == "in_queue"
+    assert data_of(await relay.asked(task.id, Caller(role=Role.OPERATOR, owner="eve")))["status"] == "in_queue"
 
 
-async def test_a_task_of_the_unified_api_is_not_found(lab: RelayLab) -> None:
+async def test_a_task_of_the_unified_api_is_not_found(relay: RelayFixture) -> None:
     """Its caller never got that id from here."""
-    task_id = await lab.new_task()
+    task_id = await relay.new_task()
 
-    assert await lab.asked(task_id) == NOT_FOUND
+    assert await relay.asked(task_id) == NOT_FOUND
 
 
-async def test_a_cancelled_task_is_not_found(lab: RelayLab) -> None:
+async def test_a_cancelled_task_is_not_found(relay: RelayFixture) -> None:
     """As at the vendor after its own cancel."""
-    task = await lab.taken()
-    await lab.tasks.request_cancel(task.id, at=lab.now)
-    await lab.play_due()
+    task = await relay.taken()
+    await relay.tasks.request_cancel(task.id, at=relay.now)
+    await relay.play_due()
 
-    assert await lab.asked(task.id) == NOT_FOUND
+    assert await relay.asked(task.id) == NOT_FOUND
 
 
-async def test_a_refused_submit_is_reported_again(lab: RelayLab) -> None:
+async def test_a_refused_submit_is_reported_again(relay: RelayFixture) -> None:
     """Who lost the answer to the submit reads it here, to the byte."""
-    lab.vendor.says[SUBMIT.action] = [envelope(50411, status=400)]
-    task, answer = await lab.submitted()
+    relay.vendor.says[SUBMIT.action] = [envelope(50411, status=400)]
+    task, answer = await relay.submitted()
 
-    assert await lab.asked(task.id) == answer
+    assert await relay.asked(task.id) == answer
 
 
-async def test_an_unknown_outcome_is_reported(lab: RelayLab) -> None:
+async def test_an_unknown_outcome_is_reported(relay: RelayFixture) -> None:
     """It is no reason to submit again."""
-    lab.vendor.says[SUBMIT.action] = [httpx.ReadError("cut")]
-    task, _ = await lab.submitted()
+    relay.vendor.says[SUBMIT.action] = [httpx.ReadError("cut")]
+    task, _ = await relay.submitted()
 
-    answer = await lab.asked(task.id)
+    answer = await relay.asked(task.id)
 
     assert isinstance(answer, Business)
     assert (answer.code, "may have accepted" in answer.words) == (50500, True)
 
 
-async def test_what_was_never_taken_is_expired(lab: RelayLab) -> None:
+async def test_what_was_never_taken_is_expired(relay: RelayFixture) -> None:
     """The vendor held it back until the deadline: nothing was billed, and a new submit is safe."""
-    lab.vendor.says[SUBMIT.action] = [envelope(50430, status=429)]
-    task = await lab.taken()
-    await lab.play(steps=2000)
-    assert (await lab.task(task.id)).state is State.FAILED
+    relay.vendor.says[SUBMIT.action] = [envelope(50430, status=429)]
+    task = await relay.taken()
+    await relay.play(steps=2000)
+    assert (await relay.task(task.id)).state is State.FAILED
 
-    assert await lab.asked(task.id) == EXPIRED
+    assert await relay.asked(task.id) == EXPIRED
 
 
-async def test_a_vendor_that_is_unavailable_is_asked_again_later(lab: RelayLab) -> None:
+async def test_a_vendor_that_is_unavailable_is_asked_again_later(relay: RelayFixture) -> None:
     """The task goes on; the error is one that clients repeat."""
-    task, _ = await lab.submitted()
-    lab.vendor.says[QUERY.action] = [httpx.ConnectError("away")]
+    task, _ = await relay.submitted()
+    relay.vendor.says[QUERY.action] = [httpx.ConnectError("away")]
 
-    answer = await lab.asked(task.id)
+    answer = await relay.asked(task.id)
 
     assert isinstance(answer, Business)
     assert (answer.code, answer.http_status) == (50500, 500)
     assert TRY_AGAIN in answer.words
 
 
-async def test_a_refusal_of_our_own_key_is_not_handed_on(lab: RelayLab) -> None:
+async def test_a_refusal_of_our_own_key_is_not_handed_on(relay: RelayFixture) -> None:
     """The caller's key is good."""
-    task, _ = await lab.submitted()
+    task, _ = await relay.submitted()
     error = {"Code": "SignatureDoesNotMatch"}
-    lab.vendor.says[QUERY.action] = [httpx.Response(401, json={"ResponseMetadata": {"Error": error}})]
+    relay.vendor.says[QUERY.action] = [httpx.Response(401, json={"ResponseMetadata": {"Error": error}})]
 
-    assert await lab.asked(task.id) == REFUSED_UPSTREAM
+    assert await relay.asked(task.id) == REFUSED_UPSTREAM
 
 
 @pytest.mark.parametrize("said", [GONE, httpx.ConnectError("away")], ids=["forgotten", "away"])
-async def test_results_outlive_the_vendors_memory(lab: RelayLab, said: Any) -> None:
+async def test_results_outlive_the_vendors_memory(relay: RelayFixture, said: Any) -> None:
     """Done is done: our own links, or the files as base64, as the query wants them."""
-    task_id = await completed(lab)
-    lab.vendor.says[QUERY.action] = [said]
+    task_id = await completed(relay)
+    relay.vendor.says[QUERY.action] = [said]
 
-    links, files = await lab.asked(task_id, req_json=LINKS), await lab.asked(task_id)
+    links, files = await relay.asked(task_id, req_json=LINKS), await relay.asked(task_id)
 
     assert data_of(links) == {
         "status": "done",
@@ -190,84 +192,84 @@ async def test_results_outlive_the_vendors_memory(lab: RelayLab, said: Any) -> N
     assert data_of(files)["binary_data_base64"] == [base64.b64encode(PICTURE).decode()]
 
 
-async def test_a_completed_task_is_the_vendors_to_tell_while_it_can(lab: RelayLab) -> None:
+async def test_a_completed_task_is_the_vendors_to_tell_while_it_can(relay: RelayFixture) -> None:
     """The record does not come before the vendor's own links."""
-    task_id = await completed(lab)
+    task_id = await completed(relay)
 
-    answer = await lab.asked(task_id)
+    answer = await relay.asked(task_id)
 
     assert isinstance(answer, Handed)
     assert json.loads(answer.body)["data"]["image_urls"] == [LINK]
 
 
-async def test_a_removed_file_is_not_found(lab: RelayLab) -> None:
+async def test_a_removed_file_is_not_found(relay: RelayFixture) -> None:
     """What is gone everywhere is unknown."""
-    task_id = await completed(lab)
-    lab.vendor.says[QUERY.action] = [GONE]
-    lab.store.files.clear()
+    task_id = await completed(relay)
+    relay.vendor.says[QUERY.action] = [GONE]
+    relay.store.files.clear()
 
-    assert await lab.asked(task_id) == NOT_FOUND
+    assert await relay.asked(task_id) == NOT_FOUND
 
 
-async def test_a_failure_outlives_the_vendors_memory(lab: RelayLab) -> None:
+async def test_a_failure_outlives_the_vendors_memory(relay: RelayFixture) -> None:
     """Why it failed is still told, with the vendor's code."""
-    task, _ = await lab.submitted()
-    lab.vendor.says[QUERY.action] = [envelope(50511, status=400)]
-    await lab.play()
-    lab.vendor.says[QUERY.action] = [GONE]
+    task, _ = await relay.submitted()
+    relay.vendor.says[QUERY.action] = [envelope(50511, status=400)]
+    await relay.play()
+    relay.vendor.says[QUERY.action] = [GONE]
 
-    answer = await lab.asked(task.id)
+    answer = await relay.asked(task.id)
 
     assert isinstance(answer, Business)
     assert (answer.code, answer.http_status) == (50511, 400)
 
 
-async def test_a_task_that_the_vendor_forgot_while_it_was_open_is_the_vendors_to_tell(lab: RelayLab) -> None:
+async def test_a_task_that_the_vendor_forgot_while_it_was_open_is_the_vendors_to_tell(relay: RelayFixture) -> None:
     """The record has nothing better yet."""
-    task, _ = await lab.submitted()
-    lab.vendor.says[QUERY.action] = [GONE]
+    task, _ = await relay.submitted()
+    relay.vendor.says[QUERY.action] = [GONE]
 
-    answer = await lab.asked(task.id)
+    answer = await relay.asked(task.id)
 
     assert isinstance(answer, Handed)
     assert answer.body == GONE.content
 
 
-async def test_a_process_without_credentials_answers_from_the_record(lab: RelayLab) -> None:
+async def test_a_process_without_credentials_answers_from_the_record(relay: RelayFixture) -> None:
     """It cannot sign; workers go on, and their record is good."""
-    task, _ = await lab.submitted()
-    blind = RelayLab(disabled=True)
-    lab.query = RelayQuery(tasks=lab.tasks, registry=blind.registry, store=lab.store)
+    task, _ = await relay.submitted()
+    blind = RelayFixture(disabled=True)
+    relay.query = RelayQuery(tasks=relay.tasks, registry=blind.registry, store=relay.store)
 
-    assert data_of(await lab.asked(task.id))["status"] == "generating"
+    assert data_of(await relay.asked(task.id))["status"] == "generating"
     await blind.aclose()
 
 
-async def test_a_video_from_the_record_is_a_link(lab: RelayLab) -> None:
+async def test_a_video_from_the_record_is_a_link(relay: RelayFixture) -> None:
     """Videos are never base64."""
-    lab.links["https://cdn.test/a.mp4"] = lambda: httpx.Response(200, content=b"mp4")
-    task, _ = await lab.submitted(b'{"req_key":"jimeng_t2v_v30","prompt":"cat"}')
-    lab.vendor.says[QUERY.action] = [done(video_url="https://cdn.test/a.mp4")]
-    await lab.play()
-    lab.vendor.says[QUERY.action] = [GONE]
+    relay.links["https://cdn.test/a.mp4"] = lambda: httpx.Response(200, content=b"mp4")
+    task, _ = await relay.submitted(b'{"req_key":"jimeng_t2v_v30","prompt":"cat"}')
+    relay.vendor.says[QUERY.action] = [done(video_url="https://cdn.test/a.mp4")]
+    await relay.play()
+    relay.vendor.says[QUERY.action] = [GONE]
 
-    assert data_of(await lab.asked(task.id)) == {"status": "done", "video_url": f"https://ours.test/{task.id}/0"}
+    assert data_of(await relay.asked(task.id)) == {"status": "done", "video_url": f"https://ours.test/{task.id}/0"}
 
 
-async def test_what_is_neither_picture_nor_video_comes_back_as_it_was(lab: RelayLab) -> None:
+async def test_what_is_neither_picture_nor_video_comes_back_as_it_was(relay: RelayFixture) -> None:
     """The `data` of such a capability is its result."""
-    task_id = await completed(lab, resp_data="{}", status_code=1)
-    lab.vendor.says[QUERY.action] = [GONE]
+    task_id = await completed(relay, resp_data="{}", status_code=1)
+    relay.vendor.says[QUERY.action] = [GONE]
 
-    assert data_of(await lab.asked(task_id)) == {"status": "done", "resp_data": "{}", "status_code": 1}
+    assert data_of(await relay.asked(task_id)) == {"status": "done", "resp_data": "{}", "status_code": 1}
 
 
-async def test_a_deadline_that_passed_while_the_vendor_works_is_the_vendors_to_tell(lab: RelayLab) -> None:
+async def test_a_deadline_that_passed_while_the_vendor_works_is_the_vendors_to_tell(relay: RelayFixture) -> None:
     """The caller sees the truth, also after our own patience."""
-    task, _ = await lab.submitted()
-    lab.vendor.says[QUERY.action] = [envelope(data={"status": "generating"})]
-    lab.now = task.deadline + timedelta(seconds=1)
-    await lab.play()
-    assert (await lab.task(task.id)).state is State.FAILED
+    task, _ = await relay.submitted()
+    relay.vendor.says[QUERY.action] = [envelope(data={"status": "generating"})]
+    relay.now = task.deadline + timedelta(seconds=1)
+    await relay.play()
+    assert (await relay.task(task.id)).state is State.FAILED
 
-    assert isinstance(await lab.asked(task.id), Handed)
+    assert isinstance(await relay.asked(task.id), Handed)

@@ -14,71 +14,71 @@ from services.execution.vendor_answers import INLINE_BYTES
 from services.relay.responses import Business, Handed, NotTaken
 from services.relay.stored_answers import REFUSED_UPSTREAM
 from services.relay.submit import BUSY
-from tests.unit.services.relay.relay_fixture import AT_ONCE, BODY, KEY, SUBMIT, VENDOR_ID, RelayLab, envelope
+from tests.unit.services.relay.relay_fixture import AT_ONCE, BODY, KEY, SUBMIT, VENDOR_ID, RelayFixture, envelope
 
 
-async def test_an_accepted_submit_is_reported_with_our_id(lab: RelayLab) -> None:
+async def test_an_accepted_submit_is_reported_with_our_id(relay: RelayFixture) -> None:
     """Status, type and body are the vendor's; only the id is ours."""
-    task, answer = await lab.submitted()
+    task, answer = await relay.submitted()
 
     assert isinstance(answer, Handed)
     assert (answer.status, answer.media_type) == (200, "application/json")
-    theirs = json.loads(lab.vendor.says[SUBMIT.action][0].content)  # type: ignore[union-attr]
+    theirs = json.loads(relay.vendor.says[SUBMIT.action][0].content)  # type: ignore[union-attr]
     assert json.loads(answer.body) == {**theirs, "data": {"task_id": task.id}}
     assert task.state is State.WAITING
     assert task.attempt.operation == f"{KEY}/{VENDOR_ID}"
 
 
-async def test_a_submit_is_a_task_on_record(lab: RelayLab) -> None:
+async def test_a_submit_is_a_task_on_record(relay: RelayFixture) -> None:
     """With its caller's owner, its prompt and its call; the body is its input, to the byte."""
     caller = Caller(role=Role.APP, owner="ada", key_id="key_1", limits=KeyLimits(max_concurrent=3))
     body = b'{ "req_key":"jimeng_t2i_v40" , "prompt": "cat", "n": 1.50 }'
 
-    task = await lab.taken(body, caller=caller)
+    task = await relay.taken(body, caller=caller)
 
     assert (task.provider, task.model, task.type) == ("volcengine", KEY, "image")
     assert (task.owner, task.key_id, task.user_id, task.prompt) == ("ada", "key_1", "ada", "cat")
     assert task.relay == SUBMIT
-    assert (await lab.tasks.get_input(task.id))["body"] == body.decode()
-    await lab.play_due()
-    assert lab.vendor.requests[0].content == body
+    assert (await relay.tasks.get_input(task.id))["body"] == body.decode()
+    await relay.play_due()
+    assert relay.vendor.requests[0].content == body
 
 
-async def test_a_submit_outlives_its_caller(lab: RelayLab) -> None:
+async def test_a_submit_outlives_its_caller(relay: RelayFixture) -> None:
     """Who hangs up while it waits changes nothing: a worker submits it, once."""
-    task = await lab.taken()
-    answering = asyncio.create_task(lab.submit.answer(task))
+    task = await relay.taken()
+    answering = asyncio.create_task(relay.submit.answer(task))
     await asyncio.sleep(0)
     answering.cancel()
-    await lab.play_due()
+    await relay.play_due()
 
-    assert (await lab.task(task.id)).state is State.WAITING
-    assert len(lab.vendor.bodies(SUBMIT.action)) == 1
+    assert (await relay.task(task.id)).state is State.WAITING
+    assert len(relay.vendor.bodies(SUBMIT.action)) == 1
 
 
 @pytest.mark.parametrize(("code", "status"), [(50411, 400), (50200, 400), (50400, 403), (50500, 500), (77777, 418)])
-async def test_a_refusal_is_handed_on(lab: RelayLab, code: int, status: int) -> None:
+async def test_a_refusal_is_handed_on(relay: RelayFixture, code: int, status: int) -> None:
     """The vendor's status and body, to the byte, whatever its code means here."""
-    lab.vendor.says[SUBMIT.action] = [envelope(code, status=status)]
+    relay.vendor.says[SUBMIT.action] = [envelope(code, status=status)]
 
-    task, answer = await lab.submitted()
+    task, answer = await relay.submitted()
 
     assert isinstance(answer, Handed)
     assert (answer.status, answer.body) == (status, envelope(code, status=status).content)
     assert task.state is State.FAILED
 
 
-async def test_an_overloaded_vendor_is_waited_for(lab: RelayLab) -> None:
+async def test_an_overloaded_vendor_is_waited_for(relay: RelayFixture) -> None:
     """The caller stands in line instead of reading 50430, and is told of the success."""
-    lab.vendor.says[SUBMIT.action] = [envelope(50430, status=429), envelope(data={"task_id": VENDOR_ID})]
-    task = await lab.taken()
-    answering = asyncio.create_task(lab.submit.answer(task))
-    await lab.play_due()
-    assert (await lab.task(task.id)).state is State.PENDING
+    relay.vendor.says[SUBMIT.action] = [envelope(50430, status=429), envelope(data={"task_id": VENDOR_ID})]
+    task = await relay.taken()
+    answering = asyncio.create_task(relay.submit.answer(task))
+    await relay.play_due()
+    assert (await relay.task(task.id)).state is State.PENDING
     assert not answering.done()
-    lab.later(60)
-    await lab.play_due()
-    await lab.announcements.announce(task.id)
+    relay.later(60)
+    await relay.play_due()
+    await relay.announcements.announce(task.id)
 
     answer = await answering
 
@@ -86,7 +86,7 @@ async def test_an_overloaded_vendor_is_waited_for(lab: RelayLab) -> None:
     assert answer.status == 200
 
 
-async def test_a_submit_in_queue_is_accepted_when_patience_ends(hasty: RelayLab) -> None:
+async def test_a_submit_in_queue_is_accepted_when_patience_ends(hasty: RelayFixture) -> None:
     """It is on record and will be submitted: the caller gets the id and asks later."""
     task = await hasty.taken()
 
@@ -97,70 +97,70 @@ async def test_a_submit_in_queue_is_accepted_when_patience_ends(hasty: RelayLab)
     assert (await hasty.task(task.id)).state is State.WAITING
 
 
-async def test_a_cut_connection_is_an_error_that_says_what_is_at_stake(lab: RelayLab) -> None:
+async def test_a_cut_connection_is_an_error_that_says_what_is_at_stake(relay: RelayFixture) -> None:
     """Nobody knows, and nobody submits again."""
-    lab.vendor.says[SUBMIT.action] = [httpx.ReadError("cut")]
+    relay.vendor.says[SUBMIT.action] = [httpx.ReadError("cut")]
 
-    task, answer = await lab.submitted()
+    task, answer = await relay.submitted()
 
     assert isinstance(answer, Business)
     assert (answer.code, answer.http_status) == (50500, 500)
     assert "may have accepted and billed" in answer.words
     assert task.state is State.FAILED
-    await lab.play()
-    assert len(lab.vendor.requests) == 1
+    await relay.play()
+    assert len(relay.vendor.requests) == 1
 
 
-async def test_a_worker_that_dies_with_the_submit_leaves_an_unknown_outcome(lab: RelayLab) -> None:
+async def test_a_worker_that_dies_with_the_submit_leaves_an_unknown_outcome(relay: RelayFixture) -> None:
     """The lease runs out, and the caller is told; no second submit."""
-    task = await lab.taken()
-    lab.vendor.says[SUBMIT.action] = [httpx.ReadTimeout("never")]
-    answering = asyncio.create_task(lab.submit.answer(task))
-    lab.tasks.faults = [None, "lost"]  # the answer is never recorded
-    step = asyncio.create_task(lab.play_due())
-    await lab.tasks.on_refusal.wait()
+    task = await relay.taken()
+    relay.vendor.says[SUBMIT.action] = [httpx.ReadTimeout("never")]
+    answering = asyncio.create_task(relay.submit.answer(task))
+    relay.tasks.faults = [None, "lost"]  # the answer is never recorded
+    step = asyncio.create_task(relay.play_due())
+    await relay.tasks.on_refusal.wait()
     step.cancel()
-    lab.later(60)
-    await lab.worker()(task.id)
-    await lab.announcements.announce(task.id)
+    relay.later(60)
+    await relay.worker()(task.id)
+    await relay.announcements.announce(task.id)
 
     answer = await answering
 
     assert isinstance(answer, Business)
     assert "may have accepted and billed" in answer.words
-    assert len(lab.vendor.requests) == 1
+    assert len(relay.vendor.requests) == 1
 
 
-async def test_a_damaged_acceptance_is_handed_on(lab: RelayLab) -> None:
+async def test_a_damaged_acceptance_is_handed_on(relay: RelayFixture) -> None:
     """What the vendor said is the best that there is to tell."""
-    lab.vendor.says[SUBMIT.action] = [httpx.Response(200, text="<html>", headers={"content-type": "text/html"})]
+    relay.vendor.says[SUBMIT.action] = [httpx.Response(200, text="<html>", headers={"content-type": "text/html"})]
 
-    task, answer = await lab.submitted()
+    task, answer = await relay.submitted()
 
     assert answer == Handed(status=200, media_type="text/html", body=b"<html>")
     assert task.failure is not None
     assert task.failure.code == "outcome_unknown"
 
 
-async def test_a_refusal_of_our_own_key_is_not_handed_on(lab: RelayLab) -> None:
+async def test_a_refusal_of_our_own_key_is_not_handed_on(relay: RelayFixture) -> None:
     """The caller's key is good; the vendor's words about ours would mislead, and show it."""
     error = {"CodeN": 100009, "Code": "InvalidAccessKey", "Message": "AKLT-our-public-key"}
-    lab.vendor.says[SUBMIT.action] = [httpx.Response(401, json={"ResponseMetadata": {"Error": error}})]
+    relay.vendor.says[SUBMIT.action] = [httpx.Response(401, json={"ResponseMetadata": {"Error": error}})]
 
-    task, answer = await lab.submitted()
+    task, answer = await relay.submitted()
 
     assert answer == REFUSED_UPSTREAM
     assert task.attempt.answer is not None
     assert b"AKLT-our-public-key" not in (task.attempt.answer.body or b"")
 
 
-async def test_a_synchronous_call_is_answered_with_the_result(lab: RelayLab) -> None:
+async def test_a_synchronous_call_is_answered_with_the_result(relay: RelayFixture) -> None:
     """To the byte, however long; the pictures are stored, too."""
     big = "A" * INLINE_BYTES
     result = envelope(data={"binary_data_base64": [big], "image_urls": None, "infer_ctx": {"x": 1.50}})
-    lab.vendor.says[AT_ONCE.action] = [result]
+    relay.vendor.says[AT_ONCE.action] = [result]
 
-    task, answer = await lab.submitted(call=AT_ONCE)
+    task, answer = await relay.submitted(call=AT_ONCE)
 
     assert answer == Handed(status=200, media_type="application/json", body=result.content)
     assert task.state is State.COMPLETED
@@ -168,7 +168,7 @@ async def test_a_synchronous_call_is_answered_with_the_result(lab: RelayLab) -> 
     assert task.attempt.answer.file is not None
 
 
-async def test_a_synchronous_call_that_found_no_room_is_ended(hasty: RelayLab) -> None:
+async def test_a_synchronous_call_that_found_no_room_is_ended(hasty: RelayFixture) -> None:
     """Nobody would get the result: it is not submitted any more, and its caller may come back."""
     task = await hasty.taken(call=AT_ONCE)
 
@@ -183,7 +183,7 @@ async def test_a_synchronous_call_that_found_no_room_is_ended(hasty: RelayLab) -
     assert hasty.vendor.requests == []
 
 
-async def test_a_synchronous_call_that_the_vendor_held_back_gets_its_refusal(hasty: RelayLab) -> None:
+async def test_a_synchronous_call_that_the_vendor_held_back_gets_its_refusal(hasty: RelayFixture) -> None:
     """The vendor's own 50429, once waiting in line came to nothing."""
     hasty.vendor.says[AT_ONCE.action] = [envelope(50429, status=429)]
     task = await hasty.taken(call=AT_ONCE)
@@ -196,31 +196,31 @@ async def test_a_synchronous_call_that_the_vendor_held_back_gets_its_refusal(has
     assert (await hasty.task(task.id)).state is State.CANCELLED
 
 
-async def test_a_lost_announcement_costs_a_second_at_most(lab: RelayLab) -> None:
+async def test_a_lost_announcement_costs_a_second_at_most(relay: RelayFixture) -> None:
     """The record is read now and then."""
-    lab.announcements.deaf = True
+    relay.announcements.deaf = True
 
-    _, answer = await lab.submitted()
+    _, answer = await relay.submitted()
 
     assert isinstance(answer, Handed)
 
 
-async def test_a_store_that_becomes_unavailable_while_the_caller_waits_is_waited_for(lab: RelayLab) -> None:
+async def test_a_store_that_becomes_unavailable_while_the_caller_waits_is_waited_for(relay: RelayFixture) -> None:
     """The task is on record; the caller is not told that it failed."""
-    task = await lab.taken()
-    lab.tasks.reachable = False
-    answering = asyncio.create_task(lab.submit.answer(task))
+    task = await relay.taken()
+    relay.tasks.reachable = False
+    answering = asyncio.create_task(relay.submit.answer(task))
     await asyncio.sleep(0)
-    lab.tasks.reachable = True
-    await lab.play_due()
-    await lab.announcements.announce(task.id)
+    relay.tasks.reachable = True
+    await relay.play_due()
+    await relay.announcements.announce(task.id)
 
     assert isinstance(await answering, Handed)
 
 
-async def test_an_unknown_capability_is_relayed(lab: RelayLab) -> None:
+async def test_an_unknown_capability_is_relayed(relay: RelayFixture) -> None:
     """A key that is newer than the catalogue is the vendor's matter."""
-    task, answer = await lab.submitted(b'{"req_key":"jimeng_video_v99","prompt":"cat"}')
+    task, answer = await relay.submitted(b'{"req_key":"jimeng_video_v99","prompt":"cat"}')
 
     assert isinstance(answer, Handed)
     assert (task.model, task.type) == ("jimeng_video_v99", "video")
@@ -228,36 +228,36 @@ async def test_an_unknown_capability_is_relayed(lab: RelayLab) -> None:
 
 async def test_a_process_without_credentials_takes_nothing() -> None:
     """The reason names the setting."""
-    lab = RelayLab(disabled=True)
+    relay = RelayFixture(disabled=True)
     with pytest.raises(ProviderUnavailable, match="VOLCENGINE_ACCESS_KEY"):
-        await lab.taken()
+        await relay.taken()
 
 
-async def test_a_drained_provider_takes_nothing(lab: RelayLab) -> None:
+async def test_a_drained_provider_takes_nothing(relay: RelayFixture) -> None:
     """The operator's switch holds for the relay, too."""
-    lab.registry.switches = {"volcengine": Switch(mode=Mode.DRAINING, reason="maintenance", since=lab.now)}
+    relay.registry.switches = {"volcengine": Switch(mode=Mode.DRAINING, reason="maintenance", since=relay.now)}
     with pytest.raises(ProviderUnavailable, match="maintenance"):
-        await lab.taken()
+        await relay.taken()
 
 
-async def test_a_body_that_is_no_submit_stores_nothing(lab: RelayLab) -> None:
+async def test_a_body_that_is_no_submit_stores_nothing(relay: RelayFixture) -> None:
     """It is refused before anything happens."""
     with pytest.raises(NotTaken):
-        await lab.taken(b"{}")
+        await relay.taken(b"{}")
 
-    assert lab.queue.history == []
+    assert relay.queue.history == []
 
 
-async def test_a_cancelled_submit_is_reported_as_such(lab: RelayLab) -> None:
+async def test_a_cancelled_submit_is_reported_as_such(relay: RelayFixture) -> None:
     """Somebody ended the task through the unified API while its caller waited."""
-    task = await lab.taken(BODY)
-    answering = asyncio.create_task(lab.submit.answer(task))
-    await lab.tasks.request_cancel(task.id, at=lab.now)
-    await lab.play_due()
-    await lab.announcements.announce(task.id)
+    task = await relay.taken(BODY)
+    answering = asyncio.create_task(relay.submit.answer(task))
+    await relay.tasks.request_cancel(task.id, at=relay.now)
+    await relay.play_due()
+    await relay.announcements.announce(task.id)
 
     answer = await answering
 
     assert isinstance(answer, Business)
     assert (answer.code, "cancelled" in answer.words) == (50500, True)
-    assert lab.vendor.requests == []
+    assert relay.vendor.requests == []

@@ -11,12 +11,12 @@ from services.tasks.create import CreateTask
 from tests.fakes.quotas import MemoryQuotas
 from tests.fakes.tasks import MemoryTaskRepository
 from tests.fakes.wakes import MemoryWakeQueue
-from tests.unit.api.api_fixture import GOOD, NOW, lab_registry
+from tests.unit.api.api_fixture import GOOD, NOW, api_registry
 
 
 def accept(tasks: MemoryTaskRepository, queue: MemoryWakeQueue) -> CreateTask:
     """The use case on those twins."""
-    return CreateTask(tasks, queue, lab_registry(), lambda: NOW, TaskQuotas(MemoryQuotas(), tasks, QuotaLimits()))
+    return CreateTask(tasks, queue, api_registry(), lambda: NOW, TaskQuotas(MemoryQuotas(), tasks, QuotaLimits()))
 
 
 class Watched(MemoryTaskRepository):

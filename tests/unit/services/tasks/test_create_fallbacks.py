@@ -21,7 +21,7 @@ NARROW = {"provider": "two", "model": "narrow", "params": {"size": "512x512"}}
 async def problems_of(use_case_fixture: UseCaseFixture, **fields: Any) -> dict[str, str]:
     """What is wrong with the body that these fields make, by field; nothing is stored."""
     with pytest.raises(InvalidRequest) as caught:
-        await use_case_fixture.accept(TaskType.IMAGE, {**BODY, **fields})
+        await use_case_fixture.create(TaskType.IMAGE, {**BODY, **fields})
     assert (await use_case_fixture.tasks.page(TaskQuery())).total == 0
     return {problem.field: problem.message for problem in caught.value.details}
 
@@ -31,7 +31,7 @@ async def test_fallbacks_are_stored_in_order_beside_the_first_choice() -> None:
     use_case_fixture = UseCaseFixture()
     more = {"provider": "shut", "model": "closed"}
 
-    task = await use_case_fixture.accept(TaskType.IMAGE, {**BODY, "fallbacks": [NARROW, more]})
+    task = await use_case_fixture.create(TaskType.IMAGE, {**BODY, "fallbacks": [NARROW, more]})
 
     stored = await use_case_fixture.tasks.get(task.id)
     assert stored == task
@@ -65,7 +65,7 @@ async def test_null_leaves_a_field_out_that_the_fallback_does_not_know() -> None
     assert "null in this fallback's `params`" in problems["fallbacks[0].seed"]
 
     seeing = {**NARROW, "params": {"size": "512x512", "seed": None}}
-    task = await use_case_fixture.accept(TaskType.IMAGE, {**BODY, "seed": 7, "fallbacks": [seeing]})
+    task = await use_case_fixture.create(TaskType.IMAGE, {**BODY, "seed": 7, "fallbacks": [seeing]})
     assert input_for(await use_case_fixture.tasks.get_input(task.id), task.fallbacks[0]) == {
         "prompt": "a fox",
         "size": "512x512",
@@ -77,7 +77,7 @@ async def test_a_fallbacks_params_are_stored_as_its_model_reads_them() -> None:
     use_case_fixture = UseCaseFixture()
     given = {"size": "512x512", "quality": "plain", "marks": [{"name": "a", "note": None}]}
 
-    task = await use_case_fixture.accept(TaskType.IMAGE, {**BODY, "fallbacks": [{**NARROW, "params": given}]})
+    task = await use_case_fixture.create(TaskType.IMAGE, {**BODY, "fallbacks": [{**NARROW, "params": given}]})
 
     (fallback,) = (await use_case_fixture.tasks.get(task.id)).fallbacks
     assert fallback.params == {"size": "512x512", "quality": "plain", "marks": [{"name": "a"}]}
@@ -142,19 +142,19 @@ async def test_a_task_is_refused_only_where_no_choice_is_available() -> None:
     use_case_fixture = UseCaseFixture()
     shut = {**BODY, "provider": "shut", "model": "closed"}
 
-    task = await use_case_fixture.accept(TaskType.IMAGE, {**shut, "fallbacks": [NARROW]})
+    task = await use_case_fixture.create(TaskType.IMAGE, {**shut, "fallbacks": [NARROW]})
     assert (task.provider, task.state) == ("shut", State.PENDING)
     with pytest.raises(ProviderUnavailable, match="no key"):
-        await use_case_fixture.accept(TaskType.IMAGE, shut)
+        await use_case_fixture.create(TaskType.IMAGE, shut)
 
 
 async def test_the_deadline_leaves_time_for_every_choice() -> None:
     """By default the longest limit of the models named; what the caller says counts first."""
     use_case_fixture = UseCaseFixture()
 
-    alone = await use_case_fixture.accept(TaskType.IMAGE, BODY)
-    backed = await use_case_fixture.accept(TaskType.IMAGE, {**BODY, "fallbacks": [NARROW]})
-    said = await use_case_fixture.accept(TaskType.IMAGE, {**BODY, "fallbacks": [NARROW], "deadline_s": 5})
+    alone = await use_case_fixture.create(TaskType.IMAGE, BODY)
+    backed = await use_case_fixture.create(TaskType.IMAGE, {**BODY, "fallbacks": [NARROW]})
+    said = await use_case_fixture.create(TaskType.IMAGE, {**BODY, "fallbacks": [NARROW], "deadline_s": 5})
 
     assert [task.deadline - START for task in (alone, backed, said)] == [timedelta(seconds=s) for s in (60, 600, 5)]
 
@@ -164,7 +164,7 @@ async def test_a_task_is_woken_in_the_queue_of_its_priority(priority: Priority |
     """Unset is `default`."""
     use_case_fixture = UseCaseFixture()
 
-    task = await use_case_fixture.accept(TaskType.IMAGE, {**BODY, "priority": priority})
+    task = await use_case_fixture.create(TaskType.IMAGE, {**BODY, "priority": priority})
 
     assert task.priority == (priority or Priority.DEFAULT)
     assert [wake.priority for wake in use_case_fixture.queue.history] == [task.priority]
@@ -175,6 +175,6 @@ async def test_a_wrong_body_is_reported_before_a_full_queue() -> None:
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(queue=0))
 
     with pytest.raises(InvalidRequest):
-        await use_case_fixture.accept(TaskType.IMAGE, {**BODY, "size": "big"})
+        await use_case_fixture.create(TaskType.IMAGE, {**BODY, "size": "big"})
     with pytest.raises(QueueFull):
-        await use_case_fixture.accept(TaskType.IMAGE, BODY)
+        await use_case_fixture.create(TaskType.IMAGE, BODY)

@@ -12,7 +12,7 @@ from core.tasks import Task
 from polyrelay import ProtocolError, ProviderError, Rejected, Unavailable
 from services.execution.vendor_audit import VendorCalls
 from services.tasks.billing import may_be_billed
-from services.tasks.delete import Remove
+from services.tasks.delete import DeleteTask
 from tests.fakes.access import MemoryUsedSignatures
 from tests.fakes.audit import MemoryAuditLog
 from tests.fakes.gates import MemoryGates
@@ -20,7 +20,7 @@ from tests.fakes.quotas import MemoryQuotas
 from tests.fakes.result_store import MemoryResultStore
 from tests.fakes.tasks import MemoryTaskRepository
 from tests.fakes.wakes import MemoryWakeQueue
-from tests.unit.api.api_fixture import NOW, a_task, lab_registry
+from tests.unit.api.api_fixture import NOW, a_task, api_registry
 from tests.unit.services.use_case_fixture import FALLBACK, START, UseCaseFixture, attempt_of
 
 
@@ -42,12 +42,12 @@ class Contended(MemoryTaskRepository):
         self.saved.append(task.state)
 
 
-def remover(tasks: MemoryTaskRepository, used_signatures: MemoryUsedSignatures | None = None) -> Remove:
+def remover(tasks: MemoryTaskRepository, used_signatures: MemoryUsedSignatures | None = None) -> DeleteTask:
     """The use case on those tasks."""
-    return Remove(
+    return DeleteTask(
         tasks=tasks,
         results=MemoryResultStore(),
-        registry=lab_registry(),
+        registry=api_registry(),
         queue=MemoryWakeQueue(),
         gates=MemoryGates(),
         quotas=MemoryQuotas(),
@@ -104,7 +104,7 @@ async def test_the_vendor_of_a_removed_task_is_asked_to_stop() -> None:
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
 
-    removed = await use_case_fixture.remove(task.id)
+    removed = await use_case_fixture.delete(task.id)
 
     ((operation, job),) = use_case_fixture.first.stops
     assert (operation, job.task_id, job.attempt, job.model) == ("op-1", task.id, 1, "wide")
@@ -123,7 +123,7 @@ async def test_the_vendor_of_a_fallback_is_asked_with_the_fallbacks_input() -> N
     attempts = (attempt_of(State.WAITING, START, provider="two", model="narrow"),)
     task = await use_case_fixture.stored(state=State.WAITING, choice=1, fallbacks=(FALLBACK,), attempts=attempts)
 
-    await use_case_fixture.remove(task.id)
+    await use_case_fixture.delete(task.id)
 
     assert use_case_fixture.first.stops == []
     assert [job.params.size for _, job in use_case_fixture.second.stops] == ["512x512"]
@@ -135,7 +135,7 @@ async def test_no_vendor_is_asked_where_nothing_is_known_to_be_under_way(state: 
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=state)
 
-    assert not (await use_case_fixture.remove(task.id)).vendor_stopped
+    assert not (await use_case_fixture.delete(task.id)).vendor_stopped
     assert use_case_fixture.first.stops == []
 
 
@@ -145,7 +145,7 @@ async def test_a_vendor_that_was_asked_by_a_worker_is_not_asked_again() -> None:
     attempts = (attempt_of(State.WAITING, START, ended=START),)
     task = await use_case_fixture.stored(state=State.CANCELLED, attempts=attempts)
 
-    assert not (await use_case_fixture.remove(task.id)).vendor_stopped
+    assert not (await use_case_fixture.delete(task.id)).vendor_stopped
     assert use_case_fixture.first.stops == []
 
 
@@ -156,7 +156,7 @@ async def test_a_vendor_that_does_not_stop_keeps_nobody(error: ProviderError) ->
     task = await use_case_fixture.stored(state=State.WAITING)
     use_case_fixture.first.refusal = error
 
-    assert not (await use_case_fixture.remove(task.id)).vendor_stopped
+    assert not (await use_case_fixture.delete(task.id)).vendor_stopped
     with pytest.raises(TaskNotFound):
         await use_case_fixture.tasks.get(task.id)
 
@@ -167,12 +167,12 @@ async def test_a_removal_that_broke_off_asks_the_vendor_again() -> None:
     task = await use_case_fixture.stored(state=State.WAITING)
     use_case_fixture.results.reachable = False
     with pytest.raises(StoreUnavailable):
-        await use_case_fixture.remove(task.id)
+        await use_case_fixture.delete(task.id)
     assert (await use_case_fixture.tasks.get(task.id)).state is State.CANCELLED
 
     use_case_fixture.results.reachable = True
 
-    assert (await use_case_fixture.remove(task.id)).vendor_stopped
+    assert (await use_case_fixture.delete(task.id)).vendor_stopped
     assert len(use_case_fixture.first.stops) == 2
 
 
@@ -184,7 +184,7 @@ async def test_a_removed_task_gives_up_its_gates() -> None:
     for task in (holder, behind):
         await use_case_fixture.gates.enter(use_case_fixture.ticket(task, gate))
 
-    await use_case_fixture.remove(holder.id)
+    await use_case_fixture.delete(holder.id)
 
     assert list(await use_case_fixture.gates.holders()) == []
     assert [wake.task_id for wake in use_case_fixture.queue.history] == [behind.id]
