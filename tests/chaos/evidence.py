@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from core.tasks import Task
-from tests.chaos.calm import Span, longest_calm_s
+from tests.chaos.outages import Span, longest_calm_s
 
 
 class Receipt(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from core.attempts import Attempt
 from core.task_states import State
 from core.tasks import Task
 from tests.chaos.evidence import Evidence, VendorCall, Version, Violation, document
-from tests.chaos.havoc import Happening
+from tests.chaos.fault_injection import Happening
 
 _MOST_SHOWN = 10
 _AROUND = timedelta(seconds=10)

@@ -14,14 +14,14 @@ from redis.asyncio import Redis
 from cli.embedded.stack import Stack
 from core.clock import utc_now
 from repositories.mongodb.client import Database, connect_mongo
-from tests.chaos import plan, survey
-from tests.chaos.calm import outages
+from tests.chaos import final_state, plan
 from tests.chaos.evidence import Evidence, Rules
-from tests.chaos.havoc import Havoc
+from tests.chaos.fault_injection import Havoc
 from tests.chaos.invariants import violations
 from tests.chaos.load import Load
+from tests.chaos.outages import outages
+from tests.chaos.recorders import Histories, Ledger
 from tests.chaos.report import Report, counts_of
-from tests.chaos.watch import Histories, Ledger
 
 SETTINGS: Final = {
     "LEASE_S": "3s",
@@ -158,18 +158,18 @@ class _Run:
 
     async def _all_ended(self) -> bool:
         """Whether no task is open, or one is later than it may be."""
-        deadline = await survey.latest_deadline(self._database)
+        deadline = await final_state.latest_deadline(self._database)
         rules = self._options.rules
         late = timedelta(seconds=rules.grace_s + rules.storing_s)
         return deadline is None or utc_now() > deadline + late
 
     async def _gates_empty(self) -> bool:
-        return not await survey.held_tasks(self._redis) and not any(
-            (await survey.wait_queue_lengths(self._redis)).values()
+        return not await final_state.held_tasks(self._redis) and not any(
+            (await final_state.wait_queue_lengths(self._redis)).values()
         )
 
     async def _queues_empty(self) -> bool:
-        return not any(key.members for key in await survey.all_keys(self._redis))
+        return not any(key.members for key in await final_state.all_keys(self._redis))
 
     async def _evidence(self) -> Evidence:
         return Evidence(
@@ -177,14 +177,14 @@ class _Run:
             rules=self._options.rules,
             receipts=self._load.receipts,
             wishes=self._load.wishes,
-            tasks=await survey.all_tasks(self._database),
+            tasks=await final_state.all_tasks(self._database),
             histories=self._histories.found,
             submits=self._ledger.submits,
             calls=sorted(self._ledger.calls),
-            keys=await survey.all_keys(self._redis),
-            holders=await survey.held_tasks(self._redis),
-            lines=await survey.wait_queue_lengths(self._redis),
-            files=survey.file_names(self._stack.folder / "results"),
+            keys=await final_state.all_keys(self._redis),
+            holders=await final_state.held_tasks(self._redis),
+            lines=await final_state.wait_queue_lengths(self._redis),
+            files=final_state.file_names(self._stack.folder / "results"),
             deaths=self._havoc.deaths,
             outages=outages(self._havoc.unavailable, workers=self._stack.workers),
         )

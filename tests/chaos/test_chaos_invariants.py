@@ -11,9 +11,9 @@ from core.attempts import Attempt, Failure
 from core.task_states import State
 from core.tasks import Lease, Result, Task
 from polyrelay import TaskType
-from tests.chaos.calm import Away, longest_calm_s, outages
 from tests.chaos.evidence import Evidence, Receipt, RedisKey, Rules, Submits, Version, Wish
 from tests.chaos.invariants import INVARIANTS, violations
+from tests.chaos.outages import Away, longest_calm_s, outages
 from tests.chaos.report import explain
 
 NOW: Final = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

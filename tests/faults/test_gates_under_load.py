@@ -9,7 +9,7 @@ import pytest
 from core.task_states import State
 from core.tasks import Task
 from tests.faults.conftest import StackOptions
-from tests.faults.evidence import MIB, memory_bytes
+from tests.faults.probes import MIB, memory_bytes
 from tests.faults.stack_fixture import Scene
 
 LONG = os.environ.get("CHAOS_LONG") == "1"

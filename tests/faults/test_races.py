@@ -14,7 +14,7 @@ from core.task_states import State
 from simulator.control import LatencyChange
 from simulator.faults import CutAfter, Hang, NeverEnds
 from tests.faults.conftest import StackOptions
-from tests.faults.evidence import Journal, logged, wake_again
+from tests.faults.probes import Journal, logged, wake_again
 from tests.faults.stack_fixture import IMAGE, TEXT, VIDEO, Scene
 
 POLLED_IMAGE = {"task_type": "image", "provider": "volcengine", "model": "jimeng_t2i_v31"}

@@ -24,7 +24,7 @@ from simulator.faults import (
     UnknownStatus,
 )
 from tests.faults.conftest import StackOptions
-from tests.faults.evidence import Journal, forget_peak, logged, memory_bytes, peak_bytes, wake_again
+from tests.faults.probes import Journal, forget_peak, logged, memory_bytes, peak_bytes, wake_again
 from tests.faults.stack_fixture import RECONCILE_S, TEXT, VIDEO, Scene
 
 POLLED_IMAGE = {"task_type": "image", "provider": "volcengine", "model": "jimeng_t2i_v31"}

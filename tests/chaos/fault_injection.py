@@ -20,7 +20,7 @@ from cli.embedded.server_process import EmbeddedServer
 from cli.embedded.stack import Stack
 from cli.embedded.start_errors import ServerNotStarted
 from core.clock import utc_now
-from tests.chaos.calm import Away
+from tests.chaos.outages import Away
 from tests.chaos.plan import Act, Blow
 
 _PAUSE_S: Final = 0.2
