@@ -77,7 +77,7 @@ def beset(tmp_path_factory: pytest.TempPathFactory, ports: tuple[int, int]) -> I
         asyncio.run(whole.stop())
 
 
-async def test_broken_plugins_do_not_change_the_success_of_the_others(beset: Stack, ports: tuple[int, int]) -> None:
+async def test_broken_plugins_do_not_affect_other_providers(beset: Stack, ports: tuple[int, int]) -> None:
     """The server starts, every built-in's task completes, and the report names each plugin with what is wrong."""
     async with httpx.AsyncClient(base_url=beset.api_url, trust_env=False, timeout=30.0) as http:
         load, done = TaskLoad(http), asyncio.Event()
@@ -125,7 +125,7 @@ def _check_report(providers: Mapping[str, Any]) -> None:
     assert stall["where"].endswith(" submit")
 
 
-async def test_a_worker_that_grows_too_large_ends_with_a_code_of_its_own(beset: Stack) -> None:
+async def test_a_worker_over_its_memory_limit_stops_with_its_own_exit_code(beset: Stack) -> None:
     """It stops in order, so that its supervisor can start a fresh one."""
     limits = {"WORKER_MAX_RSS": "32MiB", "MONGO_URL": beset.mongo_url, "REDIS_URL": beset.redis_url}
     worker = await asyncio.create_subprocess_exec(

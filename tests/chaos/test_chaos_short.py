@@ -16,7 +16,9 @@ SHORT: Final = Options(
 
 
 @pytest.mark.timeout(300)
-async def test_chaos_leaves_every_invariant_true(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_invariant_holds_after_faults_under_load(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whatever is killed, emptied or broken under load: nothing is lost, paid twice or stuck."""
     with capsys.disabled():
         print(f"\nchaos with seed {SEED}; CHAOS_SEED=… takes another")

@@ -1,4 +1,4 @@
-"""The whole product as real processes, for scenarios that break it: a stack for each module, a scene for each test."""
+"""Fixtures of the fault tests: the whole product as real processes, one stack per module, one view of it per test."""
 
 from collections.abc import Iterator
 
@@ -8,13 +8,13 @@ from msgspec import Struct
 from cli.embedded.ports import free_port
 from cli.embedded.stack import Stack
 from cli.embedded.upstreams import VENDORS
-from tests.faults.stack_fixture import QUICK, Scene, run
+from tests.faults.stack_fixture import QUICK, RunningStack, run
 
 FAST = ("--latency-image", "0.1", "--latency-video", "0.5", "--latency-text", "0.05")
 
 
 class StackOptions(Struct, frozen=True, kw_only=True):
-    """How a module wants its stack; `env` comes over `QUICK`."""
+    """The settings of a module's stack; `env` overrides `QUICK`."""
 
     workers: int = 2
     env: dict[str, str] = {}
@@ -23,13 +23,13 @@ class StackOptions(Struct, frozen=True, kw_only=True):
 
 @pytest.fixture(scope="module")
 def stack_options() -> StackOptions:
-    """A module that needs other settings has a fixture of this name."""
+    """The default options. A module that needs others defines a fixture of this name."""
     return StackOptions()
 
 
 @pytest.fixture(scope="module")
 def worker_ports(stack_options: StackOptions) -> dict[str, int]:
-    """Where each worker tells its health."""
+    """The health port of each worker, by the worker's name."""
     return {f"worker-{number}": free_port() for number in range(1, stack_options.workers + 1)}
 
 
@@ -37,7 +37,7 @@ def worker_ports(stack_options: StackOptions) -> dict[str, int]:
 def stack(
     tmp_path_factory: pytest.TempPathFactory, stack_options: StackOptions, worker_ports: dict[str, int]
 ) -> Iterator[Stack]:
-    """Everything running, with settings under which things heal within seconds."""
+    """All processes, running, with the short lease and reconcile period of `QUICK`."""
     whole = Stack(
         tmp_path_factory.mktemp("stack"),
         env={**QUICK, **stack_options.env},
@@ -54,7 +54,7 @@ def stack(
 
 
 def assert_no_key_was_logged(stack: Stack) -> None:
-    """Whatever went wrong, no process of ours wrote a vendor's key."""
+    """No log of the API or of a worker contains a vendor's API key."""
     keys = {key for vendor in VENDORS for key in vendor.credentials.values()}
     for name in ("api", *stack.workers):
         text = (stack.folder / "logs" / f"{name}.log").read_text("utf-8", "replace")
@@ -62,9 +62,9 @@ def assert_no_key_was_logged(stack: Stack) -> None:
 
 
 @pytest.fixture
-def scene(stack: Stack, worker_ports: dict[str, int]) -> Iterator[Scene]:
-    """The stack with everything running and nothing in it; what the test breaks is whole again afterwards."""
-    made = Scene(stack, worker_ports)
+def running(stack: Stack, worker_ports: dict[str, int]) -> Iterator[RunningStack]:
+    """A view of the stack: all processes run and all stores are empty when the test starts."""
+    made = RunningStack(stack, worker_ports)
     made.begin()
     try:
         yield made

@@ -13,7 +13,7 @@ from cli.embedded.stack import Stack
 from core.task_states import FINAL
 from repositories.valkey.claims import wake_queue
 from repositories.valkey.connection import connect_queue
-from tests.faults.stack_fixture import Scene, run
+from tests.faults.stack_fixture import RunningStack, run
 
 MIB: Final = 2**20
 _FINAL: Final = frozenset(state.value for state in FINAL)
@@ -64,16 +64,16 @@ class Journal:
                     yield change["updateDescription"]["updatedFields"]
 
 
-def logged(scene: Scene, event: str, *workers: str) -> list[dict[str, Any]]:
+def logged(running: RunningStack, event: str, *workers: str) -> list[dict[str, Any]]:
     """The log lines with that event of these workers, or of all, since each was started last."""
-    lines = (line for name in workers or scene.stack.workers for line in scene.process(name).output().splitlines())
+    lines = (line for name in workers or running.stack.workers for line in running.process(name).output().splitlines())
     entries = (json.loads(line) for line in lines if line.startswith("{"))
     return [entry for entry in entries if entry.get("event") == event]
 
 
-def wake_again(scene: Scene, task_ids: Sequence[str], *, times: int = 1) -> None:
+def wake_again(running: RunningStack, task_ids: Sequence[str], *, times: int = 1) -> None:
     """Queue wakes as doubled deliveries would be, each a message of its own."""
-    run(_wake_again(scene.stack.redis_url, task_ids, times))
+    run(_wake_again(running.stack.redis_url, task_ids, times))
 
 
 async def _wake_again(redis_url: str, task_ids: Sequence[str], times: int) -> None:
@@ -87,22 +87,22 @@ async def _wake_again(redis_url: str, task_ids: Sequence[str], times: int) -> No
         await redis.aclose()
 
 
-def memory_bytes(scene: Scene, name: str) -> int:
+def memory_bytes(running: RunningStack, name: str) -> int:
     """What a process has in memory now (VmRSS)."""
-    return _memory(scene, name, "VmRSS")
+    return _memory(running, name, "VmRSS")
 
 
-def peak_bytes(scene: Scene, name: str) -> int:
+def peak_bytes(running: RunningStack, name: str) -> int:
     """The most that it had in memory since `forget_peak` (VmHWM)."""
-    return _memory(scene, name, "VmHWM")
+    return _memory(running, name, "VmHWM")
 
 
-def forget_peak(scene: Scene, name: str) -> None:
+def forget_peak(running: RunningStack, name: str) -> None:
     """Let `peak_bytes` count from now."""
-    Path(f"/proc/{scene.stack[name].pid}/clear_refs").write_text("5")
+    Path(f"/proc/{running.stack[name].pid}/clear_refs").write_text("5")
 
 
-def _memory(scene: Scene, name: str, field: str) -> int:
-    status = Path(f"/proc/{scene.stack[name].pid}/status").read_text()
+def _memory(running: RunningStack, name: str, field: str) -> int:
+    status = Path(f"/proc/{running.stack[name].pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith(f"{field}:"))
     return int(line.split()[1]) * 1024

@@ -58,7 +58,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         loop.close()
 
 
-class Scene:
+class RunningStack:
     """
     One test's view of a running stack.
 
@@ -151,7 +151,7 @@ class Scene:
     # Waiting
 
     def wait_until(self, predicate: Callable[[], T], *, description: str, within_s: float = 20.0) -> T:
-        """As `waiting.wait_until`, with a picture of this scene."""
+        """As `waiting.wait_until`, with a picture of this running."""
         return wait_until(predicate, description=description, within_s=within_s, picture=self.picture)
 
     def wait_for_state(self, task_id: str, *states: State, within_s: float = 20.0) -> Task:

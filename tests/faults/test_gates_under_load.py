@@ -10,7 +10,7 @@ from core.task_states import State
 from core.tasks import Task
 from tests.faults.conftest import StackOptions
 from tests.faults.probes import MIB, memory_bytes
-from tests.faults.stack_fixture import Scene
+from tests.faults.stack_fixture import RunningStack
 
 LONG = os.environ.get("CHAOS_LONG") == "1"
 TASKS = 5_000 if LONG else 500
@@ -31,25 +31,27 @@ def stack_options() -> StackOptions:
 
 
 @pytest.mark.timeout(900 if LONG else 180)
-def test_many_tasks_before_a_gate_of_two_all_end_in_order_and_cost_no_memory(scene: Scene) -> None:
+def test_many_tasks_queued_at_a_gate_of_two_end_in_order_with_bounded_memory(running: RunningStack) -> None:
     """
     Tasks that find the gate full go through in the order of their creation, two at a time, and every one ends.
 
     A worker's memory does not grow with the number of those who stand in line, and others' tasks pass them by.
     """
-    scene.wait_for_end(scene.create_all([f"warm {number}" for number in range(WARM)], kind=GATED), within_s=30)
-    rest = {name: memory_bytes(scene, name) for name in scene.stack.workers}
-    with scene.paused("simulator"):
-        task_ids = scene.create_all([f"in line {number}" for number in range(TASKS)], kind=GATED, deadline_s=3600)
-        scene.wait_until(
-            lambda: _in_wait_queue(scene) == TASKS - 2, description="the others stand in line", within_s=60 + TASKS / 20
+    running.wait_for_end(running.create_all([f"warm {number}" for number in range(WARM)], kind=GATED), within_s=30)
+    rest = {name: memory_bytes(running, name) for name in running.stack.workers}
+    with running.paused("simulator"):
+        task_ids = running.create_all([f"in line {number}" for number in range(TASKS)], kind=GATED, deadline_s=3600)
+        running.wait_until(
+            lambda: _in_wait_queue(running) == TASKS - 2,
+            description="the others stand in line",
+            within_s=60 + TASKS / 20,
         )
-        in_wait_queue = {name: memory_bytes(scene, name) for name in scene.stack.workers}
-    (passing,) = scene.wait_for_end([scene.create("passes by", kind=BY_ANOTHER)], within_s=10)
-    assert _in_wait_queue(scene) > 0, "nobody stands in line any more"
-    scene.wait_for_end(task_ids[-1:], within_s=60 + TASKS / 10)
-    scene.wait_until(lambda: _open(scene) == 0, description="every task ended")
-    tasks = scene.tasks()[WARM:]
+        in_wait_queue = {name: memory_bytes(running, name) for name in running.stack.workers}
+    (passing,) = running.wait_for_end([running.create("passes by", kind=BY_ANOTHER)], within_s=10)
+    assert _in_wait_queue(running) > 0, "nobody stands in line any more"
+    running.wait_for_end(task_ids[-1:], within_s=60 + TASKS / 10)
+    running.wait_until(lambda: _open(running) == 0, description="every task ended")
+    tasks = running.tasks()[WARM:]
 
     made = [task for task in tasks if task.id in set(task_ids)]
     assert passing.state is State.COMPLETED
@@ -57,22 +59,22 @@ def test_many_tasks_before_a_gate_of_two_all_end_in_order_and_cost_no_memory(sce
     assert {task.state for task in made} == {State.COMPLETED}
     assert {len(task.attempts) for task in made} == {1}
     assert _most_overtaken(made) <= 2
-    assert scene.stats().accepted["ark.chat"] == WARM + TASKS
-    assert scene.stats().max_in_flight <= 2 + len([passing])
-    for name in scene.stack.workers:
+    assert running.stats().accepted["ark.chat"] == WARM + TASKS
+    assert running.stats().max_in_flight <= 2 + len([passing])
+    for name in running.stack.workers:
         assert in_wait_queue[name] - rest[name] < 20 * MIB
-        assert memory_bytes(scene, name) - rest[name] < 20 * MIB
+        assert memory_bytes(running, name) - rest[name] < 20 * MIB
 
 
-def _in_wait_queue(scene: Scene) -> int:
+def _in_wait_queue(running: RunningStack) -> int:
     """How many stand before the gate, as the API's metrics tell."""
-    text = httpx.get(f"{scene.stack.api_url}/metrics", timeout=10, trust_env=False).text
+    text = httpx.get(f"{running.stack.api_url}/metrics", timeout=10, trust_env=False).text
     found = re.search(rf'polyrelay_gate_line{{gate="{re.escape(GATE)}"}} (\S+)', text)
     return int(float(found.group(1))) if found else 0
 
 
-def _open(scene: Scene) -> int:
-    return scene.documents.count_documents({"state": {"$nin": [state.value for state in State if state.final]}})
+def _open(running: RunningStack) -> int:
+    return running.documents.count_documents({"state": {"$nin": [state.value for state in State if state.final]}})
 
 
 def _most_overtaken(tasks: list[Task]) -> int:

@@ -17,7 +17,7 @@ from core.task_states import State
 from repositories.valkey.quotas import PREFIX
 from simulator.faults import Hang
 from tests.faults.conftest import StackOptions
-from tests.faults.stack_fixture import IMAGE, QUICK, Scene, run
+from tests.faults.stack_fixture import IMAGE, QUICK, RunningStack, run
 
 ONE_AND_TWO = {"UPSTREAM_MAX_CONCURRENT": "1", "UPSTREAM_MAX_QUEUE": "2"}
 QUOTA = f"{PREFIX}open:provider:openai"
@@ -63,11 +63,11 @@ def post(api_url: str, prompt: str) -> httpx.Response:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_of_four_at_one_slot_and_a_queue_of_two_the_fourth_is_refused(
-    scene: Scene, second_api: str, processes: int
+    running: RunningStack, second_api: str, processes: int
 ) -> None:
     """429 with Retry-After and nothing stored; the others are done one after the other, as they came."""
-    scene.simulator.add_fault("openai.images", Hang(seconds=1.5), prompt="four", times=1)
-    apis = (scene.stack.api_url, second_api)[:processes]
+    running.simulator.add_fault("openai.images", Hang(seconds=1.5), prompt="four", times=1)
+    apis = (running.stack.api_url, second_api)[:processes]
     with ThreadPoolExecutor(4) as callers:
         replies = list(callers.map(lambda n: post(apis[n % processes], f"four {n}"), range(4)))
 
@@ -76,47 +76,47 @@ def test_of_four_at_one_slot_and_a_queue_of_two_the_fourth_is_refused(
     assert refused.json()["error"]["code"] == "queue_full"
     assert int(refused.headers["retry-after"]) > 0
 
-    done = scene.wait_for_end([task.id for task in scene.tasks()])
+    done = running.wait_for_end([task.id for task in running.tasks()])
     assert [task.state for task in done] == [State.COMPLETED] * 3
     _, *in_wait_queue = sorted(done, key=lambda task: task.attempt.started)
     assert in_wait_queue == sorted(in_wait_queue, key=lambda task: (task.created, task.id))
     assert post(second_api, "there is room again").status_code == 201
 
 
-def test_a_bound_holds_again_after_redis_lost_everything(scene: Scene) -> None:
+def test_a_limit_holds_again_after_redis_lost_its_data(running: RunningStack) -> None:
     """The records say who counts: within a reconcile period nobody is let in whom the bound refuses."""
-    scene.simulator.add_fault("openai.images", Hang(seconds=20), prompt="lost", times=None)
-    assert [scene.post(f"lost {number}").status_code for number in range(4)] == [201, 201, 201, 429]
+    running.simulator.add_fault("openai.images", Hang(seconds=20), prompt="lost", times=None)
+    assert [running.post(f"lost {number}").status_code for number in range(4)] == [201, 201, 201, 429]
 
-    scene.redis.flushall()
-    scene.wait_until(lambda: scene.redis.zcard(QUOTA) == 3, description="the open tasks count again")
-    assert scene.post("lost 4").status_code == 429
+    running.redis.flushall()
+    running.wait_until(lambda: running.redis.zcard(QUOTA) == 3, description="the open tasks count again")
+    assert running.post("lost 4").status_code == 429
 
 
-def test_room_that_a_dead_process_took_is_given_back(scene: Scene) -> None:
+def test_quota_taken_by_a_crashed_process_is_released(running: RunningStack) -> None:
     """An API process that died before it stored its task holds nobody up for long."""
     later = int(utc_now().timestamp() * 1000) + 600_000
-    scene.redis.zadd(QUOTA, {f"task_{number}": later for number in range(3)})
-    scene.redis.sadd("polyrelay:quotas", "open:provider:openai")
-    assert scene.post("refused").status_code == 429
+    running.redis.zadd(QUOTA, {f"task_{number}": later for number in range(3)})
+    running.redis.sadd("polyrelay:quotas", "open:provider:openai")
+    assert running.post("refused").status_code == 429
 
-    scene.wait_until(lambda: scene.redis.zcard(QUOTA) == 0, description="who has no record counts no longer")
-    assert scene.post("taken").status_code == 201
+    running.wait_until(lambda: running.redis.zcard(QUOTA) == 0, description="who has no record counts no longer")
+    assert running.post("taken").status_code == 201
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "answers nothing"])
-def test_while_redis_is_unavailable_tasks_are_taken_to_the_bound_or_refused_as_configured(
-    scene: Scene, second_api: str, silent: bool
+def test_while_redis_is_unavailable_tasks_are_created_up_to_the_limit_or_refused_as_configured(
+    running: RunningStack, second_api: str, silent: bool
 ) -> None:
     """With `ACCEPT_WITHOUT_QUEUE=no` creating answers 503 and stores nothing; else the records are counted."""
-    with scene.unavailable("valkey", silent=silent):
+    with running.unavailable("valkey", silent=silent):
         refused = post(second_api, "refused")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_unavailable")
         assert int(refused.headers["retry-after"]) > 0
-        assert scene.tasks() == []
-        assert [scene.post(f"taken {number}").status_code for number in range(4)] == [201, 201, 201, 429]
+        assert running.tasks() == []
+        assert [running.post(f"taken {number}").status_code for number in range(4)] == [201, 201, 201, 429]
 
-    scene.wait_for_end([task.id for task in scene.tasks()])
-    scene.wait_until(
+    running.wait_for_end([task.id for task in running.tasks()])
+    running.wait_until(
         lambda: post(second_api, "taken again").status_code == 201, description="the second one takes tasks"
     )

@@ -10,7 +10,7 @@ from core.task_states import State
 from simulator.control import LatencyChange
 from simulator.faults import CutAfter, Hang
 from tests.faults.conftest import StackOptions
-from tests.faults.stack_fixture import Scene
+from tests.faults.stack_fixture import RunningStack
 
 LONG_S = 300.0
 T2I, AT_ONCE = "jimeng_t2i_v40", "jimeng_high_aes_general_v21_L"
@@ -22,110 +22,110 @@ def stack_options() -> StackOptions:
     return StackOptions(env={"RELAY_PATIENCE": "12s"})
 
 
-def post(scene: Scene, action: str, body: dict[str, Any]) -> httpx.Response:
+def post(running: RunningStack, action: str, body: dict[str, Any]) -> httpx.Response:
     """A call of the relay."""
-    url = f"{scene.stack.api_url}/?Action={action}&Version=2022-08-31"
+    url = f"{running.stack.api_url}/?Action={action}&Version=2022-08-31"
     return httpx.post(url, json=body, timeout=60, trust_env=False)
 
 
-def submit(scene: Scene, caller: ThreadPoolExecutor, prompt: str, **fields: Any) -> "Future[httpx.Response]":
+def submit(running: RunningStack, caller: ThreadPoolExecutor, prompt: str, **fields: Any) -> "Future[httpx.Response]":
     """A submit whose caller waits."""
     body = {"req_key": T2I, "prompt": prompt, **fields}
-    return caller.submit(post, scene, "CVSync2AsyncSubmitTask", body)
+    return caller.submit(post, running, "CVSync2AsyncSubmitTask", body)
 
 
-def only_task(scene: Scene) -> str:
+def only_task(running: RunningStack) -> str:
     """The id of the one task, once it is on record."""
-    scene.wait_until(lambda: scene.documents.count_documents({}), description="the task is on record")
-    (task,) = scene.tasks()
+    running.wait_until(lambda: running.documents.count_documents({}), description="the task is on record")
+    (task,) = running.tasks()
     return task.id
 
 
-def test_a_worker_that_dies_after_the_vendor_accepted_is_reported_as_unknown(scene: Scene) -> None:
+def test_a_worker_killed_after_the_vendor_accepted_is_reported_as_unknown(running: RunningStack) -> None:
     """The caller reads that the vendor may have accepted and billed it, in the vendor's shape; one submit."""
     prompt = "relay, killed after the vendor accepted"
-    scene.simulator.add_fault("visual.submit", Hang(seconds=LONG_S, accepted=True), prompt=prompt)
+    running.simulator.add_fault("visual.submit", Hang(seconds=LONG_S, accepted=True), prompt=prompt)
     with ThreadPoolExecutor(1) as caller:
-        answering = submit(scene, caller, prompt)
-        scene.wait_until(lambda: scene.submits(prompt).accepted, description="the vendor accepted")
-        scene.kill(scene.worker_of(only_task(scene)))
+        answering = submit(running, caller, prompt)
+        running.wait_until(lambda: running.submits(prompt).accepted, description="the vendor accepted")
+        running.kill(running.worker_of(only_task(running)))
         answer = answering.result(60)
 
     assert answer.status_code == 500
     body = answer.json()
     assert (body["code"], body["data"]) == (50500, None)
     assert "may have accepted and billed" in body["message"]
-    (task,) = scene.tasks()
+    (task,) = running.tasks()
     assert task.state is State.FAILED
-    assert (scene.submits(prompt).received, scene.submits(prompt).accepted) == (1, 1)
+    assert (running.submits(prompt).received, running.submits(prompt).accepted) == (1, 1)
 
 
-def test_a_connection_cut_after_the_vendor_accepted_is_reported_as_unknown(scene: Scene) -> None:
+def test_a_connection_cut_after_the_vendor_accepted_is_reported_as_unknown(running: RunningStack) -> None:
     """At once, and nothing is submitted again."""
     prompt = "relay, cut after the vendor accepted"
-    scene.simulator.add_fault("visual.*", CutAfter(), prompt=prompt)
+    running.simulator.add_fault("visual.*", CutAfter(), prompt=prompt)
 
-    answer = post(scene, "CVSync2AsyncSubmitTask", {"req_key": T2I, "prompt": prompt})
+    answer = post(running, "CVSync2AsyncSubmitTask", {"req_key": T2I, "prompt": prompt})
 
     assert (answer.status_code, answer.json()["code"]) == (500, 50500)
     assert "may have accepted and billed" in answer.json()["message"]
-    assert scene.submits(prompt).received == 1
+    assert running.submits(prompt).received == 1
 
 
-def test_an_api_process_that_dies_takes_no_task_with_it(scene: Scene) -> None:
+def test_a_killed_api_process_loses_no_task(running: RunningStack) -> None:
     """Its caller is cut off; the task goes on, and whoever has its id can ask for it."""
     prompt = "relay, the api dies while its caller waits"
-    scene.simulator.change_latency(LatencyChange(call_s=1.0))
+    running.simulator.change_latency(LatencyChange(call_s=1.0))
     with ThreadPoolExecutor(1) as caller:
-        answering = submit(scene, caller, prompt)
-        scene.wait_until(lambda: scene.submits(prompt).received, description="the vendor got the submit")
-        scene.kill("api")
+        answering = submit(running, caller, prompt)
+        running.wait_until(lambda: running.submits(prompt).received, description="the vendor got the submit")
+        running.kill("api")
         assert answering.exception(60) is not None
-    scene.start("api")
+    running.start("api")
 
-    (task,) = scene.wait_for_end([only_task(scene)])
+    (task,) = running.wait_for_end([only_task(running)])
     assert task.state is State.COMPLETED
-    answer = post(scene, "CVSync2AsyncGetResult", {"req_key": T2I, "task_id": task.id})
+    answer = post(running, "CVSync2AsyncGetResult", {"req_key": T2I, "task_id": task.id})
     assert answer.json()["data"]["status"] == "done"
-    assert scene.submits(prompt).received == 1
+    assert running.submits(prompt).received == 1
 
 
-def test_a_caller_is_answered_while_valkey_is_unavailable(scene: Scene) -> None:
+def test_a_caller_is_answered_while_valkey_is_unavailable(running: RunningStack) -> None:
     """No wake, no gate, no announcement: the submit is accepted when patience ends, and done once Valkey is back."""
     prompt = "relay, valkey away"
-    with scene.unavailable("valkey", silent=False):
-        answer = post(scene, "CVSync2AsyncSubmitTask", {"req_key": T2I, "prompt": prompt})
+    with running.unavailable("valkey", silent=False):
+        answer = post(running, "CVSync2AsyncSubmitTask", {"req_key": T2I, "prompt": prompt})
 
     body = answer.json()
     assert (answer.status_code, body["code"]) == (200, 10000)
-    (task,) = scene.wait_for_end([body["data"]["task_id"]])
+    (task,) = running.wait_for_end([body["data"]["task_id"]])
     assert task.state is State.COMPLETED
-    assert scene.submits(prompt).received == 1
+    assert running.submits(prompt).received == 1
 
 
-def test_a_synchronous_call_survives_the_death_of_another_worker(scene: Scene) -> None:
+def test_a_synchronous_call_is_answered_after_another_worker_was_killed(running: RunningStack) -> None:
     """Results of `CVProcess` come from whichever worker has the submit."""
     prompt = "relay, at once"
-    first, second = scene.stack.workers
-    scene.kill(first)
+    first, second = running.stack.workers
+    running.kill(first)
 
-    answer = post(scene, "CVProcess", {"req_key": AT_ONCE, "prompt": prompt, "return_url": True})
+    answer = post(running, "CVProcess", {"req_key": AT_ONCE, "prompt": prompt, "return_url": True})
 
     assert answer.status_code == 200
     assert answer.json()["data"]["image_urls"]
-    assert scene.stack[second].running
+    assert running.stack[second].running
 
 
-def test_an_api_process_that_is_stopped_answers_who_waits(scene: Scene) -> None:
+def test_a_stopping_api_process_answers_its_waiting_callers(running: RunningStack) -> None:
     """SIGTERM while a caller is held: the vendor's word still comes."""
     prompt = "relay, the api is stopped while its caller waits"
-    scene.simulator.change_latency(LatencyChange(call_s=2.0))
+    running.simulator.change_latency(LatencyChange(call_s=2.0))
     with ThreadPoolExecutor(1) as caller:
-        answering = submit(scene, caller, prompt)
-        scene.wait_until(lambda: scene.documents.count_documents({}), description="the task is on record")
-        scene.terminate("api")
+        answering = submit(running, caller, prompt)
+        running.wait_until(lambda: running.documents.count_documents({}), description="the task is on record")
+        running.terminate("api")
         answer = answering.result(60)
-    scene.wait_until(lambda: not scene.stack["api"].running, description="the api has stopped")
+    running.wait_until(lambda: not running.stack["api"].running, description="the api has stopped")
 
     assert answer.status_code == 200
-    assert answer.json()["data"]["task_id"] == only_task(scene)
+    assert answer.json()["data"]["task_id"] == only_task(running)

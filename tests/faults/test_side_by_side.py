@@ -16,7 +16,7 @@ from cli.embedded.readiness import prints
 from core.task_states import State
 from simulator.faults import Backwards
 from tests.faults.conftest import StackOptions
-from tests.faults.stack_fixture import IMAGE, TEXT, VIDEO, Scene, run
+from tests.faults.stack_fixture import IMAGE, TEXT, VIDEO, RunningStack, run
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("polyrelay", "core", "services", "providers", "repositories", "worker", "api", "cli")
@@ -67,9 +67,9 @@ def old_code(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def old_worker(scene: Scene, old_code: Path, tmp_path: Path) -> Iterator[ChildProcess]:
+def old_worker(running: RunningStack, old_code: Path, tmp_path: Path) -> Iterator[ChildProcess]:
     """A running worker of the old version."""
-    environment = {**_environment_of(scene), "PYTHONPATH": str(old_code)}
+    environment = {**_environment_of(running), "PYTHONPATH": str(old_code)}
     _runs_the_code_of(old_code, environment)
     worker = ChildProcess(
         "old-worker",
@@ -86,9 +86,9 @@ def old_worker(scene: Scene, old_code: Path, tmp_path: Path) -> Iterator[ChildPr
         run(worker.stop(grace_s=10.0))
 
 
-def _environment_of(scene: Scene) -> dict[str, str]:
+def _environment_of(running: RunningStack) -> dict[str, str]:
     """What the stack's own worker runs with, but for the port of its health, which is taken."""
-    pid = scene.stack["worker-1"].pid
+    pid = running.stack["worker-1"].pid
     pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     environment = dict(os.fsdecode(pair).partition("=")[::2] for pair in pairs if pair)
     return {name: value for name, value in environment.items() if name != "WORKER_PORT"}
@@ -103,49 +103,51 @@ def _runs_the_code_of(folder: Path, environment: dict[str, str]) -> None:
     assert [file for file in files if not Path(file).is_relative_to(folder)] == []
 
 
-def test_an_old_worker_and_a_new_one_do_each_others_tasks_once(scene: Scene, old_worker: ChildProcess) -> None:
+def test_an_old_and_a_new_worker_complete_each_task_once(running: RunningStack, old_worker: ChildProcess) -> None:
     """Both take part, every task completes, and none is submitted twice."""
     prompts = [f"{kind['model']} {number}" for kind in KINDS for number in range(8)]
     task_ids = [
         task_id
         for kind in KINDS
-        for task_id in scene.create_all([prompt for prompt in prompts if prompt.startswith(kind["model"])], kind=kind)
+        for task_id in running.create_all([prompt for prompt in prompts if prompt.startswith(kind["model"])], kind=kind)
     ]
-    tasks = scene.wait_for_end(task_ids)
+    tasks = running.wait_for_end(task_ids)
 
     assert {task.state for task in tasks} == {State.COMPLETED}
-    assert {scene.submits(prompt).accepted for prompt in prompts} == {1}
+    assert {running.submits(prompt).accepted for prompt in prompts} == {1}
     assert {len(task.attempts) for task in tasks} == {1}
-    for worker in (old_worker, scene.process("worker-1")):
+    for worker in (old_worker, running.process("worker-1")):
         assert "task_completed" in worker.output(), f"{worker.name} did nothing\n{worker.last_lines()}"
 
 
 @pytest.mark.parametrize("leaving", ["old", "new"])
-def test_what_one_version_leaves_the_other_finishes(scene: Scene, old_worker: ChildProcess, leaving: str) -> None:
+def test_one_version_completes_what_the_other_submitted(
+    running: RunningStack, old_worker: ChildProcess, leaving: str
+) -> None:
     """
     A rolling update, and its way back: one version is stopped while its tasks wait, the other completes them.
 
     No attempt is burnt, and nothing is submitted twice.
     """
-    workers = {"old": old_worker, "new": scene.process("worker-1")}
+    workers = {"old": old_worker, "new": running.process("worker-1")}
     staying = workers["new" if leaving == "old" else "old"]
     run(staying.stop())
-    scene.simulator.add_fault("openai.video.query", Backwards(), times=None)
+    running.simulator.add_fault("openai.video.query", Backwards(), times=None)
     prompts = [f"handed over {number}" for number in range(12)]
-    task_ids = scene.create_all(prompts, kind=VIDEO)
-    scene.wait_until(
-        lambda: scene.documents.count_documents({"state": "waiting"}) == len(task_ids),
+    task_ids = running.create_all(prompts, kind=VIDEO)
+    running.wait_until(
+        lambda: running.documents.count_documents({"state": "waiting"}) == len(task_ids),
         description="the leaving one has submitted all",
     )
     run(staying.start())
     run(workers[leaving].stop())
-    scene.simulator.clear_faults()
-    tasks = scene.wait_for_end(task_ids)
+    running.simulator.clear_faults()
+    tasks = running.wait_for_end(task_ids)
 
     assert workers[leaving].exit_code == 0
     assert {task.state for task in tasks} == {State.COMPLETED}
     assert {len(task.attempts) for task in tasks} == {1}
-    assert {scene.submits(prompt).accepted for prompt in prompts} == {1}
+    assert {running.submits(prompt).accepted for prompt in prompts} == {1}
     assert _completed_by(staying) == set(task_ids)
 
 
