@@ -3,7 +3,7 @@
 from typing import Any, Final, TypeAlias
 
 from api.openapi.schemas import IDEMPOTENCY_KEY
-from services.vendors.jimeng.relays import QUERIES, QUERY_OF, VERSION
+from services.relay.actions import QUERIES, QUERY_OF, VERSION
 
 Json: TypeAlias = dict[str, Any]
 

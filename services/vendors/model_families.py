@@ -12,7 +12,7 @@ P = TypeVar("P", bound=Params)
 ParamsOf: TypeAlias = type[P]
 
 
-class Family(Struct, Generic[P], frozen=True, kw_only=True):
+class ModelFamily(Struct, Generic[P], frozen=True, kw_only=True):
     """
     What the model names of one kind share.
 
@@ -29,7 +29,7 @@ class Family(Struct, Generic[P], frozen=True, kw_only=True):
     request: Callable[[str, P], Mapping[str, object]]
 
 
-Families: TypeAlias = Mapping[str, Family[Any]]
+Families: TypeAlias = Mapping[str, ModelFamily[Any]]
 
 
 def models_of(entries: Iterable[Entry], families: Families) -> tuple[Model, ...]:
@@ -103,7 +103,7 @@ class AtOnce:
         await self._http.aclose()
 
 
-def _model(entry: Entry, family: Family[Any]) -> Model:
+def _model(entry: Entry, family: ModelFamily[Any]) -> Model:
     return Model(
         name=entry.name,
         type=family.type,

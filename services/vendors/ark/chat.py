@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from core.catalogue import Entry
 from polyrelay import Model, TaskType, VendorHttp
-from services.vendors.model_families import Families, Family, given, models_of
+from services.vendors.model_families import Families, ModelFamily, given, models_of
 from services.vendors.openai_wire.completions import TIMEOUT_S, Chat, ChatParams, chat_request
 
 
@@ -40,5 +40,5 @@ def _request(model: str, params: ArkChatParams) -> dict[str, object]:
 
 
 CHAT_FAMILIES: Final[Families] = {
-    "chat": Family(type=TaskType.TEXT, params=ArkChatParams, timeout_s=TIMEOUT_S, request=_request),
+    "chat": ModelFamily(type=TaskType.TEXT, params=ArkChatParams, timeout_s=TIMEOUT_S, request=_request),
 }

@@ -20,7 +20,7 @@ from services.vendors.ark.image_params import (
     Seedream5Params,
     Seedream45Params,
 )
-from services.vendors.model_families import AtOnce, Families, Family, given, models_of
+from services.vendors.model_families import AtOnce, Families, ModelFamily, given, models_of
 
 PATH: Final = "/images/generations"
 
@@ -102,9 +102,9 @@ def _sequence(n: int) -> Mapping[str, object]:
 
 
 IMAGE_FAMILIES: Final[Families] = {
-    "seedream-3": Family(type=TaskType.IMAGE, params=Seedream3Params, timeout_s=300.0, request=_seedream_3),
-    "seededit-3": Family(type=TaskType.IMAGE, params=SeedEdit3Params, timeout_s=300.0, request=_seededit_3),
-    "seedream-4": Family(type=TaskType.IMAGE, params=Seedream4Params, timeout_s=900.0, request=_seedream_4),
-    "seedream-4-5": Family(type=TaskType.IMAGE, params=Seedream45Params, timeout_s=900.0, request=_seedream_4),
-    "seedream-5": Family(type=TaskType.IMAGE, params=Seedream5Params, timeout_s=900.0, request=_seedream_5),
+    "seedream-3": ModelFamily(type=TaskType.IMAGE, params=Seedream3Params, timeout_s=300.0, request=_seedream_3),
+    "seededit-3": ModelFamily(type=TaskType.IMAGE, params=SeedEdit3Params, timeout_s=300.0, request=_seededit_3),
+    "seedream-4": ModelFamily(type=TaskType.IMAGE, params=Seedream4Params, timeout_s=900.0, request=_seedream_4),
+    "seedream-4-5": ModelFamily(type=TaskType.IMAGE, params=Seedream45Params, timeout_s=900.0, request=_seedream_4),
+    "seedream-5": ModelFamily(type=TaskType.IMAGE, params=Seedream5Params, timeout_s=900.0, request=_seedream_5),
 }

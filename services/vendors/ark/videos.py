@@ -37,7 +37,7 @@ from services.vendors.ark.video_params import (
     Seedance25Params,
     SeedanceParams,
 )
-from services.vendors.model_families import Families, Family, Requests, given, models_of
+from services.vendors.model_families import Families, ModelFamily, Requests, given, models_of
 from services.vendors.numbers import count, number
 from services.vendors.openai_wire.errors import error_of
 
@@ -217,7 +217,7 @@ def _picture(picture: tuple[str, str]) -> Mapping[str, object]:
 
 
 VIDEO_FAMILIES: Final[Families] = {
-    name: Family(type=TaskType.VIDEO, params=params, timeout_s=TIMEOUT_S, request=_request)
+    name: ModelFamily(type=TaskType.VIDEO, params=params, timeout_s=TIMEOUT_S, request=_request)
     for name, params in (
         ("seedance-1", Seedance1Params),
         ("seedance-1-5", Seedance15Params),

@@ -21,7 +21,7 @@ from polyrelay import (
 )
 from services.vendors.base64_data import decode_base64
 from services.vendors.jimeng.calls import Operation
-from services.vendors.jimeng.families import Family
+from services.vendors.jimeng.families import JimengFamily
 from services.vendors.jimeng.faults import SUCCESS, text_or_none
 from services.vendors.jimeng.media import image_type
 
@@ -62,7 +62,7 @@ def read_submission(answer: Answer, req_key: str) -> Operation:
     return Operation(req_key, task_id)
 
 
-def read_result(answer: Answer, family: Family) -> Done:
+def read_result(answer: Answer, family: JimengFamily) -> Done:
     """
     The result that a synchronous call answered.
 
@@ -74,7 +74,7 @@ def read_result(answer: Answer, family: Family) -> Done:
     return _done(answer, answered, family)
 
 
-def read_progress(answer: Answer, family: Family, *, operation: str, poll_scale: float) -> Outcome:
+def read_progress(answer: Answer, family: JimengFamily, *, operation: str, poll_scale: float) -> Outcome:
     """
     How far an operation is. A status that is not known counts as open, for it costs nothing to ask again.
 
@@ -122,7 +122,7 @@ def _read(answer: Answer) -> _Answered:
     return answered
 
 
-def _done(answer: Answer, answered: _Answered, family: Family) -> Done:
+def _done(answer: Answer, answered: _Answered, family: JimengFamily) -> Done:
     request_id = text_or_none(answered.request_id)
     data = _data(answer, answered)
     if family.type is TaskType.VIDEO:

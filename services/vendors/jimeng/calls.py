@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from polyrelay import Job, ProtocolError
-from services.vendors.jimeng.families import Calls, Family
+from services.vendors.jimeng.families import Calls, JimengFamily
 from services.vendors.jimeng.fields import Body, JimengParams
 
 _VERSION: Final = "2022-08-31"
@@ -58,7 +58,7 @@ def read_operation(text: str) -> Operation:
     return Operation(req_key, task_id)
 
 
-def submission(job: Job[Any], family: Family, req_key: str) -> Call:
+def submission(job: Job[Any], family: JimengFamily, req_key: str) -> Call:
     """The call that starts the generation; where the answer is synchronous it also says how to hand it out."""
     params: JimengParams = job.params
     body = {"req_key": req_key, **params.body()}

@@ -39,7 +39,7 @@ DEFERRED: Final = Calls("CVSync2AsyncSubmitTask", "CVSync2AsyncGetResult")
 DEFERRED_HUMAN: Final = Calls("CVSubmitTask", "CVGetResult")
 
 
-class Family(Struct, frozen=True, kw_only=True):
+class JimengFamily(Struct, frozen=True, kw_only=True):
     """
     What the models of a family have in common.
 
@@ -67,16 +67,16 @@ class Family(Struct, frozen=True, kw_only=True):
         return VIDEO_LINK_LIFETIME_S if self.type is TaskType.VIDEO else IMAGE_LINK_LIFETIME_S
 
 
-def _image(params: JimengParamsClass, calls: Calls = DEFERRED) -> Family:
+def _image(params: JimengParamsClass, calls: Calls = DEFERRED) -> JimengFamily:
     timeout_s = 300.0 if calls.query is None else 900.0
-    return Family(type=TaskType.IMAGE, params=params, calls=calls, timeout_s=timeout_s)
+    return JimengFamily(type=TaskType.IMAGE, params=params, calls=calls, timeout_s=timeout_s)
 
 
-def _video(params: JimengParamsClass, calls: Calls = DEFERRED) -> Family:
-    return Family(type=TaskType.VIDEO, params=params, calls=calls, timeout_s=3600.0)
+def _video(params: JimengParamsClass, calls: Calls = DEFERRED) -> JimengFamily:
+    return JimengFamily(type=TaskType.VIDEO, params=params, calls=calls, timeout_s=3600.0)
 
 
-FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
+FAMILIES: Final[Mapping[str, JimengFamily]] = MappingProxyType(
     {
         "jimeng-general-v21": _image(images.GeneralV21, AT_ONCE),
         "jimeng-t2i-v3": _image(images.TextToImageV3),

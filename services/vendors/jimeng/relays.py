@@ -29,7 +29,7 @@ from polyrelay import (
 )
 from services.vendors.jimeng.answers import read_progress, read_result, read_submission, request_id_of
 from services.vendors.jimeng.calls import Operation, read_operation
-from services.vendors.jimeng.families import AT_ONCE, DEFERRED, DEFERRED_HUMAN, Family
+from services.vendors.jimeng.families import AT_ONCE, DEFERRED, DEFERRED_HUMAN, JimengFamily
 from services.vendors.jimeng.fields import JimengParams
 
 PROVIDER: Final = "volcengine"
@@ -74,7 +74,9 @@ class JimengRelay:
         poll_scale: Factor on the pauses between queries.
     """
 
-    def __init__(self, model: Model, req_key: str, family: Family, http: VendorHttp, *, poll_scale: float) -> None:
+    def __init__(
+        self, model: Model, req_key: str, family: JimengFamily, http: VendorHttp, *, poll_scale: float
+    ) -> None:
         self.models = (model,)
         self._req_key = req_key
         self._family = family
@@ -134,13 +136,13 @@ def query_of(action: str, version: str) -> tuple[tuple[str, str], ...]:
     return (("Action", action), ("Version", version))
 
 
-def guessed_family(req_key: str) -> Family:
+def guessed_family(req_key: str) -> JimengFamily:
     """A family for a `req_key` that no catalogue has: its name tells what it makes."""
     kind = TaskType.VIDEO if any(word in req_key for word in _VIDEO_WORDS) else TaskType.IMAGE
-    return Family(type=kind, params=JimengParams, timeout_s=_TIMEOUTS_S[kind])
+    return JimengFamily(type=kind, params=JimengParams, timeout_s=_TIMEOUTS_S[kind])
 
 
-def relay_model(req_key: str, family: Family) -> Model:
+def relay_model(req_key: str, family: JimengFamily) -> Model:
     """A model for a `req_key` that no catalogue has."""
     return Model(name=req_key, type=family.type, params=RelayParams, timeout_s=family.timeout_s)
 

@@ -10,7 +10,7 @@ from core.catalogue import Entry
 from polyrelay import HttpOptions, Job, Model, Outcome, Pending, Rejected, Secret, VendorHttp
 from services.vendors.jimeng.answers import read_progress, read_result, read_submission, request_id_of
 from services.vendors.jimeng.calls import inquiry, read_operation, submission
-from services.vendors.jimeng.families import FAMILIES, Family
+from services.vendors.jimeng.families import FAMILIES, JimengFamily
 from services.vendors.jimeng.faults import faults
 from services.vendors.jimeng.relays import JimengRelay, RelayParams, guessed_family, relay_model
 from services.vendors.jimeng.signing import Credentials, VolcengineAuth
@@ -18,7 +18,7 @@ from services.vendors.jimeng.signing import Credentials, VolcengineAuth
 
 class _Offer(Struct, frozen=True):
     model: Model
-    family: Family
+    family: JimengFamily
     req_key: str
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta, Raw, Struct
 from core.catalogue import Entry
 from polyrelay import Answer, Done, Model, Params, ProtocolError, TaskType, Usage, VendorHttp
 from services.vendors.images import read_picture
-from services.vendors.model_families import AtOnce, Families, Family, given, models_of
+from services.vendors.model_families import AtOnce, Families, ModelFamily, given, models_of
 from services.vendors.numbers import count
 
 PATH: Final = "/images/generations"
@@ -160,7 +160,7 @@ def _gpt_image(model: str, params: GptParams) -> Mapping[str, object]:
 
 
 IMAGE_FAMILIES: Final[Families] = {
-    "dall-e-3": Family(type=TaskType.IMAGE, params=DallE3Params, timeout_s=TIMEOUT_S, request=_dall_e_3),
-    "gpt-image": Family(type=TaskType.IMAGE, params=GptImageParams, timeout_s=TIMEOUT_S, request=_gpt_image),
-    "gpt-image-2": Family(type=TaskType.IMAGE, params=GptImage2Params, timeout_s=TIMEOUT_S, request=_gpt_image),
+    "dall-e-3": ModelFamily(type=TaskType.IMAGE, params=DallE3Params, timeout_s=TIMEOUT_S, request=_dall_e_3),
+    "gpt-image": ModelFamily(type=TaskType.IMAGE, params=GptImageParams, timeout_s=TIMEOUT_S, request=_gpt_image),
+    "gpt-image-2": ModelFamily(type=TaskType.IMAGE, params=GptImage2Params, timeout_s=TIMEOUT_S, request=_gpt_image),
 }

@@ -29,7 +29,7 @@ from polyrelay import (
     VideoOutput,
 )
 from services.vendors.images import ImageReference, embedded
-from services.vendors.model_families import Families, Family, Requests, models_of
+from services.vendors.model_families import Families, ModelFamily, Requests, models_of
 from services.vendors.numbers import number
 from services.vendors.openai_wire.errors import error_of
 
@@ -197,5 +197,5 @@ def _request(model: str, params: SoraParams) -> Mapping[str, object]:
 
 
 VIDEO_FAMILIES: Final[Families] = {
-    "sora": Family(type=TaskType.VIDEO, params=SoraParams, timeout_s=TIMEOUT_S, request=_request),
+    "sora": ModelFamily(type=TaskType.VIDEO, params=SoraParams, timeout_s=TIMEOUT_S, request=_request),
 }
