@@ -14,8 +14,8 @@ from api.routes.tasks import file_urls
 from api.views.relay import HANDLERS, rendered
 from core.audit import Action, AuditRow
 from core.tasks import RelayCall, Task
-from services.relay.responses import BODY_TOO_LARGE, Business, Gateway, NotTaken, RelayAnswer
 from services.relay.actions import QUERIES, QUERY_OF, VERSION
+from services.relay.responses import BODY_TOO_LARGE, Business, Gateway, NotTaken, RelayAnswer
 
 MAX_BODY_BYTES: Final = 10 * 2**20
 """As at the vendor, where MAX_BODY_BYTES allows no less."""
