@@ -28,7 +28,8 @@ from benchmarks.series import Figure, Series
 from cli.embedded.stack import Stack
 from core import transitions
 from core.clock import utc_now
-from core.tasks import Task, new_task_id
+from core.random_ids import new_task_id
+from core.tasks import Task
 from core.wakes import Wake
 from polyrelay import Pending, TaskType
 from repositories.mongodb.client import Database, connect_mongo

@@ -8,9 +8,10 @@ from typing import Any, Final, TypeVar
 
 from click import get_current_context
 
-from core.audit import Action, AuditEnding, AuditLog, AuditRow, Outcome, new_row_id
+from core.audit import Action, AuditEnding, AuditLog, AuditRow, Outcome
 from core.clock import utc_now
 from core.errors import InvalidRequest, KeyNotFound, NotPossible, PolyrelayError, Stale
+from core.random_ids import new_row_id
 from core.redaction import redaction
 
 T = TypeVar("T")

@@ -7,8 +7,6 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from core.random_ids import random_hex
-
 
 class Action(StrEnum):
     """What can be on record."""
@@ -166,13 +164,3 @@ class AuditLog(Protocol):
 
 
 ROW_ID: Final = r"^audit_[0-9a-f]{28}$"
-
-
-def new_row_id(now: datetime) -> str:
-    """An id that sorts by time: the millisecond, then 64 random bits."""
-    return f"{row_ids_from(now)}{random_hex(8)}"
-
-
-def row_ids_from(moment: datetime) -> str:
-    """What the ids of rows of that moment begin with, which sorts before them."""
-    return f"audit_{int(moment.timestamp() * 1000):012x}"

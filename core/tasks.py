@@ -12,7 +12,6 @@ from msgspec import Struct, structs
 
 from core.attempts import Attempt, Failure
 from core.priorities import Priority
-from core.random_ids import random_hex
 from core.task_states import MOVES, IllegalMove, State, Status
 from polyrelay import TaskType, Usage
 
@@ -226,11 +225,6 @@ class TaskSummary(Struct, frozen=True, kw_only=True):
     results: tuple[Result, ...] = ()
     progress: float | None = None
     failure: Failure | None = None
-
-
-def new_task_id(now: datetime) -> str:
-    """An id that sorts by time and cannot be guessed: the millisecond, then 80 random bits."""
-    return f"task_{int(now.timestamp() * 1000):012x}{random_hex(10)}"
 
 
 def input_for(task_input: TaskInput, choice: Choice) -> TaskInput:

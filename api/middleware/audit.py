@@ -17,7 +17,8 @@ from msgspec import Struct
 from api.dependencies import use_cases_in
 from api.requests import read_body
 from api.roles import caller_in
-from core.audit import Action, AuditEnding, AuditRow, Outcome, new_row_id
+from core.audit import Action, AuditEnding, AuditRow, Outcome
+from core.random_ids import new_row_id
 from core.redaction import without_secrets
 from core.tasks import Task
 

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from core.audit import Action, AuditEnding, AuditQuery, AuditRow, row_ids_from
+from core.audit import Action, AuditEnding, AuditQuery, AuditRow
+from core.random_ids import row_ids_from
 from repositories.mongodb.task_documents import Document
 
 AUDIT_COLLECTION: Final = "audit"

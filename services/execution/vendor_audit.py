@@ -6,10 +6,11 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from core.audit import Action, AuditEnding, AuditLog, AuditRow, new_row_id
+from core.audit import Action, AuditEnding, AuditLog, AuditRow
 from core.audit import Outcome as AuditOutcome
 from core.clock import Clock
 from core.failures import failure_of, failure_of_submit
+from core.random_ids import new_row_id
 from core.redaction import CUT, Redact, without_secrets
 from core.tasks import Task
 from polyrelay import NotAccepted, Outcome, Params, Pending, ProviderError, Rejected

@@ -12,9 +12,10 @@ from core.callers import ANYBODY, Caller
 from core.clock import Clock
 from core.errors import FieldProblem, InvalidRequest, QueueUnavailable
 from core.quotas import Quota
+from core.random_ids import new_task_id
 from core.registry import Registry, Route
 from core.task_repository import TaskRepository
-from core.tasks import Choice, Idempotency, RelayCall, Task, TaskInput, new_task_id
+from core.tasks import Choice, Idempotency, RelayCall, Task, TaskInput
 from core.validation import MOST_PROBLEMS, checked, field_names, unknown_fields
 from core.wakes import WakeQueue
 from polyrelay import TaskType

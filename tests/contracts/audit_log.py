@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from core.audit import Action, AuditEnding, AuditLog, AuditQuery, AuditRow, Outcome, new_row_id
+from core.audit import Action, AuditEnding, AuditLog, AuditQuery, AuditRow, Outcome
+from core.random_ids import new_row_id
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 WITHIN_S = 10.0

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from core.attempts import Attempt, Failure, VendorAnswer
 from core.priorities import Priority
+from core.random_ids import new_task_id
 from core.task_states import State
-from core.tasks import Choice, Idempotency, Lease, RelayCall, Result, Task, new_task_id
+from core.tasks import Choice, Idempotency, Lease, RelayCall, Result, Task
 from polyrelay import TaskType, Usage
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.random_ids import new_task_id
 from core.settings import Settings
 from core.task_states import State
-from core.tasks import Task, new_task_id
+from core.tasks import Task
 from polyrelay import TaskType
 from repositories.mongodb.task_documents import document_of, encode_input
 from repositories.valkey.connection import QUEUE_NAMES

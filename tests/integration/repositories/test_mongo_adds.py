@@ -9,8 +9,9 @@ from pymongo.write_concern import WriteConcern
 
 from cli.embedded.ports import free_port
 from cli.embedded.servers import MongoServer
-from core.audit import Action, AuditRow, new_row_id
+from core.audit import Action, AuditRow
 from core.errors import AuditFailed, DuplicateTask, StoreUnavailable, TaskNotFound, TaskTooLarge
+from core.random_ids import new_row_id
 from core.tasks import Task
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository

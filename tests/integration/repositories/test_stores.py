@@ -10,9 +10,10 @@ from pymongo.errors import InvalidOperation
 from redis import Redis
 
 from cli.embedded.ports import free_port
-from core.audit import Action, AuditQuery, AuditRow, new_row_id
+from core.audit import Action, AuditQuery, AuditRow
 from core.clock import utc_now
 from core.errors import ConfigurationError, StoreUnavailable
+from core.random_ids import new_row_id
 from core.settings import Settings
 from polyrelay import Secret
 from repositories.mongodb.audit import MongoAuditLog

@@ -8,9 +8,10 @@ from msgspec import Meta, Struct, structs
 
 from api.dependencies import Adapters
 from core.attempts import Attempt, Failure
+from core.random_ids import new_task_id
 from core.registry import PluginReport, Registry
 from core.task_states import State
-from core.tasks import Result, Task, new_task_id
+from core.tasks import Result, Task
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, TaskType, Usage
 from tests.fakes.access import MemoryKeys, MemoryUsedSignatures, MemoryUsers
 from tests.fakes.announcements import MemoryAnnouncements

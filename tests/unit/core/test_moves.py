@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from core.attempts import Attempt
 from core.clock import to_milliseconds, utc_now
+from core.random_ids import new_task_id
 from core.task_states import FINAL, MOVES, OPEN, PHASES, IllegalMove, State, Status
-from core.tasks import Lease, Task, new_task_id
+from core.tasks import Lease, Task
 from polyrelay import TaskType
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -8,9 +8,10 @@ from typing import Any, Final, TypeAlias
 import httpx
 
 from core.errors import StoreUnavailable
+from core.random_ids import new_task_id
 from core.redaction import redaction
 from core.registry import Registry
-from core.tasks import Task, new_task_id
+from core.tasks import Task
 from core.wakes import Wake
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
 from services.execution.leases import Leases

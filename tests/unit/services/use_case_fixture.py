@@ -8,10 +8,11 @@ from msgspec import Meta, Struct
 
 from core.attempts import Attempt, Failure
 from core.gates import Gate, Ticket
+from core.random_ids import new_task_id
 from core.redaction import redaction
 from core.registry import Registry
 from core.task_states import State
-from core.tasks import Choice, Task, new_task_id
+from core.tasks import Choice, Task
 from polyrelay import Disabled, Job, Model, Outcome, Params, Pending, Provider, ProviderError, TaskType
 from services.execution.recorder import Recorder
 from services.execution.vendor_audit import VendorCalls
