@@ -14,8 +14,8 @@ from core.priorities import Priority, turns
 from core.settings import QueueEngine
 from core.wakes import Wake
 from repositories.group_commit import GroupCommit
-from repositories.valkey import queue_scripts
 from repositories.valkey.connection import QUEUE_NAMES, milliseconds, queue_errors, serialize
+from repositories.valkey.lua_scripts import lua_script
 from repositories.valkey.wakes import IDS_TRIED, WAKE_FUNCTION, WAKE_KEPT, ArqWakeQueue
 
 LOCK_S: Final = 30.0
@@ -50,7 +50,7 @@ class NotifyingWakeQueue(ArqWakeQueue):
 
     def __init__(self, redis: ArqRedis, *, clock: Callable[[], datetime] = utc_now) -> None:
         super().__init__(redis, clock=clock)
-        self._script = redis.register_script(queue_scripts.WAKE)
+        self._script = redis.register_script(lua_script("queue", "wake"))
         self._together: GroupCommit[Wake, None] = GroupCommit(self._wake_each, most=_WAKES_AT_ONCE)
 
     async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
@@ -127,8 +127,8 @@ class RedisClaims:
         self._served = tuple(priority for priority in Priority if priority in priorities)
         self._turns = "".join(str(self._number(priority)) for priority in turns(self._served))
         self._turn = 0
-        self._take = redis.register_script(queue_scripts.TAKE)
-        self._hold = redis.register_script(queue_scripts.HOLD)
+        self._take = redis.register_script(lua_script("queue", "take"))
+        self._hold = redis.register_script(lua_script("queue", "hold"))
 
     async def take(self, most: int, *, ended: Sequence[ClaimEnding] = ()) -> TakenClaims:
         """As `Claims.take`."""

@@ -16,7 +16,6 @@ and spacing shifted by the difference. The scripts build their keys, so Redis mu
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from math import ceil
 from typing import Any, Final
 
@@ -28,7 +27,12 @@ from core.clock import Clock, utc_now
 from core.gates import Admission, CircuitBreakerView, GateView, Refusal, Ticket, Verdict
 from repositories.gate_rules import CLASSES, GateRules
 from repositories.valkey.connection import milliseconds, queue_errors
+from repositories.valkey.lua_scripts import lua_script
 from repositories.valkey.script_batch import Scripts
+
+_SCRIPTS: Final = (
+    "enter", "forget", "holders", "in_wait_queue", "leave", "line_length", "next_waiting", "report", "restore", "views",
+)  # fmt: skip
 
 _AT_ONCE: Final = 200
 """Tasks in one call of a script, so that nobody else waits long for Redis."""
@@ -40,8 +44,8 @@ class RedisGates:
     def __init__(self, redis: ArqRedis, *, clock: Clock = utc_now, rules: GateRules | None = None) -> None:
         self._redis = redis
         self._clock = clock
-        self._rules = _milliseconds_of(rules or GateRules())
-        self._scripts = Scripts(redis, _sources())
+        self._rules = _rules_in_ms(rules or GateRules())
+        self._scripts = Scripts(redis, {name: lua_script("gates", name) for name in _SCRIPTS})
 
     async def enter(self, ticket: Ticket) -> Admission:
         """As `Gates.enter`."""
@@ -55,11 +59,11 @@ class RedisGates:
 
     async def report(self, ticket: Ticket, verdict: Verdict) -> Sequence[str]:
         """As `Gates.report`."""
-        return _texts(await self._run("report", ticket=_request_of(ticket), verdict=verdict.value))
+        return _texts(await self._run("report", ticket=_request_of(ticket), status=verdict.value))
 
     async def leave(self, ticket: Ticket, verdict: Verdict | None = None) -> Sequence[str]:
         """As `Gates.leave`."""
-        reported = {} if verdict is None else {"verdict": verdict.value}
+        reported = {} if verdict is None else {"status": verdict.value}
         return _texts(await self._run("leave", ticket=_request_of(ticket), **reported))
 
     async def restore(self, tickets: Sequence[Ticket]) -> None:
@@ -74,14 +78,14 @@ class RedisGates:
 
     async def heads(self) -> Sequence[str]:
         """As `Gates.heads`."""
-        return _texts(await self._run("heads"))
+        return _texts(await self._run("next_waiting"))
 
     async def in_wait_queue(self, task_ids: Sequence[str]) -> Sequence[bool]:
         """As `Gates.in_wait_queue`; one round trip for each 200 tasks."""
         answers: list[bool] = []
         for start in range(0, len(task_ids), _AT_ONCE):
             some = list(task_ids[start : start + _AT_ONCE])
-            answers += map(bool, await self._run("in_line", task_ids=some))
+            answers += map(bool, await self._run("in_wait_queue", task_ids=some))
         return answers
 
     async def forget(self, task_id: str) -> Sequence[str]:
@@ -104,22 +108,10 @@ class RedisGates:
             return await self._scripts.run(script, msgspec.json.encode(request).decode())
 
 
-def _sources() -> Mapping[str, str]:
-    folder = files("repositories.valkey") / "lua"
-    shared = (folder / "shared.lua").read_text()
-    names = (
-        "enter", "forget", "heads", "holders", "in_line", "leave", "line_length", "report", "restore", "views",
-    )  # fmt: skip
-    verdicts = (folder / "verdicts.lua").read_text()
-    return {
-        name: shared + (verdicts if name in {"leave", "report"} else "") + (folder / f"{name}.lua").read_text()
-        for name in names
-    }
-
-
-def _milliseconds_of(rules: GateRules) -> Mapping[str, int]:
-    numbers = {f"{name}_ms": _length(value) for name, value in asdict(rules).items() if isinstance(value, timedelta)}
-    return numbers | {"open_after": rules.open_after}
+def _rules_in_ms(rules: GateRules) -> Mapping[str, Any]:
+    values = asdict(rules)
+    durations = {f"{name}_ms": _length(value) for name, value in values.items() if isinstance(value, timedelta)}
+    return {**{name: value for name, value in values.items() if not isinstance(value, timedelta)}, **durations}
 
 
 def _request_of(ticket: Ticket) -> Mapping[str, Any]:
@@ -133,7 +125,7 @@ def _request_of(ticket: Ticket) -> Mapping[str, Any]:
         ],
         "class": CLASSES.index(ticket.priority) + 1,
         "since": milliseconds(ticket.since),
-        "spacing": ceil(ticket.submit_interval_s * 1000),
+        "submit_interval": ceil(ticket.submit_interval_s * 1000),
         "held_until": milliseconds(ticket.held_until),
     }
 

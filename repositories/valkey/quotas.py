@@ -14,6 +14,7 @@ from core.clock import Clock, utc_now
 from core.quotas import Counted, Quota
 from repositories.group_commit import GroupCommit
 from repositories.valkey.connection import milliseconds, queue_errors
+from repositories.valkey.lua_scripts import lua_script
 
 PREFIX: Final = "polyrelay:quota:"
 INDEX: Final = "polyrelay:quotas"
@@ -23,61 +24,6 @@ _KEPT: Final = timedelta(days=1)
 """Keys are kept so long after all that they count has run out."""
 _AT_ONCE: Final = 500
 _TASKS_AT_ONCE: Final = 100
-
-_SHARED: Final = """
--- ARGV: now, ms that keys are kept; then what the script says
-local now, kept = tonumber(ARGV[1]), tonumber(ARGV[2])
-
-local function keep(key, ms)
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
-end
-
-local function count(key, name, task, until_ms)
-  redis.call('ZADD', key, 'GT', until_ms, task)
-  keep(key, math.max(until_ms - now, 0) + kept)
-  redis.call('SADD', KEYS[1], name)
-  keep(KEYS[1], math.max(until_ms - now, 0) + kept)
-end
-"""
-
-_TAKE: Final = (
-    _SHARED
-    + """
--- KEYS: the index, then the set of each quota of each task
--- ARGV: … then of each task its id, until, how many quotas, and of each quota its name and its bound
--- Answers of each task the number of its first full quota, or 0.
-local key, word = 1, 2
-
-local function take(task, until_ms, quotas)
-  local function bound(n) return tonumber(ARGV[word + 2 * n]) end
-  for n = 1, quotas do
-    redis.call('ZREMRANGEBYSCORE', KEYS[key + n], '-inf', now)
-    local is_full = redis.call('ZCARD', KEYS[key + n]) >= bound(n)
-    if is_full and not redis.call('ZSCORE', KEYS[key + n], task) then return n end
-  end
-  for n = 1, quotas do count(KEYS[key + n], ARGV[word + 2 * n - 1], task, until_ms) end
-  return 0
-end
-
-local answers = {}
-while word < #ARGV do
-  local task, until_ms, quotas = ARGV[word + 1], tonumber(ARGV[word + 2]), tonumber(ARGV[word + 3])
-  word = word + 3
-  answers[#answers + 1] = take(task, until_ms, quotas)
-  key, word = key + quotas, word + 2 * quotas
-end
-return answers
-"""
-)
-
-_RESTORE: Final = (
-    _SHARED
-    + """
--- KEYS: the index, then the set of each quota
--- ARGV: … then of each that counts the name of the quota, the task, until
-for n = 2, #KEYS do count(KEYS[n], ARGV[3 * n - 3], ARGV[3 * n - 2], tonumber(ARGV[3 * n - 1])) end
-"""
-)
 
 
 class _Taking(NamedTuple):
@@ -92,8 +38,8 @@ class RedisQuotas:
     def __init__(self, redis: ArqRedis, *, clock: Clock = utc_now) -> None:
         self._redis = redis
         self._clock = clock
-        self._take = redis.register_script(_TAKE)
-        self._restore = redis.register_script(_RESTORE)
+        self._take = redis.register_script(lua_script("quotas", "take"))
+        self._restore = redis.register_script(lua_script("quotas", "restore"))
         self._together: GroupCommit[_Taking, Quota | None] = GroupCommit(self._take_each, most=_TASKS_AT_ONCE)
 
     async def take(self, task_id: str, quotas: Sequence[Quota], *, until: datetime) -> Quota | None:

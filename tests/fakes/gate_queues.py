@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from math import floor, inf
 
 from core.gates import Gate, Ticket
-from repositories.gate_rules import CLASSES, WEIGHTS, pacer_of
+from repositories.gate_rules import CLASSES, GateRules, interval_queue_of
 from repositories.valkey.connection import milliseconds
-
-MOST_WAKES, MOST_MOVES, MOST_STALE = 100, 16, 8
 
 
 @dataclass
@@ -57,8 +55,9 @@ class Round:
 
 @dataclass
 class MemoryWaitQueues:
-    """Gates, holds and lines."""
+    """Gates, holds and wait queues."""
 
+    rules: GateRules
     tasks: dict[str, Known] = field(default_factory=dict)
     reported: dict[str, Gate] = field(default_factory=dict)
     learned: dict[str, float] = field(default_factory=dict)
@@ -96,9 +95,9 @@ class MemoryWaitQueues:
         turns = list(self.turns.get(name, [0, 0, 0]))
         while any(classes):
             present = [rank for rank in range(len(CLASSES)) if classes[rank]]
-            _credit(turns, present)
+            total = self._credit(turns, present)
             chosen = max(present, key=lambda rank: (turns[rank], -rank))
-            turns[chosen] -= sum(WEIGHTS[rank] for rank in present)
+            turns[chosen] -= total
             yield classes[chosen].pop(0)
 
     def before(self, name: str, known: Known) -> int:
@@ -116,8 +115,8 @@ class MemoryWaitQueues:
         present = sorted({each.rank for each in self.line(name)} | {known.rank})
         if len(present) > 1:
             turns = self.turns.setdefault(name, [0, 0, 0])
-            _credit(turns, present)
-            turns[known.rank] -= sum(WEIGHTS[rank] for rank in present)
+            total = self._credit(turns, present)
+            turns[known.rank] -= total
 
     def stand(self, known: Known, lines: Sequence[str], now: int) -> None:
         """In these lines, and no others."""
@@ -135,7 +134,7 @@ class MemoryWaitQueues:
         """Who did not ask again in time gives up the place and is woken; a few at a time."""
         for rank in range(len(CLASSES)):
             of_class = sorted((known for known in self.line(name) if known.rank == rank), key=lambda each: each.place)
-            for known in of_class[:MOST_STALE]:
+            for known in of_class[: self.rules.most_expired]:
                 if known.stale_at > round_.now:
                     break
                 del self.tasks[known.ticket.task_id]
@@ -145,21 +144,21 @@ class MemoryWaitQueues:
     def wakes_of(self, round_: Round) -> tuple[str, ...]:
         """Look at each gate that may have room, also at those that come to be by that."""
         for name in round_.dirty:
-            if not name.startswith(pacer_of("")) and self.line(name):
+            if not name.startswith(interval_queue_of("")) and self.line(name):
                 self._invite(name, round_)
         return tuple(round_.wakes)
 
     def _invite(self, name: str, round_: Round) -> None:
         self.sweep(name, round_)
         self.drop_stale(name, round_)
-        task_quotas = min(self.room_in(name), MOST_WAKES)
+        task_quotas = min(self.room_in(name), self.rules.most_wakes)
         if task_quotas <= 0:
             return
         moves = 0
-        while moves < MOST_MOVES and self._move_one(name, int(task_quotas), round_):
+        while moves < self.rules.most_moves and self._move_one(name, int(task_quotas), round_):
             moves += 1
         for known in list(self.in_turn(name))[: int(task_quotas)]:
-            if not known.paced and (moves < MOST_MOVES or self._other_full(name, known, round_) is None):
+            if not known.paced and (moves < self.rules.most_moves or self._other_full(name, known, round_) is None):
                 round_.wake(known.ticket.task_id)
 
     def _move_one(self, name: str, task_quotas: int, round_: Round) -> bool:
@@ -178,7 +177,8 @@ class MemoryWaitQueues:
                     return other
         return None
 
-
-def _credit(turns: list[int], present: Sequence[int]) -> None:
-    for rank in present:
-        turns[rank] += WEIGHTS[rank]
+    def _credit(self, turns: list[int], present: Sequence[int]) -> int:
+        """Give each class its weight and answer the sum."""
+        for rank in present:
+            turns[rank] += self.rules.weights[rank]
+        return sum(self.rules.weights[rank] for rank in present)

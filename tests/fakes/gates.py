@@ -8,7 +8,7 @@ from math import ceil, inf
 from core.clock import Clock, utc_now
 from core.errors import QueueUnavailable
 from core.gates import Admission, CircuitBreakerView, Gate, GateView, Refusal, Ticket, Verdict
-from repositories.gate_rules import GateRules, pacer_of
+from repositories.gate_rules import GateRules, interval_queue_of
 from repositories.valkey.connection import milliseconds
 from tests.fakes.gate_queues import Known, MemoryWaitQueues, Round
 
@@ -35,7 +35,7 @@ class MemoryGates:
         self.reachable = True
         self._clock = clock
         self._rules = rules or GateRules()
-        self._lines = MemoryWaitQueues()
+        self._lines = MemoryWaitQueues(self._rules)
         self._holders: dict[str, int] = {}
         self._accounts: dict[str, _Account] = {}
 
@@ -132,7 +132,7 @@ class MemoryGates:
     async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitBreakerView]]:
         """As `Gates.views`."""
         now = self._begin().now
-        pacers = [name for name in self._lines.stood_at if name.startswith(pacer_of(""))]
+        pacers = [name for name in self._lines.stood_at if name.startswith(interval_queue_of(""))]
         gates = [self._gate_view(name, now) for name in (*self._lines.reported, *pacers)]
         return gates, [_circuit_breaker_view(name, account, now) for name, account in self._accounts.items()]
 
@@ -183,7 +183,7 @@ class MemoryGates:
         next_at = self._accounts.get(ticket.account, _Account()).next_at
         if not ticket.submit_interval_s or next_at is None:
             return None
-        pacer = pacer_of(ticket.account)
+        pacer = interval_queue_of(ticket.account)
         self._lines.drop_stale(pacer, round_)
         due = next_at + _submit_interval(ticket) * self._lines.before(pacer, Known(ticket))
         if due <= round_.now:
@@ -218,7 +218,7 @@ class MemoryGates:
 
     def _limited_lines(self, ticket: Ticket) -> list[str]:
         limited = (gate.name for gate in _distinct(ticket) if self._lines.limit_of(gate.name) is not None)
-        return [pacer_of(ticket.account), *limited]
+        return [interval_queue_of(ticket.account), *limited]
 
     def _hold(self, ticket: Ticket) -> None:
         until = milliseconds(ticket.held_until)
@@ -251,7 +251,7 @@ class MemoryGates:
         elif learned != inf:
             round_.mark(gate.name)
             self._lines.learned[gate.name] = learned = learned + 1 / learned
-            if learned > 64 and learned > 10 * len(held):
+            if learned > self._rules.unlearned_above and learned > self._rules.unlearned_times * len(held):
                 del self._lines.learned[gate.name]
 
     def _count_failure(self, account: _Account, now: int) -> None:

@@ -18,7 +18,6 @@ from core.registry import PluginReport, Registry
 from core.task_states import State
 from core.tasks import Task
 from polyrelay import Provider, TaskType
-from repositories.gate_rules import WEIGHTS as TURNS
 from repositories.gate_rules import GateRules
 from services.execution.step import UNAVAILABLE_SPREAD_S
 from services.limits.admission import _GRACE
@@ -92,7 +91,7 @@ def test_the_numbers_of_the_gates_are_those_of_the_code(page: Pages) -> None:
     """What the explanation of gates says of weights, circuit and line."""
     text, rules = " ".join(page("docs/explanation/gates.md").split()), GateRules()
 
-    assert TURNS == tuple(WEIGHTS.values()) == (6, 3, 1)
+    assert rules.weights == tuple(WEIGHTS.values()) == (6, 3, 1)
     assert "six, three and one of ten turns" in text
     assert f"after {rules.open_after} answers `away` in a row" in text
     assert f"For {rules.open_for.total_seconds():g} s nothing is submitted" in text

@@ -1,10 +1,14 @@
--- What an answer of the vendor, or its absence, changes: learned limits and the circuit. For `report` and `leave`.
-local function take_verdict(ticket, verdict)
+-- Gates: applies what a submit or poll showed about the vendor to learned limits and to the circuit breaker.
+--
+-- Uses shared.lua: ACCOUNTS, account_key, add_to_index, call, declare, expire_holds, extend_ttl, free_probe, gate_key,
+--   held_key, mark_changed, now, rules.
+
+local function apply_status(ticket, status)
   local account = account_key(ticket.account)
 
   local function learn(gate)
     local learned = tonumber(call('HGET', gate_key(gate.name), 'learned') or nil)
-    if verdict == 'crowded' then
+    if status == 'crowded' then
       local held = call('ZCARD', held_key(gate.name))
       local beside = held - (call('ZSCORE', held_key(gate.name), ticket.id) and 1 or 0)
       learned = math.max(1, math.min(learned or math.huge, beside))
@@ -12,8 +16,8 @@ local function take_verdict(ticket, verdict)
       return
     else
       learned = learned + 1 / learned
-      mark(gate.name)
-      if learned > 64 and learned > 10 * call('ZCARD', held_key(gate.name)) then
+      mark_changed(gate.name)
+      if learned > rules.unlearned_above and learned > rules.unlearned_times * call('ZCARD', held_key(gate.name)) then
         call('HDEL', gate_key(gate.name), 'learned')
         return
       end
@@ -21,15 +25,15 @@ local function take_verdict(ticket, verdict)
     call('HSET', gate_key(gate.name), 'learned', string.format('%.17g', learned))
   end
 
-  local function close_circuit()
+  local function close_circuit_breaker()
     local was_open = call('HEXISTS', account, 'open_until') == 1
     call('HDEL', account, 'failures', 'opened', 'open_until', 'probe', 'probe_until')
     if was_open then
-      for _, gate in ipairs(ticket.gates) do mark(gate.name) end
+      for _, gate in ipairs(ticket.gates) do mark_changed(gate.name) end
     end
   end
 
-  local function open_circuit()
+  local function open_circuit_breaker()
     local opened = call('HINCRBY', account, 'opened', 1)
     local ms = math.min(rules.open_for_ms * 2 ^ (opened - 1), rules.open_for_most_ms)
     call('HSET', account, 'open_until', now + ms)
@@ -39,19 +43,21 @@ local function take_verdict(ticket, verdict)
   local function count_failure()
     local failures = call('HINCRBY', account, 'failures', 1)
     local open_until = tonumber(call('HGET', account, 'open_until') or nil)
-    if open_until and now >= open_until or not open_until and failures >= rules.open_after then open_circuit() end
-    keep(account, rules.open_for_most_ms + rules.kept_ms)
+    if open_until and now >= open_until or not open_until and failures >= rules.open_after then
+      open_circuit_breaker()
+    end
+    extend_ttl(account, rules.open_for_most_ms + rules.kept_ms)
   end
 
-  remember(ACCOUNTS, ticket.account)
+  add_to_index(ACCOUNTS, ticket.account)
   for _, gate in ipairs(ticket.gates) do
     declare(gate)
-    sweep(gate.name)
-    if gate.limit < 0 and gate.learns == 1 and (verdict == 'well' or verdict == 'crowded') then learn(gate) end
+    expire_holds(gate.name)
+    if gate.limit < 0 and gate.learns == 1 and (status == 'well' or status == 'crowded') then learn(gate) end
   end
-  if verdict == 'well' or verdict == 'crowded' then
-    close_circuit()
-  elseif verdict == 'away' then
+  if status == 'well' or status == 'crowded' then
+    close_circuit_breaker()
+  elseif status == 'away' then
     count_failure()
   else
     free_probe(ticket.account, ticket.id)

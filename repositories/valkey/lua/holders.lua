@@ -1,1 +1,0 @@
-return call('ZRANGE', HOLDERS, '(' .. now, '+inf', 'BYSCORE')

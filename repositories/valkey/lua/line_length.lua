@@ -1,2 +1,0 @@
-local lengths = lengths_of(request.gate)
-return lengths[1] + lengths[2] + lengths[3]
