@@ -96,7 +96,7 @@ def gates_text(gates: Sequence[GateView], circuit_breakers: Sequence[CircuitBrea
     for gate in gates:
         if not gate.name.startswith(("user:", "key:")):
             held.labels(gate.name).set(gate.held)
-            line.labels(gate.name).set(gate.line)
+            line.labels(gate.name).set(gate.queued)
             if gate.limit is not None:
                 limit.labels(gate.name).set(gate.limit)
     states = Gauge("polyrelay_circuit_state", "1 for the state that it is in.", ["account", "state"], registry=registry)

@@ -104,13 +104,13 @@ class GateView(Struct, frozen=True, kw_only=True):
 
     Attributes:
         held: Open submissions.
-        line: Tasks that wait for it.
+        queued: Tasks in its wait queue.
         limit: The limit in force, set or learned, or None.
     """
 
     name: str
     held: int
-    line: int
+    queued: int
     limit: float | None
 
 
@@ -171,7 +171,7 @@ class Gates(Protocol):
     async def holders(self) -> Sequence[str]:
         """Ids of the tasks that hold any gate, for comparing with the records."""
 
-    async def heads(self) -> Sequence[str]:
+    async def next_waiting(self) -> Sequence[str]:
         """Ids of tasks at the head of a line whose gate has room, or who did not ask again in time; wake them."""
 
     async def in_wait_queue(self, task_ids: Sequence[str]) -> Sequence[bool]:

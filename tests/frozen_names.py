@@ -31,7 +31,7 @@ from core.task_states import State, Status
 from core.tasks import Choice, Idempotency, Lease, RelayCall, Result, Task
 from core.users import User
 from polyrelay import Usage
-from repositories.mongodb.tasks import INDEXES
+from repositories.mongodb.task_indexes import INDEXES
 from repositories.valkey.connection import QUEUE_NAMES
 from repositories.valkey.wakes import WAKE_FUNCTION
 from tests.unit.api.api_fixture import api_registry, new_api_fixture

@@ -24,9 +24,10 @@ from core.redaction import redaction
 from core.settings import Settings, secrets_of
 from core.tasks import Task
 from repositories.mongodb.audit import MongoAuditLog
+from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.control import MongoControlStore
 from repositories.mongodb.locks import MongoLocks
-from repositories.mongodb.tasks import MongoTaskRepository, connect_mongo
+from repositories.mongodb.tasks import MongoTaskRepository
 from repositories.result_store import connect_results
 from repositories.valkey.announcements import RedisAnnouncements
 from repositories.valkey.claims import RedisClaims, wake_queue

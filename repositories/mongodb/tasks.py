@@ -10,7 +10,7 @@ import msgspec
 from bson import ObjectId
 from gridfs.errors import CorruptGridFile, NoFile
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING
 from pymongo.read_concern import ReadConcern
 
 from core.audit import AuditRow
@@ -28,7 +28,7 @@ from core.task_repository import OverdueTask, QuotaTask, TaskPage, TaskQuery, Ta
 from core.task_states import OPEN, State
 from core.tasks import Task, TaskInput
 from repositories.group_commit import GroupCommit
-from repositories.mongodb.client import Database, connect_mongo, initiate_replica_set, server_of, store_errors
+from repositories.mongodb.client import Database, server_of, store_errors
 from repositories.mongodb.task_batches import ALONE_BYTES, AT_ONCE, VersionedUpdate, read_each, update_each
 from repositories.mongodb.task_documents import (
     INLINE_LIMIT_BYTES,
@@ -45,81 +45,10 @@ from repositories.mongodb.task_documents import (
     update_of,
     without_cancellation_request,
 )
+from repositories.mongodb.task_indexes import IN_QUOTAS, INDEXES, index_for
 from repositories.mongodb.task_inserts import TaskInserts
 
-__all__ = ["MongoTaskRepository", "connect_mongo", "initiate_replica_set"]
-
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
-
-_IN_QUOTAS: Final[Document] = {"wake_at": {"$exists": True}, "quotas": {"$exists": True}}
-"""Open tasks that name a quota."""
-
-# Whose, then state and type, then the id, which gives the order. A list that leaves state or type open names all of
-# their values: MongoDB merges one short scan for each, and reads hardly more keys than it shows. A second "whose" is
-# checked in the keys.
-INDEXES: Final = (
-    IndexModel(
-        [
-            ("owner", ASCENDING),
-            ("state", ASCENDING),
-            ("type", ASCENDING),
-            ("_id", DESCENDING),
-            ("provider", ASCENDING),
-        ],
-        name="tasks_of_owner_by_state",
-        partialFilterExpression={"owner": {"$exists": True}},
-    ),
-    IndexModel(
-        [
-            ("user_id", ASCENDING),
-            ("state", ASCENDING),
-            ("type", ASCENDING),
-            ("_id", DESCENDING),
-            ("provider", ASCENDING),
-            ("owner", ASCENDING),
-        ],
-        name="tasks_of_user_by_state",
-    ),
-    IndexModel(
-        [("provider", ASCENDING), ("state", ASCENDING), ("type", ASCENDING), ("_id", DESCENDING)],
-        name="tasks_of_provider_by_state",
-    ),
-    IndexModel([("state", ASCENDING), ("type", ASCENDING), ("_id", DESCENDING)], name="tasks_by_state"),
-    # By id first: a page goes on where the last one ended, however many tasks are overdue. Open tasks only.
-    IndexModel(
-        [("_id", ASCENDING), ("wake_at", ASCENDING)],
-        name="open_tasks",
-        partialFilterExpression={"wake_at": {"$exists": True}},
-    ),
-    IndexModel([("lease.owner", ASCENDING)], name="leases", sparse=True),
-    # A signature creates one task.
-    IndexModel(
-        [("replay", ASCENDING)],
-        name="signatures",
-        unique=True,
-        partialFilterExpression={"replay": {"$exists": True}},
-    ),
-    # A caller's key creates one task.
-    IndexModel(
-        [("idempotency.key", ASCENDING)],
-        name="idempotency_keys",
-        unique=True,
-        partialFilterExpression={"idempotency.key": {"$exists": True}},
-    ),
-    # Costs nothing where there are no quotas.
-    IndexModel([("_id", ASCENDING), ("quotas", ASCENDING)], name="tasks_in_quotas", partialFilterExpression=_IN_QUOTAS),
-)
-
-
-def index_for(query: TaskQuery) -> str:
-    """The index that a list reads, the most telling field first."""
-    if query.user_id is not None:
-        return "tasks_of_user_by_state"
-    if query.owner is not None:
-        return "tasks_of_owner_by_state"
-    if query.provider is not None:
-        return "tasks_of_provider_by_state"
-    return "_id_" if query.type is None and query.status is None else "tasks_by_state"
 
 
 class MongoTaskRepository:
@@ -225,13 +154,13 @@ class MongoTaskRepository:
 
     async def count_in(self, quota: str, states: Collection[State], *, limit: int) -> int:
         """As `TaskRepository.count_in`."""
-        conditions = {**_IN_QUOTAS, "quotas": quota, "state": {"$in": sorted(states)}}
+        conditions = {**IN_QUOTAS, "quotas": quota, "state": {"$in": sorted(states)}}
         with self._errors():
             return int(await self._tasks.count_documents(conditions, limit=limit, hint="tasks_in_quotas"))
 
     async def in_quotas(self, *, after: str = "", limit: int = 1000) -> Sequence[QuotaTask]:
         """As `TaskRepository.in_quotas`."""
-        conditions = {**_IN_QUOTAS, "_id": {"$gt": after}}
+        conditions = {**IN_QUOTAS, "_id": {"$gt": after}}
         with self._errors():
             cursor = self._tasks.find(conditions, {"state": 1, "quotas": 1, "deadline": 1}).sort("_id", ASCENDING)
             documents = await cursor.hint("tasks_in_quotas").limit(limit).to_list(None)

@@ -76,8 +76,8 @@ class RedisGates:
         """As `Gates.holders`."""
         return _texts(await self._run("holders"))
 
-    async def heads(self) -> Sequence[str]:
-        """As `Gates.heads`."""
+    async def next_waiting(self) -> Sequence[str]:
+        """As `Gates.next_waiting`."""
         return _texts(await self._run("next_waiting"))
 
     async def in_wait_queue(self, task_ids: Sequence[str]) -> Sequence[bool]:
@@ -130,8 +130,8 @@ def _request_of(ticket: Ticket) -> Mapping[str, Any]:
     }
 
 
-def _gate_view(name: bytes, held: int, line: int, limit: bytes) -> GateView:
-    return GateView(name=name.decode(), held=held, line=line, limit=float(limit) if limit else None)
+def _gate_view(name: bytes, held: int, queued: int, limit: bytes) -> GateView:
+    return GateView(name=name.decode(), held=held, queued=queued, limit=float(limit) if limit else None)
 
 
 def _circuit_breaker_view(account: bytes, failures: int, open_until: int, *, now: int) -> CircuitBreakerView:

@@ -50,7 +50,7 @@ class GateReconciler:
             for task_id in leftovers & self._suspects:
                 await self._turns.wake(await self._gates.forget(task_id))
             dropped, self._suspects = leftovers & self._suspects, leftovers
-            await self._turns.wake(await self._gates.heads())
+            await self._turns.wake(await self._gates.next_waiting())
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("reconcile_interrupted", reason=str(error))
             return

@@ -112,7 +112,7 @@ class HoldContract:
         closed = Gate(name="provider:x", limit=0)
 
         assert await granted(gates, [a_ticket(1, closed)]) == []
-        assert list(await gates.heads()) == []
+        assert list(await gates.next_waiting()) == []
 
     async def test_all_gates_are_held_or_none(self, gates: Gates) -> None:
         """A task that one gate refuses takes no room of the others."""
@@ -292,13 +292,13 @@ class WaitQueueContract:
     async def test_a_lost_wake_is_repaired(self, gates: Gates) -> None:
         """Heads of lines with room are named until they come; others are not."""
         await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE), a_ticket(3, ONE)])
-        assert list(await gates.heads()) == []
+        assert list(await gates.next_waiting()) == []
         await gates.leave(a_ticket(1, ONE))
 
-        assert list(await gates.heads()) == ["task_2"]
-        assert list(await gates.heads()) == ["task_2"]
+        assert list(await gates.next_waiting()) == ["task_2"]
+        assert list(await gates.next_waiting()) == ["task_2"]
         await gates.enter(a_ticket(2, ONE))
-        assert list(await gates.heads()) == []
+        assert list(await gates.next_waiting()) == []
 
     async def test_a_hold_that_runs_out_makes_room_for_the_head(self, gates: Gates, clock: MovableClock) -> None:
         """Found by the repair, and by a newcomer that must wait behind."""
@@ -312,7 +312,7 @@ class WaitQueueContract:
 
         assert not newcomer.granted
         assert list(newcomer.wakes) == ["task_2"]
-        assert list(await gates.heads()) == ["task_2"]
+        assert list(await gates.next_waiting()) == ["task_2"]
 
     async def test_a_dead_task_at_the_head_does_not_block_its_line(self, gates: Gates, clock: MovableClock) -> None:
         """Who did not ask again in time is woken once more and gives up the place; the next is woken as well."""
@@ -465,7 +465,7 @@ class SubmitIntervalContract:
 
         later = await gates.enter(a_ticket(3, ONE, account="other"))
         assert (later.refusal, later.gate) == (Refusal.FULL, ONE.name)
-        assert list(await gates.heads()) == []
+        assert list(await gates.next_waiting()) == []
         clock.forward(2)
         assert (await gates.enter(waiting)).granted
         assert list(await gates.leave(waiting)) == ["task_3"]

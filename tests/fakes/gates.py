@@ -105,8 +105,8 @@ class MemoryGates:
         held = ((until, task_id) for task_id, until in self._holders.items() if until > now)
         return [task_id for _, task_id in sorted(held)]
 
-    async def heads(self) -> Sequence[str]:
-        """As `Gates.heads`."""
+    async def next_waiting(self) -> Sequence[str]:
+        """As `Gates.next_waiting`."""
         round_ = self._begin()
         round_.mark(*(name for _, name in sorted((at, name) for name, at in self._lines.stood_at.items())))
         return self._lines.wakes_of(round_)
@@ -265,7 +265,7 @@ class MemoryGates:
 
     def _gate_view(self, name: str, now: int) -> GateView:
         held = sum(until > now for until in self._lines.held.get(name, {}).values())
-        return GateView(name=name, held=held, line=len(self._lines.line(name)), limit=self._lines.limit_of(name))
+        return GateView(name=name, held=held, queued=len(self._lines.line(name)), limit=self._lines.limit_of(name))
 
 
 def _is_same(known: Known, ticket: Ticket) -> bool:

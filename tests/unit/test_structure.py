@@ -1,5 +1,6 @@
 """The layout: folders, wheel, public names and the direction of imports."""
 
+import ast
 import importlib
 import inspect
 import re
@@ -68,6 +69,18 @@ def test_no_module_is_a_drawer() -> None:
     assert [
         path for name in PACKAGES for path in (ROOT / name).rglob("*.py") if {path.stem, path.parent.name} & drawers
     ] == []
+
+
+def test_the_wheel_holds_no_in_memory_adapter() -> None:
+    """Adapters that keep their data in memory are for tests; they are in `tests/fakes`."""
+    classes = {
+        node.name
+        for name in PACKAGES
+        for path in (ROOT / name).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    }
+    assert [name for name in classes if re.match(r"Memory[A-Z]", name)] == []
 
 
 def test_entry_points_can_be_loaded() -> None:

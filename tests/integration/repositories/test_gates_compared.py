@@ -49,7 +49,7 @@ class Step(Struct, frozen=True, kw_only=True):
 STEPS = st.builds(
     Step,
     operation=st.sampled_from(
-        ("enter",) * 7 + ("leave",) * 2 + ("report",) * 4 + ("report and leave", "forget", "restore", "heads")
+        ("enter",) * 7 + ("leave",) * 2 + ("report",) * 4 + ("report and leave", "forget", "restore", "next_waiting")
     ),
     tasks=st.lists(st.integers(0, len(PRIORITIES) - 1), min_size=1, max_size=5, unique=True).map(tuple),
     shape=st.integers(0, len(SHAPES) - 1),
@@ -89,7 +89,7 @@ async def answer(gates: Gates, step: Step, clock: MovableClock) -> Any:
         case "restore":
             return await gates.restore(tickets)
         case _:
-            return await gates.heads()
+            return await gates.next_waiting()
 
 
 async def state(gates: Gates) -> Any:

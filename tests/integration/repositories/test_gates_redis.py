@@ -38,7 +38,7 @@ async def test_every_key_of_the_gates_has_a_time_to_live(gates: RedisGates, redi
         await gates.report(a_ticket(1, TWO, learns), Verdict.UNAVAILABLE)
     await gates.leave(a_ticket(0, TWO, learns))
     await gates.restore([a_ticket(8, ONE)])
-    await gates.heads()
+    await gates.next_waiting()
 
     keys = await redis.keys("*")
     assert len(keys) > 8
@@ -134,8 +134,8 @@ async def test_gates_without_a_server_are_queue_unavailable() -> None:
     ticket = a_ticket(1, ONE)
     calls: list[Coroutine[Any, Any, Any]] = [
         gates.enter(ticket), gates.report(ticket, Verdict.WELL), gates.leave(ticket), gates.restore([ticket]),
-        gates.holders(), gates.heads(), gates.in_wait_queue(["task_1"]), gates.forget("task_1"), gates.line_length("x"),
-        gates.views(),
+        gates.holders(), gates.next_waiting(), gates.in_wait_queue(["task_1"]), gates.forget("task_1"),
+        gates.line_length("x"), gates.views(),
     ]  # fmt: skip
 
     assert [await outcome_of(call) for call in calls] == [QueueUnavailable] * len(calls)

@@ -11,7 +11,8 @@ from core.errors import ConfigurationError, StoreUnavailable
 from core.task_repository import TaskQuery
 from core.task_states import State
 from polyrelay import Secret
-from repositories.mongodb.tasks import MongoTaskRepository, connect_mongo, initiate_replica_set
+from repositories.mongodb.client import connect_mongo, initiate_replica_set
+from repositories.mongodb.tasks import MongoTaskRepository
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.tasks import NOW, a_task
 from tests.servers import running

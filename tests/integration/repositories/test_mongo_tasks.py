@@ -20,7 +20,8 @@ from polyrelay import TaskType
 from repositories.mongodb.audit_documents import AUDIT_COLLECTION, row_of
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.task_documents import INLINE_LIMIT_BYTES, SUMMARY, Document, document_of, filter_of
-from repositories.mongodb.tasks import INDEXES, MongoTaskRepository, index_for
+from repositories.mongodb.task_indexes import INDEXES, index_for
+from repositories.mongodb.tasks import MongoTaskRepository
 from tests.contracts.task_repository import TaskRepositoryContract, outcome_of, stored
 from tests.contracts.tasks import NOW, a_task
 

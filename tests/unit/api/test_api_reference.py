@@ -77,7 +77,7 @@ def test_every_metric_is_listed_with_its_labels() -> None:
     metrics.refused(TooManyTasks("full", retry_after_s=1))
     metrics.refused_caller("unauthenticated")
     found = {}
-    gate = GateView(name="provider:lab", held=1, line=2, limit=3.0)
+    gate = GateView(name="provider:lab", held=1, queued=2, limit=3.0)
     gates = gates_text([gate], [CircuitBreakerView(account="lab", state="closed", failures=0)])
     stall = Stall(plugin="lab-plugin", count=1, longest_s=2.0, last=NOW, where="lab:1 submit")
     common = process_text(api_registry(), [stall], 1)

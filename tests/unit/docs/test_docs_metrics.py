@@ -43,7 +43,7 @@ def everything() -> str:
     worker = WorkerMetrics()
     worker.changed(TASK)
     worker.changed(TASK.to(State.COMPLETED, now=NOW))
-    gates = [GateView(name="model:p/m", held=1, line=0, limit=2.0)]
+    gates = [GateView(name="model:p/m", held=1, queued=0, limit=2.0)]
     stall = Stall(plugin="p", count=1, longest_s=2.0, last=NOW, where="p:1 submit")
     common = process_text(Registry([Provider("p", [])], [PluginReport(name="p")]), [stall], 1)
     return (
