@@ -1,4 +1,4 @@
-"""The long form: `make chaos SECONDS=180 SEED=7 RATE=6 FORMAT=json`, or `python -m tests.chaos --help`."""
+"""Command line of the chaos run: `make chaos SECONDS=180 SEED=7 FORMAT=json`, or `python -m tests.chaos --help`."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ from tests.chaos.run import Options, run
 
 
 def main() -> int:
-    """Run, print, and tell by the exit code whether all invariants hold."""
+    """Do a run and print its report; the exit code is 1 if an invariant is violated."""
     arguments = _arguments()
     options = Options(seconds=arguments.seconds, seed=arguments.seed, rate=arguments.rate, workers=arguments.workers)
     folder = Path(arguments.folder or tempfile.mkdtemp(prefix="polyrelay-chaos-"))
@@ -30,14 +30,14 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.chaos", description="Break everything under load, then judge."
+        prog="python -m tests.chaos", description="Inject faults under load, then check the invariants."
     )
-    parser.add_argument("--seconds", type=float, default=180.0, help="how long things break")
+    parser.add_argument("--seconds", type=float, default=180.0, help="how long faults are injected")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--rate", type=float, default=6.0, help="tasks a second")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--format", choices=("table", "json"), default="table")
-    parser.add_argument("--folder", help="keeps data and logs; by default a new one")
+    parser.add_argument("--folder", help="folder for data and logs; by default a new one")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What is known after a run: values that the invariants are checked on."""
+"""The evidence of a run: the values that the invariants are checked against."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,11 +8,11 @@ import msgspec
 from msgspec import Struct
 
 from core.tasks import Task
-from tests.chaos.outages import Span, longest_calm_s
+from tests.chaos.outages import Span, longest_uninterrupted_s
 
 
-class Receipt(Struct, frozen=True, kw_only=True):
-    """A task that the API answered 201 for."""
+class CreatedTask(Struct, frozen=True, kw_only=True):
+    """A create that the API answered with 201."""
 
     task_id: str
     prompt: str
@@ -20,20 +20,20 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
 
 class Version(Struct, frozen=True, kw_only=True):
-    """A task as it stood after one write. None where it was removed."""
+    """A task after one write; `task` is None after its delete."""
 
     at: datetime
     task: Task | None
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class ClientCall(Struct, frozen=True, kw_only=True):
     """
-    A call on a task that the client made.
+    A call of the client that changes a task.
 
     Attributes:
         call: cancel, retry or delete.
-        status: HTTP status of the answer; 0 where there was none, so that it may have been done.
-        answer: What was answered, such as the outcome of a cancel.
+        status: HTTP status of the response; 0 without a response: the call may have taken effect.
+        answer: The outcome in the response to a cancel, such as "cancelled".
     """
 
     task_id: str
@@ -43,13 +43,13 @@ class Wish(Struct, frozen=True, kw_only=True):
     at: datetime
 
     @property
-    def may_be_done(self) -> bool:
-        """Whether it was done, or nobody knows: a database that goes away answers 503 for a write that it did."""
+    def may_have_taken_effect(self) -> bool:
+        """Also true for a 5xx: a database that becomes unavailable during a write may have done it."""
         return self.status in {0, 200} or self.status >= 500
 
 
 class VendorCall(Struct, frozen=True, kw_only=True, order=True):
-    """A call that the simulator got. `at` is Unix time in seconds."""
+    """A call that the simulator received. `at` is Unix time in seconds."""
 
     at: float
     kind: str
@@ -59,7 +59,7 @@ class VendorCall(Struct, frozen=True, kw_only=True, order=True):
 
 
 class Submits(Struct, frozen=True, kw_only=True):
-    """How often a prompt was submitted to the simulator, and how often that took effect."""
+    """How many submits of a prompt the simulator received, and how many it accepted."""
 
     received: int = 0
     accepted: int = 0
@@ -67,11 +67,11 @@ class Submits(Struct, frozen=True, kw_only=True):
 
 class RedisKey(Struct, frozen=True, kw_only=True):
     """
-    A key that was found in Redis.
+    A key in Redis.
 
     Attributes:
-        ttl_ms: Milliseconds that it still lives; -1 for ever.
-        members: Of a queue, each wake with the time for which it is, Unix time in seconds.
+        ttl_ms: Milliseconds until it expires; -1 without expiry.
+        members: For a wake queue: the time at which each wake is due, as Unix time in seconds.
     """
 
     name: str
@@ -79,15 +79,15 @@ class RedisKey(Struct, frozen=True, kw_only=True):
     members: Mapping[str, float] = {}
 
 
-class Rules(Struct, frozen=True, kw_only=True):
+class TimeLimits(Struct, frozen=True, kw_only=True):
     """
-    What counts as late.
+    How late the product may be.
 
     Attributes:
-        grace_s: So long after its deadline a task may end, and after it ran out a lease may stand, in seconds. Only
-            a stretch without outage counts.
-        storing_s: A task that is storing its results may take so much longer, in seconds.
-        lock_s: A killed worker's wakes stay in the queue for so long, in seconds.
+        grace_s: Longest time from a task's deadline to its end, and from the expiry of a lease to its replacement, in
+            seconds. Only time without an outage counts.
+        storing_s: Additional time for a task in the state `storing`, in seconds.
+        lock_s: How long a killed worker's wakes stay locked in the queue, in seconds.
     """
 
     grace_s: float
@@ -97,49 +97,49 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """
-    Everything that the invariants look at.
+    Everything that the invariants check.
 
     Attributes:
-        now: When it was gathered.
-        receipts: The 201s.
-        wishes: What else the client asked for.
-        tasks: The record, by id.
-        histories: Every write, by task, in order.
+        now: When it was collected.
+        created: Creates answered with 201.
+        client_calls: The client's cancels, retries and deletes.
+        tasks: The stored tasks, by id.
+        histories: Every write, by task id, in order.
         submits: The simulator's counts, by prompt.
         calls: The simulator's calls.
-        keys: All of Redis.
-        holders: Tasks that hold a gate.
-        lines: Tasks that wait in a gate's line, by gate.
+        keys: All keys in Redis.
+        holders: Ids of tasks that hold a slot of a gate.
+        wait_queues: Lengths of the gates' wait queues, by gate.
         files: Names in the result store.
-        deaths: Processes that ended without a blow, with what they said.
-        outages: When a database or every worker was away.
+        unexpected_exits: Processes that exited without an injected fault, with the end of their output.
+        outages: When a database or every worker was unavailable.
     """
 
     now: datetime
-    rules: Rules
-    receipts: Sequence[Receipt] = ()
-    wishes: Sequence[Wish] = ()
+    limits: TimeLimits
+    created: Sequence[CreatedTask] = ()
+    client_calls: Sequence[ClientCall] = ()
     tasks: Mapping[str, Task] = {}
     histories: Mapping[str, Sequence[Version]] = {}
     submits: Mapping[str, Submits] = {}
     calls: Sequence[VendorCall] = ()
     keys: Sequence[RedisKey] = ()
     holders: Sequence[str] = ()
-    lines: Mapping[str, int] = {}
+    wait_queues: Mapping[str, int] = {}
     files: frozenset[str] = frozenset()
-    deaths: Sequence[str] = ()
+    unexpected_exits: Sequence[str] = ()
     outages: Sequence[Span] = ()
 
     def late_s(self, due: datetime, until: datetime) -> float:
-        """The longest stretch without outage between the two moments, in seconds."""
-        return longest_calm_s(due, until, self.outages)
+        """The longest time without an outage between the two moments, in seconds."""
+        return longest_uninterrupted_s(due, until, self.outages)
 
     def history(self, task_id: str) -> Sequence[Version]:
-        """Every write to that task, in order."""
+        """Every write to the task, in order."""
         return self.histories.get(task_id, ())
 
     def last_known(self) -> Mapping[str, Task]:
-        """Every task that ever was, as it stood last; a removed one as before its removal."""
+        """Every task of the run in its last version; a deleted task as before its delete."""
         last: dict[str, Task] = {}
         for task_id, versions in self.histories.items():
             for version in versions:
@@ -147,12 +147,10 @@ class Evidence(Struct, frozen=True, kw_only=True):
                     last[task_id] = version.task
         return {**last, **self.tasks}
 
-    def removable(self) -> frozenset[str]:
-        """Tasks that the client asked to remove, unless that was refused."""
+    def deletable(self) -> frozenset[str]:
+        """Ids of tasks that a delete of the client may have deleted."""
         return frozenset(
-            cancellation_request.task_id
-            for cancellation_request in self.wishes
-            if cancellation_request.call == "delete" and cancellation_request.may_be_done
+            each.task_id for each in self.client_calls if each.call == "delete" and each.may_have_taken_effect
         )
 
 
@@ -163,7 +161,7 @@ class Violation(Struct, frozen=True, kw_only=True):
     Attributes:
         invariant: Its name.
         what: One sentence.
-        task_id: The task that shows it, or None.
+        task_id: The task that violates it, or None.
     """
 
     invariant: str
@@ -171,6 +169,6 @@ class Violation(Struct, frozen=True, kw_only=True):
     task_id: str | None = None
 
 
-def document(value: Any) -> str:
-    """A value as indented JSON, for people."""
+def indented_json(value: Any) -> str:
+    """A value as indented JSON, for the report."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

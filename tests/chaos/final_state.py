@@ -1,4 +1,4 @@
-"""Gathers the evidence when a run is over."""
+"""Reads the final state of a run: stored tasks, keys in Redis, and files in the result store."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,12 +13,12 @@ from repositories.mongodb.task_documents import WITHOUT_INPUT, task_of
 from tests.chaos.evidence import RedisKey
 
 _HELD = "polyrelay:gate:held:"
-_LINE = "polyrelay:gate:line:"
+_WAIT_QUEUE = "polyrelay:gate:line:"
 _QUEUE = "polyrelay:wakes:"
 
 
 async def all_tasks(database: Database) -> Mapping[str, Task]:
-    """The whole record."""
+    """All stored tasks, by id."""
     return {
         document["_id"]: task_of(document)
         async for document in database.get_collection("tasks").find({}, WITHOUT_INPUT)
@@ -26,7 +26,7 @@ async def all_tasks(database: Database) -> Mapping[str, Task]:
 
 
 async def latest_deadline(database: Database) -> Any:
-    """Until when the last of the open tasks ends, or None where none is open."""
+    """The latest deadline of an open task, or None if no task is open."""
     states = {"state": {"$in": sorted(OPEN)}}
     found = (
         await database.get_collection("tasks").find(states, {"deadline": 1}).sort("deadline", -1).limit(1).to_list(1)
@@ -35,7 +35,7 @@ async def latest_deadline(database: Database) -> Any:
 
 
 async def all_keys(redis: Redis) -> Sequence[RedisKey]:
-    """Every key in Redis, with its life, and the wakes of queues."""
+    """Every key in Redis, with its expiry, and the wakes in wake queues."""
     return [await _key(redis, name) async for name in redis.scan_iter(count=1000) if await redis.exists(name)]
 
 
@@ -47,7 +47,7 @@ async def _key(redis: Redis, name: bytes) -> RedisKey:
 
 
 async def held_tasks(redis: Redis) -> Sequence[str]:
-    """Tasks that hold any gate."""
+    """Ids of tasks that hold a slot of any gate, sorted."""
     found: set[str] = set()
     async for name in redis.scan_iter(match=f"{_HELD}*", count=1000):
         found |= {member.decode() for member in await redis.zrange(name, 0, -1)}
@@ -55,15 +55,15 @@ async def held_tasks(redis: Redis) -> Sequence[str]:
 
 
 async def wait_queue_lengths(redis: Redis) -> Mapping[str, int]:
-    """How many stand in each gate's line."""
+    """The length of each gate's wait queue."""
     return {
-        name.decode().removeprefix(_LINE): await redis.zcard(name)
-        async for name in redis.scan_iter(match=f"{_LINE}*", count=1000)
+        name.decode().removeprefix(_WAIT_QUEUE): await redis.zcard(name)
+        async for name in redis.scan_iter(match=f"{_WAIT_QUEUE}*", count=1000)
     }
 
 
 def file_names(folder: Path) -> frozenset[str]:
-    """Names in the result store."""
+    """The names of the files in a result store, given its folder."""
     return frozenset(str(path.relative_to(folder)) for path in _files(folder))
 
 

@@ -1,4 +1,4 @@
-"""What must be true after any run, whatever went wrong in it: functions from the evidence to its violations."""
+"""The invariants: what must be true after any run. Each is a function from the evidence to the violations of it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -10,35 +10,35 @@ from core.tasks import Task
 from tests.chaos.evidence import Evidence, RedisKey, Version, Violation
 
 Found: TypeAlias = Iterator[tuple[str | None, str]]
-"""Of each violation the task, if it is one's, and what is wrong."""
+"""For each violation: the task's id, or None if it is not about one task, and what is wrong."""
 
 REFUSED: Final = frozenset({"provider_unavailable", "rate_limited", "overloaded"})
-"""Codes of attempts that the vendor definitely did not accept."""
+"""Codes of attempts that the vendor certainly did not accept."""
 
-REFUSED_HERE: Final = frozenset({"vendor_auth", "vendor_quota", "vendor_not_found"})
-"""The same; but only another vendor may be asked after it."""
+REFUSED_BY_VENDOR: Final = frozenset({"vendor_auth", "vendor_quota", "vendor_not_found"})
+"""Codes of attempts that the vendor certainly did not accept, and after which only another vendor may be asked."""
 
 
-def accepted_tasks_are_on_record(evidence: Evidence) -> Found:
-    """Every task that was answered 201 is on record, unless the client had it removed."""
-    for receipt in evidence.receipts:
-        if receipt.task_id not in evidence.tasks and receipt.task_id not in evidence.removable():
-            yield receipt.task_id, f"answered 201 at {receipt.at:%H:%M:%S.%f} and is not on record"
+def created_tasks_are_stored(evidence: Evidence) -> Found:
+    """Every task whose create was answered with 201 is stored, unless the client deleted it."""
+    for created_task in evidence.created:
+        if created_task.task_id not in evidence.tasks and created_task.task_id not in evidence.deletable():
+            yield created_task.task_id, f"answered 201 at {created_task.at:%H:%M:%S.%f} and is not stored"
 
 
 def tasks_end(evidence: Evidence) -> Found:
-    """No task is open after its deadline and grace, or ended later than that."""
-    rules = evidence.rules
+    """No task is open, or ended, later than its deadline plus the grace period."""
+    limits = evidence.limits
     for task in evidence.tasks.values():
         late_s = evidence.late_s(task.deadline, task.updated if task.state.final else evidence.now)
         was_storing = any(version.task and version.task.state is State.STORING for version in evidence.history(task.id))
-        if late_s > rules.grace_s + (rules.storing_s if was_storing else 0.0):
-            word = "ended" if task.state.final else f"is still {task.state.value}"
-            yield task.id, f"{word} {late_s:.1f} calm s after its deadline"
+        if late_s > limits.grace_s + (limits.storing_s if was_storing else 0.0):
+            status = "ended" if task.state.final else f"is still {task.state.value}"
+            yield task.id, f"{status} {late_s:.1f} s without outage after its deadline"
 
 
 def submits_have_attempts(evidence: Evidence) -> Found:
-    """The vendor accepted a prompt no more often than attempts are on record that it may have accepted."""
+    """The vendor accepted a prompt at most as often as there are stored attempts that it may have accepted."""
     by_prompt = {task.prompt: task for task in evidence.last_known().values()}
     for prompt, submits in evidence.submits.items():
         task = by_prompt.get(prompt)
@@ -47,21 +47,24 @@ def submits_have_attempts(evidence: Evidence) -> Found:
             continue
         possible = sum(map(_may_be_accepted, task.attempts))
         if submits.accepted > possible:
-            yield task.id, f"the vendor accepted {submits.accepted} submits; on record are {possible} that it may have"
+            yield (
+                task.id,
+                f"the vendor accepted {submits.accepted} submits; {possible} stored attempts may account for them",
+            )
         elif submits.received > len(task.attempts):
-            yield task.id, f"the vendor got {submits.received} submits; {len(task.attempts)} attempts are on record"
+            yield task.id, f"the vendor received {submits.received} submits; {len(task.attempts)} attempts are stored"
 
 
 def _may_be_accepted(attempt: Attempt) -> bool:
     if attempt.accepted is not None or attempt.failure is None:
         return True
-    return attempt.failure.code not in REFUSED | REFUSED_HERE
+    return attempt.failure.code not in REFUSED | REFUSED_BY_VENDOR
 
 
 def attempts_follow_safely(evidence: Evidence) -> Found:
-    """An attempt follows another only after an explicit retry, a definite refusal, or a failed generation."""
+    """An attempt follows another only after an explicit retry, a certain refusal, or a failed generation."""
     for task in evidence.last_known().values():
-        retried_after = {again.attempts_before for again in _reopenings(evidence.history(task.id))}
+        retried_after = {reopened.attempts_before for reopened in _reopenings(evidence.history(task.id))}
         for earlier, later in pairwise(task.attempts):
             if earlier.number not in retried_after and not _allows_another(earlier, later):
                 code = earlier.failure.code if earlier.failure else "no failure"
@@ -72,23 +75,21 @@ def _allows_another(earlier: Attempt, later: Attempt) -> bool:
     code = earlier.failure.code if earlier.failure else None
     if earlier.ended is None or code is None:
         return False
-    if code in REFUSED_HERE:
+    if code in REFUSED_BY_VENDOR:
         return (earlier.provider, earlier.model) != (later.provider, later.model)
     return code in REFUSED or code == "generation_failed"
 
 
-def retries_were_asked_for(evidence: Evidence) -> Found:
-    """A failed task is reopened no more often than the client asked for it."""
+def retries_were_requested(evidence: Evidence) -> Found:
+    """A failed task is reopened at most as often as the client requested a retry."""
     for task_id, versions in evidence.histories.items():
         reopened = sum(1 for _ in _reopenings(versions))
-        asked = sum(
-            cancellation_request.task_id == task_id
-            and cancellation_request.call == "retry"
-            and cancellation_request.may_be_done
-            for cancellation_request in evidence.wishes
+        requested = sum(
+            each.task_id == task_id and each.call == "retry" and each.may_have_taken_effect
+            for each in evidence.client_calls
         )
-        if reopened > asked:
-            yield task_id, f"was reopened {reopened} times; a retry was asked for {asked} times"
+        if reopened > requested:
+            yield task_id, f"was reopened {reopened} times; a retry was requested {requested} times"
 
 
 def _reopenings(versions: Sequence[Version]) -> Iterator[Task]:
@@ -97,11 +98,11 @@ def _reopenings(versions: Sequence[Version]) -> Iterator[Task]:
             yield after
 
 
-def writes_follow_the_chart(evidence: Evidence) -> Found:
-    """Each write to a task is one arrow of the chart and one version; a final state is left only by a retry."""
+def writes_follow_the_state_chart(evidence: Evidence) -> Found:
+    """Each write to a task is one arrow of the state chart and one version; only a retry leaves a final state."""
     for task_id, versions in evidence.histories.items():
         for before, after in _writes(versions):
-            if after.version == before.version:  # a lease that was renewed, or a wish to cancel
+            if after.version == before.version:  # a renewed lease, or a cancellation request
                 continue
             if after.version != before.version + 1:
                 yield task_id, f"version {before.version} was followed by version {after.version}"
@@ -115,75 +116,75 @@ def _writes(versions: Sequence[Version]) -> Iterator[tuple[Task, Task]]:
             yield before.task, after.task
 
 
-def nothing_is_written_after_removal(evidence: Evidence) -> Found:
-    """A removed task does not come back."""
+def nothing_is_written_after_a_delete(evidence: Evidence) -> Found:
+    """A deleted task is not written again."""
     for task_id, versions in evidence.histories.items():
         if any(before.task is None for before, _ in pairwise(versions)):
-            yield task_id, "was written to after its removal"
+            yield task_id, "was written after its delete"
 
 
-def leases_are_kept_in_time(evidence: Evidence) -> Found:
-    """Only an open task has a lease, and one that ran out does not stand for longer than the grace."""
+def expired_leases_are_replaced(evidence: Evidence) -> Found:
+    """Only an open task has a lease, and an expired lease is replaced within the grace period."""
     for task in evidence.tasks.values():
         if task.lease is not None and task.state.final:
             yield task.id, f"is {task.state.value} and has a lease"
     for task_id, versions in evidence.histories.items():
-        for version, control_sync in pairwise([*versions, None]):
+        for version, following in pairwise([*versions, None]):
             lease = version.task.lease if version is not None and version.task is not None else None
-            until = evidence.now if control_sync is None else control_sync.at
-            stood_s = 0.0 if lease is None else evidence.late_s(lease.until, until)
-            if lease is not None and stood_s > evidence.rules.grace_s:
-                yield task_id, f"the lease of {lease.owner} stood for {stood_s:.1f} calm s after it ran out"
+            until = evidence.now if following is None else following.at
+            expired_s = 0.0 if lease is None else evidence.late_s(lease.until, until)
+            if lease is not None and expired_s > evidence.limits.grace_s:
+                yield task_id, f"the lease of {lease.owner} was expired for {expired_s:.1f} s without outage"
 
 
 def cancelled_stays_cancelled(evidence: Evidence) -> Found:
-    """A task that the API called cancelled is cancelled, and nothing of it is submitted afterwards."""
-    for cancellation_request in evidence.wishes:
-        task = evidence.tasks.get(cancellation_request.task_id)
-        if (cancellation_request.call, cancellation_request.answer) != ("cancel", "cancelled") or task is None:
+    """A task whose cancel was answered with `cancelled` is cancelled, and is not submitted afterwards."""
+    for call in evidence.client_calls:
+        task = evidence.tasks.get(call.task_id)
+        if (call.call, call.answer) != ("cancel", "cancelled") or task is None:
             continue
         if task.state is not State.CANCELLED:
-            yield task.id, f"the API said that it was cancelled, and it is {task.state.value}"
-        elif task.attempts and task.attempts[-1].started > cancellation_request.at:
-            yield task.id, "was submitted after the API said that it was cancelled"
+            yield task.id, f"the API answered `cancelled`, and the task is {task.state.value}"
+        elif task.attempts and task.attempts[-1].started > call.at:
+            yield task.id, "was submitted after the API answered `cancelled`"
 
 
 def gates_are_empty(evidence: Evidence) -> Found:
-    """With all tasks ended, no gate is held and nobody stands in a line."""
-    known = evidence.last_known()
+    """Only open tasks hold slots of gates; when all tasks have ended, the wait queues are empty."""
+    all_tasks = evidence.last_known()
     for task_id in evidence.holders:
-        if task_id not in known or known[task_id].state.final or task_id not in evidence.tasks:
-            yield task_id, "holds a gate and is not open"
-    for gate, length in evidence.lines.items():
+        if task_id not in all_tasks or all_tasks[task_id].state.final or task_id not in evidence.tasks:
+            yield task_id, "holds a slot of a gate and is not open"
+    for gate, length in evidence.wait_queues.items():
         if length and all(task.state.final for task in evidence.tasks.values()):
-            yield None, f"{length} tasks stand in the line of {gate}, and all tasks have ended"
+            yield None, f"{length} tasks are queued at {gate}, and all tasks have ended"
 
 
-def redis_keys_end(evidence: Evidence) -> Found:
-    """Every key in Redis lives for a time only, or is a queue of wakes of known tasks that will be taken."""
+def redis_keys_expire(evidence: Evidence) -> Found:
+    """Every key in Redis expires, or is a wake queue with wakes of known tasks that workers take in time."""
     for key in evidence.keys:
         if key.ttl_ms >= 0:
             continue
         if not key.name.startswith("polyrelay:wakes:"):
-            yield None, f"{key.name} lives for ever"
+            yield None, f"{key.name} does not expire"
             continue
         yield from _stray_wakes(evidence, key)
 
 
 def _stray_wakes(evidence: Evidence, key: RedisKey) -> Found:
-    known, now = evidence.last_known(), evidence.now.timestamp()
+    all_tasks, now = evidence.last_known(), evidence.now.timestamp()
     for wake, at in key.members.items():
-        task = known.get(wake.partition(":")[0])
+        task = all_tasks.get(wake.partition(":")[0])
         if task is None:
             yield None, f"{key.name} has the wake {wake} of an unknown task"
-        elif at < now - evidence.rules.grace_s:
-            yield task.id, f"{key.name} has the wake {wake}, which nobody took for {now - at:.1f} s"
-        elif task.state.final and at > now + evidence.rules.lock_s + evidence.rules.grace_s:
-            yield task.id, f"{key.name} has the wake {wake} of an ended task, due only in {at - now:.1f} s"
+        elif at < now - evidence.limits.grace_s:
+            yield task.id, f"{key.name} has the wake {wake}, which has been due for {now - at:.1f} s"
+        elif task.state.final and at > now + evidence.limits.lock_s + evidence.limits.grace_s:
+            yield task.id, f"{key.name} has the wake {wake} of an ended task, due in {at - now:.1f} s"
 
 
 def results_are_stored(evidence: Evidence) -> Found:
-    """A completed task has results, and each of its files is in the store."""
+    """A completed task has results, and each of their files is in the result store."""
     for task in evidence.tasks.values():
         if task.state is not State.COMPLETED:
             continue
@@ -191,37 +192,37 @@ def results_are_stored(evidence: Evidence) -> Found:
             yield task.id, "is completed and has no results"
         for result in task.results:
             if result.file is not None and result.file not in evidence.files:
-                yield task.id, f"is completed, and its file {result.file} is not in the store"
+                yield task.id, f"is completed, and its file {result.file} is not in the result store"
 
 
-def failures_say_why(evidence: Evidence) -> Found:
-    """A failed task has a reason that a person can read."""
+def failures_have_a_message(evidence: Evidence) -> Found:
+    """A failed task has a failure with a message."""
     for task in evidence.tasks.values():
         if task.state is State.FAILED and (task.failure is None or not task.failure.message):
-            yield task.id, "failed and does not say why"
+            yield task.id, "failed without a message"
 
 
-def processes_live_on(evidence: Evidence) -> Found:
-    """No process ends because another one is away."""
-    for death in evidence.deaths:
-        yield None, death
+def processes_keep_running(evidence: Evidence) -> Found:
+    """No process exits without an injected fault, for instance because another one is unavailable."""
+    for exited in evidence.unexpected_exits:
+        yield None, exited
 
 
 INVARIANTS: Final[Sequence[Callable[[Evidence], Found]]] = (
-    accepted_tasks_are_on_record,
+    created_tasks_are_stored,
     tasks_end,
     submits_have_attempts,
     attempts_follow_safely,
-    retries_were_asked_for,
-    writes_follow_the_chart,
-    nothing_is_written_after_removal,
-    leases_are_kept_in_time,
+    retries_were_requested,
+    writes_follow_the_state_chart,
+    nothing_is_written_after_a_delete,
+    expired_leases_are_replaced,
     cancelled_stays_cancelled,
     gates_are_empty,
-    redis_keys_end,
+    redis_keys_expire,
     results_are_stored,
-    failures_say_why,
-    processes_live_on,
+    failures_have_a_message,
+    processes_keep_running,
 )
 
 

@@ -1,4 +1,4 @@
-"""The client: creates tasks at a steady rate, and cancels, retries and deletes some."""
+"""The load of a run: a client that creates tasks at a steady rate, and cancels, retries and deletes some of them."""
 
 import asyncio
 from collections import Counter
@@ -9,8 +9,8 @@ from typing import Any, Final
 import httpx
 
 from core.clock import utc_now
-from tests.chaos.evidence import Receipt, Wish
-from tests.chaos.plan import Order, Then
+from tests.chaos.evidence import ClientCall, CreatedTask
+from tests.chaos.plan import FollowUp, PlannedTask
 
 _ROOT: Final = "/api/v1/ai"
 _FINAL: Final = frozenset({"completed", "failed", "cancelled"})
@@ -20,59 +20,64 @@ _TRIES: Final = 40
 
 class Load:
     """
-    Places orders and keeps what was answered.
+    Creates planned tasks and records the responses.
 
     Args:
-        http: With the API's address as its base.
-        orders: In order of time.
+        http: A client whose base URL is the API's.
+        planned_tasks: In order of time.
+
+    Attributes:
+        created: Creates answered with 201.
+        client_calls: Cancels, retries and deletes that were sent.
+        answers: How many creates were answered with each status, or not at all.
     """
 
-    def __init__(self, http: httpx.AsyncClient, orders: Sequence[Order]) -> None:
+    def __init__(self, http: httpx.AsyncClient, planned_tasks: Sequence[PlannedTask]) -> None:
         self._http = http
-        self._orders = orders
-        self.receipts: list[Receipt] = []
-        self.wishes: list[Wish] = []
+        self._planned_tasks = planned_tasks
+        self.created: list[CreatedTask] = []
+        self.client_calls: list[ClientCall] = []
         self.answers: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Place all orders at their times, and do with each what is to be done; ends when that is over."""
+        """Create each task at its time and do its follow-up; returns when all are done."""
         started = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as clients:
-            for order in self._orders:
-                await asyncio.sleep(started + order.at_s - asyncio.get_running_loop().time())
-                clients.create_task(self._place(order))
+            for planned in self._planned_tasks:
+                await asyncio.sleep(started + planned.at_s - asyncio.get_running_loop().time())
+                clients.create_task(self._create_and_follow_up(planned))
 
-    async def _place(self, order: Order) -> None:
-        status, data = await self._create(order)
+    async def _create_and_follow_up(self, planned: PlannedTask) -> None:
+        status, data = await self._create(planned)
         self.answers[str(status) if status else "no answer"] += 1
         if status == 422:
-            raise AssertionError(f"the order is wrong: {order.body}: {data}")
+            raise AssertionError(f"the API refused a planned task as invalid: {planned.body}: {data}")
         if status != 201:
             return
         task_id = str(data["task_id"])
-        self.receipts.append(Receipt(task_id=task_id, prompt=order.prompt, at=utc_now()))
-        await asyncio.sleep(order.after_s)
-        match order.then:
-            case Then.CANCEL:
-                await self._wish(task_id, "cancel", "POST", f"{_ROOT}/task/{task_id}/cancel")
-            case Then.DELETE:
-                await self._wish(task_id, "delete", "DELETE", f"{_ROOT}/task/{task_id}")
-            case Then.RETRY:
+        self.created.append(CreatedTask(task_id=task_id, prompt=planned.prompt, at=utc_now()))
+        await asyncio.sleep(planned.after_s)
+        match planned.follow_up:
+            case FollowUp.CANCEL:
+                await self._call_once(task_id, "cancel", "POST", f"{_ROOT}/task/{task_id}/cancel")
+            case FollowUp.DELETE:
+                await self._call_once(task_id, "delete", "DELETE", f"{_ROOT}/task/{task_id}")
+            case FollowUp.RETRY:
                 if await self._ended(task_id) == "failed":
-                    await self._wish(task_id, "retry", "POST", f"{_ROOT}/task/{task_id}/retry")
+                    await self._call_once(task_id, "retry", "POST", f"{_ROOT}/task/{task_id}/retry")
 
-    async def _create(self, order: Order) -> tuple[int, dict[str, Any]]:
-        """Again where nobody took the connection: only then it is certain that nothing was created."""
+    async def _create(self, planned: PlannedTask) -> tuple[int, dict[str, Any]]:
+        """The response to a create; repeats only if the connection was refused, when certainly nothing was created."""
         for _ in range(_TRIES):
             try:
-                return await self._call("POST", f"{_ROOT}/{order.type}/task", order.body)
+                return await self._call("POST", f"{_ROOT}/{planned.type}/task", planned.body)
             except httpx.ConnectError:
-                self.answers["no connection, sent again"] += 1
+                self.answers["connection refused, sent again"] += 1
                 await asyncio.sleep(_LOOK_S)
         return 0, {}
 
-    async def _wish(self, task_id: str, call: str, method: str, path: str) -> None:
-        """Once: a call whose answer was lost is not repeated, so that lost answers are met as well."""
+    async def _call_once(self, task_id: str, call: str, method: str, path: str) -> None:
+        """Send a call once: a call whose response is lost is not repeated, so that a run has lost responses as well."""
         at = utc_now()
         try:
             status, data = await self._call(method, path)
@@ -80,10 +85,10 @@ class Load:
             return
         answer = str(data.get("cancel", "")) if status == 200 else ""
         at = utc_now() if answer == "cancelled" else at
-        self.wishes.append(Wish(task_id=task_id, call=call, status=status, answer=answer, at=at))
+        self.client_calls.append(ClientCall(task_id=task_id, call=call, status=status, answer=answer, at=at))
 
     async def _ended(self, task_id: str) -> str:
-        """How the task ended, or "" where that took too long."""
+        """The final status of the task, or "" if it did not end in time."""
         for _ in range(2 * _TRIES):
             with suppress(httpx.ConnectError):
                 status, data = await self._call("GET", f"{_ROOT}/task/result/{task_id}")
@@ -94,10 +99,10 @@ class Load:
 
     async def _call(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         """
-        Status and data; 0 where there was no answer.
+        Status and data of the response; status 0 without a response.
 
         Raises:
-            httpx.ConnectError: It was not sent.
+            httpx.ConnectError: The call was not sent.
         """
         try:
             response = await self._http.request(method, path, json=body, timeout=30.0)

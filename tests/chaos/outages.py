@@ -1,4 +1,4 @@
-"""When the product could work at all: lateness counts only while its databases and a worker are there."""
+"""Outages: the times in which the product could not make progress, and how long it could between them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -8,41 +8,41 @@ from typing import TypeAlias
 from msgspec import Struct
 
 Span: TypeAlias = tuple[datetime, datetime]
-"""From and until."""
+"""Start and end."""
 
 
-class Away(Struct, frozen=True, kw_only=True):
-    """A process that was not there, by its name in the stack."""
+class ProcessOutage(Struct, frozen=True, kw_only=True):
+    """A time in which a process, named as in the stack, did not run or was frozen."""
 
     name: str
     since: datetime
     until: datetime
 
 
-def outages(unavailable: Iterable[Away], *, workers: Sequence[str]) -> Sequence[Span]:
-    """The spans in which a database, or every worker, was away; in order, and apart from each other."""
+def outages(process_outages: Iterable[ProcessOutage], *, workers: Sequence[str]) -> Sequence[Span]:
+    """The spans in which a database or every worker was unavailable: sorted, without overlaps."""
     spans: dict[str, list[Span]] = {name: [] for name in (*workers, "mongo", "valkey")}
-    for each in unavailable:
+    for each in process_outages:
         if each.name in spans:
             spans[each.name].append((each.since, each.until))
-    nobody = spans[workers[0]] if workers else []
+    no_worker = spans[workers[0]] if workers else []
     for name in workers[1:]:
-        nobody = list(_both(nobody, spans[name]))
-    return _merged(chain(spans["mongo"], spans["valkey"], nobody))
+        no_worker = list(_both(no_worker, spans[name]))
+    return _merged(chain(spans["mongo"], spans["valkey"], no_worker))
 
 
-def longest_calm_s(since: datetime, until: datetime, spans: Sequence[Span]) -> float:
+def longest_uninterrupted_s(since: datetime, until: datetime, spans: Sequence[Span]) -> float:
     """
-    The longest stretch between the two moments that no outage broke, in seconds; 0 where `until` is not later.
+    The longest time between the two moments without an outage, in seconds; at most 0 if `until` is not later.
 
-    Each outage sets recovery back to its start, so what must be done within some time must be done in such a stretch.
+    Each outage starts recovery anew, so a limit for recovery applies to the time without an outage.
     """
-    longest_s, calm_since = 0.0, since
+    longest_s, uninterrupted_since = 0.0, since
     for start, end in spans:
-        if end > calm_since and start < until:
-            longest_s = max(longest_s, (start - calm_since).total_seconds())
-            calm_since = end
-    return max(longest_s, (until - calm_since).total_seconds())
+        if end > uninterrupted_since and start < until:
+            longest_s = max(longest_s, (start - uninterrupted_since).total_seconds())
+            uninterrupted_since = end
+    return max(longest_s, (until - uninterrupted_since).total_seconds())
 
 
 def _both(some: Sequence[Span], others: Sequence[Span]) -> Iterable[Span]:

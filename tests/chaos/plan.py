@@ -1,4 +1,4 @@
-"""What a run of chaos does, worked out beforehand from a seed: the orders of the client, and the blows."""
+"""The plan of a run, computed from a seed: the tasks that the client creates, and the faults that are injected."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -28,8 +28,8 @@ from simulator.faults import (
 )
 
 
-class Act(StrEnum):
-    """What a blow does."""
+class FaultType(StrEnum):
+    """Kinds of faults."""
 
     KILL_WORKER = "kill worker"
     KILL_API = "kill api"
@@ -45,30 +45,30 @@ class Act(StrEnum):
 
 
 OUTLASTS_A_LEASE_S: Final = 3.0
-"""A frozen worker wakes up when others have taken its tasks over, and must not write."""
+"""Added to a worker's freeze: it resumes after its leases expired and others took its tasks, and must not write."""
 
 
-class Blow(Struct, frozen=True, kw_only=True):
+class PlannedFault(Struct, frozen=True, kw_only=True):
     """
-    One thing that goes wrong.
+    One fault to inject.
 
     Attributes:
-        at_s: When, from the start of the load, in seconds.
-        act: What is done.
-        target: The process, by its name in the stack.
-        lasts_s: How long the process stays away, in seconds.
-        fault: What the vendor does wrong.
+        at_s: When, in seconds from the start of the load.
+        type: What is done.
+        target: The process, by its name in the stack; empty for a vendor fault.
+        outage_s: How long the process is down or frozen, in seconds.
+        vendor_fault: The fault of the simulated vendor.
     """
 
     at_s: float
-    act: Act
+    type: FaultType
     target: str = ""
-    lasts_s: float = 0.0
-    fault: FaultRequest | None = None
+    outage_s: float = 0.0
+    vendor_fault: FaultRequest | None = None
 
 
-class Then(StrEnum):
-    """What the client does with a task after creating it."""
+class FollowUp(StrEnum):
+    """What the client does with a task after the create."""
 
     NOTHING = "nothing"
     CANCEL = "cancel"
@@ -76,34 +76,34 @@ class Then(StrEnum):
     DELETE = "delete"
 
 
-class Order(Struct, frozen=True, kw_only=True):
+class PlannedTask(Struct, frozen=True, kw_only=True):
     """
     One task that the client creates.
 
     Attributes:
         number: Counts from 0; part of the prompt.
-        at_s: When, from the start of the load, in seconds.
+        at_s: When, in seconds from the start of the load.
         type: image, video or text.
-        body: What is posted.
-        then: What the client does with it later; a retry once it has failed.
-        after_s: How much later, in seconds.
+        body: The request body.
+        follow_up: What the client does with the task later; a retry waits until the task has failed.
+        after_s: Time between the create and the follow-up, in seconds.
     """
 
     number: int
     at_s: float
     type: str
     body: dict[str, Any]
-    then: Then
+    follow_up: FollowUp
     after_s: float
 
     @property
     def prompt(self) -> str:
-        """Unlike any other order's."""
+        """Unique within the run."""
         return str(self.body["prompt"])
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """Whom an order goes to, with small pictures, and who may take it instead."""
+    """A model that tasks are created for, with params for small images, and its fallback."""
 
     type: str
     provider: str
@@ -112,9 +112,9 @@ class Model(Struct, frozen=True, kw_only=True):
     fallback: dict[str, Any] | None = None
 
 
-_SPARE_IMAGE: Final = {"provider": "openai", "model": "dall-e-3", "params": {"size": None, "use_sr": None}}
-_SPARE_VIDEO: Final = {"provider": "volcengine", "model": "jimeng_vgfm_t2v_l20"}
-_SPARE_TEXT: Final = {"provider": "volcengine", "model": "doubao-pro-4k"}
+_FALLBACK_IMAGE: Final = {"provider": "openai", "model": "dall-e-3", "params": {"size": None, "use_sr": None}}
+_FALLBACK_VIDEO: Final = {"provider": "volcengine", "model": "jimeng_vgfm_t2v_l20"}
+_FALLBACK_TEXT: Final = {"provider": "volcengine", "model": "doubao-pro-4k"}
 
 MODELS: Final[Sequence[Model]] = (
     Model(type="image", provider="volcengine", name="doubao-seedream-3-0-t2i-250415", params={"size": "1512x648"}),
@@ -123,17 +123,17 @@ MODELS: Final[Sequence[Model]] = (
         provider="volcengine",
         name="jimeng_high_aes_general_v21_L",
         params={"size": "512x384", "use_sr": False},
-        fallback=_SPARE_IMAGE,
+        fallback=_FALLBACK_IMAGE,
     ),
     Model(
-        type="image", provider="volcengine", name="jimeng_t2i_v30", params={"size": "512x512"}, fallback=_SPARE_IMAGE
+        type="image", provider="volcengine", name="jimeng_t2i_v30", params={"size": "512x512"}, fallback=_FALLBACK_IMAGE
     ),
     Model(type="image", provider="openai", name="dall-e-3"),
     Model(type="video", provider="volcengine", name="jimeng_vgfm_t2v_l20"),
     Model(type="video", provider="volcengine", name="doubao-seedance-1-0-pro-250528"),
-    Model(type="video", provider="openai", name="sora", fallback=_SPARE_VIDEO),
+    Model(type="video", provider="openai", name="sora", fallback=_FALLBACK_VIDEO),
     Model(type="text", provider="volcengine", name="doubao-pro-4k"),
-    Model(type="text", provider="openai", name="gpt-4", fallback=_SPARE_TEXT),
+    Model(type="text", provider="openai", name="gpt-4", fallback=_FALLBACK_TEXT),
 )
 
 _SUBMITS: Final = ("visual.submit", "visual.process", "ark.images", "ark.video.submit", "ark.chat")
@@ -141,21 +141,25 @@ _SUBMITS_OPENAI: Final = ("openai.images", "openai.video.submit", "openai.chat")
 _POLLS: Final = ("visual.query", "ark.video.query", "openai.video.query")
 
 
-def orders(*, seed: int, seconds: float, rate: float, deadline_s: tuple[float, float]) -> Sequence[Order]:
+def planned_tasks(*, seed: int, seconds: float, rate: float, deadline_s: tuple[float, float]) -> Sequence[PlannedTask]:
     """
-    What the client creates: `rate` tasks a second, evenly, of all types.
+    The tasks of a run: `rate` a second, evenly spaced, of all types.
 
     Args:
-        deadline_s: Each task's time, least and most, in seconds.
+        deadline_s: Shortest and longest `deadline_s` of a task, in seconds.
     """
-    random_source = random.Random(f"orders {seed}")
-    return [_order(random_source, number, number / rate, seed, deadline_s) for number in range(round(seconds * rate))]
+    random_source = random.Random(f"orders {seed}")  # another word would give another plan for the same seed
+    return [
+        _planned_task(random_source, number, number / rate, seed, deadline_s) for number in range(round(seconds * rate))
+    ]
 
 
-def _order(random_source: random.Random, number: int, at_s: float, seed: int, deadline_s: tuple[float, float]) -> Order:
+def _planned_task(
+    random_source: random.Random, number: int, at_s: float, seed: int, deadline_s: tuple[float, float]
+) -> PlannedTask:
     model = random_source.choice(MODELS)
     body: dict[str, Any] = {
-        "prompt": f"chaos {seed} order {number:06d} end",
+        "prompt": f"chaos {seed} task {number:06d} end",
         "user_id": f"user-{number % 5}",
         "provider": model.provider,
         "model": model.name,
@@ -167,74 +171,82 @@ def _order(random_source: random.Random, number: int, at_s: float, seed: int, de
     if model.fallback is not None and random_source.random() < 0.6:
         unknown = {name: None for name in model.fallback.get("params", {}) if name in model.params}
         body["fallbacks"] = [{**model.fallback, "params": unknown}]
-    then = random_source.choices(tuple(Then), weights=(70, 10, 12, 8))[0]
-    return Order(
-        number=number, at_s=at_s, type=model.type, body=body, then=then, after_s=random_source.uniform(0.0, 3.0)
+    follow_up = random_source.choices(tuple(FollowUp), weights=(70, 10, 12, 8))[0]
+    return PlannedTask(
+        number=number,
+        at_s=at_s,
+        type=model.type,
+        body=body,
+        follow_up=follow_up,
+        after_s=random_source.uniform(0.0, 3.0),
     )
 
 
-def blows(*, seed: int, seconds: float, workers: Sequence[str], calm_s: float, longest_s: float) -> Sequence[Blow]:
+def planned_faults(
+    *, seed: int, seconds: float, workers: Sequence[str], interval_s: float, longest_outage_s: float
+) -> Sequence[PlannedFault]:
     """
-    What goes wrong, in order of time: each act in every round, in an order of its own, and vendor faults all along.
+    The faults of a run, sorted by time: rounds of all process faults in random order, and vendor faults throughout.
 
     Args:
         workers: Names of the workers.
-        calm_s: Mean time between two blows to processes, in seconds.
-        longest_s: How long a process stays away at most, in seconds.
+        interval_s: Mean time between two process faults, in seconds.
+        longest_outage_s: Longest outage of a process, in seconds.
     """
-    random_source = random.Random(f"blows {seed}")
+    random_source = random.Random(f"blows {seed}")  # another word would give another plan for the same seed
     found = [
-        *_process_blows(random_source, seconds, workers, calm_s, longest_s),
-        *_vendor_blows(random_source, seconds),
+        *_process_faults(random_source, seconds, workers, interval_s, longest_outage_s),
+        *_timed_vendor_faults(random_source, seconds),
     ]
-    return sorted(found, key=lambda blow: blow.at_s)
+    return sorted(found, key=lambda fault: fault.at_s)
 
 
-def _process_blows(
-    random_source: random.Random, seconds: float, workers: Sequence[str], calm_s: float, longest_s: float
-) -> Iterator[Blow]:
-    acts: list[Act] = []
-    turns = cycle(random_source.sample(workers, len(workers)))
-    at_s = random_source.uniform(0.2, 0.6) * calm_s
+def _process_faults(
+    random_source: random.Random, seconds: float, workers: Sequence[str], interval_s: float, longest_outage_s: float
+) -> Iterator[PlannedFault]:
+    types: list[FaultType] = []
+    next_worker = cycle(random_source.sample(workers, len(workers)))
+    at_s = random_source.uniform(0.2, 0.6) * interval_s
     while at_s < seconds:
-        if not acts:
-            acts = [*_TARGETS, Act.KILL_WORKER, Act.KILL_WORKER, Act.FREEZE_WORKER]
-            random_source.shuffle(acts)
-        act = acts.pop()
-        target = _TARGETS.get(act) or next(turns)
-        more_s = OUTLASTS_A_LEASE_S if act is Act.FREEZE_WORKER else 0.0
-        yield Blow(at_s=at_s, act=act, target=target, lasts_s=random_source.uniform(0.1, longest_s) + more_s)
-        at_s += calm_s * random_source.uniform(0.6, 1.4)
+        if not types:
+            types = [*_TARGETS, FaultType.KILL_WORKER, FaultType.KILL_WORKER, FaultType.FREEZE_WORKER]
+            random_source.shuffle(types)
+        fault_type = types.pop()
+        target = _TARGETS.get(fault_type) or next(next_worker)
+        extra_s = OUTLASTS_A_LEASE_S if fault_type is FaultType.FREEZE_WORKER else 0.0
+        outage_s = random_source.uniform(0.1, longest_outage_s) + extra_s
+        yield PlannedFault(at_s=at_s, type=fault_type, target=target, outage_s=outage_s)
+        at_s += interval_s * random_source.uniform(0.6, 1.4)
 
 
 _TARGETS: Final = {
-    Act.KILL_API: "api",
-    Act.KILL_VALKEY: "valkey",
-    Act.EMPTY_VALKEY: "valkey",
-    Act.FLUSH: "valkey",
-    Act.STOP_MONGO: "mongo",
-    Act.KILL_MONGO: "mongo",
-    Act.FREEZE_VALKEY: "valkey",
-    Act.FREEZE_MONGO: "mongo",
+    FaultType.KILL_API: "api",
+    FaultType.KILL_VALKEY: "valkey",
+    FaultType.EMPTY_VALKEY: "valkey",
+    FaultType.FLUSH: "valkey",
+    FaultType.STOP_MONGO: "mongo",
+    FaultType.KILL_MONGO: "mongo",
+    FaultType.FREEZE_VALKEY: "valkey",
+    FaultType.FREEZE_MONGO: "mongo",
 }
 
 
-def _vendor_blows(random_source: random.Random, seconds: float) -> Iterator[Blow]:
-    """Every kind of fault in each round."""
+def _timed_vendor_faults(random_source: random.Random, seconds: float) -> Iterator[PlannedFault]:
+    """Rounds of all vendor faults, each in random order."""
     faults: list[FaultRequest] = []
     at_s = 0.1
     while at_s < seconds:
         if not faults:
             faults = list(_vendor_faults(random_source))
             random_source.shuffle(faults)
-        yield Blow(at_s=at_s, act=Act.VENDOR, fault=faults.pop())
+        yield PlannedFault(at_s=at_s, type=FaultType.VENDOR, vendor_fault=faults.pop())
         at_s += random_source.uniform(0.1, 0.6)
 
 
 def _vendor_faults(random_source: random.Random) -> Iterator[FaultRequest]:
-    yield from _refusals(random_source)
-    yield from _breakdowns(random_source)
-    for fault in _FATES:
+    yield from _error_answers(random_source)
+    yield from _broken_answers(random_source)
+    for fault in _GENERATION_FAULTS:
         yield FaultRequest(
             kind=random_source.choice(("visual.submit", "ark.video.submit", "openai.video.submit")), fault=fault
         )
@@ -245,11 +257,11 @@ def _vendor_faults(random_source: random.Random) -> Iterator[FaultRequest]:
     yield FaultRequest(kind="files", fault=Truncated())
 
 
-_FATES: Final[Sequence[Fault]] = (Expired(), UnknownStatus(), Backwards(), NeverEnds(), Result403())
+_GENERATION_FAULTS: Final[Sequence[Fault]] = (Expired(), UnknownStatus(), Backwards(), NeverEnds(), Result403())
 
 
-def _refusals(random_source: random.Random) -> Iterator[FaultRequest]:
-    """Answers with an error, of submits and of polls."""
+def _error_answers(random_source: random.Random) -> Iterator[FaultRequest]:
+    """Error responses to submits and polls."""
     for code in (50429, 50430, 50500, 50411, 50413, 50511):
         yield FaultRequest(kind="visual.*", fault=Error(code=code), times=random_source.randint(1, 3))
     for name, status in (("RateLimitExceeded", 429), ("ServerOverloaded", 429), ("InternalServiceError", 500)):
@@ -260,8 +272,8 @@ def _refusals(random_source: random.Random) -> Iterator[FaultRequest]:
         yield FaultRequest(kind="openai.*", fault=Error(code=name, status=status), times=random_source.randint(1, 3))
 
 
-def _breakdowns(random_source: random.Random) -> Iterator[FaultRequest]:
-    """The connection or the answer breaks, of submits and of polls."""
+def _broken_answers(random_source: random.Random) -> Iterator[FaultRequest]:
+    """Broken connections and damaged responses, of submits and polls."""
     faults: Sequence[Fault] = (
         CutBefore(),
         CutAfter(),

@@ -1,4 +1,4 @@
-"""Follows what is written while everything breaks: each version of each task, and each call at the vendor."""
+"""Recorders that run during the faults: every version of every task, and every call at the simulated vendor."""
 
 import asyncio
 from collections import defaultdict
@@ -17,33 +17,33 @@ from tests.chaos.evidence import Submits, VendorCall, Version
 _PAUSE_S = 0.2
 
 
-class Histories:
+class TaskHistories:
     """
-    Every write to every task, from MongoDB's own log, which outlives its crashes.
+    Records every write to every task from MongoDB's change stream, which resumes after a crash of MongoDB.
 
     Args:
-        database: Where the tasks are. `prepare` must be called before the first of them.
+        database: The database of the tasks. Call `prepare` before the first task is created.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._found: dict[str, list[Version]] = defaultdict(list)
+        self._versions: dict[str, list[Version]] = defaultdict(list)
         self._resume: Any = None
         self._since: Any = None
-        self._seen = asyncio.Event()
+        self._marker_read = asyncio.Event()
 
     @property
-    def found(self) -> Mapping[str, Sequence[Version]]:
-        """The writes of each task, in order."""
-        return self._found
+    def versions(self) -> Mapping[str, Sequence[Version]]:
+        """The versions of each task, in order."""
+        return self._versions
 
     async def prepare(self) -> None:
-        """Have MongoDB keep each version whole from now on."""
+        """Let MongoDB keep a full copy of each version from now on."""
         await self._database.command("collMod", "tasks", changeStreamPreAndPostImages={"enabled": True})
         self._since = (await self._database.command("ping"))["operationTime"]
 
     async def follow(self) -> None:
-        """Go on until cancelled, through any outage."""
+        """Record until cancelled; continues after an outage of MongoDB."""
         while True:
             try:
                 await self._read()
@@ -51,10 +51,10 @@ class Histories:
                 await asyncio.sleep(_PAUSE_S)
 
     async def caught_up(self) -> None:
-        """Wait until all that was written before is known."""
-        self._seen.clear()
+        """Wait until all earlier writes are recorded."""
+        self._marker_read.clear()
         await self._database.get_collection("chaos").insert_one({"mark": True})
-        await self._seen.wait()
+        await self._marker_read.wait()
 
     async def _read(self) -> None:
         pipeline = [{"$match": {"ns.coll": {"$in": ["tasks", "chaos"]}}}]
@@ -66,17 +66,17 @@ class Histories:
 
     def _note(self, change: Mapping[str, Any]) -> None:
         if change["ns"]["coll"] == "chaos":
-            self._seen.set()
+            self._marker_read.set()
             return
         document = change.get("fullDocument")
         if document is None and change["operationType"] != "delete":
-            raise RuntimeError("MongoDB kept no whole version of a task")
+            raise RuntimeError("MongoDB has no full copy of a version of a task")
         task = None if document is None else task_of(document)
-        self._found[change["documentKey"]["_id"]].append(Version(at=change["wallTime"], task=task))
+        self._versions[change["documentKey"]["_id"]].append(Version(at=change["wallTime"], task=task))
 
 
-class Ledger:
-    """The simulator's counts and calls, read often, as it keeps the latest thousand calls only."""
+class VendorRecords:
+    """Records the simulator's counts and calls; reads often, since the simulator keeps the latest 1,000 calls only."""
 
     def __init__(self, http: httpx.AsyncClient, url: str) -> None:
         self._http = http
@@ -85,13 +85,13 @@ class Ledger:
         self.submits: Mapping[str, Submits] = {}
 
     async def follow(self, *, period_s: float = 2.0) -> None:
-        """Go on until cancelled."""
+        """Record until cancelled."""
         while True:
             await self.read()
             await asyncio.sleep(period_s)
 
     async def read(self) -> None:
-        """Read what is new."""
+        """Read the current counts and the calls that are new."""
         answer = await self._http.get(f"{self._url}/_control/stats", timeout=30.0)
         stats = msgspec.json.decode(answer.raise_for_status().content, type=Stats)
         fields = VendorCall.__struct_fields__

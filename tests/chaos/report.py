@@ -1,4 +1,4 @@
-"""What a run of chaos did and found, for people and for programs."""
+"""The report of a run: counts, violated invariants and the log of faults, as a table or as JSON."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +11,8 @@ from msgspec import Struct
 from core.attempts import Attempt
 from core.task_states import State
 from core.tasks import Task
-from tests.chaos.evidence import Evidence, VendorCall, Version, Violation, document
-from tests.chaos.fault_injection import Happening
+from tests.chaos.evidence import Evidence, VendorCall, Version, Violation, indented_json
+from tests.chaos.fault_injection import ChaosEvent
 
 _MOST_SHOWN = 10
 _AROUND = timedelta(seconds=10)
@@ -20,11 +20,11 @@ _AROUND = timedelta(seconds=10)
 
 class Report(Struct, frozen=True, kw_only=True):
     """
-    One run.
+    The report of one run.
 
     Attributes:
-        counts: By group and name.
-        command: Repeats the run.
+        counts: Numbers by group and name.
+        command: The shell command that repeats the run.
     """
 
     seed: int
@@ -32,15 +32,15 @@ class Report(Struct, frozen=True, kw_only=True):
     command: str
     counts: Mapping[str, Mapping[str, float]]
     violations: Sequence[Violation]
-    log: Sequence[Happening]
+    log: Sequence[ChaosEvent]
 
     def json(self) -> str:
-        """The report for programs."""
+        """The report as JSON."""
         return msgspec.json.encode(self).decode()
 
     def table(self) -> str:
-        """The report for people, without the violations."""
-        lines = [f"chaos of {self.seconds:g} s with seed {self.seed}; again with: {self.command}"]
+        """The report as a table, without the violations."""
+        lines = [f"chaos of {self.seconds:g} s with seed {self.seed}; repeat with: {self.command}"]
         for group, counts in self.counts.items():
             lines += ["", group, *(f"  {name:<44} {_number(value):>8}" for name, value in counts.items())]
         lines += ["", f"violated invariants: {len(self.violations)}"]
@@ -48,35 +48,35 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def counts_of(
-    evidence: Evidence, answers: Mapping[str, int], log: Sequence[Happening]
+    evidence: Evidence, answers: Mapping[str, int], log: Sequence[ChaosEvent]
 ) -> Mapping[str, Mapping[str, float]]:
-    """The numbers of a run."""
+    """The numbers of a run, by group and name."""
     tasks = evidence.tasks.values()
-    known = evidence.last_known().values()
+    all_tasks = evidence.last_known().values()
     ended = [task for task in tasks if task.state.final]
-    removed = evidence.removable() - evidence.tasks.keys()
-    attempts = [attempt for task in known for attempt in task.attempts]
+    deleted = evidence.deletable() - evidence.tasks.keys()
+    attempts = [attempt for task in all_tasks for attempt in task.attempts]
     return {
         "client": {
             **{f"creates answered {answer}": count for answer, count in sorted(answers.items())},
             **{
-                f"{cancellation_request} answered {status or 'nothing'}": count
-                for (cancellation_request, status), count in sorted(_wishes(evidence))
+                f"{call} answered {status or 'nothing'}": count
+                for (call, status), count in sorted(_client_calls(evidence))
             },
         },
-        "record": {
-            "accepted (201)": len(evidence.receipts),
+        "tasks": {
+            "created (201)": len(evidence.created),
             "= terminal": sum(_answered(evidence, task) for task in ended),
             "+ open": sum(_answered(evidence, task) for task in tasks if not task.state.final),
-            "+ removed by the client": len(removed & {receipt.task_id for receipt in evidence.receipts}),
-            "created, the answer lost": sum(not _answered(evidence, task) for task in known),
+            "+ deleted by the client": len(deleted & {created_task.task_id for created_task in evidence.created}),
+            "created, response lost": sum(not _answered(evidence, task) for task in all_tasks),
             **{f"ended {state.value}": count for state, count in sorted(Counter(task.state for task in ended).items())},
             **{f"failed with {code}": count for code, count in sorted(_codes(ended).items())},
             "served by a fallback": sum(task.choice > 0 and task.state is State.COMPLETED for task in ended),
-            "explicit retries": sum(task.retried is not None for task in known),
+            "explicit retries": sum(task.retried is not None for task in all_tasks),
         },
         "vendor": {
-            "attempts on record": len(attempts),
+            "stored attempts": len(attempts),
             "submits received": sum(submits.received for submits in evidence.submits.values()),
             "submits accepted": sum(submits.accepted for submits in evidence.submits.values()),
             "calls with a fault": sum(call.fault is not None for call in evidence.calls),
@@ -89,36 +89,29 @@ def counts_of(
             "longest outage, s": round(
                 max(((end - start).total_seconds() for start, end in evidence.outages), default=0.0), 2
             ),
-            "latest end after a deadline, calm s": _latest_end(evidence, ended),
-            "longest a lease stood after it ran out, calm s": _longest_after_lease(evidence),
+            "latest end after a deadline, s without outage": _latest_end(evidence, ended),
+            "longest expired lease, s without outage": _longest_expired_lease(evidence),
         },
-        "chaos": dict(sorted(Counter(_kind(event.what) for event in log).items())),
+        "injected faults": dict(sorted(Counter(_kind(event.what) for event in log).items())),
     }
 
 
-def explain(violation: Violation, evidence: Evidence, log: Sequence[Happening]) -> str:
-    """A violation with all that is known about its task."""
+def explain(violation: Violation, evidence: Evidence, log: Sequence[ChaosEvent]) -> str:
+    """A violation with everything that is known about its task."""
     lines = [f"VIOLATED {violation.invariant}: task {violation.task_id}: {violation.what}"]
     task = evidence.last_known().get(violation.task_id or "")
     if task is None:
         return "\n".join(lines)
-    lines += ["record:", document(task), "history:"]
+    lines += ["stored task:", indented_json(task), "history:"]
     lines += [f"  {_line(version)}" for version in evidence.history(task.id)]
-    lines += ["calls at the vendor:"]
+    lines += ["calls at the simulated vendor:"]
     lines += [f"  {_call(call)}" for call in sorted(evidence.calls) if call.prompt == task.prompt]
-    lines += [
-        "what the client asked for:",
-        *(
-            f"  {cancellation_request}"
-            for cancellation_request in evidence.wishes
-            if cancellation_request.task_id == task.id
-        ),
-    ]
-    lines += ["chaos:", *(f"  {event.at:%H:%M:%S.%f} {event.what}" for event in log if _near(event, task))]
+    lines += ["calls of the client:", *(f"  {call}" for call in evidence.client_calls if call.task_id == task.id)]
+    lines += ["injected faults:", *(f"  {event.at:%H:%M:%S.%f} {event.what}" for event in log if _near(event, task))]
     return "\n".join(lines)
 
 
-def explained(violations: Sequence[Violation], evidence: Evidence, log: Sequence[Happening]) -> str:
+def explained(violations: Sequence[Violation], evidence: Evidence, log: Sequence[ChaosEvent]) -> str:
     """The first violations in full; the others in one line each."""
     shown = [explain(violation, evidence, log) for violation in violations[:_MOST_SHOWN]]
     rest = [f"{each.invariant}: task {each.task_id}: {each.what}" for each in violations[_MOST_SHOWN:]]
@@ -127,7 +120,7 @@ def explained(violations: Sequence[Violation], evidence: Evidence, log: Sequence
 
 def _line(version: Version) -> str:
     if version.task is None:
-        return f"{version.at:%H:%M:%S.%f} removed"
+        return f"{version.at:%H:%M:%S.%f} deleted"
     task = version.task
     lease = f" lease of {task.lease.owner} until {task.lease.until:%H:%M:%S.%f}" if task.lease else ""
     wake = f" wake at {task.wake_at:%H:%M:%S.%f}" if task.wake_at else ""
@@ -140,19 +133,17 @@ def _call(call: VendorCall) -> str:
     return f"{at:%H:%M:%S.%f} {call.kind} {'accepted' if call.accepted else 'not accepted'}{fault}"
 
 
-def _near(event: Happening, task: Task) -> bool:
-    """Whether it happened during the task's life, or shortly before or after it."""
+def _near(event: ChaosEvent, task: Task) -> bool:
+    """Whether the event happened between the task's creation and its last update, or within `_AROUND` of them."""
     return task.created - _AROUND <= event.at <= task.updated + _AROUND
 
 
 def _answered(evidence: Evidence, task: Task) -> bool:
-    return task.id in {receipt.task_id for receipt in evidence.receipts}
+    return task.id in {created_task.task_id for created_task in evidence.created}
 
 
-def _wishes(evidence: Evidence) -> Iterator[tuple[tuple[str, int], int]]:
-    yield from Counter(
-        (cancellation_request.call, cancellation_request.status) for cancellation_request in evidence.wishes
-    ).items()
+def _client_calls(evidence: Evidence) -> Iterator[tuple[tuple[str, int], int]]:
+    yield from Counter((each.call, each.status) for each in evidence.client_calls).items()
 
 
 def _codes(tasks: Sequence[Task]) -> Counter[str]:
@@ -169,16 +160,16 @@ def _latest_end(evidence: Evidence, tasks: Sequence[Task]) -> float:
     return round(max((evidence.late_s(task.deadline, task.updated) for task in tasks), default=0.0), 2)
 
 
-def _longest_after_lease(evidence: Evidence) -> float:
+def _longest_expired_lease(evidence: Evidence) -> float:
     found = (
-        _after_lease(evidence, before, after)
+        _expired_lease_s(evidence, before, after)
         for versions in evidence.histories.values()
         for before, after in pairwise(versions)
     )
     return round(max(found, default=0.0), 2)
 
 
-def _after_lease(evidence: Evidence, before: Version, after: Version) -> float:
+def _expired_lease_s(evidence: Evidence, before: Version, after: Version) -> float:
     if before.task is None or before.task.lease is None:
         return 0.0
     return evidence.late_s(before.task.lease.until, after.at)
@@ -186,8 +177,8 @@ def _after_lease(evidence: Evidence, before: Version, after: Version) -> float:
 
 def _kind(what: str) -> str:
     if what.startswith("vendor fault"):
-        return "vendor faults asked for"
-    return what.partition(", away")[0].partition(":")[0]
+        return "vendor faults"
+    return what.partition(", down")[0].partition(":")[0]
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The chaos suite's own judgement: each invariant holds for a healthy run and fails for a made-up violation."""
+"""Tests of the invariants: each holds for valid evidence and fails for constructed violations."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,29 +11,29 @@ from core.attempts import Attempt, Failure
 from core.task_states import State
 from core.tasks import Lease, Result, Task
 from polyrelay import TaskType
-from tests.chaos.evidence import Evidence, Receipt, RedisKey, Rules, Submits, Version, Wish
+from tests.chaos.evidence import ClientCall, CreatedTask, Evidence, RedisKey, Submits, TimeLimits, Version
 from tests.chaos.invariants import INVARIANTS, violations
-from tests.chaos.outages import Away, longest_calm_s, outages
+from tests.chaos.outages import ProcessOutage, longest_uninterrupted_s, outages
 from tests.chaos.report import explain
 
 NOW: Final = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-RULES: Final = Rules(grace_s=10.0)
+RULES: Final = TimeLimits(grace_s=10.0)
 
 
 def at(seconds: float) -> datetime:
-    """That long after the start of the made-up run."""
+    """The moment that many seconds after the start of the constructed run."""
     return NOW + timedelta(seconds=seconds)
 
 
 def attempt(number: int, code: str | None = None, **fields: Any) -> Attempt:
-    """An attempt that ended with that code, or well."""
+    """An ended attempt; failed with `code` if it is given."""
     failure = Failure(code=code, message=code) if code else None
     values: dict[str, Any] = {"provider": "p", "model": "m", "started": at(number), "ended": at(number + 0.5), **fields}
     return Attempt(number=number, failure=failure, **values)
 
 
-def life(*states: State, **fields: Any) -> Sequence[Version]:
-    """The versions of a task that goes through those states, one in a second; `fields` are those of the last."""
+def history(*states: State, **fields: Any) -> Sequence[Version]:
+    """The versions of a task that passes through those states, one a second; `fields` are set in the last one."""
     task = Task(
         id="task_1",
         type=TaskType.IMAGE,
@@ -54,7 +54,7 @@ def life(*states: State, **fields: Any) -> Sequence[Version]:
     return [*versions[:-1], Version(at=versions[-1].at, task=structs.replace(last, **fields))]
 
 
-HEALTHY: Final = life(
+COMPLETED_HISTORY: Final = history(
     State.PENDING,
     State.SUBMITTING,
     State.WAITING,
@@ -64,13 +64,13 @@ HEALTHY: Final = life(
 )
 
 
-def evidence(versions: Sequence[Version] = HEALTHY, **fields: Any) -> Evidence:
-    """A run of one task, answered 201 and submitted once unless `fields` say otherwise."""
+def evidence(versions: Sequence[Version] = COMPLETED_HISTORY, **fields: Any) -> Evidence:
+    """The evidence of one task that was created with 201 and submitted once, with `fields` replaced."""
     last = versions[-1].task
     values: dict[str, Any] = {
         "now": at(60),
-        "rules": RULES,
-        "receipts": [Receipt(task_id="task_1", prompt="one", at=at(0))],
+        "limits": RULES,
+        "created": [CreatedTask(task_id="task_1", prompt="one", at=at(0))],
         "tasks": {} if last is None else {last.id: last},
         "histories": {"task_1": versions},
         "submits": {"one": Submits(received=1, accepted=1)},
@@ -81,17 +81,19 @@ def evidence(versions: Sequence[Version] = HEALTHY, **fields: Any) -> Evidence:
 
 
 def failed(*attempts: Attempt, **fields: Any) -> Sequence[Version]:
-    """A task that failed after those attempts."""
+    """The versions of a task that failed after those attempts."""
     failure = Failure(code="outcome_unknown", message="nobody knows")
-    return life(State.PENDING, State.SUBMITTING, State.FAILED, **{"attempts": attempts, "failure": failure, **fields})
+    return history(
+        State.PENDING, State.SUBMITTING, State.FAILED, **{"attempts": attempts, "failure": failure, **fields}
+    )
 
 
 def retried() -> Sequence[Version]:
-    """A task that failed for an unknown outcome, was retried, and completed."""
+    """The versions of a task that failed with an unknown outcome, was retried, and completed."""
     first, second = attempt(1, "outcome_unknown"), attempt(2)
     failure = Failure(code="outcome_unknown", message="nobody knows")
     states = (State.PENDING, State.SUBMITTING, State.FAILED, State.PENDING, State.SUBMITTING, State.COMPLETED)
-    versions = list(life(*states, results=(Result(type=TaskType.TEXT, text="hi"),), attempts=(first, second)))
+    versions = list(history(*states, results=(Result(type=TaskType.TEXT, text="hi"),), attempts=(first, second)))
     for place in (2, 3, 4):
         task = versions[place].task
         assert task is not None
@@ -102,16 +104,18 @@ def retried() -> Sequence[Version]:
     return versions
 
 
-RETRY: Final = Wish(task_id="task_1", call="retry", status=200, at=at(3))
-CANCELLED: Final = Wish(task_id="task_1", call="cancel", status=200, answer="cancelled", at=at(0.5))
+RETRY: Final = ClientCall(task_id="task_1", call="retry", status=200, at=at(3))
+CANCELLED: Final = ClientCall(task_id="task_1", call="cancel", status=200, answer="cancelled", at=at(0.5))
 
-SOUND: Final[dict[str, Evidence]] = {
+VALID: Final[dict[str, Evidence]] = {
     "a task that completes": evidence(),
-    "a task that was removed as asked": evidence(
-        [*HEALTHY, Version(at=at(9), task=None)], wishes=[Wish(task_id="task_1", call="delete", status=0, at=at(8))]
+    "a deleted task": evidence(
+        [*COMPLETED_HISTORY, Version(at=at(9), task=None)],
+        client_calls=[ClientCall(task_id="task_1", call="delete", status=0, at=at(8))],
     ),
-    "a task whose removal was done and answered 503": evidence(
-        [*HEALTHY, Version(at=at(9), task=None)], wishes=[Wish(task_id="task_1", call="delete", status=503, at=at(8))]
+    "a deleted task whose delete was answered with 503": evidence(
+        [*COMPLETED_HISTORY, Version(at=at(9), task=None)],
+        client_calls=[ClientCall(task_id="task_1", call="delete", status=503, at=at(8))],
     ),
     "a second submit after a refusal": evidence(
         failed(attempt(1, "overloaded"), attempt(2, "outcome_unknown")),
@@ -122,13 +126,13 @@ SOUND: Final[dict[str, Evidence]] = {
         failed(attempt(1, "generation_failed"), attempt(2)), submits={"one": Submits(received=2, accepted=2)}
     ),
     "a second submit after an explicit retry": evidence(
-        retried(), wishes=[RETRY], submits={"one": Submits(received=2, accepted=2)}
+        retried(), client_calls=[RETRY], submits={"one": Submits(received=2, accepted=2)}
     ),
-    "a task that an outage kept from ending": evidence(
+    "a task that ended late because of an outage": evidence(
         failed(attempt(1, "outcome_unknown"), deadline=at(-100)),
         outages=[(at(-99), at(1))],
     ),
-    "a queue of wakes to come": evidence(
+    "a wake queue with wakes that are not yet due": evidence(
         keys=[
             RedisKey(name="polyrelay:wakes:default", ttl_ms=-1, members={"task_1:1": at(90).timestamp()}),
             RedisKey(name="arq:job:task_1:1", ttl_ms=1000),
@@ -136,26 +140,26 @@ SOUND: Final[dict[str, Evidence]] = {
     ),
 }
 
-BROKEN: Final[dict[str, tuple[str, Evidence]]] = {
-    "a task that was answered 201 and lost": (
-        "accepted_tasks_are_on_record",
+VIOLATED: Final[dict[str, tuple[str, Evidence]]] = {
+    "a created task that is not stored": (
+        "created_tasks_are_stored",
         evidence(tasks={}, histories={}, submits={}),
     ),
-    "a removal that was refused, and the task is gone": (
-        "accepted_tasks_are_on_record",
-        evidence(tasks={}, wishes=[Wish(task_id="task_1", call="delete", status=409, at=at(8))]),
+    "a deleted task whose delete was refused": (
+        "created_tasks_are_stored",
+        evidence(tasks={}, client_calls=[ClientCall(task_id="task_1", call="delete", status=409, at=at(8))]),
     ),
-    "a task that is open after its deadline": ("tasks_end", evidence(life(State.PENDING, deadline=at(2)))),
+    "a task that is open after its deadline": ("tasks_end", evidence(history(State.PENDING, deadline=at(2)))),
     "a task that ended long after its deadline": ("tasks_end", evidence(failed(attempt(1, "x"), deadline=at(-9)))),
     "two accepted submits and one attempt": (
         "submits_have_attempts",
         evidence(submits={"one": Submits(received=2, accepted=2)}),
     ),
-    "an accepted submit whose attempt says that it was refused": (
+    "an accepted submit with a refused attempt": (
         "submits_have_attempts",
         evidence(failed(attempt(1, "rate_limited")), submits={"one": Submits(received=1, accepted=1)}),
     ),
-    "a submit that is on no record": (
+    "a submit without a stored task": (
         "submits_have_attempts",
         evidence(submits={"one": Submits(), "other": Submits(received=1, accepted=1)}),
     ),
@@ -175,98 +179,103 @@ BROKEN: Final[dict[str, tuple[str, Evidence]]] = {
         "attempts_follow_safely",
         evidence(failed(attempt(1, "vendor_auth"), attempt(2, "x"))),
     ),
-    "a retry that nobody asked for": ("retries_were_asked_for", evidence(retried())),
+    "a retry that was not requested": ("retries_were_requested", evidence(retried())),
     "a final state that was left": (
-        "writes_follow_the_chart",
-        evidence(life(State.PENDING, State.CANCELLED, State.PENDING)),
+        "writes_follow_the_state_chart",
+        evidence(history(State.PENDING, State.CANCELLED, State.PENDING)),
     ),
-    "a state that was passed over": ("writes_follow_the_chart", evidence(life(State.PENDING, State.WAITING))),
-    "a version that was passed over": (
-        "writes_follow_the_chart",
-        evidence(life(State.PENDING, State.SUBMITTING, version=4)),
+    "a skipped state": ("writes_follow_the_state_chart", evidence(history(State.PENDING, State.WAITING))),
+    "a skipped version": (
+        "writes_follow_the_state_chart",
+        evidence(history(State.PENDING, State.SUBMITTING, version=4)),
     ),
-    "a removed task that came back": (
-        "nothing_is_written_after_removal",
-        evidence([*HEALTHY, Version(at=at(9), task=None), *HEALTHY]),
+    "a deleted task that is written again": (
+        "nothing_is_written_after_a_delete",
+        evidence([*COMPLETED_HISTORY, Version(at=at(9), task=None), *COMPLETED_HISTORY]),
     ),
-    "a lease that nobody took over": (
-        "leases_are_kept_in_time",
-        evidence(life(State.PENDING, State.SUBMITTING, lease=Lease(owner="w", until=at(4)))),
+    "an expired lease that is not replaced": (
+        "expired_leases_are_replaced",
+        evidence(history(State.PENDING, State.SUBMITTING, lease=Lease(owner="w", until=at(4)))),
     ),
     "an ended task with a lease": (
-        "leases_are_kept_in_time",
+        "expired_leases_are_replaced",
         evidence(failed(attempt(1, "x"), lease=Lease(owner="w", until=at(400)))),
     ),
-    "a cancelled task that goes on": ("cancelled_stays_cancelled", evidence(wishes=[CANCELLED])),
+    "a cancelled task that completes": ("cancelled_stays_cancelled", evidence(client_calls=[CANCELLED])),
     "a cancelled task that is submitted": (
         "cancelled_stays_cancelled",
-        evidence(life(State.PENDING, State.CANCELLED, attempts=(attempt(1, "cancelled"),)), wishes=[CANCELLED]),
+        evidence(
+            history(State.PENDING, State.CANCELLED, attempts=(attempt(1, "cancelled"),)), client_calls=[CANCELLED]
+        ),
     ),
-    "a gate that an ended task holds": ("gates_are_empty", evidence(holders=["task_1"])),
-    "a gate that nobody holds": ("gates_are_empty", evidence(holders=["task_2"])),
-    "a line in which an ended task stands": ("gates_are_empty", evidence(lines={"2:model:p/m": 1})),
-    "a key that lives for ever": ("redis_keys_end", evidence(keys=[RedisKey(name="arq:job:x", ttl_ms=-1)])),
+    "an ended task that holds a slot": ("gates_are_empty", evidence(holders=["task_1"])),
+    "an unknown task that holds a slot": ("gates_are_empty", evidence(holders=["task_2"])),
+    "an ended task in a wait queue": ("gates_are_empty", evidence(wait_queues={"2:model:p/m": 1})),
+    "a key without expiry": ("redis_keys_expire", evidence(keys=[RedisKey(name="arq:job:x", ttl_ms=-1)])),
     "a wake of an unknown task": (
-        "redis_keys_end",
+        "redis_keys_expire",
         evidence(keys=[RedisKey(name="polyrelay:wakes:low", ttl_ms=-1, members={"task_2:1": at(60).timestamp()})]),
     ),
-    "a wake that nobody takes": (
-        "redis_keys_end",
+    "a wake that is not taken": (
+        "redis_keys_expire",
         evidence(keys=[RedisKey(name="polyrelay:wakes:low", ttl_ms=-1, members={"task_1:1": at(1).timestamp()})]),
     ),
     "a wake of an ended task in an hour": (
-        "redis_keys_end",
+        "redis_keys_expire",
         evidence(keys=[RedisKey(name="polyrelay:wakes:low", ttl_ms=-1, members={"task_1:1": at(3660).timestamp()})]),
     ),
     "a completed task without its file": ("results_are_stored", evidence(files=frozenset())),
-    "a completed task without results": ("results_are_stored", evidence(life(State.SUBMITTING, State.COMPLETED))),
-    "a failure without a reason": ("failures_say_why", evidence(failed(attempt(1, "x"), failure=None))),
-    "a process that ended by itself": ("processes_live_on", evidence(deaths=["worker-1 ended by itself"])),
+    "a completed task without results": ("results_are_stored", evidence(history(State.SUBMITTING, State.COMPLETED))),
+    "a failure without a message": ("failures_have_a_message", evidence(failed(attempt(1, "x"), failure=None))),
+    "a process that exited by itself": (
+        "processes_keep_running",
+        evidence(unexpected_exits=["worker-1 exited by itself"]),
+    ),
 }
 
 
-@pytest.mark.parametrize("name", SOUND)
-def test_a_sound_run_violates_nothing(name: str) -> None:
-    """What is allowed is not taken for a violation."""
-    assert violations(SOUND[name]) == []
+@pytest.mark.parametrize("name", VALID)
+def test_valid_evidence_violates_no_invariant(name: str) -> None:
+    """Evidence of permitted behaviour has no violations."""
+    assert violations(VALID[name]) == []
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_each_violation_is_found(name: str) -> None:
-    """The invariant that is meant finds it."""
-    invariant, broken = BROKEN[name]
+@pytest.mark.parametrize("name", VIOLATED)
+def test_each_violation_is_reported_by_its_invariant(name: str) -> None:
+    """Evidence with one violation violates the named invariant."""
+    invariant, broken = VIOLATED[name]
     assert invariant in {violation.invariant for violation in violations(broken)}
 
 
 def test_every_invariant_can_fail() -> None:
-    """There is a made-up violation for each of them."""
-    assert {invariant for invariant, _ in BROKEN.values()} == {invariant.__name__ for invariant in INVARIANTS}
+    """The constructed violations cover every invariant."""
+    assert {invariant for invariant, _ in VIOLATED.values()} == {invariant.__name__ for invariant in INVARIANTS}
 
 
-def test_a_violation_is_reported_with_all_that_is_known_of_its_task() -> None:
-    """The record, its history and what the client asked for are in the text."""
+def test_a_violation_is_explained_with_the_history_of_its_task() -> None:
+    """The text has the invariant, the stored task and its versions."""
     broken = evidence(retried())
     (violation,) = violations(broken)
 
-    reported = explain(violation, broken, [])
+    text = explain(violation, broken, [])
 
-    assert "retries_were_asked_for" in reported
-    assert "outcome_unknown" in reported
-    assert "v4 pending" in reported
+    assert "retries_were_requested" in text
+    assert "outcome_unknown" in text
+    assert "v4 pending" in text
 
 
-def test_only_calm_time_makes_late() -> None:
-    """Time is counted from the end of the latest outage, and an outage is a database or all workers away."""
-    unavailable = [
-        Away(name="worker-1", since=at(0), until=at(6)),
-        Away(name="worker-2", since=at(4), until=at(8)),
-        Away(name="mongo", since=at(5), until=at(7)),
-        Away(name="api", since=at(0), until=at(99)),
+def test_only_time_without_an_outage_counts_as_late() -> None:
+    """Time is counted from the end of the latest outage; an outage is a database or all workers being unavailable."""
+    process_outages = [
+        ProcessOutage(name="worker-1", since=at(0), until=at(6)),
+        ProcessOutage(name="worker-2", since=at(4), until=at(8)),
+        ProcessOutage(name="mongo", since=at(5), until=at(7)),
+        ProcessOutage(name="api", since=at(0), until=at(99)),
     ]
-    spans = outages(unavailable, workers=("worker-1", "worker-2"))
+    spans = outages(process_outages, workers=("worker-1", "worker-2"))
 
     assert spans == [(at(4), at(7))]
-    assert longest_calm_s(at(0), at(10), spans) == 4.0
-    assert longest_calm_s(at(5), at(10), spans) == 3.0
-    assert longest_calm_s(at(5), at(6), spans) <= 0.0
-    assert longest_calm_s(at(8), at(10), spans) == 2.0
+    assert longest_uninterrupted_s(at(0), at(10), spans) == 4.0
+    assert longest_uninterrupted_s(at(5), at(10), spans) == 3.0
+    assert longest_uninterrupted_s(at(5), at(6), spans) <= 0.0
+    assert longest_uninterrupted_s(at(8), at(10), spans) == 2.0

@@ -1,4 +1,4 @@
-"""The plan of chaos: known beforehand, whole, and one that the API takes."""
+"""Tests of the plan: it depends on the seed alone, has every kind of task and fault, and its tasks are valid."""
 
 import pytest
 from msgspec import json
@@ -10,7 +10,7 @@ from polyrelay import Env, TaskType
 from services.limits.task_quotas import QuotaLimits, TaskQuotas
 from services.tasks.create import CreateTask
 from simulator.faults import Fault
-from tests.chaos.plan import MODELS, Act, Blow, Order, Then, blows, orders
+from tests.chaos.plan import MODELS, FaultType, FollowUp, PlannedFault, PlannedTask, planned_faults, planned_tasks
 from tests.fakes.quotas import MemoryQuotas
 from tests.fakes.tasks import MemoryTaskRepository
 from tests.fakes.wakes import MemoryWakeQueue
@@ -18,66 +18,66 @@ from tests.fakes.wakes import MemoryWakeQueue
 WORKERS = ("worker-1", "worker-2")
 
 
-def many_orders(seed: int = 1) -> list[Order]:
-    """Enough for each kind."""
-    return list(orders(seed=seed, seconds=60.0, rate=6.0, deadline_s=(10.0, 20.0)))
+def plan_tasks(seed: int = 1) -> list[PlannedTask]:
+    """A minute of them, which has each kind."""
+    return list(planned_tasks(seed=seed, seconds=60.0, rate=6.0, deadline_s=(10.0, 20.0)))
 
 
-def many_blows(seed: int = 1) -> list[Blow]:
-    """Enough for each kind."""
-    return list(blows(seed=seed, seconds=60.0, workers=WORKERS, calm_s=3.0, longest_s=5.0))
+def plan_faults(seed: int = 1) -> list[PlannedFault]:
+    """A minute of them, which has each kind."""
+    return list(planned_faults(seed=seed, seconds=60.0, workers=WORKERS, interval_s=3.0, longest_outage_s=5.0))
 
 
 def test_a_seed_gives_the_same_run_again() -> None:
-    """Orders and blows follow from the seed, and another seed gives others."""
-    assert many_orders(1) == many_orders(1)
-    assert many_blows(1) == many_blows(1)
-    assert many_orders(1) != many_orders(2)
-    assert many_blows(1) != many_blows(2)
+    """Tasks and faults are equal for equal seeds, and differ for different ones."""
+    assert plan_tasks(1) == plan_tasks(1)
+    assert plan_faults(1) == plan_faults(1)
+    assert plan_tasks(1) != plan_tasks(2)
+    assert plan_faults(1) != plan_faults(2)
 
 
 def test_no_two_tasks_have_the_same_prompt() -> None:
-    """The simulator counts submits by prompt."""
-    prompts = [order.prompt for order in many_orders()]
+    """Prompts are unique, since the simulator counts submits by prompt."""
+    prompts = [planned.prompt for planned in plan_tasks()]
     assert len(set(prompts)) == len(prompts)
 
 
-def test_orders_are_of_every_kind() -> None:
-    """All models, priorities and later calls occur, with and without fallbacks."""
-    found = many_orders()
-    assert {order.body["model"] for order in found} == {model.name for model in MODELS}
-    assert {order.body.get("priority") for order in found} == {None, "critical", "low"}
-    assert {order.then for order in found} == set(Then)
-    assert {"fallbacks" in order.body for order in found} == {True, False}
+def test_planned_tasks_are_of_every_kind() -> None:
+    """All models, priorities and follow-ups occur, with and without fallbacks."""
+    found = plan_tasks()
+    assert {planned.body["model"] for planned in found} == {model.name for model in MODELS}
+    assert {planned.body.get("priority") for planned in found} == {None, "critical", "low"}
+    assert {planned.follow_up for planned in found} == set(FollowUp)
+    assert {"fallbacks" in planned.body for planned in found} == {True, False}
 
 
-def test_blows_are_of_every_kind_and_in_order() -> None:
-    """Each process is hit in each way, and the vendor makes every kind of fault, within a minute."""
-    found = many_blows()
-    assert {blow.act for blow in found} == set(Act)
-    assert {blow.target for blow in found} == {"", "api", "mongo", "valkey", *WORKERS}
-    dealt = {type(blow.fault.fault) for blow in found if blow.fault}
-    assert dealt == set(Fault.__args__)
-    assert [blow.at_s for blow in found] == sorted(blow.at_s for blow in found)
+def test_planned_faults_are_of_every_kind_and_sorted() -> None:
+    """A minute has each process fault, each target and each vendor fault, sorted by time."""
+    found = plan_faults()
+    assert {fault.type for fault in found} == set(FaultType)
+    assert {fault.target for fault in found} == {"", "api", "mongo", "valkey", *WORKERS}
+    vendor_faults = {type(fault.vendor_fault.fault) for fault in found if fault.vendor_fault}
+    assert vendor_faults == set(Fault.__args__)
+    assert [fault.at_s for fault in found] == sorted(fault.at_s for fault in found)
 
 
-def test_faults_can_be_asked_for() -> None:
-    """Each fault has a form that the simulator reads back."""
-    for blow in many_blows():
-        if blow.fault is not None:
-            assert json.decode(json.encode(blow.fault), type=type(blow.fault)) == blow.fault
+def test_vendor_faults_can_be_sent_to_the_simulator() -> None:
+    """Each vendor fault is equal after encoding and decoding as JSON."""
+    for fault in plan_faults():
+        if fault.vendor_fault is not None:
+            assert json.decode(json.encode(fault.vendor_fault), type=type(fault.vendor_fault)) == fault.vendor_fault
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_the_api_takes_every_order(seed: int) -> None:
-    """No order is wrong, so that each answer beside 201 tells of chaos."""
+async def test_the_api_accepts_every_planned_task(seed: int) -> None:
+    """No planned task is invalid, so each response other than 201 is caused by a fault."""
     env = Env(simulated(VENDORS, "http://127.0.0.1:1"))
     registry = load_registry(env)
     tasks = MemoryTaskRepository()
     accept = CreateTask(tasks, MemoryWakeQueue(), registry, utc_now, TaskQuotas(MemoryQuotas(), tasks, QuotaLimits()))
     try:
-        for order in many_orders(seed):
-            task = await accept(TaskType(order.type), order.body)
-            assert task.prompt == order.prompt
+        for planned in plan_tasks(seed):
+            task = await accept(TaskType(planned.type), planned.body)
+            assert task.prompt == planned.prompt
     finally:
         await registry.aclose()
