@@ -14,7 +14,7 @@ from msgspec import Struct
 from api.dependencies import Call, use_cases_of
 from core import errors
 from core.errors import FieldProblem, InvalidRequest, PolyrelayError
-from core.redaction import HIDDEN, is_secret, said_without_secrets, without_secrets
+from core.redaction import HIDDEN, caller_text_without_secrets, is_secret, without_secrets
 
 log = structlog.get_logger(__name__)
 
@@ -213,7 +213,7 @@ def _without_secret(detail: FieldProblem) -> FieldProblem:
     field, message, value = without_secrets(detail.field), without_secrets(detail.message), detail.value
     if isinstance(value, str):
         hidden = is_secret(field) and not field.lower().endswith("tokens")
-        value = HIDDEN if hidden else said_without_secrets(value)
+        value = HIDDEN if hidden else caller_text_without_secrets(value)
     return FieldProblem(field=field, message=message, value=value)
 
 

@@ -15,7 +15,7 @@ from litestar import Litestar, post
 from msgspec import Struct, structs
 
 from benchmarks.accept import Echo
-from core.gc_tuning import spare_garbage_collection
+from core.gc_tuning import tune_garbage_collector
 from core.random_ids import random_hex
 from repositories.group_commit import GroupCommit
 from repositories.mongodb.client import connect_mongo
@@ -57,5 +57,5 @@ def barest_app() -> Litestar:
         await wake(task_id)
         return Created(task_id=task_id)
 
-    spare_garbage_collection()
+    tune_garbage_collector()
     return Litestar([create], openapi_config=None, logging_config=None)

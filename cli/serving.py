@@ -17,7 +17,7 @@ from cli.embedded.parent_death import end_with_parent
 from cli.output import Failed, Misused, errors
 from core.bind_check import vault_for
 from core.errors import ConfigurationError
-from core.gc_tuning import spare_garbage_collection
+from core.gc_tuning import tune_garbage_collector
 from core.logs import set_up_logs
 from core.settings import Settings, read_settings
 
@@ -86,7 +86,7 @@ def load_app() -> Callable[..., Any]:
     except ConfigurationError as error:
         errors().print(f"error: {error}", markup=False)
         sys.exit(Misused.exit_code)
-    spare_garbage_collection()
+    tune_garbage_collector()
     return app
 
 

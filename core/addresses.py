@@ -1,4 +1,4 @@
-"""Where a request comes from."""
+"""Client address of a request: the peer, or the address that a trusted proxy reports in `X-Forwarded-For`."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -9,28 +9,28 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 def client_address(peer: str | None, forwarded: str | None, trusted: Sequence[Network]) -> str | None:
     """
-    The address of the caller: the peer's, or what a trusted proxy says of whom it speaks for.
+    The address of the caller: that of the peer, or the one that a trusted proxy reports.
 
-    Each proxy adds the address of its own peer at the end, so the last one that is no trusted proxy counts; whatever
-    stands before it may be made up.
+    Each proxy appends the address of its own peer to the header. The last address that is not a trusted proxy is the
+    caller's. The caller can forge the addresses before it.
 
     Args:
-        peer: The other end of the connection.
-        forwarded: The header `X-Forwarded-For`.
-        trusted: Our proxies.
+        peer: Address of the other end of the connection, or None if it is unknown.
+        forwarded: Value of the header `X-Forwarded-For`.
+        trusted: Networks of our proxies.
     """
-    found = peer
+    address = peer
     for text in reversed((forwarded or "").split(",")):
-        if found is None or not _within(found, trusted):
-            return found
+        if address is None or not _within(address, trusted):
+            return address
         if not _is_address(text.strip()):
-            return found
-        found = text.strip()
-    return found
+            return address
+        address = text.strip()
+    return address
 
 
 def network_of(text: str) -> Network | None:
-    """The network, or the one address, that is written there; None where it is something else, such as a name."""
+    """The network or single address in the text, or None if it is something else, such as a host name."""
     try:
         return ip_network(text, strict=False)
     except ValueError:

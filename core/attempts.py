@@ -1,4 +1,4 @@
-"""Attempts: one submission of a task to a vendor, what the vendor answered, and why it failed."""
+"""Attempts: submissions of a task to a vendor, with the vendor's response and the failure."""
 
 from datetime import datetime
 
@@ -10,11 +10,11 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Why an attempt or a task failed.
 
     Attributes:
-        code: Ours, a constant for programs: see `core.failures`.
+        code: A code of this server, a constant for programs: see `core.failures`.
         message: One sentence for people.
         vendor_code: The vendor's own code.
-        http_status: HTTP status of the vendor's answer.
-        request_id: The vendor's id of the request, for its support.
+        http_status: HTTP status of the vendor's response.
+        request_id: The vendor's id of the request, for the vendor's support.
     """
 
     code: str
@@ -26,13 +26,13 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class VendorAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    A vendor's answer as it came, kept for a caller who speaks the vendor's own API.
+    A vendor's response, unchanged, stored for a caller that uses the vendor's own API.
 
     Attributes:
         status: HTTP status.
         media_type: Its Content-Type.
-        body: Its bytes, where they are few.
-        file: Name in the result store, where they are many.
+        body: Its bytes, if the response is small.
+        file: Name of the file in the result store, if it is large.
     """
 
     status: int
@@ -46,18 +46,18 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     One submission to a vendor.
 
     Attributes:
-        number: 1 for the first.
-        provider: Who was asked.
-        model: For which model.
-        started: Stored before the vendor is called.
-        accepted: When the vendor gave an operation.
-        ended: When its outcome was known, or known to be unknown.
-        operation: The vendor's handle.
-        poll_failures: Polls without an answer since the last good one.
-        unknown_statuses: Polls whose answer was a status that the vendor's pages do not name.
-        copy_failures: Tries to copy its results that failed.
-        failure: Why it failed.
-        answer: What the vendor answered to it, where the task came by a relay.
+        number: 1 for the first attempt of the task.
+        provider: Provider that was called.
+        model: Model that was called.
+        started: When the submit started; stored before the vendor is called.
+        accepted: When the vendor returned an operation.
+        ended: When the outcome was known, or was known to stay unknown.
+        operation: The vendor's id of the generation.
+        poll_failures: Failed polls since the last successful one.
+        unknown_statuses: Polls that returned a status which the vendor does not document.
+        copy_failures: Failed copies of its results.
+        failure: Why the attempt failed.
+        answer: The vendor's response to the submit, for a task that a relay call created.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""May the API listen there, with those settings? What nobody is asked for is for this machine alone."""
+"""Startup check: without authentication the API binds to loopback only."""
 
 import ipaddress
 from typing import Final
@@ -9,16 +9,16 @@ from core.vault import NO_ENCRYPTION_KEY, Vault, vault_of
 from polyrelay import Secret
 
 EXAMPLE_KEY: Final = Secret("YW4gZXhhbXBsZSB0aGF0IGV2ZXJ5Ym9keSBrbm93cyE=")
-"""The one in `.env.example`."""
+"""The encryption key in `.env.example`, which everybody can read."""
 
 NO_KEY: Final = (
-    "no API key is on record, so nobody could call this server; make one with `polyrelay keys create --role admin`, "
+    "no API key is stored, so nobody could call this server; create one with `polyrelay keys create --role admin`, "
     "with the same MONGO_URL and API_KEY_ENCRYPTION_KEY"
 )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether only this machine can reach a server on this host."""
     if host.lower() == "localhost":
         return True
     try:
@@ -29,23 +29,24 @@ def is_loopback(host: str) -> bool:
 
 def vault_for(settings: Settings) -> Vault | None:
     """
-    The vault for the keys' secrets, or None where nobody is asked for a key.
+    The vault for the secrets of API keys, or None with `AUTH=none` and no encryption key.
 
     Raises:
-        ConfigurationError: The server would be open to others, or could not read its keys; says what to do.
+        ConfigurationError: The server would be open without authentication, or could not read the secrets of its API
+            keys; says what to do.
     """
     if settings.auth == "none":
         if not is_loopback(settings.host):
             raise ConfigurationError(
-                f"AUTH=none lets in whoever reaches HOST={settings.host}, so it is for loopback only: take AUTH=none "
-                "away and make a key with `polyrelay keys create --role admin`, or set HOST=127.0.0.1"
+                f"AUTH=none is for loopback only, and HOST={settings.host} is not loopback: remove AUTH=none "
+                "and create a key with `polyrelay keys create --role admin`, or set HOST=127.0.0.1"
             )
     elif settings.api_key_encryption_key is None:
-        raise ConfigurationError(f"AUTH=required, and {NO_ENCRYPTION_KEY}. On loopback AUTH=none does without keys")
+        raise ConfigurationError(f"AUTH=required, and {NO_ENCRYPTION_KEY}. On loopback AUTH=none needs no keys")
     encryption_key = settings.api_key_encryption_key
     if encryption_key is not None and EXAMPLE_KEY.reveal() in encryption_key.reveal():
         raise ConfigurationError(
-            "API_KEY_ENCRYPTION_KEY is the example that everybody knows; make one of your own "
+            "API_KEY_ENCRYPTION_KEY is the public example from .env.example; create one of your own "
             "with `openssl rand -base64 32`"
         )
     return None if encryption_key is None else vault_of(encryption_key)

@@ -1,4 +1,4 @@
-"""Who makes a request, what they may do, and within what bounds."""
+"""Callers: the role, owner and limits of the API key that makes a request."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,10 +8,10 @@ from msgspec import Struct
 
 class Role(StrEnum):
     """
-    What a key may do. Each may do what the ones before it may.
+    The permissions of an API key. Each role includes the permissions of the roles before it.
 
-    `app` works with its own tasks; `operator` with everybody's, and switches providers; `admin` also with keys, users
-    and the audit log.
+    `app` works with the tasks of its owner; `operator` works with all tasks and switches providers; `admin` also
+    manages keys and users and reads the audit log.
     """
 
     APP = "app"
@@ -19,7 +19,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
     def includes(self, other: "Role") -> bool:
-        """Whether this role may do what the other one may."""
+        """Whether this role has the permissions of the other one."""
         return _RANKS[self] >= _RANKS[other]
 
 
@@ -28,12 +28,12 @@ _RANKS: Final = {role: rank for rank, role in enumerate(Role)}
 
 class KeyLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    What one key may ask for. None is what the settings say for every key.
+    Limits of one API key. None stands for the limit that the settings give to every key.
 
     Attributes:
-        requests_per_minute: Requests of any kind; beyond it they are answered 429.
-        max_concurrent: Its submissions that are open at vendors at once; further tasks wait in line.
-        max_queue: Its tasks that may wait for that; beyond it creating is answered 429.
+        requests_per_minute: Requests of any kind per minute. Further requests get status 429.
+        max_concurrent: Submissions open at vendors at the same time. Further tasks wait in the wait queue.
+        max_queue: Tasks in that wait queue. Further creates get status 429.
     """
 
     requests_per_minute: int | None = None
@@ -41,7 +41,7 @@ class KeyLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_queue: int | None = None
 
     def over(self, others: "KeyLimits") -> "KeyLimits":
-        """These, and the others' where these say nothing."""
+        """These limits, with `others` in place of each one that is None."""
         return KeyLimits(
             requests_per_minute=_first(self.requests_per_minute, others.requests_per_minute),
             max_concurrent=_first(self.max_concurrent, others.max_concurrent),
@@ -55,16 +55,17 @@ def _first(one: int | None, other: int | None) -> int | None:
 
 class Caller(Struct, frozen=True, kw_only=True):
     """
-    Who makes a request.
+    The caller of a request.
 
     Attributes:
-        role: What they may do.
-        owner: Whose tasks those are that they create, and the only ones that an `app` sees. Keys that follow each
-            other by rotation have one owner. None where the server asks nobody who they are (`AUTH=none`).
-        key_id: Of the key that was shown.
-        access_key: The public half of that key.
-        limits: Those of that key.
-        replay: Hash of the signature on this request: what it creates is created once. None where nothing is signed.
+        role: Permissions of the key.
+        owner: Owner of the tasks that the caller creates. An `app` sees only tasks of its owner. Rotation keeps the
+            owner. None without authentication (`AUTH=none`).
+        key_id: Id of the key.
+        access_key: Public half of the key.
+        limits: Limits of the key.
+        replay: Hash of the signature on this request; at most one task is created with it. None if the request is not
+            signed.
     """
 
     role: Role
@@ -76,13 +77,13 @@ class Caller(Struct, frozen=True, kw_only=True):
 
     @property
     def confined_to(self) -> str | None:
-        """The only owner whose tasks exist for this caller, or None where everybody's do."""
+        """The only owner whose tasks the caller sees, or None if the caller sees all tasks."""
         return (self.owner or "") if self.role is Role.APP else None
 
     def sees(self, owner: str | None) -> bool:
-        """Whether what belongs to that owner exists for this caller."""
+        """Whether the caller sees tasks of this owner."""
         return self.confined_to in {None, owner}
 
 
 ANYBODY: Final = Caller(role=Role.ADMIN)
-"""Who calls a server that asks nobody who they are."""
+"""The caller of every request with `AUTH=none`."""

@@ -1,5 +1,5 @@
 """
-What can go wrong inside the server. The API renders each class with its code and HTTP status.
+Errors of the server. The API renders each class with its code and HTTP status.
 
     PolyrelayError
     ├── ConfigurationError      stops the start
@@ -7,14 +7,14 @@ What can go wrong inside the server. The API renders each class with its code an
     ├── UnknownProvider, UnknownModel, ProviderUnavailable
     ├── TaskNotFound, FileNotFound, DuplicateTask, IdempotencyKeyTaken, TaskTooLarge
     ├── KeyNotFound, DuplicateKey, UserNotFound, EmailTaken
-    ├── Unauthenticated         nobody knows who the caller is
+    ├── Unauthenticated         the caller is not known
     │   └── KeyExpired, KeyRevoked, InvalidSignature, ClockSkew, ReplayedRequest
-    ├── Forbidden               it is known, and they may not do that
-    ├── NotPossible             the task is not in a state for that
+    ├── Forbidden               the caller is known and has no permission
+    ├── NotPossible             the state of the task does not allow it
     ├── ComeBackLater           a limit is reached
     │   └── QueueFull, TooManyTasks, TooManyRequests
-    ├── Stale                   another writer was first
-    ├── AuditFailed             what was to be done cannot be put on the audit log
+    ├── Stale                   a concurrent write came first
+    ├── AuditFailed             the audit row could not be stored
     └── StoreUnavailable, QueueUnavailable
 """
 
@@ -28,7 +28,7 @@ from core.rates import RateLimitStatus
 
 class PolyrelayError(Exception):
     """
-    Base of the server's own errors; the text is for people and holds no secrets.
+    Base of the server's errors. The text is for people and contains no secrets.
 
     Attributes:
         code: A constant for programs, in snake_case.
@@ -38,19 +38,19 @@ class PolyrelayError(Exception):
 
 
 class ConfigurationError(PolyrelayError):
-    """A setting, a file or a credential that stops the start."""
+    """A setting, file or credential is not valid; the process does not start."""
 
     code = "configuration_error"
 
 
 class FieldProblem(Struct, frozen=True, kw_only=True):
     """
-    What is wrong with one field.
+    A problem with one field of a request.
 
     Attributes:
         field: Path of the field, such as "size" or "image_urls[1]".
-        message: What is allowed.
-        value: What came, cut to a readable length.
+        message: The values that are allowed.
+        value: The value in the request, cut to a readable length.
     """
 
     field: str
@@ -59,7 +59,7 @@ class FieldProblem(Struct, frozen=True, kw_only=True):
 
 
 class InvalidRequest(PolyrelayError):
-    """The caller's input is wrong; `details` names each field."""
+    """The caller's input is not valid; `details` names each field."""
 
     code = "invalid_request"
 
@@ -69,31 +69,31 @@ class InvalidRequest(PolyrelayError):
 
 
 class UnknownProvider(InvalidRequest):
-    """No provider of that name is registered."""
+    """No provider with this name is registered."""
 
     code = "unknown_provider"
 
 
 class UnknownModel(InvalidRequest):
-    """The provider does not serve that model, or not for this type of task."""
+    """The provider does not serve this model, or not for this type of task."""
 
     code = "unknown_model"
 
 
 class IdempotencyKeyReused(InvalidRequest):
-    """The `Idempotency-Key` was used for a request with another body."""
+    """The `Idempotency-Key` was used before, for a request with another body."""
 
     code = "idempotency_key_reused"
 
 
 class ProviderUnavailable(PolyrelayError):
-    """The provider is registered and cannot take tasks; the text says why."""
+    """The provider is registered but cannot take tasks; the text says why."""
 
     code = "provider_unavailable"
 
 
 class TaskNotFound(PolyrelayError):
-    """There is no task of that id."""
+    """There is no task with this id."""
 
     code = "task_not_found"
 
@@ -102,94 +102,94 @@ class TaskNotFound(PolyrelayError):
 
 
 class FileNotFound(PolyrelayError):
-    """There is no stored file of that name."""
+    """There is no stored file with this name."""
 
     code = "file_not_found"
 
 
 class KeyNotFound(PolyrelayError):
-    """There is no such API key."""
+    """There is no API key with this id or access key."""
 
     code = "key_not_found"
 
 
 class DuplicateKey(PolyrelayError):
-    """A key of that id, access key or secret is stored already."""
+    """An API key with this id, access key or secret is stored already."""
 
     code = "duplicate_key"
 
 
 class UserNotFound(PolyrelayError):
-    """There is no such user."""
+    """There is no user with this id."""
 
     code = "user_not_found"
 
 
 class EmailTaken(PolyrelayError):
-    """Another user has that e-mail address."""
+    """Another user has this e-mail address."""
 
     code = "email_taken"
 
 
 class Unauthenticated(PolyrelayError):
-    """The request does not show who makes it, or not with a key that is known here."""
+    """The request has no credentials, or none of a known API key."""
 
     code = "unauthenticated"
 
 
 class KeyExpired(Unauthenticated):
-    """The key was good until a moment that has passed. Told only to who has its secret."""
+    """The API key has expired. Reported only to callers that have its secret."""
 
     code = "key_expired"
 
 
 class KeyRevoked(Unauthenticated):
-    """The key was taken back. Told only to who has its secret."""
+    """The API key was revoked. Reported only to callers that have its secret."""
 
     code = "key_revoked"
 
 
 class InvalidSignature(Unauthenticated):
-    """The request's signature is not one that a key known here makes of that request."""
+    """The signature of the request does not match the request and a known API key."""
 
     code = "invalid_signature"
 
 
 class ClockSkew(Unauthenticated):
-    """The request was signed at a moment too far from now."""
+    """The time in the signature differs too much from the current time."""
 
     code = "clock_skew"
 
 
 class ReplayedRequest(Unauthenticated):
-    """A request with that very signature was carried out already."""
+    """A request with the same signature was carried out already."""
 
     code = "replayed_request"
 
 
-REPLAYED: Final = "a request with this very signature came before; sign each one anew"
-"""What a caller is told who sends one again."""
+REPLAYED: Final = "a request with the same signature was received before; sign each request anew"
+"""Message of `ReplayedRequest`."""
 
 
 class Forbidden(PolyrelayError):
-    """The key's role does not allow that."""
+    """The role of the API key does not allow the request."""
 
     code = "forbidden"
 
 
 class NotPossible(PolyrelayError):
-    """The task is not in a state in which that can be done; the text says in which it is."""
+    """The state of the task does not allow the action; the text names the state."""
 
     code = "not_possible"
 
 
 class ComeBackLater(PolyrelayError):
     """
-    A limit is reached. Nothing was done, and the same request may pass later.
+    A limit is reached. Nothing was done; the same request may succeed later.
 
     Attributes:
         scope: Whose limit it is: "provider" or "key".
-        retry_after_s: When to come back, in whole seconds.
+        retry_after_s: Seconds after which to repeat the request, a whole number.
     """
 
     scope = "provider"
@@ -200,13 +200,13 @@ class ComeBackLater(PolyrelayError):
 
 
 class QueueFull(ComeBackLater):
-    """As many tasks wait for the provider as are allowed to."""
+    """The wait queue of the provider is full."""
 
     code = "queue_full"
 
 
 class TooManyTasks(ComeBackLater):
-    """The caller has as many open tasks as its key allows."""
+    """The API key has reached its limit on open tasks."""
 
     code = "too_many_tasks"
     scope = "key"
@@ -214,10 +214,10 @@ class TooManyTasks(ComeBackLater):
 
 class TooManyRequests(ComeBackLater):
     """
-    The caller's key made as many requests in the last minute as it may.
+    The API key has reached its rate limit.
 
     Attributes:
-        allowance: What is left of them: nothing.
+        rate_limit_status: Limit of the key, with no requests remaining.
     """
 
     code = "rate_limited"
@@ -229,42 +229,42 @@ class TooManyRequests(ComeBackLater):
 
 
 class DuplicateTask(PolyrelayError):
-    """A task of that id is stored already."""
+    """A task with this id is stored already."""
 
     code = "duplicate_task"
 
 
 class TaskTooLarge(PolyrelayError):
-    """No record can hold the task. The limits on callers' fields are far below that."""
+    """The task is larger than the largest MongoDB document. The limits on callers' fields are far below that."""
 
     code = "task_too_large"
 
 
 class Stale(PolyrelayError):
-    """Somebody else wrote first; read again and decide again."""
+    """A concurrent write came first; read again and decide again."""
 
     code = "conflict"
 
 
 class IdempotencyKeyTaken(PolyrelayError):
-    """A task with that `Idempotency-Key` is stored already; read it."""
+    """A task with this `Idempotency-Key` is stored already; read that task."""
 
     code = "key_taken"
 
 
 class AuditFailed(PolyrelayError):
-    """The audit log does not take the row of what was to be done; so nothing was done."""
+    """The audit row of an action could not be stored, so the action was not carried out."""
 
     code = "AUDIT_FAILED"  # as clients of the relay that this server replaces know it
 
 
 class StoreUnavailable(PolyrelayError):
-    """MongoDB or the result store cannot be reached."""
+    """MongoDB or the result store is unavailable."""
 
     code = "store_unavailable"
 
 
 class QueueUnavailable(PolyrelayError):
-    """Redis cannot be reached."""
+    """Redis is unavailable."""
 
     code = "queue_unavailable"

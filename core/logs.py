@@ -1,4 +1,4 @@
-"""Logs: structlog, JSON in production, readable on a terminal, ids bound once per task, secrets left out."""
+"""Logs: structlog with JSON in production and text on a terminal; ids are bound once per task, secrets are hidden."""
 
 import asyncio
 import atexit
@@ -21,7 +21,7 @@ from core.settings import Settings
 _LONGEST_VALUE: Final = 2000
 _DEEPEST: Final = 8
 _UNTOUCHED: Final = frozenset({"exc_info", "_record", "_from_structlog"})
-"""What structlog itself reads later."""
+"""Keys that structlog itself reads later."""
 
 _LEVELS: Final = {**{name.lower(): level for name, level in logging.getLevelNamesMapping().items()}, "exception": 40}
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
@@ -30,18 +30,18 @@ _PLAIN: Final = _NUMBERS | {str}
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """
-    Hide what is secret by its name, at any depth, or by its looks within a text; cut very long texts.
+    Hide secrets in a log event: values with a secret name, at any depth, and texts that look like a secret.
 
-    Numbers stay: `input_tokens` is a count.
+    Cuts texts after 2,000 characters. Numbers are kept, because `input_tokens` is a count.
     """
     return {name: value if name in _UNTOUCHED else _shown(name, value, depth=0) for name, value in event.items()}
 
 
 def set_up_logs(settings: Settings, *, process: str) -> None:
     """
-    Send the logs of this process to standard error, and to `LOG_DIR/<process>.log` where that is set.
+    Write the logs of this process to standard error, and to `LOG_DIR/<process>.log` if LOG_DIR is set.
 
-    Logs of libraries go the same way. Called once, by a composition root.
+    Logs of libraries are written there too. Call it once, from a composition root.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -51,17 +51,17 @@ def set_up_logs(settings: Settings, *, process: str) -> None:
         redact,
     ]
     handlers = list(_handlers(settings, process, shared))
-    short_cut = [_ShortCut(handlers[0])] if len(handlers) == 1 and not _readable(settings) else []
+    fast_writer = [_FastWriter(handlers[0])] if len(handlers) == 1 and not _readable(settings) else []
     structlog.configure(
         processors=[
-            *short_cut,
+            *fast_writer,
             structlog.stdlib.filter_by_level,
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,  # a cached logger would keep this set-up when another one follows
+        cache_logger_on_first_use=False,  # a cached logger would keep this configuration after a later call
     )
     root = logging.getLogger()
     root.handlers = [*handlers]
@@ -70,13 +70,13 @@ def set_up_logs(settings: Settings, *, process: str) -> None:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
-class _ShortCut:
+class _FastWriter:
     """
-    Writes a line of plain values as JSON, in one step: records of `logging` and a chain of processors cost many times
-    as much. Anything else goes the long way, which leads to the same line.
+    Writes events whose values are all plain as JSON lines, without `logging` records and the chain of processors, which
+    cost many times as much. All other events take the standard path, which writes the same line.
 
-    Lines of one turn of the event loop are written together when it ends: each write gives up the interpreter's lock,
-    and another thread may hold it for long.
+    Lines of one iteration of the event loop are written together at its end: each write releases the interpreter's
+    lock, and another thread may then hold it for long.
     """
 
     def __init__(self, handler: "logging.StreamHandler[TextIO]") -> None:
@@ -89,13 +89,13 @@ class _ShortCut:
         if not logger.isEnabledFor(_LEVELS[method]):
             raise structlog.DropEvent
         if "exc_info" in event or any(type(value) not in _PLAIN for value in event.values()):
-            self._write()  # what came before
+            self._write()  # keeps the order of lines
             return event
         line = redact(logger, method, structlog.contextvars.merge_contextvars(logger, method, event))
         line = {**line, "level": method, "logger": logger.name, "timestamp": datetime.now(UTC).isoformat()[:-6] + "Z"}
         try:
             self._lines.append(msgspec.json.encode(line).decode() + "\n")
-        except (TypeError, ValueError):  # the long way knows what to do then
+        except (TypeError, ValueError):  # the standard path handles these values
             return event
         self._write_soon()
         raise structlog.DropEvent
@@ -118,7 +118,7 @@ class _ShortCut:
             if lines:
                 self._handler.stream.write("".join(lines))
                 self._handler.stream.flush()
-        except (OSError, ValueError):  # nobody reads them any more
+        except (OSError, ValueError):  # standard error is closed
             pass
         finally:
             self._handler.release()
@@ -150,7 +150,7 @@ def _formatter(shared: list[Processor], *, readable: bool) -> logging.Formatter:
         ]
         if readable
         else [
-            # Without local variables, which hold keys and callers' inputs.
+            # Leaves out local variables, because they contain keys and callers' input.
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             _redact_exception,
             structlog.processors.JSONRenderer(ensure_ascii=False),
@@ -163,7 +163,7 @@ def _formatter(shared: list[Processor], *, readable: bool) -> logging.Formatter:
 
 
 def _redact_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The rest was redacted before."""
+    """Redact the rendered exception; the rest of the event is redacted already."""
     if "exception" in event:
         event["exception"] = _shown("exception", event["exception"], depth=0)
     return event

@@ -1,4 +1,4 @@
-"""Names of models as labels of metrics."""
+"""Metric labels: limits how many model names a process uses as values of a label."""
 
 from typing import Final
 
@@ -9,10 +9,10 @@ OTHER: Final = "other"
 
 class ModelLabels:
     """
-    Bounds how many names of models a process counts by: callers of a relay may name any.
+    Limits the number of model names in the labels of metrics, because callers of a relay may send any name.
 
     Args:
-        most: So many names that came by a relay are told apart; the rest is `other`.
+        most: Number of model names from relays that get a label of their own. All further ones share `other`.
     """
 
     def __init__(self, most: int = 200) -> None:
@@ -20,7 +20,7 @@ class ModelLabels:
         self._relayed: set[str] = set()
 
     def __call__(self, model: str, task: Task) -> str:
-        """The label for a model that the task named."""
+        """The label for a model of the task. A model of a task without relay is always its own label."""
         if task.relay is None or model in self._relayed:
             return model
         if len(self._relayed) >= self._most:

@@ -1,7 +1,7 @@
 """
 Random ids of tasks and audit rows.
 
-Random bits are drawn from the system in advance: each draw is a system call, which costs more than the id.
+Random bytes are read from the system in blocks: a system call for each id would cost more than the id.
 """
 
 import os
@@ -9,21 +9,21 @@ from collections import deque
 from datetime import datetime
 from typing import Final
 
-_DRAWN_BYTES: Final = 16
-_DRAWN_AT_ONCE: Final = 256
+_ID_BYTES: Final = 16
+_IDS_PER_READ: Final = 256
 
-_drawn: deque[str] = deque()
-os.register_at_fork(after_in_child=_drawn.clear)  # otherwise forked processes would return the same ids
+_ready: deque[str] = deque()
+os.register_at_fork(after_in_child=_ready.clear)  # otherwise forked processes would return the same ids
 
 
 def random_hex(count: int) -> str:
-    """`count` random bytes in hex, at most 16, as unpredictable as those of the system."""
+    """Return `count` random bytes from the system in hex; `count` is at most 16."""
     try:
-        return _drawn.pop()[: 2 * count]
+        return _ready.pop()[: 2 * count]
     except IndexError:
-        text = os.urandom(_DRAWN_BYTES * _DRAWN_AT_ONCE).hex()
-        width = 2 * _DRAWN_BYTES
-        _drawn.extend(text[start : start + width] for start in range(width, len(text), width))
+        text = os.urandom(_ID_BYTES * _IDS_PER_READ).hex()
+        width = 2 * _ID_BYTES
+        _ready.extend(text[start : start + width] for start in range(width, len(text), width))
         return text[: 2 * count]
 
 

@@ -1,4 +1,4 @@
-"""What is not kept: secrets by name and by looks, signatures, encoded files, ends of long texts."""
+"""Redaction: hides secrets by name and by pattern, and cuts signatures, encoded files and long texts."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,12 +15,12 @@ LONGEST_TEXT: Final = 500
 """Characters of a text that are kept."""
 LONGEST_NAME: Final = 64
 MOST_ITEMS: Final = 50
-"""Of one list or object."""
+"""Items of one list or object that are kept."""
 DEEPEST: Final = 8
 MOST_BYTES: Final = 8192
-"""Of all that is kept, as JSON."""
+"""Size of the kept value as JSON."""
 SHORTEST_SECRET: Final = 8
-"""A known secret that is shorter is not looked for: it may be any word."""
+"""Length in characters. Shorter known secrets are not searched for, because they may be ordinary words."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -29,8 +29,8 @@ Redact: TypeAlias = Callable[[Any], Any]
 _NESTED: Final = (dict, list, tuple)
 _LONGEST_WORD: Final = 32
 _SHOWN_OF_CODE: Final = 12
-_LOOK_AHEAD: Final = 2000  # a secret that begins before the cut is found whole
-_MARGIN_BYTES: Final = 256  # for the marks that say where something is missing
+_LOOK_AHEAD: Final = 2000  # so that a secret that crosses the cut is found
+_MARGIN_BYTES: Final = 256  # for the marks at the cuts
 _NAMES: Final = (
     r"[a-z]*(?:secret|password)|passwd|token|authorization|cookie|signature|api_?key|access_?key|secret_?key|credential"
 )
@@ -38,7 +38,7 @@ _SECRET_NAME: Final = re.compile(rf"(?:^|_)(?:{_NAMES}|passphrase|pwd|auth|priva
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _CREDENTIALS: Final = re.compile(r"\b([Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc])\s+[\w.~+/=-]{6,}")
 _SECRET_TEXTS: Final = (
-    # What such a text has for certain, how it looks, and what is shown instead.
+    # A substring of every match, the pattern, and its replacement.
     ("@", re.compile(r"(://[^\s:/@]*:)[^\s@/]+@"), r"\1***@"),
     ("k-", re.compile(r"\b(sk|rk|prk|ak)-[\w-]{8,}"), r"\1-***"),
     ("k_", re.compile(r"\b(sk|rk|prk|ak)_[\w-]{8,}"), r"\1_***"),
@@ -52,14 +52,14 @@ _SECRET_TEXTS: Final = (
         r"\1***",
     ),
 )
-# A caller's text may quote a header or a piece of JSON. Too eager for logs, whose own words would go.
+# A caller's text may quote a header or a piece of JSON. Not used for logs, where it would match ordinary words.
 _QUOTED: Final = re.compile(
     r"((?:secret|password|token|signature|authorization|api[_-]?key|access[_-]?key(?:[_-]?id)?|credential)s?"
     r"\\?[\"']?\s*[:=]\s*\\?[\"']?)[^\s&;,\"']{4,}",
     re.IGNORECASE,
 )
 _SUSPECT: Final = re.compile(r"[=:@]|[A-Za-z0-9+/_-]{10}|[Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc]")
-"""Found in every text in which one of the patterns is."""
+"""Matches in every text in which one of the patterns matches."""
 _LONG: Final = re.compile(
     r"(?P<data>data:[\w.+/;=-]*,)(?P<coded>[^\s\"'<>)]*)"
     r"|(?P<link>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"'<>]+)"
@@ -69,13 +69,13 @@ _LONG: Final = re.compile(
 
 @lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
-    """Whether what has that name, in whatever case and style, must not be shown."""
+    """Whether a value with this name is secret. Names may be snake_case, kebab-case or camelCase."""
     return _SECRET_NAME.search(_WORD_STARTS.sub("_", name).lower()) is not None
 
 
 def without_secrets(text: str) -> str:
-    """The text without what looks like a key, a password in an address, or a signature."""
-    if " " in text or not text.isprintable():  # any other blank is not printable
+    """The text, with API keys, passwords in URLs and signatures replaced by `***`."""
+    if " " in text or not text.isprintable():  # other white space is not printable
         text = _CREDENTIALS.sub(r"\1 ***", text)
     for sign, pattern, replacement in _SECRET_TEXTS:
         if sign in text:
@@ -83,20 +83,20 @@ def without_secrets(text: str) -> str:
     return text
 
 
-def said_without_secrets(text: str) -> str:
-    """As `without_secrets`, for words of a caller, who may quote a header or a piece of JSON."""
+def caller_text_without_secrets(text: str) -> str:
+    """As `without_secrets`, for text from a caller, which may quote a header or a piece of JSON."""
     return _QUOTED.sub(rf"\1{HIDDEN}", without_secrets(text))
 
 
 def redaction(known: Iterable[str] = ()) -> Redact:
     """
-    A function from a JSON value to what may be kept of it: at most `MOST_BYTES`, and cut where it was cut.
+    A function that redacts a JSON value to at most `MOST_BYTES` bytes, with marks at the cuts.
 
-    Gone are secrets by name and by looks, what is `known`, what links carry behind their path, and all but the
-    beginning of encoded files, of other long runs of letters and digits, and of long texts.
+    It removes secrets by name and by pattern, the `known` secrets, and the query and fragment of links. Of encoded
+    files, other long runs of letters and digits, and long texts it keeps only the beginning.
 
     Args:
-        known: Secrets that this process holds, which are found whatever they look like.
+        known: Secrets of this process, which are found whatever they look like.
     """
     words = sorted({word for word in known if len(word) >= SHORTEST_SECRET}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, words))) if words else None
@@ -104,14 +104,14 @@ def redaction(known: Iterable[str] = ()) -> Redact:
     word_shown = lru_cache(maxsize=1024)(lambda word: _short(word, LONGEST_TEXT, pattern))
 
     def text_shown(text: str) -> str:
-        # Such as the names of models and sizes, which come again and again.
+        # Cached, because names of models and sizes repeat.
         return word_shown(text) if len(text) <= _LONGEST_WORD else _short(text, LONGEST_TEXT, pattern)
 
     return lambda value: _Redactor(name_shown, text_shown).shown("", value)
 
 
 class _Redactor:
-    """One value's redaction, which counts what is kept."""
+    """Redacts one value and counts the bytes that are kept."""
 
     def __init__(self, name_shown: Callable[[str], str], text_shown: Callable[[str], str]) -> None:
         self._name_shown = name_shown
@@ -119,7 +119,7 @@ class _Redactor:
         self._left_bytes = MOST_BYTES - _MARGIN_BYTES
 
     def shown(self, name: str, value: Any, depth: int = 0) -> Any:
-        """What may be kept of a value of that name."""
+        """The redacted value. `name` is its name in the object that contains it, or empty."""
         if not isinstance(value, _NESTED):
             return self._kept(self._leaf(name, value))
         if (name and is_secret(name)) or depth >= DEEPEST:
@@ -128,7 +128,7 @@ class _Redactor:
 
     def _object(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
-        for name, item in self._while_quotas_allow(value.items(), len(value)):
+        for name, item in self._within_limits(value.items(), len(value)):
             shown_name = self._name_shown(str(name))
             self._left_bytes -= (len(shown_name) if shown_name.isascii() else len(shown_name.encode())) + 3
             shown[shown_name] = self.shown(str(name), item, depth + 1)
@@ -137,10 +137,10 @@ class _Redactor:
         return shown
 
     def _list(self, value: Sequence[Any], depth: int) -> list[Any]:
-        shown = [self.shown("", item, depth + 1) for item in self._while_quotas_allow(value, len(value))]
+        shown = [self.shown("", item, depth + 1) for item in self._within_limits(value, len(value))]
         return shown if len(shown) == len(value) else [*shown, f"{CUT} ({len(value)} items)"]
 
-    def _while_quotas_allow(self, items: Iterable[Any], count: int) -> Iterator[Any]:
+    def _within_limits(self, items: Iterable[Any], count: int) -> Iterator[Any]:
         for item in islice(items, min(count, MOST_ITEMS)):
             if self._left_bytes <= 0:
                 return
@@ -158,7 +158,7 @@ class _Redactor:
         return CUT
 
     def _kept(self, value: Any) -> Any:
-        size_bytes = len(_encode(value)) + 2  # what stands between values
+        size_bytes = len(_encode(value)) + 2  # the separator between values
         if size_bytes > self._left_bytes:
             self._left_bytes = 0
             return CUT
@@ -171,7 +171,7 @@ def _short(text: str, longest: int, known: re.Pattern[str] | None) -> str:
     if known is not None:
         shown = known.sub(HIDDEN, shown)
     if _SUSPECT.search(shown) is not None:
-        shown = said_without_secrets(_LONG.sub(_shortened, shown))
+        shown = caller_text_without_secrets(_LONG.sub(_shortened, shown))
     if len(shown) <= longest and len(text) <= longest + _LOOK_AHEAD:
         return shown
     return f"{shown[:longest].rstrip(CUT)}{CUT} ({len(text)} characters)"
@@ -179,16 +179,16 @@ def _short(text: str, longest: int, known: re.Pattern[str] | None) -> str:
 
 def _shortened(match: re.Match[str]) -> str:
     if match["link"] is not None:
-        return _bare(match["link"])
+        return _bare_link(match["link"])
     start, code = match["data"] or "", match["code"] or match["coded"] or ""
     return f"{start[:100]}{code[:_SHOWN_OF_CODE]}{CUT}"
 
 
-def _bare(link: str) -> str:
-    """A link without user, password, query and fragment: signatures and tokens stand there."""
+def _bare_link(link: str) -> str:
+    """A link without user, password, query and fragment, which may contain signatures and tokens."""
     try:
         parts = urlsplit(link)
-    except ValueError:  # such as a broken address in brackets
+    except ValueError:  # such as an invalid IPv6 address in brackets
         return f"{link.partition('://')[0]}://{CUT}"
     path = "/".join(_short_step(step) for step in parts.path.split("/"))
     more = f"?{CUT}" if parts.query or parts.fragment else ""

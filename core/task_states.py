@@ -1,4 +1,4 @@
-"""Task states: the status that callers see, the phase inside `processing`, and the table of moves."""
+"""Task states: the status that callers see, the phases of `processing`, and the table of allowed moves."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Status(StrEnum):
-    """What callers see."""
+    """The status of a task in the API."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -16,7 +16,7 @@ class Status(StrEnum):
 
 
 class State(StrEnum):
-    """Where a task stands: a status, or a phase of `processing`."""
+    """The state of a task: a status, or a phase of `processing`."""
 
     PENDING = "pending"
     """
@@ -62,7 +62,7 @@ class State(StrEnum):
     """
     FAILED = "failed"
     """
-    Final, short of an explicit retry; `failure` says why.
+    Final, except for an explicit retry; `failure` says why.
 
     Moved here by: the worker that met the failure, the deadline or an expired lease of a submit.
     Crash: nothing is lost.
@@ -84,7 +84,7 @@ class State(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing happens any more, short of an explicit retry."""
+        """Whether the state only changes by an explicit retry."""
         return self in FINAL
 
 
@@ -108,4 +108,4 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
 
 
 class IllegalMove(Exception):
-    """The table of moves has no such arrow: a defect of the server."""
+    """The table of moves does not contain this move: a defect of the server."""

@@ -1,8 +1,8 @@
 """
-The task record and its table of moves.
+Tasks: the stored record of a task, with its lease, results, fallbacks and idempotency key.
 
-A task is an immutable value; a change is a new value whose `version` is one higher, which a repository accepts only
-while the stored version is the old one.
+A task is an immutable value. A change is a new value whose `version` is higher by one; a repository stores it only if
+the stored version is the old one.
 """
 
 from datetime import datetime
@@ -16,16 +16,16 @@ from core.task_states import MOVES, IllegalMove, State, Status
 from polyrelay import TaskType, Usage
 
 TaskInput: TypeAlias = dict[str, Any]
-"""A model's params as JSON values, as the caller gave them and the model accepted them."""
+"""A model's params as JSON values: as in the caller's request, after validation by the model."""
 
 
 class RelayCall(Struct, frozen=True, kw_only=True):
     """
-    The call of a vendor's own API that created a task; its body is the task's input and is sent as it came.
+    The call of a vendor's own API that created a task. Its body is the task's input and is sent unchanged.
 
     Attributes:
-        action: Such as "CVSync2AsyncSubmitTask".
-        version: Such as "2022-08-31".
+        action: The vendor's name of the call, such as "CVSync2AsyncSubmitTask".
+        version: The vendor's version of the call, such as "2022-08-31".
     """
 
     action: str
@@ -34,12 +34,12 @@ class RelayCall(Struct, frozen=True, kw_only=True):
 
 class Idempotency(Struct, frozen=True, kw_only=True):
     """
-    What makes a repeated request the same request.
+    The idempotency key of the request that created a task.
 
     Attributes:
-        key: The caller's `Idempotency-Key` with whose it is and for which route; no two tasks have the same.
+        key: The caller's `Idempotency-Key`, with its owner and route. It is unique among tasks.
         body_hash: SHA-256 of the request's body, in hex.
-        until: From then on the key may be used for something else.
+        until: When the key expires and may be used for another request.
     """
 
     key: str
@@ -48,7 +48,7 @@ class Idempotency(Struct, frozen=True, kw_only=True):
 
 
 class Lease(Struct, frozen=True, kw_only=True):
-    """Who works on a task, and until when nobody else may."""
+    """The worker that processes a task, and the time until which no other worker may."""
 
     owner: str
     until: datetime
@@ -60,13 +60,13 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         type: image, video or text.
-        text: The text itself.
-        finish_reason: The vendor's word for why a text ended.
-        file: Name in the result store, where it was copied there.
-        url: The vendor's link, where there is one.
-        url_expires: Until when the vendor serves `url`, where it says so.
-        media_type: Such as "image/png".
-        size_bytes: Of the stored file.
+        text: The text, for a result of type text.
+        finish_reason: Why the text ended, in the vendor's terms.
+        file: Name in the result store, if it was copied there.
+        url: The vendor's link, if there is one.
+        url_expires: Until when the vendor serves `url`, if the vendor says so.
+        media_type: Media type, such as "image/png".
+        size_bytes: Size of the stored file.
     """
 
     type: TaskType
@@ -81,12 +81,12 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Choice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    Whom to ask where the choices before it cannot take the task.
+    A provider and model for a task: what the caller asked for, or a fallback.
 
     Attributes:
-        provider: Whom to ask.
-        model: For which model.
-        params: Params that differ for this model; null leaves one out.
+        provider: Provider to call.
+        model: Model to call.
+        params: Params that differ for this model; null removes a param.
     """
 
     provider: str
@@ -96,40 +96,40 @@ class Choice(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Task(Struct, frozen=True, kw_only=True):
     """
-    What a caller created, without its input, which is stored beside it and never changes.
+    The stored record of a task, without its input, which is stored separately and never changes.
 
     Attributes:
-        id: Sorts by time of creation.
-        version: One higher with each stored change.
-        type: What is made.
-        state: Where it stands.
-        provider: Whom the caller asked for.
-        model: Which model the caller asked for.
-        user_id: The caller's word for whose task it is.
-        owner: Whose key created it: the only one whose `app` keys see it. None where nobody was asked.
-        key_id: The key that created it.
-        key_max_concurrent: So many submissions of that owner may be open at once, or None for any number.
-        quotas: Those in which it counts while it is open: see `core.quotas`.
-        idempotency: What makes a repeated request the same request. Written once, and by no save.
-        replay: Hash of the signature that created it; no two tasks have the same. Written once, and by no save.
-        relay: The call of the vendor's own API that created it, if one did.
-        fallbacks: Whom to ask instead, in order, while it is certain that nobody accepted the task.
-        choice: Who is asked next: 0 is `provider` and `model`, 1 the first fallback.
-        priority: How soon it is looked at, relative to others.
-        prompt: The prompt's first 500 characters, for lists.
-        metadata: The caller's own, handed back as it came.
-        created: When it was accepted.
-        updated: When this version was made.
+        id: Unique; sorts by time of creation.
+        version: Increased by one with each stored change.
+        type: Type of the output.
+        state: Current state.
+        provider: Provider that the caller asked for.
+        model: Model that the caller asked for.
+        user_id: User to whom the task belongs, as the caller named it.
+        owner: Owner of the key that created it. `app` keys see only tasks of their owner. None with `AUTH=none`.
+        key_id: Id of the key that created it.
+        key_max_concurrent: Limit on open submissions of the owner, or None for no limit.
+        quotas: Names of the quotas in which an open task counts: see `core.quotas`.
+        idempotency: Idempotency key of the create. Written at the create only; saves do not change it.
+        replay: Hash of the signature of the create, unique among tasks. Written at the create only.
+        relay: The call of the vendor's own API that created it, or None.
+        fallbacks: Choices to try next, in order, as long as it is certain that no vendor accepted the task.
+        choice: Index of the choice that is tried next: 0 is `provider` and `model`, 1 the first fallback.
+        priority: How soon workers process it, relative to other tasks.
+        prompt: First 500 characters of the prompt, for lists.
+        metadata: The caller's metadata, returned unchanged.
+        created: When it was created.
+        updated: When this version was written.
         deadline: When it ends at the latest.
-        wake_at: When somebody must look at it next; None when final.
-        lease: Who works on it just now.
+        wake_at: When a worker must process it next; None in a final state.
+        lease: The worker that processes it now, or None.
         attempts: All submissions, oldest first.
-        attempts_before: How many of them were made before the latest explicit retry.
-        retried: When that retry was asked for.
-        cancel_requested: When the caller asked to cancel it. `TaskRepository.request_cancel` alone writes it.
-        results: Once completed; while storing, the vendor's links.
-        usage: What the vendor counted.
-        progress: 0.0 to 1.0, where the vendor says.
+        attempts_before: Number of attempts before the latest explicit retry.
+        retried: When the latest explicit retry was requested.
+        cancel_requested: Time of the cancellation request. Only `TaskRepository.request_cancel` writes it.
+        results: Outputs of a completed task; in `storing`, the vendor's links.
+        usage: Usage that the vendor reported.
+        progress: 0.0 to 1.0, if the vendor reports it.
         failure: Why it failed.
     """
 
@@ -168,17 +168,17 @@ class Task(Struct, frozen=True, kw_only=True):
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """Whom to ask, in order: what the caller asked for, then the fallbacks."""
+        """The choices in the order in which they are tried: what the caller asked for, then the fallbacks."""
         return (Choice(provider=self.provider, model=self.model), *self.fallbacks)
 
     @property
     def is_cancel_requested(self) -> bool:
-        """Whether the caller wants it to end."""
+        """Whether there is a cancellation request."""
         return self.cancel_requested is not None
 
     @property
     def status(self) -> Status:
-        """What callers see."""
+        """The status that callers see."""
         return self.state.status
 
     @property
@@ -187,16 +187,16 @@ class Task(Struct, frozen=True, kw_only=True):
         The latest attempt.
 
         Raises:
-            IndexError: Nothing was submitted yet.
+            IndexError: There is no attempt yet.
         """
         return self.attempts[-1]
 
     def to(self, state: State, *, now: datetime, **changes: Any) -> "Task":
         """
-        The next version, in that state; a final state drops the lease and the wake.
+        The next version of the task, in the given state. A final state removes the lease and `wake_at`.
 
         Raises:
-            IllegalMove: The table has no such arrow.
+            IllegalMove: The table of moves does not allow it.
         """
         if state not in MOVES[self.state]:
             raise IllegalMove(f"task {self.id}: {self.state} to {state}")
@@ -205,12 +205,12 @@ class Task(Struct, frozen=True, kw_only=True):
         return structs.replace(self, version=self.version + 1, state=state, updated=now, **changes)
 
     def with_attempt(self, **changes: Any) -> tuple[Attempt, ...]:
-        """All attempts, with the latest one changed."""
+        """All attempts, with changes to the latest one."""
         return (*self.attempts[:-1], structs.replace(self.attempt, **changes))
 
 
 class TaskSummary(Struct, frozen=True, kw_only=True):
-    """A task as lists show it: no attempts, and no texts in its results. The fields are those of `Task`."""
+    """A task in a list: without attempts, and without texts in its results. Fields as in `Task`."""
 
     id: str
     type: TaskType
@@ -228,6 +228,6 @@ class TaskSummary(Struct, frozen=True, kw_only=True):
 
 
 def input_for(task_input: TaskInput, choice: Choice) -> TaskInput:
-    """The input of a task for one of its choices: the task's own, with that choice's params laid over it."""
-    laid_over = {**task_input, **choice.params}
-    return {name: value for name, value in laid_over.items() if value is not None}
+    """The input of a task for one of its choices: the params of the choice replace those of the task."""
+    merged = {**task_input, **choice.params}
+    return {name: value for name, value in merged.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Amounts with units, as people write them in settings."""
+"""Durations and sizes with units, as in settings: "30s", "20MiB"."""
 
 import re
 from typing import Final
@@ -10,10 +10,10 @@ _AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 
 def seconds(text: str) -> float:
     """
-    A duration: "300", "30s", "5m", "1h".
+    Convert a duration such as "300", "500ms", "30s", "5m", "1h" or "1d" to seconds.
 
     Raises:
-        ValueError: With a text that says what is allowed.
+        ValueError: The text is not a duration; says what is allowed.
     """
     amount, unit = _split(text)
     if amount is None or unit not in _SECONDS:
@@ -23,10 +23,10 @@ def seconds(text: str) -> float:
 
 def size_bytes(text: str) -> int:
     """
-    A size: "20MiB", "512KiB", "1048576".
+    Convert a size such as "20MiB", "512KiB" or "1048576" to bytes.
 
     Raises:
-        ValueError: With a text that says what is allowed.
+        ValueError: The text is not a size; says what is allowed.
     """
     amount, unit = _split(text)
     if amount is None or unit not in _BYTES:

@@ -1,4 +1,4 @@
-"""Keeps secrets that have to be read again: encrypted, under a key that is nowhere on record."""
+"""Vault: encrypts secrets that must be read again, with AES-256-GCM and a key that is not stored with them."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ from polyrelay import Secret
 
 KEY_BYTES: Final = 32
 NO_ENCRYPTION_KEY: Final = (
-    "API_KEY_ENCRYPTION_KEY is not set; make one with `openssl rand -base64 32`, keep it as safe as a password, and "
+    "API_KEY_ENCRYPTION_KEY is not set; create one with `openssl rand -base64 32`, keep it as safe as a password, and "
     "give the same one to every API process and to `polyrelay keys`"
 )
 _MARK_BYTES: Final = 4
@@ -25,38 +25,39 @@ _VERSION: Final = b"\x01"
 
 
 class NotReadable(PolyrelayError):
-    """None of the encryption keys opens it, or it was changed."""
+    """No encryption key decrypts the secret, or the stored bytes were changed."""
 
 
 class Vault:
     """
-    AES-256-GCM under one of several keys: the first encrypts, all decrypt.
+    Encrypts and decrypts with AES-256-GCM. The first of several keys encrypts, all of them decrypt.
 
-    What it makes is a version, four bytes that tell the key, a nonce of 96 random bits, and the ciphertext with its
-    tag. The id of what the secret belongs to is authenticated with it, so that no ciphertext passes for another's.
+    A sealed secret is a version byte, four bytes that identify the key, a nonce of 96 random bits, and the ciphertext
+    with its tag. The id of the secret's owner is authenticated with it, so that the ciphertext of one owner is not
+    accepted for another.
 
     Args:
-        encryption_keys: At least one, of 32 bytes each.
+        encryption_keys: At least one key, each of 32 bytes.
     """
 
     def __init__(self, encryption_keys: Sequence[bytes]) -> None:
-        self._keys = {_mark(key): key for key in encryption_keys}
+        self._keys = {_key_mark(key): key for key in encryption_keys}
         self._first = encryption_keys[0]
 
     def seal(self, secret: Secret, *, of: str) -> bytes:
-        """The secret, encrypted, as that of `of`."""
+        """Encrypt the secret for the owner with the id `of`."""
         nonce = os.urandom(_NONCE_BYTES)
         text = secret.reveal().encode()
-        return _VERSION + _mark(self._first) + nonce + AESGCM(self._first).encrypt(nonce, text, of.encode())
+        return _VERSION + _key_mark(self._first) + nonce + AESGCM(self._first).encrypt(nonce, text, of.encode())
 
     def open(self, sealed: bytes, *, of: str) -> Secret:
         """
-        The secret again.
+        Decrypt the secret of the owner with the id `of`.
 
         Raises:
-            NotReadable: Its encryption key is none of ours, it belongs to something else, or it was changed.
+            NotReadable: Its encryption key is unknown, it belongs to another owner, or the bytes were changed.
         """
-        key = self._keys.get(_mark_of(sealed))
+        key = self._keys.get(_key_mark_in(sealed))
         start = len(_VERSION) + _MARK_BYTES
         nonce, text = sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :]
         if key is None or not sealed.startswith(_VERSION) or len(nonce) < _NONCE_BYTES:
@@ -64,14 +65,14 @@ class Vault:
         try:
             return Secret(AESGCM(key).decrypt(nonce, text, of.encode()).decode())
         except (InvalidTag, ValueError) as error:
-            raise NotReadable(f"the secret of {of} on record was changed") from error
+            raise NotReadable(f"the stored secret of {of} was changed") from error
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether the first key encrypted it."""
-        return _mark_of(sealed) == _mark(self._first)
+        """Whether the first key encrypted the secret."""
+        return _key_mark_in(sealed) == _key_mark(self._first)
 
     def derived(self, purpose: str) -> tuple[bytes, ...]:
-        """Keys for something else, one of each encryption key, the first first; none of them leads back."""
+        """Keys for another purpose, one derived from each encryption key, in the same order. They do not reveal it."""
         return tuple(hmac.digest(key, purpose.encode(), "sha256") for key in (self._first, *self._others()))
 
     def _others(self) -> list[bytes]:
@@ -80,10 +81,10 @@ class Vault:
 
 def vault_of(text: Secret) -> Vault:
     """
-    The vault for API_KEY_ENCRYPTION_KEY: base64 of 32 bytes, or several of them with commas between.
+    The vault for the setting API_KEY_ENCRYPTION_KEY: base64 of 32 bytes, or several of them separated by commas.
 
     Raises:
-        ValueError: With a text that says what is allowed, and nothing of what came.
+        ValueError: The text is not valid; says what is allowed and does not repeat the text.
     """
     return Vault([_decoded(part.strip()) for part in text.reveal().split(",")])
 
@@ -96,14 +97,14 @@ def _decoded(text: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise ValueError(
             "base64 of 32 bytes, as `openssl rand -base64 32` makes it; "
-            "several with commas between, of which the first encrypts"
+            "several separated by commas, of which the first encrypts"
         )
     return key
 
 
-def _mark(key: bytes) -> bytes:
+def _key_mark(key: bytes) -> bytes:
     return hashlib.sha256(b"polyrelay encryption key " + key).digest()[:_MARK_BYTES]
 
 
-def _mark_of(sealed: bytes) -> bytes:
+def _key_mark_in(sealed: bytes) -> bytes:
     return sealed[len(_VERSION) : len(_VERSION) + _MARK_BYTES]

@@ -16,7 +16,7 @@ from litestar import Litestar
 from msgspec import Struct
 
 from core.clock import utc_now
-from core.gc_tuning import spare_garbage_collection
+from core.gc_tuning import tune_garbage_collector
 from core.locks import Locks
 from core.logs import set_up_logs
 from core.plugins import load_plugins
@@ -99,7 +99,7 @@ async def _work(settings: Settings) -> int:
         memory = Memory(limit_bytes=settings.worker_max_rss, stop=stop)
         background = [asyncio.create_task(work) for work in _background(settings, parts)]
         background.append(asyncio.create_task(every(_MEMORY_LOOK_S, memory.look)))
-        spare_garbage_collection()
+        tune_garbage_collector()
         log.info("worker_started", concurrency=settings.worker_concurrency)
         await _either(stop, background)
         log.info("worker_stopping", running=engine.running, grace_s=settings.shutdown_grace_s)

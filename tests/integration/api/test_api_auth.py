@@ -122,7 +122,7 @@ async def test_the_python_client_sends_its_key(serve: Serve, asking: dict[str, s
 @pytest.mark.parametrize(
     ("settings", "reported"),
     [
-        ({"AUTH": "none", "HOST": "0.0.0.0"}, "AUTH=none lets in whoever reaches HOST=0.0.0.0"),
+        ({"AUTH": "none", "HOST": "0.0.0.0"}, "AUTH=none is for loopback only, and HOST=0.0.0.0"),
         ({}, "API_KEY_ENCRYPTION_KEY is not set"),
         ({"API_KEY_ENCRYPTION_KEY": "short-secret"}, "API_KEY_ENCRYPTION_KEY=***"),
     ],
