@@ -1,9 +1,9 @@
 """
-The version of the plugin API, and the range of it that a plugin supports.
+Version of the plugin API, and the range of versions that a plugin supports.
 
-A plugin says so in one line beside its hook: `POLYRELAY_API = ">=1.2,<2"`. Without that line it counts as written for
-the first version, `>=1.0,<2`: such a plugin goes on working through all of 1.x, and is refused, instead of being called
-the wrong way, by a server whose major version is another.
+A plugin declares its range in one line beside its hook: `POLYRELAY_API = ">=1.2,<2"`. Without that line, the range is
+that of the first version, `>=1.0,<2`: such a plugin works with every server of 1.x, and a server with another major
+version refuses it instead of calling it with the wrong arguments.
 """
 
 import re
@@ -14,7 +14,7 @@ from msgspec import Struct
 Version: TypeAlias = tuple[int, int]
 
 API_VERSION: Final[Version] = (1, 2)
-"""Major and minor: a new minor adds what old plugins need not know; a new major may take something away."""
+"""Major and minor version. A new minor version only adds; a new major version may remove or change something."""
 
 DECLARATION: Final = "POLYRELAY_API"
 FIRST_RANGE: Final = ">=1.0,<2"
@@ -22,16 +22,16 @@ _RANGE: Final = re.compile(r"\s*>=\s*(\d{1,4})(?:\.(\d{1,4}))?\s*,\s*<\s*(\d{1,4
 
 
 class IncompatibleApi(Exception):
-    """A plugin does not support this server's plugin API, or does not say clearly what it supports."""
+    """A plugin does not support this server's version of the plugin API, or declares its range in a wrong form."""
 
 
 class ApiRange(Struct, frozen=True):
     """
-    Versions of the plugin API.
+    A range of versions of the plugin API.
 
     Attributes:
-        least: The oldest that is supported.
-        below: The first that is not supported any more.
+        least: The oldest version in the range.
+        below: The first version after the range.
     """
 
     least: Version
@@ -46,10 +46,10 @@ class ApiRange(Struct, frozen=True):
 
 def api_range(text: object) -> ApiRange:
     """
-    The range that a text such as ">=1.0,<2" declares; a minor version that is left out is 0.
+    Read a range such as ">=1.0,<2"; a minor version that is left out is 0.
 
     Raises:
-        IncompatibleApi: It is no such text, or an empty range.
+        IncompatibleApi: The text has another form, or the range is empty.
     """
     match = _RANGE.fullmatch(text) if isinstance(text, str) else None
     if match is None:
@@ -63,10 +63,10 @@ def api_range(text: object) -> ApiRange:
 
 def check_api(plugin: object, *, version: Version = API_VERSION) -> None:
     """
-    Check that a plugin, a module or an object with the hook, supports this version of the API.
+    Check that a plugin (a module or object with the hook) supports this version of the plugin API.
 
     Raises:
-        IncompatibleApi: It does not; the text says which side to upgrade.
+        IncompatibleApi: It does not; the message says whether to upgrade the plugin or polyrelay.
     """
     supported = api_range(getattr(plugin, DECLARATION, FIRST_RANGE))
     if version in supported:
@@ -78,5 +78,5 @@ def check_api(plugin: object, *, version: Version = API_VERSION) -> None:
 
 
 def written(version: Version) -> str:
-    """Such as "1.0"."""
+    """The version as text, such as "1.0"."""
     return f"{version[0]}.{version[1]}"

@@ -1,8 +1,8 @@
 """
-HTTP connections that are kept and used again: the one that was used last goes first.
+HTTP connection pool for httpx: connections stay open and are reused, the last used one first.
 
-httpx's own pool looks at all of its connections, and at some of them once more for each other one, whenever a request
-begins and ends; with fifty connections that takes longer than a request. The connections themselves are httpcore's.
+httpx's own pool scans all of its connections, some of them once per other connection, whenever a request begins and
+ends; with fifty connections the scan takes longer than a request. The connections themselves are httpcore's.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ _Origin: TypeAlias = tuple[bytes, bytes, int]
 
 
 def connections(limits: httpx.Limits) -> httpx.AsyncBaseTransport | None:
-    """A transport for a client, or None where the environment names a proxy, which httpx knows how to use."""
+    """A pool for a client, or None where the environment names a proxy: httpx's own transport supports proxies."""
     return None if {"http", "https", "all"} & getproxies().keys() else Connections(limits)
 
 
 @cache
 def default_tls() -> ssl.SSLContext:
-    """Whom this machine trusts; reading that takes a while, so it is done once, and not before it is needed."""
+    """The machine's trusted certificates. Loading them is slow, so it is done once, at the first use."""
     return httpx.create_ssl_context()
 
 
@@ -36,8 +36,9 @@ class Connections(httpx.AsyncBaseTransport):
     A pool of connections to any number of servers.
 
     Args:
-        limits: As httpx's: how many in all, how many unused to one server, and for how long, in seconds.
-        tls: Whom to trust.
+        limits: As in httpx: the number of connections, the number of idle connections to one server, and the seconds
+            for which a connection may be idle.
+        tls: Returns the trusted certificates.
     """
 
     def __init__(self, limits: httpx.Limits, *, tls: Callable[[], ssl.SSLContext] = default_tls) -> None:
@@ -53,7 +54,7 @@ class Connections(httpx.AsyncBaseTransport):
         Send a request and read the head of the answer.
 
         Raises:
-            httpx.TransportError: As httpx's own transport.
+            httpx.TransportError: The same classes as httpx's own transport.
         """
         if request.url.scheme not in {"http", "https"}:
             raise httpx.UnsupportedProtocol(f"there are no connections for {request.url.scheme!r}")
@@ -69,7 +70,7 @@ class Connections(httpx.AsyncBaseTransport):
         return httpx.Response(response.status, headers=response.headers, stream=body, extensions=response.extensions)
 
     async def aclose(self) -> None:
-        """Close the unused connections, and the others as soon as they are."""
+        """Close the idle connections now, and each other connection when its request has ended."""
         self._closed = True
         for idle in self._idle.values():
             while idle:
@@ -101,7 +102,7 @@ class Connections(httpx.AsyncBaseTransport):
                 raise
 
     async def _unused(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        """The one that was used last, if its server did not hang up; else a new one."""
+        """The idle connection that was used last and that its server did not close, or a new one."""
         idle = self._idle[_key(origin)]
         while idle:
             connection = idle.pop()
@@ -125,7 +126,7 @@ class Connections(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    """The rest of an answer; its connection may be used again when it is closed."""
+    """The body of an answer. Closing it makes the connection available again."""
 
     def __init__(self, response: httpcore.Response, done: Callable[[], Awaitable[None]]) -> None:
         self._response = response
@@ -137,7 +138,7 @@ class _Body(httpx.AsyncByteStream):
                 yield part
 
     async def aclose(self) -> None:
-        """Once is enough."""
+        """Close the body; a second call does nothing."""
         done, self._done = self._done, None
         if done is None:
             return
@@ -150,7 +151,7 @@ class _Body(httpx.AsyncByteStream):
 
 @contextmanager
 def _httpx_errors() -> Iterator[None]:
-    """httpx names each of httpcore's errors as httpcore does."""
+    """Translate httpcore's errors; httpx has a class of the same name for each of them."""
     try:
         yield
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, httpcore.ProxyError) as error:

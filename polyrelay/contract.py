@@ -1,4 +1,4 @@
-"""The provider contract: what a service class offers, receives and answers."""
+"""Provider contract: what a service class offers, receives and returns."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
@@ -13,7 +13,7 @@ P = TypeVar("P", bound="Params")
 
 
 class TaskType(StrEnum):
-    """What a model makes."""
+    """The kind of output that a model generates."""
 
     IMAGE = "image"
     VIDEO = "video"
@@ -22,17 +22,18 @@ class TaskType(StrEnum):
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """
-    A model's input, parsed strictly: subclass it and add fields with types and `msgspec.Meta` limits.
+    A model's input, parsed strictly: an unknown field is an error.
 
+    Subclass it and add fields with types and `msgspec.Meta` limits.
     The prompt is a field like any other, so each model states whether it is required and how long it may be.
-    Rules across fields go into `__post_init__` as `ValueError`; their text reaches the caller.
+    Rules that concern several fields raise a `ValueError` in `__post_init__`; the caller sees its text.
     """
 
 
 ParamsClass: TypeAlias = type[Params]
 
 RESERVED_FIELDS: Final = frozenset({"user_id", "provider", "model", "priority", "deadline_s", "fallbacks", "metadata"})
-"""What every task is created with; no model may have params of these names."""
+"""Fields that every task has; no model may have params with these names."""
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -40,14 +41,14 @@ class Model(Struct, frozen=True, kw_only=True):
     A model that a service serves.
 
     Attributes:
-        name: What callers send as `model`.
-        type: What it makes.
-        params: Strict input; its JSON Schema is published in the catalogue.
-        timeout_s: From the first submit to the final outcome, in seconds.
-        idempotent_submit: The vendor guarantees that a repeated submit of the same task does nothing.
-        max_open: Submissions that the vendor takes at once, or None where that is not known.
-        deprecated: The vendor shut it down, or will, on this day.
-        description: One line for people who choose a model.
+        name: The value of `model` in requests.
+        type: The kind of output.
+        params: Class of the input; its JSON Schema is published in the catalogue.
+        timeout_s: Longest time from the first submit to the final outcome, in seconds.
+        idempotent_submit: The vendor guarantees that a repeated submit of the same task has no effect.
+        max_open: Submissions that the vendor accepts at the same time, or None where that is not known.
+        deprecated: The day on which the vendor shut the model down or will shut it down.
+        description: One line that helps people to choose a model.
     """
 
     name: str
@@ -62,14 +63,14 @@ class Model(Struct, frozen=True, kw_only=True):
 
 class Job(Struct, Generic[P], frozen=True, kw_only=True):
     """
-    One attempt at one task, as a service sees it.
+    One attempt of one task, as a service sees it.
 
     Attributes:
         task_id: The task's id; the same for every attempt.
-        attempt: 1 for the first submission.
+        attempt: The attempt's number; 1 for the first submission.
         model: Name of one of the service's models.
         params: An instance of that model's `params`.
-        deadline: When the task ends at the latest, aware UTC.
+        deadline: The latest moment at which the task ends, aware UTC.
     """
 
     task_id: str
@@ -81,13 +82,13 @@ class Job(Struct, Generic[P], frozen=True, kw_only=True):
 
 class ImageOutput(Struct, frozen=True, kw_only=True, tag="image"):
     """
-    A picture, as a link or as bytes.
+    An image, as a link or as bytes. Exactly one of `url` and `data` is set.
 
     Attributes:
-        url: Where the vendor serves it, or None where `data` holds it.
-        data: The file itself.
-        media_type: Such as "image/png", or None where unknown.
-        lifetime_s: How long `url` works from now on, in seconds, or None where the vendor does not say.
+        url: The vendor's link to the file.
+        data: The file's bytes.
+        media_type: Such as "image/png", or None where it is unknown.
+        lifetime_s: Seconds for which `url` works from now on, or None where the vendor does not say.
     """
 
     url: str | None = None
@@ -116,8 +117,8 @@ class TextOutput(Struct, frozen=True, kw_only=True, tag="text"):
     A text.
 
     Attributes:
-        text: What the model wrote.
-        finish_reason: The vendor's word for why it ended, such as "stop" or "length".
+        text: The text that the model generated.
+        finish_reason: Why the text ended, as the vendor names it, such as "stop" or "length".
     """
 
     text: str
@@ -128,7 +129,7 @@ Output: TypeAlias = ImageOutput | VideoOutput | TextOutput
 
 
 class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the vendor counted. None where it does not say."""
+    """The amounts that the vendor counted; None where the vendor does not say."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -139,15 +140,15 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Pending(Struct, frozen=True, kw_only=True, tag="pending"):
     """
-    The provider works on it.
+    The generation is not finished.
 
     Attributes:
-        operation: Opaque to the server; stored with the attempt and handed back to `poll`. At most 4 KiB.
+        operation: The vendor's handle; opaque to the server, stored with the attempt, passed to `poll`. At most 4 KiB.
         poll_after_s: Wait before the next `poll`, in seconds.
-        progress: 0.0 to 1.0, or None where the provider does not say.
-        unknown_status: The vendor's word for how it stands, where that is none that its pages name; kept for people.
-        answer: The vendor's answer as it came, where a relay must hand it on.
-        request_id: The vendor's id of the request that was answered, for its support.
+        progress: 0.0 to 1.0, or None where the vendor does not say.
+        unknown_status: The vendor's status, where its documentation does not name that status; stored for people.
+        answer: The vendor's answer, unchanged, where a relay returns it to its caller; else None.
+        request_id: The vendor's id of the request, for the vendor's support.
     """
 
     operation: str
@@ -160,13 +161,13 @@ class Pending(Struct, frozen=True, kw_only=True, tag="pending"):
 
 class Done(Struct, frozen=True, kw_only=True, tag="done"):
     """
-    It is finished and succeeded.
+    The generation succeeded.
 
     Attributes:
         outputs: At least one.
-        usage: What the vendor counted, where it says.
-        request_id: The vendor's id of the request that brought the result.
-        answer: The vendor's answer as it came, where a relay must hand it on.
+        usage: The amounts that the vendor counted, or None where it does not say.
+        request_id: The vendor's id of the request that returned the result.
+        answer: The vendor's answer, unchanged, where a relay returns it to its caller; else None.
     """
 
     outputs: tuple[Output, ...]
@@ -180,12 +181,12 @@ Outcome: TypeAlias = Pending | Done
 
 class Delta(Struct, frozen=True, kw_only=True):
     """
-    A piece of a text that is being written.
+    One piece of a streamed text.
 
     Attributes:
-        text: What was added; may be empty.
-        finish_reason: Set on the last piece of the text.
-        usage: Set where the vendor counted, usually at the end.
+        text: The text of this piece; may be empty.
+        finish_reason: Set on the last piece.
+        usage: Set on the piece with which the vendor reports its counts, usually the last one.
     """
 
     text: str = ""
@@ -195,23 +196,23 @@ class Delta(Struct, frozen=True, kw_only=True):
 
 class Service(Protocol):
     """
-    Talks to one vendor API for some models. Every failure is raised as a `ProviderError`.
+    Calls one API of a vendor for some models. Every failure is raised as a `ProviderError`.
 
     Optional capabilities are further methods: see `Cancels` and `Streams`.
     """
 
     @property
     def models(self) -> Sequence[Model]:
-        """The models that it serves."""
+        """The models that this service serves."""
 
     async def submit(self, job: Job[Any]) -> Outcome:
-        """Start the generation: `Done` where the vendor answers at once, else `Pending`. Called once per attempt."""
+        """Start the generation; `Done` where the vendor's answer has the result, else `Pending`. Once per attempt."""
 
     async def poll(self, job: Job[Any], operation: str) -> Outcome:
-        """Ask for the outcome of an operation that `submit` answered. May be repeated at any time."""
+        """Ask for the outcome of an operation that `submit` returned. May be repeated at any time."""
 
     async def aclose(self) -> None:
-        """Close connections. Called once, at the end of the process."""
+        """Close the connections. Called once, at the end of the process."""
 
 
 @runtime_checkable
@@ -219,12 +220,12 @@ class Cancels(Protocol):
     """A service that can ask the vendor to stop an operation."""
 
     async def cancel(self, job: Job[Any], operation: str) -> None:
-        """Ask the vendor to stop. Raises `Rejected` where it is too late."""
+        """Ask the vendor to stop the operation. Raises `Rejected` where it is too late."""
 
 
 @runtime_checkable
 class Streams(Protocol):
-    """A service that can hand out a text while it is being written."""
+    """A service that can return a text piece by piece while the model generates it."""
 
     def stream(self, job: Job[Any]) -> AsyncIterator[Delta]:
         """Submit, then yield the text piece by piece; the last piece carries the `finish_reason`."""

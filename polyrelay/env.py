@@ -1,4 +1,4 @@
-"""What a plugin may read when it builds its providers."""
+"""Settings of the process as a plugin reads them when it builds its providers."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,9 @@ from polyrelay.secrets import Secret
 
 class Env:
     """
-    The process's settings as names and texts: the environment over the `.env` file.
+    The process's settings as texts by name. The environment takes precedence over the `.env` file.
 
-    Spaces and line ends around a value are dropped; an empty value counts as unset.
+    Spaces and line ends around a value are removed; an empty value counts as unset.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -24,12 +24,12 @@ class Env:
         return self._values.get(name, default)
 
     def secret(self, name: str) -> Secret | None:
-        """The value of `name`, wrapped so that it is not printed, or None."""
+        """The value of `name` as a `Secret`, which does not print its text, or None."""
         value = self._values.get(name)
         return Secret(value) if value is not None else None
 
     def missing(self, *names: str) -> str | None:
-        """A sentence that says which of `names` are not set, or None where all are."""
+        """A sentence that lists those of `names` that are not set, or None where all are set."""
         unset = [name for name in names if name not in self._values]
         if not unset:
             return None

@@ -1,4 +1,4 @@
-"""The one hook of a provider plugin, found through the entry-point group `polyrelay.providers`."""
+"""Plugin hook: `register_providers`, found through the entry-point group `polyrelay.providers`."""
 
 import sys
 from collections.abc import Iterable
@@ -20,25 +20,25 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def register_providers(env: Env) -> Iterable[Provider]:  # type: ignore[empty-body]
     """
-    The providers of this plugin.
+    Return the providers of this plugin.
 
-    Called once per process, without an event loop: construct, do not connect.
+    Called once per process, without an event loop: construct objects, open no connections.
     """
 
 
 def providers_of(plugin: object, env: Env, *, name: str | None = None) -> list[Provider]:
     """
-    What a plugin's hook answers. A manager for each plugin, so that one plugin's mistakes are seen as its own.
+    Call a plugin's hook. Each plugin has a plugin manager of its own, so that an error is attributed to its plugin.
 
     Args:
-        plugin: The module or object that its entry point names.
-        env: Handed to the hook.
-        name: Of the entry point; named in messages.
+        plugin: The module or object that the entry point names.
+        env: Passed to the hook.
+        name: Name of the entry point, for messages.
 
     Raises:
-        IncompatibleApi: It is written for another version of the plugin API.
-        TypeError: It has no hook of this name, or one that answers something else than providers.
-        Exception: Whatever the hook raises.
+        IncompatibleApi: The plugin does not support this version of the plugin API.
+        TypeError: The plugin has no hook of this name, or the hook returns something other than providers.
+        Exception: Any exception that the hook raises.
     """
     check_api(plugin)
     manager = pluggy.PluginManager(PROJECT)

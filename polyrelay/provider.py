@@ -1,4 +1,4 @@
-"""A provider: a name, and the services that its models are routed to."""
+"""Provider: a name, its services, and the routing from a model name to the service that serves it."""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -12,11 +12,11 @@ from polyrelay.errors import Unavailable
 
 class Disabled(Struct, frozen=True):
     """
-    A service that cannot work here: its models are listed, with the reason, and refuse tasks.
+    Takes the place of a service that is not configured: its models are listed with the reason and refuse tasks.
 
     Attributes:
-        models: What it would serve.
-        reason: One sentence with the way out, such as "ARK_API_KEY is not set".
+        models: The models that the service would serve.
+        reason: One sentence that says what to configure, such as "ARK_API_KEY is not set".
     """
 
     models: Sequence[Model]
@@ -36,11 +36,11 @@ class Disabled(Struct, frozen=True):
 
 class Provider:
     """
-    Routes by model name.
+    A registered name with the services that serve its models.
 
     Args:
-        name: What callers send as `provider`: lower-case letters, digits, `-` and `_`.
-        services: The service classes; a service without credentials is a `Disabled`.
+        name: The value of `provider` in requests: lower-case letters, digits, `-` and `_`.
+        services: The service objects; a service without credentials is a `Disabled`.
 
     Raises:
         ValueError: The name is not allowed, or two services serve a model of the same name.
@@ -69,12 +69,12 @@ class Provider:
 
     @property
     def unavailable(self) -> str | None:
-        """Why no task can be taken, or None where at least one service works."""
+        """Why no service of this provider can work, or None where at least one can."""
         reasons = [service.reason for service in self.services if isinstance(service, Disabled)]
         return "; ".join(dict.fromkeys(reasons)) if len(reasons) == len(self.services) else None
 
     async def aclose(self) -> None:
-        """Close every service, also where one of them fails to; raises the last failure."""
+        """Close every service, also where closing one of them fails; raises the last failure."""
         async with AsyncExitStack() as closing:
             for service in self.services:
                 closing.push_async_callback(service.aclose)

@@ -1,10 +1,10 @@
-"""Values that must not be shown."""
+"""Secret: a text that is never printed, such as an API key."""
 
 from typing import NoReturn
 
 
 class Secret:
-    """A text that prints as `***`. `reveal()` gives it to the one place that sends it."""
+    """A text that prints as `***`. `reveal()` returns it where it must be sent."""
 
     __slots__ = ("_value",)
 
@@ -12,7 +12,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The text itself."""
+        """The text."""
         return self._value
 
     def __repr__(self) -> str:
@@ -27,4 +27,4 @@ class Secret:
         return hash(self._value)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not pickled")
+        raise TypeError("a Secret cannot be pickled")

@@ -1,5 +1,5 @@
 """
-The conformance kit: checks a provider against the contract before it is published.
+Conformance kit: checks a provider against the provider contract before it is published.
 
     from polyrelay.testing import ProviderContract, Reply, Talk
 
@@ -17,7 +17,8 @@ The conformance kit: checks a provider against the contract before it is publish
             )
         ]
 
-It needs pytest and nothing else: the plugin is built by its hook as a server builds it, and httpx is played to.
+It needs pytest only. The kit builds the providers with the plugin's hook, as a server does, and replaces the transport
+of httpx with the vendor's scripted answers.
 """
 
 from polyrelay.testing.suite import ProviderContract

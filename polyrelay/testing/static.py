@@ -1,4 +1,4 @@
-"""The part of the kit that calls nobody: what can be said of an installed provider. It needs no pytest."""
+"""Static checks of an installed provider: no calls to its services, no pytest."""
 
 from msgspec import Struct
 
@@ -8,7 +8,7 @@ from polyrelay.testing.checks.all import STATIC
 
 class Finding(Struct, frozen=True, kw_only=True):
     """
-    Something that breaks the contract.
+    A violation of the contract.
 
     Attributes:
         check: The name of the check that found it.
@@ -21,9 +21,9 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 def check(provider: Provider) -> list[Finding]:
     """
-    What is wrong with a provider, in the order of the checks; empty where nothing is.
+    Run the static checks on a provider and return what they find, in the order of the checks.
 
-    A check that breaks because of what it looks at is a finding too: nothing that a plugin does is raised here.
+    A check that fails with an exception is a finding too: no exception of a plugin is raised here.
     """
     found: list[Finding] = []
     for one in STATIC:

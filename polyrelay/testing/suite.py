@@ -1,4 +1,4 @@
-"""The test class that plugin authors inherit."""
+"""ProviderContract: the test class that authors of plugins inherit."""
 
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from polyrelay.env import Env
 from polyrelay.hooks import providers_of
 from polyrelay.provider import Provider
 from polyrelay.testing.checks.all import BY_NAME, CHECKS, PluginCheck, ProviderCheck, TalkCheck, rule_of
-from polyrelay.testing.scene import NotSetUp, SetUp, open_scene
+from polyrelay.testing.service_fixture import NotSetUp, SetUp, open_fixture
 from polyrelay.testing.talks import Talk
 from polyrelay.testing.wire import Wire
 
@@ -20,7 +20,7 @@ MOST_SHOWN = 12
 
 class ProviderContract:
     """
-    The checks of the contract for one plugin, each as a test of its own.
+    Runs the checks of the contract on one plugin, each as a test of its own.
 
         class TestAcme(ProviderContract):
             plugin = polyrelay_acme
@@ -28,12 +28,12 @@ class ProviderContract:
             talks = [Talk(model="acme-1", params={"prompt": "a fox"}, accepted=…, refused=…, working=…, done=…)]
 
     Attributes:
-        plugin: What its entry point names: a module, or an object with the hook.
-        env: Settings with which it is available; made-up secrets of eight characters or more.
-        talks: How its vendor answers.
-        skips: Checks that do not hold, by name, each with the reason; it is shown in pytest's report.
-        not_accepted: Server errors, such as 503, of which the vendor documents that nothing was started; with the
-            source. Only those may raise NotAccepted after a submit.
+        plugin: The object that the entry point names: a module, or an object with the hook.
+        env: Settings with which the provider is available; made-up secrets have at least eight characters.
+        talks: The vendor's answers.
+        skips: Checks that cannot pass, by name, each with the reason, which pytest's report shows.
+        not_accepted: Server errors, such as 503, for which the vendor documents that nothing was started; with the
+            source. Only these may raise NotAccepted after a submit.
     """
 
     plugin: object = None  # no ClassVar: mypy refuses a module in its place
@@ -44,10 +44,10 @@ class ProviderContract:
 
     def __init_subclass__(cls) -> None:
         """
-        Refuse a class that would test less than it seems to.
+        Refuse an incomplete test class.
 
         Raises:
-            TypeError: pytest is missing, a skip names no check or has no reason, or there is nothing to check.
+            TypeError: pytest is missing, a skip names no check or has no reason, or `plugin` or `talks` is not set.
         """
         super().__init_subclass__()
         if importlib.util.find_spec("pytest") is None:
@@ -58,18 +58,18 @@ class ProviderContract:
             raise TypeError(f"{cls.__name__}: {problem}")
 
     def providers(self, env: Env) -> Iterable[Provider]:
-        """What the plugin registers, as the server asks it. Override to build a provider in another way."""
+        """The providers that the plugin's hook returns. Override this to build a provider in another way."""
         return providers_of(self.plugin, env)
 
     def pytest_generate_tests(self, metafunc: "pytest.Metafunc") -> None:
-        """A test for each check, and where it talks to the vendor for each talk."""
+        """Generate a test for each check, and for each talk where the check needs one."""
         if {"check", "talk"} <= set(metafunc.fixturenames):
             cases = list(_cases(self.talks))
             ids = [name if talk is None else f"{name}-{talk.model}" for name, talk in cases]
             metafunc.parametrize(("check", "talk"), cases, ids=ids)
 
     def test_contract(self, check: str, talk: Talk | None) -> None:
-        """The contract holds."""
+        """The provider passes the check."""
         import pytest
 
         if check in self.skips:
@@ -80,7 +80,7 @@ class ProviderContract:
 
 
 def findings(name: str, set_up: SetUp, talk: Talk | None) -> list[str]:
-    """What one check finds."""
+    """The findings of one check."""
     try:
         match BY_NAME[name]:
             case ProviderCheck(run=of_provider):
@@ -91,8 +91,8 @@ def findings(name: str, set_up: SetUp, talk: Talk | None) -> list[str]:
                 return list(of_plugin(set_up))
             case TalkCheck(run=of_talk):
                 assert talk is not None  # noqa: S101 - `_cases` gives one
-                with open_scene(set_up, talk) as scene:
-                    return list(of_talk(scene))
+                with open_fixture(set_up, talk) as fixture:
+                    return list(of_talk(fixture))
     except NotSetUp as error:
         return [str(error)]
 
@@ -109,9 +109,9 @@ def _cases(talks: Sequence[Talk]) -> Iterator[tuple[str, Talk | None]]:
 def _problems(suite: type[ProviderContract]) -> Iterator[str]:
     for name, reason in suite.skips.items():
         if name not in BY_NAME:
-            yield f"skips names {name!r}, and there is no such check; there are {', '.join(BY_NAME)}"
+            yield f"skips names {name!r}, which is not a check; the checks are {', '.join(BY_NAME)}"
         if not reason.strip():
-            yield f"skips[{name!r}] has no reason: say why the check cannot hold"
+            yield f"skips[{name!r}] has no reason: say why the check cannot pass"
     for status, source in suite.not_accepted.items():
         if not 500 <= status <= 599:
             yield f"not_accepted names {status}; it is for server errors, 500 to 599"

@@ -1,4 +1,4 @@
-"""What a plugin's author tells the kit: how the vendor answers, written down for one model."""
+"""Talks: the vendor's scripted answers for one model, written by the author of a plugin."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -14,9 +14,9 @@ class Reply(Struct, frozen=True, kw_only=True):
 
     Attributes:
         status: HTTP status.
-        json: The body as JSON; or
-        body: the body as it is, for instance server-sent events.
-        headers: Those that matter. A JSON body gets its content type by itself.
+        json: The body, encoded as JSON. Set at most one of `json` and `body`.
+        body: The body as bytes, for instance server-sent events.
+        headers: Headers of the answer. A JSON body has its content type without an entry here.
     """
 
     status: int = 200
@@ -39,21 +39,21 @@ Replies: TypeAlias = Reply | Sequence[Reply]
 
 class Talk(Struct, frozen=True, kw_only=True):
     """
-    How one model's vendor answers. Where a call of the service makes several requests, their answers in order.
+    The vendor's answers for one model. Where a call makes several requests, a field has their answers in order.
 
     Attributes:
-        model: One of the provider's models; models with the same service and params need one talk together.
-        params: A caller's input that the model takes.
-        also: Further models that get the same answers and take other params, with a caller's input for each. They
-            are checked for what depends on the params; the answers are checked once.
-        accepted: The vendor takes a submit; of a vendor that answers at once, with the result.
-        refused: The vendor refuses a submit for its input.
-        working: To a poll: it is not finished.
-        done: To a poll: it is finished. Left out where the vendor answers a submit with the result.
+        model: One of the provider's models. Models with the same service and params class share one talk.
+        params: Input that the model accepts.
+        also: Further models that get the same answers and have other params, with input for each. Only the checks that
+            depend on the params run for them.
+        accepted: To a submit that the vendor accepts. Where the vendor answers a submit with the result, that result.
+        refused: To a submit whose input the vendor refuses.
+        working: To a poll: the generation is not finished.
+        done: To a poll: the generation succeeded. Left out where the vendor answers a submit with the result.
         failed: To a poll: the generation failed.
         cancelled: To `cancel`: the vendor stopped.
-        too_late: To `cancel`: the vendor does not stop any more.
-        streamed: To `stream`: the whole text.
+        too_late: To `cancel`: the vendor cannot stop any more.
+        streamed: To `stream`: the complete text.
     """
 
     model: str
@@ -77,29 +77,29 @@ class Talk(Struct, frozen=True, kw_only=True):
 
     @property
     def polls(self) -> bool:
-        """Whether the vendor works on it after the submit."""
+        """Whether the service must poll for the result after a submit."""
         return bool(replies_of(self.done))
 
     @property
     def others(self) -> "tuple[Talk, ...]":
-        """This talk for each of the further models."""
+        """A talk with the same answers for each model in `also`."""
         return tuple(structs.replace(self, model=model, params=params, also={}) for model, params in self.also.items())
 
 
 class Break(Struct, frozen=True, kw_only=True):
     """
-    The connection fails instead of an answer.
+    A connection that fails in place of an answer.
 
     Attributes:
-        how: No connection; no answer in time; a cut before the answer; a cut in the middle of its body.
-        reply: What is cut in the middle.
+        how: No connection; no answer in time; closed before the answer; closed in the middle of the body.
+        reply: The answer whose body is truncated, for "cut_body".
     """
 
     how: Literal["connect", "read_timeout", "cut", "cut_body"]
     reply: Reply = Reply()
 
     def error(self, request: httpx.Request) -> httpx.TransportError:
-        """As httpx raises it."""
+        """The error that httpx raises for it."""
         match self.how:
             case "connect":
                 return httpx.ConnectError("connection refused", request=request)
@@ -120,5 +120,5 @@ def replies_of(replies: Replies) -> tuple[Reply, ...]:
 
 
 def ending_with(replies: Replies, last: Turn) -> tuple[Turn, ...]:
-    """These replies with another one in the place of the last, which is the one that starts or answers something."""
+    """These replies with the last one replaced: the last request of a call starts or reads something."""
     return (*replies_of(replies)[:-1], last)

@@ -1,4 +1,4 @@
-"""The wire of the kit: in the place of every httpx connection, and of every other one, while a scene is open."""
+"""Scripted network: replaces every httpx transport, and refuses all other connections, while a check runs."""
 
 import asyncio
 import socket
@@ -17,13 +17,13 @@ from polyrelay.testing.talks import Reply, Turn
 
 class Wire:
     """
-    Plays turns to whoever sends a request with httpx, in order.
+    Answers each request that is sent with httpx with the next turn.
 
     Attributes:
-        sent: The requests since `play`.
-        surplus: How many of them came after the last turn.
-        strays: Addresses that somebody connected to without httpx.
-        latency_s: The vendor's time for each answer, in seconds.
+        sent: The requests since the last call of `play`.
+        surplus: The number of requests that came after the last turn.
+        strays: Addresses of connections that were opened without httpx.
+        latency_s: Time until each answer, in seconds.
     """
 
     def __init__(self) -> None:
@@ -34,14 +34,14 @@ class Wire:
         self._turns: list[Turn] = []
 
     def play(self, turns: Sequence[Turn]) -> None:
-        """Forget what was; answer with these turns from now on."""
+        """Answer with these turns from now on, and clear the recorded requests."""
         self._turns = list(turns)
         self.sent = []
         self.surplus = 0
 
     @contextmanager
     def connected(self) -> Iterator[None]:
-        """Stand in the place of the network."""
+        """Replace the network inside the block."""
         wire = self
 
         async def handle_async_request(_: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
@@ -67,7 +67,7 @@ class Wire:
     def _stray(self, *address: Any, **_: Any) -> Any:
         where = ":".join(str(part) for part in address if not isinstance(part, socket.socket))
         self.strays.append(where)
-        raise ConnectionRefusedError(f"the conformance kit has no network; somebody asked for {where}")
+        raise ConnectionRefusedError(f"the conformance kit has no network; a connection to {where} was opened")
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.sent.append(request)
@@ -85,7 +85,7 @@ class Wire:
 
 
 class _Body(httpx.AsyncByteStream, httpx.SyncByteStream):
-    """A body in two pieces, or its first half and then an error."""
+    """A body in two pieces, or the first half of it followed by an error."""
 
     def __init__(self, content: bytes, then: Exception | None = None) -> None:
         half = len(content) // 2
@@ -104,7 +104,7 @@ class _Body(httpx.AsyncByteStream, httpx.SyncByteStream):
 
 
 def _bare_context(*_: object, **__: object) -> ssl.SSLContext:
-    """Without certificates, whose reading takes 40 ms for each client; nothing is connected here."""
+    """A context without certificates. Loading them takes 40 ms per client, and no connection is opened here."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are run and listed."""
+"""List of all checks, in the order in which they run and are documented."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, TypeAlias
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from polyrelay.provider import Provider
 from polyrelay.testing.checks import any_bytes, capabilities, models, params, plugin, poll, process, secrets, submit
-from polyrelay.testing.scene import Scene, SetUp
+from polyrelay.testing.service_fixture import ServiceFixture, SetUp
 from polyrelay.testing.talks import Talk
 
 Findings: TypeAlias = Iterator[str]
@@ -15,33 +15,33 @@ Field: TypeAlias = Literal["done", "cancelled", "streamed"]
 
 
 class ProviderCheck(Struct, frozen=True):
-    """Looks at a provider, without a call."""
+    """Inspects a provider without a call to its services."""
 
     run: Callable[[Provider], Findings]
 
 
 class PluginCheck(Struct, frozen=True):
-    """Looks at what a plugin's hook does."""
+    """Calls a plugin's hook and inspects what it registers."""
 
     run: Callable[[SetUp], Findings]
 
 
 class TalkCheck(Struct, frozen=True):
     """
-    Lets a service talk to a scripted vendor.
+    Calls a service that has a scripted vendor.
 
     Attributes:
-        run: Yields what is wrong.
-        needs: The answers without which there is nothing to check, such as `done` for polls.
-        each_model: Whether it is run for every model of a talk, as it depends on the params.
+        run: Yields one sentence for each problem.
+        needs: The field of the talk that the check requires, such as `done` for polls.
+        each_model: Whether the check runs for every model of a talk, because it depends on the params.
     """
 
-    run: Callable[[Scene], Findings]
+    run: Callable[[ServiceFixture], Findings]
     needs: Field | None = None
     each_model: bool = False
 
     def applies(self, talk: Talk) -> bool:
-        """Whether the talk has the answers that are needed."""
+        """Whether the talk has the answers that the check requires."""
         return self.needs is None or bool(getattr(talk, self.needs))
 
 
@@ -85,5 +85,5 @@ BY_NAME: Final = {check.run.__name__: check for check in CHECKS}
 
 
 def rule_of(check: Check) -> str:
-    """What must hold, in one sentence."""
+    """The rule that the check verifies, in one sentence."""
     return (check.run.__doc__ or "").strip()

@@ -1,4 +1,4 @@
-"""Whatever bytes come as an answer, they come to an outcome or to a ProviderError."""
+"""Checks with arbitrary bytes as the vendor's answer: every body gives an outcome or a ProviderError."""
 
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from polyrelay.errors import NotAccepted, ProviderError
-from polyrelay.testing.scene import Heard, Scene, broken_outcome, described
+from polyrelay.testing.service_fixture import CallResult, ServiceFixture, broken_outcome, described
 from polyrelay.testing.talks import Replies, Reply, Turn, ending_with, replies_of
 
 NASTY: Final = (
@@ -35,30 +35,30 @@ MOST_MUTATIONS: Final = 600
 _EXAMPLES: Final = 30
 
 
-def any_bytes_to_submit(scene: Scene) -> Iterator[str]:
-    """Any bytes as the answer to a submit come to an outcome or a ProviderError, and are never submitted again."""
+def any_bytes_to_submit(fixture: ServiceFixture) -> Iterator[str]:
+    """Any bytes as the answer to a submit give an outcome or a ProviderError other than NotAccepted."""
 
-    def heard(turns: Sequence[Turn]) -> str | None:
-        outcome = scene.submit(*turns)
+    def problem_with(turns: Sequence[Turn]) -> str | None:
+        outcome = fixture.submit(*turns)
         if isinstance(outcome, NotAccepted):
-            return f"{described(outcome)}: an answer that is not understood may be an acceptance; raise ProtocolError"
+            return f"{described(outcome)}: an answer that does not decode may be an acceptance; raise ProtocolError"
         return _wrong(outcome)
 
-    yield from _findings([scene.talk.accepted], heard)
+    yield from _findings([fixture.talk.accepted], problem_with)
 
 
-def any_bytes_to_poll(scene: Scene) -> Iterator[str]:
-    """Any bytes as the answer to a poll come to an outcome or a ProviderError."""
-    operation = scene.operation()
+def any_bytes_to_poll(fixture: ServiceFixture) -> Iterator[str]:
+    """Any bytes as the answer to a poll give an outcome or a ProviderError."""
+    operation = fixture.operation()
 
-    def heard(turns: Sequence[Turn]) -> str | None:
-        return _wrong(scene.poll(operation, *turns))
+    def problem_with(turns: Sequence[Turn]) -> str | None:
+        return _wrong(fixture.poll(operation, *turns))
 
-    yield from _findings([scene.talk.done, scene.talk.working, scene.talk.failed], heard)
+    yield from _findings([fixture.talk.done, fixture.talk.working, fixture.talk.failed], problem_with)
 
 
 def mutations(value: Any) -> Iterator[Any]:
-    """The value with one part of it left out or replaced by something else, for each of its parts."""
+    """Variants of the value, each with one part removed or replaced by another value."""
     if isinstance(value, dict):
         for key, inner in value.items():
             rest = {name: other for name, other in value.items() if name != key}
@@ -71,21 +71,21 @@ def mutations(value: Any) -> Iterator[Any]:
             yield from ([*before, other, *after] for other in (*INSTEAD, *mutations(inner)))
 
 
-def _findings(talks: Sequence[Replies], heard: Callable[[Sequence[Turn]], str | None]) -> Iterator[str]:
+def _findings(talks: Sequence[Replies], problem_with: Callable[[Sequence[Turn]], str | None]) -> Iterator[str]:
     first = replies_of(talks[0])
     for index in range(len(first)):
         for body in NASTY:
-            if (wrong := heard((*first[:index], Reply(body=body), *first[index + 1 :]))) is not None:
+            if (wrong := problem_with((*first[:index], Reply(body=body), *first[index + 1 :]))) is not None:
                 yield f"the body {body[:40]!r}: it {wrong}"
     for replies in filter(None, map(replies_of, talks)):
         for body in islice(_damaged(replies[-1]), MOST_MUTATIONS):
-            if (wrong := heard(ending_with(replies, Reply(status=replies[-1].status, body=body)))) is not None:
+            if (wrong := problem_with(ending_with(replies, Reply(status=replies[-1].status, body=body)))) is not None:
                 yield f"the body {body[:300]!r}: it {wrong}"
-    yield from _invented(lambda body: heard(ending_with(first, Reply(body=body))))
+    yield from _invented(lambda body: problem_with(ending_with(first, Reply(body=body))))
 
 
 def _damaged(reply: Reply) -> Iterator[bytes]:
-    """A recorded body with each part damaged in turn, and cut short."""
+    """Variants of a recorded body: truncated, and with one part removed or replaced."""
     for step in range(1, 5):
         yield reply.content[: len(reply.content) * step // 5]
     try:
@@ -95,8 +95,8 @@ def _damaged(reply: Reply) -> Iterator[bytes]:
     yield from map(msgspec.json.encode, mutations(value))
 
 
-def _invented(heard: Callable[[bytes], str | None]) -> Iterator[str]:
-    """What hypothesis finds, where it is installed."""
+def _invented(problem_with: Callable[[bytes], str | None]) -> Iterator[str]:
+    """The first problem that hypothesis finds with generated bodies, where hypothesis is installed."""
     if importlib.util.find_spec("hypothesis") is None:
         return
     from hypothesis import HealthCheck, Phase, given, settings
@@ -118,17 +118,17 @@ def _invented(heard: Callable[[bytes], str | None]) -> Iterator[str]:
     )
     @given(some.binary(max_size=60) | values.map(msgspec.json.encode))
     def try_one(body: bytes) -> None:
-        if not found and (wrong := heard(body)) is not None:
+        if not found and (wrong := problem_with(body)) is not None:
             found.append(f"the body {body!r}: it {wrong}")
 
     try_one()
     yield from found
 
 
-def _wrong(heard: Heard) -> str | None:
-    if isinstance(heard, ProviderError):
+def _wrong(result: CallResult) -> str | None:
+    if isinstance(result, ProviderError):
         return None
-    if isinstance(heard, Exception):
-        return f"{described(heard)}, which is no ProviderError"
-    broken = broken_outcome(heard)
-    return None if broken is None else f"{described(heard)}, against the contract: {broken}"
+    if isinstance(result, Exception):
+        return f"{described(result)}, which is not a ProviderError"
+    broken = broken_outcome(result)
+    return None if broken is None else f"{described(result)}, which breaks the contract: {broken}"

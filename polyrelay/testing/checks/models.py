@@ -1,4 +1,4 @@
-"""What can be said of a provider without a call: its services, models and params."""
+"""Checks of a provider without a call: its services, models and params."""
 
 import inspect
 import math
@@ -16,7 +16,7 @@ LONGEST_TIMEOUT_S: Final = 7 * 24 * 3600.0
 
 
 def services_are_asynchronous(provider: Provider) -> Iterator[str]:
-    """Each service has submit, poll and aclose as coroutine functions; cancel and stream have their shapes."""
+    """Each service has submit, poll and aclose as coroutine functions; cancel and stream have their signatures."""
     for service in provider.services:
         kind = type(service).__name__
         for name in ("submit", "poll", "aclose", "cancel"):
@@ -39,7 +39,7 @@ def models_are_sane(provider: Provider) -> Iterator[str]:
         if not model.name or len(model.name) > LONGEST_NAME or not model.name.isprintable() or " " in model.name:
             yield f"the name {model.name!r:.200}: 1 to {LONGEST_NAME} printable characters, no spaces"
         if not isinstance(model.type, TaskType):
-            yield f"{model.name}: type {model.type!r} is no TaskType"
+            yield f"{model.name}: type {model.type!r} is not a TaskType"
         if not (math.isfinite(model.timeout_s) and 0 < model.timeout_s <= LONGEST_TIMEOUT_S):
             yield f"{model.name}: timeout_s {model.timeout_s}; above 0 and at most {LONGEST_TIMEOUT_S:.0f}"
         if model.max_open is not None and model.max_open < 1:
@@ -54,30 +54,30 @@ def params_are_strict(provider: Provider) -> Iterator[str]:
     for model, params in _params(provider):
         config = params.__struct_config__
         if not issubclass(params, Params):
-            yield f"{model.name}: {params.__name__} is no subclass of polyrelay.Params"
+            yield f"{model.name}: {params.__name__} is not a subclass of polyrelay.Params"
         if not (config.forbid_unknown_fields and config.frozen):
             yield f"{model.name}: {params.__name__} must have frozen and forbid_unknown_fields"
         for field in structs.fields(params):
             if field.type in (Any, object):
-                yield f"{model.name}: the type of {field.encode_name} takes anything"
+                yield f"{model.name}: the type of {field.encode_name} accepts any value"
             if field.encode_name in RESERVED_FIELDS:
                 yield f"{model.name}: every task has a field {field.encode_name} already; choose another name"
 
 
 def schemas_are_valid(provider: Provider) -> Iterator[str]:
-    """The JSON Schema of params can be made, is complete in itself, and names the fields that they have."""
+    """A JSON Schema of the params can be generated, contains all that it refers to, and names the params' fields."""
     for model, params in _params(provider):
         try:
             (schema,), parts = msgspec.json.schema_components([params], ref_template="#/$defs/{name}")
         except TypeError as error:
-            yield f"{model.name}: no JSON Schema can be made of {params.__name__}: {error}"
+            yield f"{model.name}: no JSON Schema can be generated for {params.__name__}: {error}"
             continue
         whole = {**schema, "$defs": parts}
         yield from (f"{model.name}: {wrong}" for wrong in (*_wrong_schema(whole), *_other_fields(parts, params)))
 
 
 def _params(provider: Provider) -> Iterator[tuple[Model, type[msgspec.Struct]]]:
-    """The params with the first model that has them. A type hint keeps nobody from giving another class."""
+    """Each params class with the first model that has it. At runtime it may be another class than `Params`."""
     seen: set[object] = set()
     for model in provider.models:
         if model.params not in seen:
@@ -93,14 +93,14 @@ def _wrong_parameters(service: Service, kind: str) -> Iterator[str]:
             try:
                 inspect.signature(method).bind(*range(count))
             except TypeError:
-                yield f"{kind}.{name} is called with {count} arguments, which it does not take"
+                yield f"{kind}.{name} is called with {count} arguments, which it does not accept"
 
 
 def _wrong_schema(schema: Mapping[str, Any]) -> Iterator[str]:
     try:
         msgspec.json.encode(schema)
     except (TypeError, ValueError) as error:
-        yield f"the JSON Schema is no JSON: {error}"
+        yield f"the JSON Schema is not JSON: {error}"
     known = {f"#/$defs/{name}" for name in schema["$defs"]}
     if lost := sorted(_references(schema) - known):
         yield f"the JSON Schema refers to {', '.join(lost)}, which it does not have"

@@ -1,16 +1,16 @@
-"""What a plugin's hook must do."""
+"""Checks of a plugin's hook."""
 
 from collections.abc import Iterator
 
 from polyrelay.contract import Model, Service
 from polyrelay.env import Env
 from polyrelay.provider import Disabled, Provider
-from polyrelay.testing.scene import Noticing, SetUp, described
+from polyrelay.testing.service_fixture import RecordingEnv, SetUp, described
 from polyrelay.testing.wire import Wire
 
 
 def registers_without_network(plugin: SetUp) -> Iterator[str]:
-    """The hook answers providers without an event loop and without a connection, with settings and without any."""
+    """The hook returns providers without an event loop and without a connection, with settings and without any."""
     wire = Wire()
     with wire.connected():
         for what, settings in (("`env`", plugin.settings), ("no settings", {})):
@@ -20,15 +20,15 @@ def registers_without_network(plugin: SetUp) -> Iterator[str]:
                 yield f"with {what} it {described(error)}"
             else:
                 if not providers:
-                    yield f"with {what} it answers no provider: register a Disabled where something is missing"
+                    yield f"with {what} it returns no provider: register a Disabled where something is missing"
     if wire.sent or wire.strays:
         where = [*(str(request.url) for request in wire.sent), *wire.strays]
-        yield f"it connects to {', '.join(dict.fromkeys(where))}: construct, do not connect"
+        yield f"it connects to {', '.join(dict.fromkeys(where))}: construct objects, open no connections"
 
 
 def disabled_without_credentials(plugin: SetUp) -> Iterator[str]:
     """Without its secrets a provider lists the same models, in a Disabled whose reason names what is missing."""
-    env = Noticing(plugin.settings)
+    env = RecordingEnv(plugin.settings)
     with Wire().connected():
         names = {provider.name: _names(provider) for provider in plugin.register(env)}
         if not env.secrets:
@@ -47,7 +47,7 @@ def disabled_without_credentials(plugin: SetUp) -> Iterator[str]:
 
 
 def talks_cover_the_models(plugin: SetUp) -> Iterator[str]:
-    """Each service has a talk for each kind of params that it takes, and for cancel and stream where it offers them."""
+    """Each service has a talk for each class of params that it accepts, and for cancel and stream where it has them."""
     with Wire().connected():
         pairs = [pair for provider in plugin.register(Env(plugin.settings)) for pair in _pairs(provider)]
     talks = {name: talk for talk in plugin.talks for name in (talk.model, *talk.also)}
@@ -62,7 +62,7 @@ def talks_cover_the_models(plugin: SetUp) -> Iterator[str]:
         for kind in offering:
             of_kind = [talks[model.name] for model, service in pairs if type(service) is kind and model.name in talks]
             if of_kind and not any(getattr(talk, field) for talk in of_kind):
-                yield f"{kind.__name__} offers {capability}, and no talk of it has answers for `{field}`"
+                yield f"{kind.__name__} has {capability}, and no talk of it has answers for `{field}`"
 
 
 def _names(provider: Provider) -> set[str]:

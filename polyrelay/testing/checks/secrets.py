@@ -1,4 +1,4 @@
-"""Secrets stay where they are: not in messages, causes, outcomes, names or logs."""
+"""Check that secrets do not leak into messages, causes, outcomes, reprs or logs."""
 
 import io
 import logging
@@ -12,21 +12,21 @@ import httpx
 import msgspec
 from structlog.testing import capture_logs
 
-from polyrelay.testing.scene import Heard, NotSetUp, Scene
+from polyrelay.testing.service_fixture import CallResult, NotSetUp, ServiceFixture
 from polyrelay.testing.talks import Break, Reply, Talk, Turn, ending_with, replies_of
 
 SHORTEST_SECRET: Final = 8
 _FOR_PEOPLE: Final = ("message", "msg", "error", "detail", "description", "reason")
 
 
-def secrets_are_not_shown(scene: Scene) -> Iterator[str]:
+def secrets_are_not_shown(fixture: ServiceFixture) -> Iterator[str]:
     """No secret is in an error, its causes, an outcome, a repr or a log line, even where the vendor repeats it."""
-    secrets = scene.env.secrets
+    secrets = fixture.env.secrets
     for name, value in secrets.items():
         if len(value) < SHORTEST_SECRET:
             raise NotSetUp(f"give {name} a made-up value of {SHORTEST_SECRET} characters or more, to be searched for")
     seen: set[str] = set()
-    for where, texts in _shown(scene, secrets):
+    for where, texts in _shown(fixture, secrets):
         for name, value in secrets.items():
             reported = f"{name} is shown in {where}"
             if reported not in seen and any(value in text for text in texts):
@@ -34,21 +34,21 @@ def secrets_are_not_shown(scene: Scene) -> Iterator[str]:
                 yield reported
 
 
-def _shown(scene: Scene, secrets: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
-    yield "the repr of the service", [repr(scene.service), str(scene.service)]
-    yield "the repr of the provider", [repr(provider) for provider in scene.providers]
-    operation = scene.operation() if scene.talk.polls else ""
-    scene.submit(*replies_of(scene.talk.accepted))
-    known_to_vendor = [value for value in secrets.values() if any(map(partial(_holds, value), scene.wire.sent))]
-    for what, turns in _submits(scene.talk, known_to_vendor):
+def _shown(fixture: ServiceFixture, secrets: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    yield "the repr of the service", [repr(fixture.service), str(fixture.service)]
+    yield "the repr of the provider", [repr(provider) for provider in fixture.providers]
+    operation = fixture.operation() if fixture.talk.polls else ""
+    fixture.submit(*replies_of(fixture.talk.accepted))
+    known_to_vendor = [value for value in secrets.values() if any(map(partial(_holds, value), fixture.wire.sent))]
+    for what, turns in _submits(fixture.talk, known_to_vendor):
         with _logged() as lines:
-            heard = scene.submit(*turns)
-        yield f"what a submit comes to after {what}", _texts(heard)
+            result = fixture.submit(*turns)
+        yield f"the result of a submit after {what}", _texts(result)
         yield f"a log line of a submit after {what}", lines
-    for what, turns in _polls(scene.talk, known_to_vendor) if scene.talk.polls else ():
+    for what, turns in _polls(fixture.talk, known_to_vendor) if fixture.talk.polls else ():
         with _logged() as lines:
-            heard = scene.poll(operation, *turns)
-        yield f"what a poll comes to after {what}", _texts(heard)
+            result = fixture.poll(operation, *turns)
+        yield f"the result of a poll after {what}", _texts(result)
         yield f"a log line of a poll after {what}", lines
 
 
@@ -72,7 +72,7 @@ def _polls(talk: Talk, known: Sequence[str]) -> Iterator[tuple[str, tuple[Turn, 
 
 
 def _echoes(talk: Talk, known: Sequence[str]) -> Iterator[tuple[str, Reply]]:
-    """Refusals that repeat the secrets that the vendor was sent, as vendors do: "invalid key sk-…"."""
+    """Error answers that repeat the secrets that the vendor received, as vendors do: "invalid key sk-…"."""
     refused, echo = replies_of(talk.refused)[-1], " ".join(("", *known))
     for status in (refused.status, 400, 401, 403, 500):
         for body in _bodies_with(echo, refused):
@@ -80,7 +80,7 @@ def _echoes(talk: Talk, known: Sequence[str]) -> Iterator[tuple[str, Reply]]:
 
 
 def _bodies_with(echo: str, reply: Reply) -> Iterator[bytes]:
-    """The body with that text in one of its messages, for each; a body that is no JSON with it at its end."""
+    """Variants of the body, each with that text added to one of its messages, or to the end where it is not JSON."""
     try:
         value = msgspec.json.decode(reply.content)
     except msgspec.DecodeError:
@@ -105,19 +105,19 @@ def _with_echo(value: Any, echo: str, *, said: bool) -> Iterator[Any]:
 
 
 def _holds(secret: str, request: httpx.Request) -> bool:
-    """Whether the request shows the secret to the vendor; a key that signs is not sent."""
+    """Whether the request contains the secret; a key that only signs requests is not sent."""
     return any(secret in text for text in (str(request.url), repr(request.headers.raw), repr(request.content)))
 
 
-def _texts(heard: Heard) -> list[str]:
-    if isinstance(heard, BaseException):
-        return [repr(heard), str(vars(heard)), "".join(traceback.format_exception(heard))]
-    return [repr(heard)]
+def _texts(result: CallResult) -> list[str]:
+    if isinstance(result, BaseException):
+        return [repr(result), str(vars(result)), "".join(traceback.format_exception(result))]
+    return [repr(result)]
 
 
 @contextmanager
 def _logged() -> Iterator[list[str]]:
-    """What is logged or printed inside, as texts; complete when it ends."""
+    """Collect what is logged or printed inside the block, as texts; complete when the block ends."""
     lines: list[str] = []
 
     class Keep(logging.Handler):

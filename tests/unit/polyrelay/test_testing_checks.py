@@ -36,7 +36,7 @@ from polyrelay import (
 )
 from polyrelay.testing import Reply, Talk, static
 from polyrelay.testing.checks.all import BY_NAME, CHECKS, STATIC
-from polyrelay.testing.scene import SetUp
+from polyrelay.testing.service_fixture import SetUp
 from polyrelay.testing.suite import ProviderContract, findings
 
 KEYS = {"KIT_API_KEY": "made-up-kit-key"}
@@ -341,42 +341,42 @@ DEFECTS: list[tuple[str, Register, str]] = [
     ("models_are_sane", having(timeout_s=float("nan")), "timeout_s nan"),
     ("models_are_sane", having(name="kit 1"), "no spaces"),
     ("models_are_sane", having(max_open=0), "max_open 0"),
-    ("params_are_strict", having(params=LooseParams), "no subclass of polyrelay.Params"),
-    ("params_are_strict", having(params=LooseParams), "takes anything"),
+    ("params_are_strict", having(params=LooseParams), "not a subclass of polyrelay.Params"),
+    ("params_are_strict", having(params=LooseParams), "accepts any value"),
     ("params_are_strict", having(params=Taking), "has a field provider already"),
-    ("schemas_are_valid", having(params=Unwritable), "no JSON Schema can be made of Unwritable"),
-    ("registers_without_network", connecting, "construct, do not connect"),
+    ("schemas_are_valid", having(params=Unwritable), "no JSON Schema can be generated for Unwritable"),
+    ("registers_without_network", connecting, "construct objects, open no connections"),
     ("registers_without_network", demanding, "with no settings it raised AssertionError"),
     ("disabled_without_credentials", vanishing, "kit is not registered"),
     ("disabled_without_credentials", vanishing, "use Disabled"),
     ("talks_cover_the_models", having(name="kit-2"), "there is no talk for kit-2"),
-    ("params_refuse_what_is_wrong", having(params=LooseParams), "an unknown field is taken"),
-    ("params_refuse_what_is_wrong", having(params=LooseParams), "prompt takes a list"),
+    ("params_refuse_what_is_wrong", having(params=LooseParams), "an unknown field is accepted"),
+    ("params_refuse_what_is_wrong", having(params=LooseParams), "prompt accepts a list"),
     ("network_is_reached_with_httpx", serving(CallsWithAnother), "without httpx, to kit.example"),
-    ("loop_is_not_blocked", serving(Blocks), "submit held the event loop for"),
+    ("loop_is_not_blocked", serving(Blocks), "submit blocked the event loop for"),
     ("aclose_is_harmless", serving(ClosesOnce), "aclose a second time raised RuntimeError"),
-    ("submit_is_answered", serving(AnswersAtOnce), "must come to Pending"),
+    ("submit_is_answered", serving(AnswersAtOnce), "must give Pending"),
     ("submit_is_answered", serving(Careless), "`refused` must raise Rejected"),
     ("submit_by_status", serving(TakesAllForUnsent), "HTTP 503 with no body must raise OutcomeUnknown"),
     ("submit_without_connection", serving(TakesAllForSent), "must raise Unavailable"),
     ("submit_without_answer", serving(TakesAllForUnsent), "must raise OutcomeUnknown"),
-    ("submit_cut_off", serving(TakesAllForUnsent), "a cut before the answer"),
-    ("submit_cut_off", serving(TakesAllForUnsent), "a cut in the middle"),
+    ("submit_cut_off", serving(TakesAllForUnsent), "a connection closed before the answer"),
+    ("submit_cut_off", serving(TakesAllForUnsent), "a truncated answer"),
     ("submit_is_sent_once", serving(Retries), "after a read timeout another request was sent, POST /works"),
-    ("any_bytes_to_submit", serving(Careless), "which is no ProviderError"),
+    ("any_bytes_to_submit", serving(Careless), "which is not a ProviderError"),
     ("any_bytes_to_submit", serving(TakesAllForUnsent), "may be an acceptance"),
-    ("poll_is_answered", serving(Synchronous), "`working` must come to Pending"),
+    ("poll_is_answered", serving(Synchronous), "`working` must give Pending"),
     ("poll_is_repeatable", serving(Remembers), "the second one raised Rejected"),
-    ("poll_needs_no_memory", serving(Remembers), "whatever poll needs must be in the operation"),
+    ("poll_needs_no_memory", serving(Remembers), "all that poll needs must be in the operation"),
     ("poll_by_status", serving(Careless), "HTTP 401 with no body must raise Rejected(reason='auth')"),
     ("poll_without_answer", serving(Careless), "a refused connection must raise"),
-    ("any_bytes_to_poll", serving(Careless), "which is no ProviderError"),
+    ("any_bytes_to_poll", serving(Careless), "which is not a ProviderError"),
     ("secrets_are_not_shown", serving(TellsItsKey), "KIT_API_KEY is shown in the repr of the service"),
     ("secrets_are_not_shown", serving(Careless), "KIT_API_KEY is shown in a log line of a submit"),
     ("cancel_is_answered", serving(Mute), "`cancelled` must return None"),
-    ("cancel_fails_openly", serving(Swallows), "after HTTP 500 it answered None"),
+    ("cancel_fails_openly", serving(Swallows), "after HTTP 500 it returned None"),
     ("stream_is_answered", serving(Mute), "no finish_reason"),
-    ("stream_fails_openly", serving(Swallows), "a cut in the middle must raise OutcomeUnknown"),
+    ("stream_fails_openly", serving(Swallows), "a truncated answer must raise OutcomeUnknown"),
     ("stream_fails_openly", serving(Swallows), "ended as if it were whole"),
 ]
 
@@ -438,7 +438,7 @@ def test_a_check_that_breaks_is_a_finding() -> None:
 @pytest.mark.parametrize(
     ("attributes", "said"),
     [
-        ({"skips": {"no_such_check": "why not"}}, "there is no such check"),
+        ({"skips": {"no_such_check": "why not"}}, "which is not a check"),
         ({"skips": {"loop_is_not_blocked": " "}}, "has no reason"),
         ({"not_accepted": {404: "page"}}, "it is for server errors"),
         ({"not_accepted": {503: ""}}, "has no source"),

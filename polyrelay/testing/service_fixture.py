@@ -1,4 +1,4 @@
-"""A scene: one provider, built as the server builds it, before a vendor that plays what it is told."""
+"""Fixture of a check: the service of one model, built as the server builds it, with a scripted vendor."""
 
 import asyncio
 import time
@@ -20,8 +20,8 @@ from polyrelay.testing.wire import Wire
 
 T = TypeVar("T")
 Register: TypeAlias = Callable[[Env], Iterable[Provider]]
-Heard: TypeAlias = object
-"""What a call came to: its answer, or the exception that it raised."""
+CallResult: TypeAlias = object
+"""What a call returned, or the exception that it raised."""
 
 PATIENCE_S: Final = 10.0
 _SECRET_NAMES: Final = ("KEY", "SECRET", "TOKEN", "PASSWORD")
@@ -29,13 +29,13 @@ _SECRET_NAMES: Final = ("KEY", "SECRET", "TOKEN", "PASSWORD")
 
 class SetUp(Struct, frozen=True, kw_only=True):
     """
-    What a test class says.
+    The attributes of a test class.
 
     Attributes:
         register: The plugin's hook.
-        settings: With everything that the provider needs, made up.
-        talks: How the vendor answers.
-        not_accepted: Statuses of which the vendor documents that nothing was started, with the source.
+        settings: Made-up settings with which the provider is available.
+        talks: The vendor's answers.
+        not_accepted: Statuses for which the vendor documents that nothing was started, with the source.
     """
 
     register: Register
@@ -45,11 +45,11 @@ class SetUp(Struct, frozen=True, kw_only=True):
 
 
 class NotSetUp(Exception):
-    """The author's test class lacks something; the text says what."""
+    """The author's test class is incomplete; the text says what is missing."""
 
 
-class Noticing(Env):
-    """The settings of a test class; notes which of them are read as secrets."""
+class RecordingEnv(Env):
+    """The settings of a test class; records which of them are read as secrets."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         super().__init__(values)
@@ -66,14 +66,14 @@ class Noticing(Env):
         return {name: value for name in sorted(self._names) if (value := self.get(name)) is not None}
 
 
-class Scene:
+class ServiceFixture:
     """
-    The provider's service for one model, and its vendor.
+    The provider's service for one model, and its scripted vendor.
 
-    Calls are made from outside of an event loop, as a test that needs no pytest plugin makes them.
+    Calls are made from outside of an event loop, so that the tests need no pytest plugin.
     """
 
-    def __init__(self, set_up: SetUp, talk: Talk, env: Noticing, wire: Wire, runner: asyncio.Runner) -> None:
+    def __init__(self, set_up: SetUp, talk: Talk, env: RecordingEnv, wire: Wire, runner: asyncio.Runner) -> None:
         self.set_up = set_up
         self.talk = talk
         self.env = env
@@ -83,7 +83,7 @@ class Scene:
         self.model, self.service = self._built()
 
     def rebuild(self) -> None:
-        """Build the providers anew, as in another process; the old ones are closed with the scene."""
+        """Build the providers again, as another process would; the old ones are closed with the fixture."""
         self.model, self.service = self._built()
 
     def _built(self) -> tuple[Model, Service]:
@@ -92,7 +92,7 @@ class Scene:
         return _route(new, self.talk.model)
 
     def close(self) -> None:
-        """Close all providers. What closing comes to is a check of its own."""
+        """Close all providers and ignore errors: closing has a check of its own."""
         for provider in self.providers:
             with suppress(Exception):
                 self.run(provider.aclose())
@@ -102,25 +102,25 @@ class Scene:
         try:
             params = msgspec.convert(dict(self.talk.params), self.model.params)
         except (msgspec.ValidationError, ValueError) as error:
-            raise NotSetUp(f"the model does not take the talk's params: {error}") from error
+            raise NotSetUp(f"the model does not accept the talk's params: {error}") from error
         deadline = datetime.now(UTC) + timedelta(seconds=self.model.timeout_s)
         return Job(task_id="task_conformance", attempt=1, model=self.model.name, params=params, deadline=deadline)
 
-    def submit(self, *turns: Turn) -> Heard:
-        """What a submit comes to where the vendor plays these turns."""
+    def submit(self, *turns: Turn) -> CallResult:
+        """The result of a submit to which the vendor answers with these turns."""
         return self.played(turns, lambda: self.service.submit(self.job()))
 
-    def poll(self, operation: str, *turns: Turn) -> Heard:
-        """What a poll comes to."""
+    def poll(self, operation: str, *turns: Turn) -> CallResult:
+        """The result of a poll."""
         return self.played(turns, lambda: self.service.poll(self.job(), operation))
 
-    def cancel(self, operation: str, *turns: Turn) -> Heard:
-        """What a cancel comes to."""
+    def cancel(self, operation: str, *turns: Turn) -> CallResult:
+        """The result of a cancel."""
         service: Any = self.service
         return self.played(turns, lambda: service.cancel(self.job(), operation))
 
-    def stream(self, *turns: Turn) -> tuple[list[Delta], Heard]:
-        """The pieces of a stream, and what it ended with: None, or an exception."""
+    def stream(self, *turns: Turn) -> tuple[list[Delta], CallResult]:
+        """The pieces of a stream, and the exception that ended it, or None."""
         pieces: list[Delta] = []
         service: Any = self.service
 
@@ -131,8 +131,8 @@ class Scene:
 
         return pieces, self.played(turns, read)
 
-    def leave_stream(self, *turns: Turn) -> Heard:
-        """What leaving a stream after its first piece comes to."""
+    def leave_stream(self, *turns: Turn) -> CallResult:
+        """The result of closing a stream after its first piece."""
         service: Any = self.service
 
         async def leave() -> None:
@@ -149,15 +149,15 @@ class Scene:
         The operation of an accepted submit.
 
         Raises:
-            NotSetUp: The submit is not answered with one.
+            NotSetUp: The submit does not return `Pending`.
         """
         outcome = self.submit(*replies_of(self.talk.accepted))
         if not isinstance(outcome, Pending):
-            raise NotSetUp(f"an accepted submit must first come to Pending: it came to {described(outcome)}")
+            raise NotSetUp(f"an accepted submit must return Pending: it {described(outcome)}")
         return outcome.operation
 
-    def played(self, turns: Iterable[Turn], call: Callable[[], Awaitable[object]]) -> Heard:
-        """What that call comes to. A plugin may raise anything; it is what the check looks at."""
+    def played(self, turns: Iterable[Turn], call: Callable[[], Awaitable[object]]) -> CallResult:
+        """The result of that call. Any exception of the plugin is returned, for the check to judge."""
         self.wire.play(list(turns))
         try:
             return self.run(_within(call))
@@ -167,57 +167,57 @@ class Scene:
             return error
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run in the scene's event loop."""
+        """Run a coroutine in the fixture's event loop."""
         return self._runner.run(work)
 
     def longest_stall(self, turns: Replies, call: Callable[[], Awaitable[object]]) -> float:
-        """The longest time, in seconds, that the event loop stood still during that call."""
+        """The longest time, in seconds, for which the event loop was blocked during that call."""
         self.wire.play(replies_of(turns))
         return self.run(_stall(call))
 
 
 @contextmanager
-def open_scene(set_up: SetUp, talk: Talk) -> Iterator[Scene]:
+def open_fixture(set_up: SetUp, talk: Talk) -> Iterator[ServiceFixture]:
     """
-    A scene for that talk; its provider is built without an event loop and closed at the end.
+    A fixture for that talk; its provider is built without an event loop and closed at the end.
 
     Raises:
-        NotSetUp: There is no such model, or it is not available with these settings.
+        NotSetUp: The plugin does not serve the model, or the model is not available with these settings.
     """
     wire = Wire()
     with capture_logs(), wire.connected(), asyncio.Runner() as runner:
-        scene = Scene(set_up, talk, Noticing(set_up.settings), wire, runner)
+        fixture = ServiceFixture(set_up, talk, RecordingEnv(set_up.settings), wire, runner)
         try:
-            yield scene
+            yield fixture
         finally:
-            scene.close()
+            fixture.close()
 
 
-def described(heard: Heard) -> str:
-    """In words, short."""
-    match heard:
+def described(result: CallResult) -> str:
+    """The result in a few words, for messages."""
+    match result:
         case BaseException():
-            reason = getattr(heard, "reason", None)
-            return f"raised {type(heard).__name__}({str(heard)[:200]!r}{f', reason={reason!r}' if reason else ''})"
+            reason = getattr(result, "reason", None)
+            return f"raised {type(result).__name__}({str(result)[:200]!r}{f', reason={reason!r}' if reason else ''})"
         case Pending() | Done():
-            return f"answered {str(heard)[:200]}"
+            return f"returned {str(result)[:200]}"
         case _:
-            return f"answered {heard!r:.200}"
+            return f"returned {result!r:.200}"
 
 
-def broken_outcome(heard: Heard) -> str | None:
-    """Why an answer of `submit` or `poll` is not an `Outcome` that keeps the contract, or None where it is."""
-    match heard:
+def broken_outcome(result: CallResult) -> str | None:
+    """Why a result of `submit` or `poll` is not a valid `Outcome`, or None where it is valid."""
+    match result:
         case Pending(operation=str(operation), poll_after_s=int() | float()):
             return "the operation is longer than 4 KiB" if len(operation.encode(errors="replace")) > 4096 else None
         case Pending():
-            return f"the operation is {heard.operation!r:.100} and poll_after_s {heard.poll_after_s!r:.100}"
+            return f"the operation is {result.operation!r:.100} and poll_after_s {result.poll_after_s!r:.100}"
         case Done(outputs=tuple(outputs)) if outputs:
             return None
         case Done():
             return "Done has no outputs"
         case _:
-            return f"{type(heard).__name__} is neither Pending nor Done"
+            return f"{type(result).__name__} is neither Pending nor Done"
 
 
 def _route(providers: Iterable[Provider], model: str) -> tuple[Model, Service]:
@@ -253,7 +253,7 @@ async def _stall(call: Callable[[], Awaitable[object]]) -> float:
     ticking = asyncio.ensure_future(tick())
     await asyncio.sleep(0.003)
     longest = 0.0
-    with suppress(Exception):  # what it comes to is for other checks
+    with suppress(Exception):  # other checks judge the result
         await _within(call)
     await asyncio.sleep(0.003)
     ticking.cancel()
