@@ -1,7 +1,5 @@
 """Keys, users and used-up signatures in MongoDB keep the contracts."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from cli.embedded.ports import free_port
@@ -11,14 +9,6 @@ from repositories.mongodb.keys import MongoKeys
 from repositories.mongodb.used_signatures import MongoUsedSignatures
 from repositories.mongodb.users import MongoUsers
 from tests.contracts.access import NOW, KeysContract, UsedSignaturesContract, UsersContract, a_key, a_user
-
-
-@pytest.fixture
-async def database(mongo_database_url: str) -> AsyncIterator[Database]:
-    """An empty one."""
-    database = connect_mongo(mongo_database_url)
-    yield database
-    database.client.close()
 
 
 @pytest.fixture

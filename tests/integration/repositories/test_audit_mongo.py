@@ -19,14 +19,6 @@ from tests.servers import running
 
 
 @pytest.fixture
-async def database(mongo_database_url: str) -> AsyncIterator[Database]:
-    """An empty one."""
-    database = connect_mongo(mongo_database_url)
-    yield database
-    database.client.close()
-
-
-@pytest.fixture
 async def audit(database: Database) -> AsyncIterator[MongoAuditLog]:
     """No rows."""
     audit = MongoAuditLog(database)

@@ -1,7 +1,6 @@
 """`MongoLocks` on a real MongoDB."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,14 +10,6 @@ from core.errors import StoreUnavailable
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.locks import MongoLocks
 from tests.contracts.locks import LocksContract, MovedClock
-
-
-@pytest.fixture
-async def database(mongo_database_url: str) -> AsyncIterator[Database]:
-    """An empty one."""
-    database = connect_mongo(mongo_database_url)
-    yield database
-    database.client.close()
 
 
 @pytest.fixture

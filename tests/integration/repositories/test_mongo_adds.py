@@ -1,7 +1,6 @@
 """Many adds at once on a real MongoDB: one write for all, and an outcome for each."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from msgspec import structs
@@ -20,14 +19,6 @@ from tests.contracts.tasks import NOW, a_task
 
 SMALL = {"prompt": "a cat"}
 LARGE = {"image": "A" * 2**20}
-
-
-@pytest.fixture
-async def database(mongo_database_url: str) -> AsyncIterator[Database]:
-    """A database of the test's own."""
-    database = connect_mongo(mongo_database_url)
-    yield database
-    database.client.close()
 
 
 @pytest.fixture

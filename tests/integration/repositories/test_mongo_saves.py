@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,14 +23,6 @@ from tests.contracts.tasks import NOW
 from tests.servers import running
 
 TRIES = 200
-
-
-@pytest.fixture
-async def database(mongo_database_url: str) -> AsyncIterator[Database]:
-    """A database of the test's own."""
-    database = connect_mongo(mongo_database_url)
-    yield database
-    database.client.close()
 
 
 @pytest.fixture
