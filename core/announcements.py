@@ -1,4 +1,4 @@
-"""Telling a process that waits for a task that something happened to it."""
+"""Port of announcements: a process that waits for a task is notified that the task changed."""
 
 import asyncio
 from contextlib import AbstractContextManager
@@ -7,19 +7,19 @@ from typing import Protocol
 
 class Announcements(Protocol):
     """
-    Workers announce, API processes listen. An announcement may be lost: who waits also reads the record now and then.
+    Workers announce, API processes listen. An announcement may be lost, so a listener also reads the task periodically.
     """
 
     async def announce(self, task_id: str) -> None:
         """
-        Tell whoever listens for the task, in whatever process.
+        Notify all listeners of the task, in all processes.
 
         Raises:
-            QueueUnavailable: Redis cannot be reached.
+            QueueUnavailable: Redis is unavailable.
         """
 
     def listening(self, task_id: str) -> AbstractContextManager[asyncio.Event]:
-        """An event that is set by each announcement of the task while the block runs, and that the caller clears."""
+        """An event that each announcement of the task sets while the block runs. The caller clears it."""
 
     async def run(self) -> None:
-        """Receive announcements until cancelled; what is announced meanwhile to a process that does not is lost."""
+        """Receive announcements until cancelled. A process that does not run this receives none."""

@@ -1,4 +1,4 @@
-"""What leaves a trace: every request that changes something, and every call to a vendor that may."""
+"""Audit log: one row for every request that changes something, and for every vendor call that may."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Action(StrEnum):
-    """What can be on record."""
+    """What a row of the audit log is about."""
 
     TASK_CREATE = "task.create"
     TASK_CANCEL = "task.cancel"
@@ -33,40 +33,40 @@ class Action(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of it."""
+    """The outcome of the action."""
 
     BEGUN = "begun"
-    """Not known (yet): it is under way, or what did it ended before it could tell."""
+    """Not known (yet): the action is running, or its process stopped before it reported the outcome."""
     DONE = "done"
     REFUSED = "refused"
-    """Nothing was done, and the fault is with what was asked for."""
+    """Nothing was done, because of what was requested."""
     FAILED = "failed"
 
 
 class AuditRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    Who did what, when, from where, and what became of it. It holds no secrets and no signatures.
+    Who did what, when and from where, and its outcome. A row holds no secrets and no signatures.
 
     Attributes:
         id: Sorts by time.
-        at: When it was written: before the effect. Of an `upstream.poll`, when it was answered.
-        action: What was asked for.
-        outcome: What became of it.
-        error: Our code of what went wrong.
-        key_id: Of the caller's key; in the row of a call to a vendor, of the task's.
+        at: When it was written: before the effect. For an `upstream.poll`, when the vendor answered.
+        action: What was requested.
+        outcome: The outcome.
+        error: Our error code, if it failed.
+        key_id: The caller's key; in the row of a vendor call, the key that created the task.
         access_key: The public half of that key.
-        owner: Whose key it is.
-        source: The caller's address, the name of the worker, or who ran a command where.
-        request_id: Of the caller's request, as in logs and answers.
+        owner: The owner of that key.
+        source: The caller's address, the name of the worker, or `user@host` of a command.
+        request_id: The id of the caller's request, as in logs and responses.
         method: HTTP method of that request.
         path: Its path, without the query; or the command.
         target: What was changed: the id of a task, key or user, or the name of a provider.
-        provider: Whom it is for, or who was asked.
-        model: For which model.
-        status: HTTP status: of our answer, or of the vendor's where it is known.
-        duration_ms: How long it took, in milliseconds.
+        provider: The provider of the task, or that was called.
+        model: The model of the task or call.
+        status: HTTP status: of our response, or of the vendor's where it is known.
+        duration_ms: Duration in milliseconds.
         upstream_request_id: The vendor's id of its request.
-        detail: What was asked for, with secrets and long texts cut.
+        detail: What was requested, with secrets removed and long texts cut.
     """
 
     id: str
@@ -92,10 +92,10 @@ class AuditRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class AuditEnding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    What became of what a row says. The fields are those of `AuditRow`; one that is None leaves the row's as it is.
+    The outcome of what a row describes. The fields are those of `AuditRow`; None leaves the row's value as it is.
 
     Attributes:
-        id: Of the row.
+        id: The id of the row.
     """
 
     id: str
@@ -114,7 +114,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
     Attributes:
         since: Only rows written at that moment or later.
         until: Only rows written before.
-        limit: At most so many, 1 to 500.
+        limit: Maximum number of rows, 1 to 500.
         after: Only rows older than the one of this id.
     """
 
@@ -133,33 +133,34 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
 
 class AuditLog(Protocol):
     """
-    Rows about what was done.
+    The rows of the audit log.
 
-    A row is begun before the effect and ended after it. Its end is written soon, with others, and survives a database
-    that is away for a while, but not the process: a row that stays begun says that its outcome is not known.
+    A row is begun before the effect and ended after it. Its end is written shortly after, together with others. It is
+    kept in memory while the database is unavailable, and lost if the process stops meanwhile: a row that stays `begun`
+    means that its outcome is not known.
     """
 
     async def begin(self, row: AuditRow) -> None:
         """
-        Put on record what is about to be done, as durably as a task.
+        Store a row before its effect, as durably as a task.
 
         Raises:
-            AuditFailed: The database does not take the row; nothing may be done.
-            StoreUnavailable: It cannot be reached; nothing may be done.
+            AuditFailed: The database refused the row; the caller must not act.
+            StoreUnavailable: The database is unavailable; the caller must not act.
         """
 
     def end(self, ending: AuditEnding) -> None:
-        """Tell what became of it. Never raises: one that cannot be written is logged."""
+        """Add the outcome to a row. Never raises: an outcome that cannot be written is logged."""
 
     def note(self, row: AuditRow) -> None:
-        """Put on record what had no effect of its own. Never raises: one that cannot be written is logged."""
+        """Add a row for what had no effect of its own. Never raises: a row that cannot be written is logged."""
 
     async def page(self, query: AuditQuery) -> Sequence[AuditRow]:
         """
         Rows, newest first.
 
         Raises:
-            StoreUnavailable: The database cannot be reached, or takes too long to find them.
+            StoreUnavailable: The database is unavailable, or takes too long to find them.
         """
 
 

@@ -1,4 +1,4 @@
-"""How a worker takes wakes from the queue: claimed under a lock, and ended or given back."""
+"""Port of claims: a worker takes wakes from the queue under a lock, and ends them or gives them back."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,12 +10,12 @@ from core.priorities import Priority
 
 class Claim(Struct, frozen=True, kw_only=True):
     """
-    A wake that is this worker's until its lock runs out.
+    A wake that is this worker's until its lock expires.
 
     Attributes:
         id: The queue's name of the wake.
-        priority: Which queue it is from.
-        job: What is to be done, as the queue stores it.
+        priority: The queue that it is from.
+        job: The job as the queue stores it.
     """
 
     id: str
@@ -25,11 +25,11 @@ class Claim(Struct, frozen=True, kw_only=True):
 
 class ClaimEnding(Struct, frozen=True, kw_only=True):
     """
-    What became of a claim.
+    The end of a claim.
 
     Attributes:
-        claim: Which.
-        again_in_s: When it is due once more, in seconds; None where it is done.
+        claim: The claim.
+        again_in_s: When its wake is due again, in seconds; None if it is done.
     """
 
     claim: Claim
@@ -38,11 +38,11 @@ class ClaimEnding(Struct, frozen=True, kw_only=True):
 
 class TakenClaims(Struct, frozen=True, kw_only=True):
     """
-    What a look into the queue brought.
+    The answer of `Claims.take`.
 
     Attributes:
-        claims: New ones, in the order in which they are to be started.
-        next_in_s: When the earliest of what is left is due, in seconds; None where nothing is left.
+        claims: New claims, in the order in which to start them.
+        next_in_s: When the earliest of the other wakes is due, in seconds; None if there is none.
     """
 
     claims: tuple[Claim, ...]
@@ -53,23 +53,23 @@ class Claims(Protocol):
     """
     The queue as one worker sees it.
 
-    No two workers hold the same claim at once, and a claim whose worker is gone is due again when its lock runs out.
-    Every method raises `QueueUnavailable` where Redis cannot be reached; what was asked for may be done all the same.
+    No two workers hold the same claim at once. A claim whose worker crashed is due again when its lock expires. Every
+    method raises `QueueUnavailable` if Redis is unavailable; the operation may have been done all the same.
     """
 
     @property
     def lock_s(self) -> float:
-        """How long a claim lasts that is not held on to, in seconds."""
+        """How long the lock of a claim lasts without `hold`, in seconds."""
 
     @property
     def idle_s(self) -> float:
-        """How long at most an idle worker may go without a look, in seconds."""
+        """The longest time between two calls of `take` by an idle worker, in seconds."""
 
     async def take(self, most: int, *, ended: Sequence[ClaimEnding] = ()) -> TakenClaims:
-        """End claims and take up to `most` due wakes, by weights, all at once. Ending a claim again does no harm."""
+        """End claims and take up to `most` due wakes, by weight, in one step. Ending a claim again does nothing."""
 
     async def hold(self, claims: Sequence[Claim]) -> None:
-        """Lock these claims for another `lock_s` from now, where they are still this worker's."""
+        """Lock these claims for another `lock_s` from now, if they are still this worker's."""
 
     async def notified(self) -> bool:
-        """Wait until there may be something to take, at most `idle_s`, and tell whether there may."""
+        """Wait for a notification of due wakes, at most `idle_s`. Returns whether one came."""

@@ -1,4 +1,4 @@
-"""API keys: what callers prove who they are with."""
+"""API keys: callers authenticate with one. The stored key, its states, and the port of the key store."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ _ACCESS_KEY_BYTES: Final = 10
 
 
 class KeyState(StrEnum):
-    """Whether a key still opens the door."""
+    """Whether a key is accepted."""
 
     ACTIVE = "active"
     EXPIRED = "expired"
@@ -28,18 +28,18 @@ class KeyState(StrEnum):
 
 class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    A key on record. Its secret is nowhere in clear.
+    A stored key. Its secret is not stored in clear text.
 
     Attributes:
         id: Sorts by the time of creation.
         access_key: The public half, which signed requests name.
-        fingerprint: SHA-256 of the secret, in hex, by which a Bearer secret is found. The secret has 200 random bits,
-            so that nothing is gained by guessing.
+        fingerprint: SHA-256 of the secret, in hex; a Bearer secret is found by it. The secret has 200 random bits, so
+            it cannot be guessed from the hash.
         sealed: The secret, encrypted; see `core.vault`.
-        owner: Whose tasks those are that it creates: by default its own id. Rotation keeps it.
+        owner: The owner of the tasks that it creates; by default its own id. Rotation keeps it.
         version: Grows by one with each change.
-        rotated_from: The key that this one takes the place of.
-        rotated_to: The key that takes the place of this one.
+        rotated_from: The key that this one replaces.
+        rotated_to: The key that replaces this one.
     """
 
     id: str
@@ -58,7 +58,7 @@ class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int = 1
 
     def state(self, now: datetime) -> KeyState:
-        """Whether it still opens the door at that moment."""
+        """Whether the key is accepted at that moment."""
         if self.revoked_at is not None and self.revoked_at <= now:
             return KeyState.REVOKED
         if self.expires_at is not None and self.expires_at <= now:
@@ -66,11 +66,11 @@ class ApiKey(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return KeyState.ACTIVE
 
     def fits(self, secret: Secret) -> bool:
-        """Whether that is its secret; takes as long for one that is nearly right as for any other."""
+        """Whether that is its secret, compared in constant time."""
         return hmac.compare_digest(self.fingerprint, fingerprint_of(secret))
 
     def caller(self, *, replay: str | None = None) -> Caller:
-        """Who shows it."""
+        """The caller that authenticates with this key."""
         return Caller(
             role=self.role,
             owner=self.owner,
@@ -86,9 +86,9 @@ class KeyQuery(Struct, frozen=True, kw_only=True):
     Which keys to list, newest first.
 
     Attributes:
-        owner: Only those of that owner.
-        limit: At most so many, 1 to 100.
-        offset: Skip so many.
+        owner: Only keys of this owner.
+        limit: Maximum number of keys, 1 to 100.
+        offset: Number of keys to skip.
     """
 
     owner: str | None = None
@@ -97,21 +97,21 @@ class KeyQuery(Struct, frozen=True, kw_only=True):
 
 
 class KeyPage(Struct, frozen=True, kw_only=True):
-    """One page of a list, and how many match in all."""
+    """One page of a list, and the number of keys that match in all."""
 
     keys: tuple[ApiKey, ...]
     total: int
 
 
 class Keys(Protocol):
-    """The keys on record. Every method raises `StoreUnavailable` where the database cannot be reached."""
+    """The stored keys. Every method raises `StoreUnavailable` if the database is unavailable."""
 
     async def add(self, key: ApiKey) -> None:
         """
         Store a new key, durably.
 
         Raises:
-            DuplicateKey: Its id, access key or secret is on record already.
+            DuplicateKey: Its id, access key or secret is stored already.
         """
 
     async def save(self, key: ApiKey) -> None:
@@ -119,7 +119,7 @@ class Keys(Protocol):
         Replace the stored key whose version is `key.version - 1`, atomically.
 
         Raises:
-            Stale: Somebody else wrote first.
+            Stale: Another writer was first.
         """
 
     async def get(self, key_id: str) -> ApiKey:
@@ -150,7 +150,7 @@ class Keys(Protocol):
         """One page of a list."""
 
     async def after(self, key_id: str, *, limit: int = 100) -> Sequence[ApiKey]:
-        """Keys in order of id, above that one: to go through all of them."""
+        """Keys by id, with ids above that one: to iterate over all of them."""
 
 
 def new_key_id(now: datetime) -> str:
@@ -169,7 +169,7 @@ def new_secret() -> Secret:
 
 
 def fingerprint_of(secret: Secret) -> str:
-    """What a secret is found by; it does not lead back."""
+    """The SHA-256 of a secret, in hex."""
     return hashlib.sha256(secret.reveal().encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,10 +1,10 @@
-"""Port for locks of periodic jobs."""
+"""Port of locks: one of many processes runs a periodic job."""
 
 from typing import Protocol
 
 
 class Locks(Protocol):
-    """Lets one of many processes do a periodic job. Raises `StoreUnavailable`."""
+    """Named locks, shared by all processes. Raises `StoreUnavailable` if the database is unavailable."""
 
     async def take(self, name: str, *, for_s: float) -> bool:
-        """Whether the caller may do that job now; for `for_s` seconds nobody else may."""
+        """Take the lock for `for_s` seconds. False if another process has it."""

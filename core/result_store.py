@@ -1,4 +1,4 @@
-"""Port of the result store: files of results."""
+"""Port of the result store: files of results, such as images and videos."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -7,20 +7,20 @@ from msgspec import Struct
 
 
 class StoredFile(Struct, frozen=True, kw_only=True):
-    """A file of the result store that is being read: its size and its bytes in pieces."""
+    """A file of the result store that is being read: its size, and its bytes in chunks."""
 
     size_bytes: int
     chunks: AsyncIterator[bytes]
 
 
 class ResultStore(Protocol):
-    """Files of results. Names are like "task_…/1/0.png". Every method raises `StoreUnavailable`."""
+    """Result files, named like "task_…/1/0.png". Every method raises `StoreUnavailable` if the store is unavailable."""
 
     async def put(self, name: str, data: bytes) -> None:
         """Store a whole file; an existing one of that name is replaced."""
 
     async def put_stream(self, name: str, chunks: AsyncIterator[bytes]) -> int:
-        """Store a file piece by piece and answer its size in bytes; nothing is kept if the pieces fail."""
+        """Store a file chunk by chunk and return its size in bytes. If `chunks` raises, nothing is stored."""
 
     async def open(self, name: str) -> StoredFile:
         """
@@ -31,7 +31,7 @@ class ResultStore(Protocol):
         """
 
     async def delete_all(self, prefix: str) -> None:
-        """Remove every file whose name starts with `prefix` and a slash."""
+        """Delete every file whose name starts with `prefix` and a slash."""
 
     async def ping(self) -> None:
-        """Answer if the store can be read."""
+        """Check that the store can be read."""

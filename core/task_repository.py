@@ -1,4 +1,4 @@
-"""What the server needs from the outside world; `repositories/` has the adapters."""
+"""Port of the task store: tasks with their inputs, and the lists of them that use cases and reconcilers read."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -18,11 +18,11 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     Which tasks to list, newest first. A field that is None does not filter.
 
     Attributes:
-        owner: Only tasks that a key of that owner created.
-        limit: At most so many, 1 to 100.
-        offset: Skip so many.
+        owner: Only tasks that a key of this owner created.
+        limit: Maximum number of tasks on the page, 1 to 100.
+        offset: Number of tasks to skip.
         after: Only tasks older than the one of this id.
-        count_limit: Count up to so many of all that match: a count's cost grows with what it counts.
+        count_limit: Number up to which all that match are counted: the cost of a count grows with it.
     """
 
     user_id: str | None = None
@@ -42,8 +42,8 @@ class TaskPage(Struct, frozen=True, kw_only=True):
 
     Attributes:
         tasks: Newest first.
-        total: How many match without `limit`, `offset` and `after`, counted up to `count_limit`.
-        total_is_exact: False where there are more.
+        total: Number of tasks that match without `limit`, `offset` and `after`, counted up to `count_limit`.
+        total_is_exact: False where more match than were counted.
     """
 
     tasks: tuple[TaskSummary, ...]
@@ -52,12 +52,12 @@ class TaskPage(Struct, frozen=True, kw_only=True):
 
 
 def page_of(tasks: Iterable[TaskSummary], *, found: int, query: TaskQuery) -> TaskPage:
-    """The page with those tasks, of a list in which so many were found, or more than it counts."""
+    """The page with those tasks. `found` is the number that match; above `count_limit` it need not be exact."""
     return TaskPage(tasks=tuple(tasks), total=min(found, query.count_limit), total_is_exact=found <= query.count_limit)
 
 
 class OverdueTask(Struct, frozen=True, kw_only=True):
-    """A task that somebody should have looked at: which, when, in which queue, and when it ends at the latest."""
+    """An open task whose `wake_at` has passed, with the fields of `Task` that a wake needs."""
 
     id: str
     wake_at: datetime
@@ -66,14 +66,14 @@ class OverdueTask(Struct, frozen=True, kw_only=True):
 
 
 class TaskWithInput(Struct, frozen=True, kw_only=True):
-    """A task and its input; None where that is large and lies apart, for `get_input` to read."""
+    """A task and its input; None where the input is large and stored apart. `get_input` reads it then."""
 
     task: Task
     input: TaskInput | None
 
 
 class QuotaTask(Struct, frozen=True, kw_only=True):
-    """An open task that names quotas. The fields are those of `Task`."""
+    """An open task that counts in quotas. The fields are those of `Task`."""
 
     id: str
     state: State
@@ -83,19 +83,19 @@ class QuotaTask(Struct, frozen=True, kw_only=True):
 
 class TaskRepository(Protocol):
     """
-    The tasks on record: the truth. Every method raises `StoreUnavailable` where the database cannot be reached.
+    The stored tasks: the source of truth. Every method raises `StoreUnavailable` if the database is unavailable.
     """
 
     async def add(self, task: Task, task_input: TaskInput, *, row: AuditRow | None = None) -> None:
         """
-        Store a new task with its input, durably, and before it the row that says who created it.
+        Store a new task with its input, durably, and before it the audit row that says who created it.
 
-        The row is as durable as the task: there is no task on record without it.
+        The row is as durable as the task: no task is stored without its row.
 
         Raises:
-            DuplicateTask: That id is stored already.
-            IdempotencyKeyTaken: A task with the key of its `idempotency` is; it is as durable as this one would be.
-            ReplayedRequest: A task that the same signature created is.
+            DuplicateTask: A task with that id is stored already.
+            IdempotencyKeyTaken: A task with the key of its `idempotency` is stored already, and durably.
+            ReplayedRequest: A task that the same signature created is stored already.
             AuditFailed: The row cannot be written; the task is not stored.
         """
 
@@ -109,7 +109,7 @@ class TaskRepository(Protocol):
 
     async def get_with_input(self, task_id: str) -> TaskWithInput:
         """
-        The task of that id, and its input where that costs no second look.
+        The task of that id, and its input where that needs no second read.
 
         Raises:
             TaskNotFound: There is none.
@@ -117,14 +117,14 @@ class TaskRepository(Protocol):
 
     async def created_with(self, key: str) -> Task:
         """
-        The task whose `idempotency` has that key. It is durable: one that is just being stored is not found.
+        The task whose `idempotency` has that key. A task is found only once it is stored durably.
 
         Raises:
             TaskNotFound: There is none.
         """
 
     async def free_key(self, key: str, *, before: datetime) -> None:
-        """Take that key away from the task that has it, if it was kept until that moment or less."""
+        """Delete that idempotency key from its task, if the key expired at `before` or earlier."""
 
     async def get_input(self, task_id: str) -> TaskInput:
         """
@@ -139,54 +139,54 @@ class TaskRepository(Protocol):
         Replace the stored task whose version is `task.version - 1`, atomically.
 
         Raises:
-            Stale: Somebody else wrote first; read again and decide again.
+            Stale: Another writer was first; read again and decide again.
         """
 
     async def reopen(self, task: Task) -> None:
         """
-        As `save`, for a task that failed and is to be done once more: the wish to cancel it is forgotten, too.
+        As `save`, for a failed task that is to run again. Its cancellation request is deleted, too.
 
-        Nobody can wish anew in between: only an open task takes a wish.
+        No new request can come in between: only an open task takes a cancellation request.
 
         Raises:
-            Stale: Somebody else wrote first.
+            Stale: Another writer was first.
         """
 
     async def request_cancel(self, task_id: str, *, at: datetime) -> Task:
         """
-        Note that the caller wants the task cancelled, without a new version, so that no step under way is lost.
+        Store a cancellation request without a new version, so that a step that is running can still save.
 
-        Only an open task is noted, and only the first wish; answers the task as it then stands.
+        Only an open task takes a request, and only the first one is stored. Returns the task as it is stored then.
 
         Raises:
             TaskNotFound: There is no such task.
         """
 
     async def count_in(self, quota: str, states: Collection[State], *, limit: int) -> int:
-        """How many open tasks name that quota and are in one of those states, counted up to `limit`."""
+        """The number of open tasks that name that quota and are in one of those states, counted up to `limit`."""
 
     async def in_quotas(self, *, after: str = "", limit: int = 1000) -> Sequence[QuotaTask]:
-        """Open tasks that name a quota, in order of id, above `after`."""
+        """Open tasks that name a quota, by id, with ids above `after`."""
 
     async def submitted(self, *, after: str = "", limit: int = 1000) -> Sequence[Task]:
-        """Tasks in `submitting` or `waiting`, in order of id, above `after`: those that hold gates."""
+        """Tasks in `submitting` or `waiting`, by id, with ids above `after`: the tasks that hold gates."""
 
     async def delete(self, task: Task) -> None:
         """
-        Remove a task and its input, if its stored version is `task.version`.
+        Delete a task and its input, if its stored version is `task.version`.
 
         Raises:
-            Stale: Somebody else wrote first.
+            Stale: Another writer was first.
         """
 
     async def renew(self, *, owners: Collection[str], until: datetime) -> None:
-        """Prolong every lease that these hold: one write, which changes no version. Moves `wake_at` along."""
+        """Renew the leases of these owners, and set `wake_at` to `until`: one write, which changes no version."""
 
     async def page(self, query: TaskQuery) -> TaskPage:
         """One page of a list."""
 
     async def overdue(self, *, before: datetime, after: str = "", limit: int = 100) -> Sequence[OverdueTask]:
-        """Open tasks that somebody should have looked at before that moment, in order of id, above `after`."""
+        """Open tasks whose `wake_at` is before that moment, by id, with ids above `after`."""
 
     async def ping(self) -> None:
-        """Answer if the database does."""
+        """Check that the database answers."""

@@ -1,4 +1,4 @@
-"""Signatures that were used up, so that nobody who recorded a request can send it again."""
+"""Port of used signatures: replay protection. A recorded signed request is not accepted a second time."""
 
 from datetime import datetime
 from typing import Protocol
@@ -6,14 +6,14 @@ from typing import Protocol
 
 class UsedSignatures(Protocol):
     """
-    Signatures by their hashes. Every method raises `StoreUnavailable` where the database cannot be reached.
+    Used signatures, by their hashes. Every method raises `StoreUnavailable` if the database is unavailable.
 
-    A signature that creates a task is kept with the task, in the same write. Here are the others, and those of tasks
-    that were removed.
+    A signature that creates a task is stored in the task, in the same write. This store has the others, and those of
+    deleted tasks.
     """
 
     async def spend(self, signature: str, *, until: datetime) -> bool:
-        """Use it up, atomically. False where it was used up before; after `until` it may be forgotten."""
+        """Mark it as used, atomically. False if it was used already. It may be deleted after `until`."""
 
     async def spent(self, signature: str) -> bool:
-        """Whether it was used up."""
+        """Whether it was used."""

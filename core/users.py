@@ -1,4 +1,4 @@
-"""Users: whom an app's tasks are for. A task names one by `user_id`, which may as well be a word of the app's own."""
+"""Users: the people that tasks are for. A task's `user_id` names one, or is an id of the app's own."""
 
 import secrets
 from datetime import datetime
@@ -9,11 +9,11 @@ from msgspec import Struct
 
 class User(Struct, frozen=True, kw_only=True):
     """
-    A user on record.
+    A stored user.
 
     Attributes:
         id: Sorts by the time of creation.
-        email: As it was given; no two users have the same, whatever the case of its letters.
+        email: As it was given. Unique among all users, ignoring case.
         version: Grows by one with each change.
     """
 
@@ -26,21 +26,21 @@ class User(Struct, frozen=True, kw_only=True):
 
 
 class UserPage(Struct, frozen=True, kw_only=True):
-    """One page of a list, newest first, and how many there are in all."""
+    """One page of a list, newest first, and the number of all users."""
 
     users: tuple[User, ...]
     total: int
 
 
 class Users(Protocol):
-    """The users on record. Every method raises `StoreUnavailable` where the database cannot be reached."""
+    """The stored users. Every method raises `StoreUnavailable` if the database is unavailable."""
 
     async def add(self, user: User) -> None:
         """
         Store a new user, durably.
 
         Raises:
-            EmailTaken: Another one has that address.
+            EmailTaken: Another user has that address.
         """
 
     async def save(self, user: User) -> None:
@@ -48,8 +48,8 @@ class Users(Protocol):
         Replace the stored user whose version is `user.version - 1`, atomically.
 
         Raises:
-            Stale: Somebody else wrote first, or removed it.
-            EmailTaken: Another one has that address.
+            Stale: Another writer was first, or deleted the user.
+            EmailTaken: Another user has that address.
         """
 
     async def get(self, user_id: str) -> User:
@@ -62,7 +62,7 @@ class Users(Protocol):
 
     async def of_email(self, email: str) -> User:
         """
-        The user with that address, whatever the case of its letters.
+        The user with that address, ignoring case.
 
         Raises:
             UserNotFound: There is none.
@@ -73,7 +73,7 @@ class Users(Protocol):
 
     async def delete(self, user_id: str) -> None:
         """
-        Remove a user. Their tasks stay.
+        Delete a user. Their tasks stay.
 
         Raises:
             UserNotFound: There is none.
@@ -86,5 +86,5 @@ def new_user_id(now: datetime) -> str:
 
 
 def folded(email: str) -> str:
-    """What two addresses that count as the same have in common."""
+    """The form in which addresses are compared: without case."""
     return email.casefold()

@@ -1,4 +1,4 @@
-"""Port of the wake queue: tells workers to look at a task."""
+"""Port of the wake queue: a wake makes a worker run a step of a task at a given time."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from core.priorities import Priority
 
 
 class Wake(Struct, frozen=True, kw_only=True):
-    """Look at that task at that moment, or at once where it is past."""
+    """Run a step of that task at that moment, or at once if it has passed."""
 
     task_id: str
     at: datetime
@@ -18,17 +18,17 @@ class Wake(Struct, frozen=True, kw_only=True):
 
 
 class WakeQueue(Protocol):
-    """Tells workers to look at a task. It may lose or repeat a wake; the record decides what is done."""
+    """Wakes workers. The queue may lose or repeat a wake; the stored task decides what a step does."""
 
     async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
         """
-        Have a worker look at the task at that moment, or at once where it is past.
+        Have a worker run a step of the task at that moment, or at once if it has passed.
 
-        The same moment again adds nothing while the first has not begun, so a wake for a task's `wake_at` may be
-        repeated freely. One that its step put back for later comes at that moment after all.
+        Repeating a wake that has not begun adds nothing, so a wake for a task's `wake_at` may be repeated freely. A
+        wake that its step deferred comes at `at` after all.
 
         Raises:
-            QueueUnavailable: Redis cannot be reached.
+            QueueUnavailable: Redis is unavailable.
         """
 
     async def wake_many(self, wakes: Sequence[Wake]) -> None:
@@ -36,34 +36,34 @@ class WakeQueue(Protocol):
         As `wake`, for all of them.
 
         Raises:
-            QueueUnavailable: Redis cannot be reached; some may be queued.
+            QueueUnavailable: Redis is unavailable; some wakes may be queued.
         """
 
     def name_of(self, task_id: str, at: datetime) -> str:
         """
-        The queue's name of the wake of that task for that moment, by which a step knows whether it was woken by it.
+        The queue's name of the wake of that task for that moment. A step compares it with the name of its own wake.
 
-        One name is in the queue at most once, so of all wakes of a task one at most has the name of its `wake_at`.
+        A name is in the queue at most once, so at most one wake of a task has the name of its `wake_at`.
         """
 
     async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
         """
-        Those that the queue does not have: neither to come, nor put back by their step, nor being worked on.
+        The wakes that are not in the queue: neither scheduled, nor deferred by their step, nor running.
 
         Raises:
-            QueueUnavailable: Redis cannot be reached.
+            QueueUnavailable: Redis is unavailable.
         """
 
     async def repair(self, wakes: Sequence[Wake]) -> None:
         """
-        As `wake_many`, for wakes that were lost: where the queue has one for that moment, nothing is added or moved.
+        Add wakes that were lost; a wake that is in the queue for that moment is neither added nor moved.
 
-        A step that takes long is thus not begun again beside itself. What a dead worker took is handed out again by
-        the queue, when its hold on the wake runs out.
+        So a long step does not run twice at once. The queue itself hands out the wakes of a crashed worker again, when
+        its lock on them expires.
 
         Raises:
-            QueueUnavailable: Redis cannot be reached; some may be queued.
+            QueueUnavailable: Redis is unavailable; some wakes may be queued.
         """
 
     async def ping(self) -> None:
-        """Answer if Redis does. Raises `QueueUnavailable`."""
+        """Check that Redis answers. Raises `QueueUnavailable`."""
