@@ -3,7 +3,7 @@
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/polyrelay
-# The dependencies first: this layer stays while only our code changes.
+# Dependencies first: this layer is cached as long as only our code changes.
 COPY locks/server.txt /src/locks/server.txt
 RUN /opt/polyrelay/bin/pip install --require-hashes --requirement /src/locks/server.txt
 COPY . /src
@@ -20,7 +20,7 @@ RUN groupadd --gid 10001 polyrelay \
     && useradd --uid 10001 --gid polyrelay --no-create-home --home-dir /var/lib/polyrelay --shell /usr/sbin/nologin polyrelay \
     && install --directory --owner=polyrelay --group=polyrelay /var/lib/polyrelay /var/lib/polyrelay/results
 COPY --from=build /opt/polyrelay /opt/polyrelay
-# Loopback inside a container reaches nobody, so the address is open here; what is published decides who gets in.
+# Listens on all addresses, because loopback is not reachable from outside a container. Published ports limit the access.
 ENV PATH=/opt/polyrelay/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -32,7 +32,7 @@ USER 10001:10001
 VOLUME ["/var/lib/polyrelay/results"]
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# Of the API. Where the command is `worker`, give it a check of its own (WORKER_PORT), as the compose file does, or none.
+# Health check of the API. For the command `worker` set another check (on WORKER_PORT), as the compose file does, or none.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health', timeout=4)"]
 ENTRYPOINT ["polyrelay"]

@@ -12,7 +12,7 @@ help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .PHONY: install
-install: $(STAMP) ## Make the environment .venv from the pinned lock
+install: $(STAMP) ## Create the environment .venv from the pinned lock file
 
 $(STAMP): locks/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "polyrelay needs Python 3.11 or newer; set PYTHON=python3.11"; exit 1; }
@@ -26,7 +26,7 @@ demo: $(STAMP) ## Run one image, one video and one text task on real servers wit
 	$(BIN)/polyrelay demo
 
 .PHONY: dev
-dev: $(STAMP) ## Run everything and restart on source changes; data stays in .polyrelay/
+dev: $(STAMP) ## Run all processes and restart them on source changes; data is kept in .polyrelay/
 	$(BIN)/polyrelay dev --reload
 
 .PHONY: test
@@ -34,15 +34,15 @@ test: $(STAMP) ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .PHONY: chaos
-chaos: $(STAMP) ## Kill and break everything under load, then judge; SECONDS=180 SEED=7 RATE=6 FORMAT=json
+chaos: $(STAMP) ## Run the chaos test: kill processes under load, then check invariants; SECONDS=180 SEED=7 RATE=6 FORMAT=json
 	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),180) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(FORMAT),--format $(FORMAT))
 
 .PHONY: bench
-bench: $(STAMP) ## Measure the server and what one would pick instead; ONLY=pickup,drain ROUNDS=3 QUICK=1 PEERS=no FORMAT=json
+bench: $(STAMP) ## Measure the server and its alternatives; ONLY=pickup,drain ROUNDS=3 QUICK=1 PEERS=no FORMAT=json
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick) $(if $(filter no,$(PEERS)),--no-peers) $(if $(FORMAT),--format $(FORMAT)) $(if $(OUT),--out $(OUT))
 
 .PHONY: check
-check: $(STAMP) ## Format, lint, types, import rules and known vulnerabilities
+check: $(STAMP) ## Check format, lint rules, types, import rules and known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -59,10 +59,10 @@ wheel: $(STAMP) ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 .PHONY: lock
-lock: ## Pin all dependencies anew (needs uv)
+lock: ## Pin all dependencies again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --extra dev --output-file locks/dev.txt pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" --extra server --constraint locks/dev.txt --output-file locks/server.txt pyproject.toml
 
 .PHONY: clean
-clean: ## Remove the environment and everything that was built
+clean: ## Delete the environment and all build results
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
