@@ -1,4 +1,4 @@
-"""The page of the audit log against the code."""
+"""The audit log's page is compared with the code."""
 
 from collections.abc import Callable
 

@@ -20,7 +20,7 @@ GIVEN = {"litestar", "granian", "arq", "redis", "motor", "httpx", "msgspec", "st
 
 
 def test_each_decision_has_a_number_of_its_own() -> None:
-    """The first is 0001, and each number comes once; one that is handed out may be written later than the next."""
+    """The first is 0001, and each number comes once. A number may be missing: its page may be written later."""
     numbers = [int(name[:4]) for name in DECISIONS]
 
     assert numbers[0] == 1
@@ -45,7 +45,7 @@ def test_the_index_lists_every_decision_under_its_title(rows: Tables, page: Page
 
 
 def test_every_added_library_is_explained(rows: Tables, page: Pages) -> None:
-    """What pyproject.toml asks for beside the given stack is in the table of decision 0004."""
+    """Each dependency in pyproject.toml beside the given stack is in the table of decision 0004."""
     project = tomllib.loads(page("pyproject.toml"))["project"]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
     asked = {re.split(r"[\[<>=!~; ]", requirement)[0] for requirements in lists for requirement in requirements}

@@ -1,4 +1,4 @@
-"""What the image, the compose file and `.ci/run` promise. No engine runs here: these are rules on their texts."""
+"""Image, compose file and `.ci/run`: rules on their text. No container engine runs here."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def instructions(page: Pages) -> list[tuple[str, str]]:
 
 
 def test_the_services_are_the_product_and_its_databases(compose: dict[str, Any]) -> None:
-    """API, worker, MongoDB and Valkey; all of them come back after a failure or a restart of the machine."""
+    """API, worker, MongoDB and Valkey; all of them restart after a failure or a restart of the machine."""
     assert set(compose["services"]) == {"api", "worker", "mongo", "valkey"}
     assert {service["restart"] for service in compose["services"].values()} == {"unless-stopped"}
 
@@ -76,7 +76,7 @@ def test_our_processes_have_no_rights_that_they_do_not_need(name: str, compose: 
 
 @pytest.mark.parametrize("name", ["api", "worker"])
 def test_a_stop_takes_longer_than_the_grace_period(name: str, compose: dict[str, Any], tmp_path: Path) -> None:
-    """Nobody is killed in the middle of a step that would have ended in time."""
+    """The engine waits longer than `SHUTDOWN_GRACE_S`, so it kills no step that would have ended in time."""
     (tmp_path / ".env").touch()
     grace_s = read_settings({}, dotenv=tmp_path / ".env").shutdown_grace_s
 
@@ -105,7 +105,7 @@ def test_mongodb_is_a_replica_set_that_its_health_check_begins(compose: dict[str
     assert "isWritablePrimary ? 0 : 1" in check
 
 
-def test_valkey_keeps_its_data_and_forgets_nothing(compose: dict[str, Any]) -> None:
+def test_valkey_keeps_its_data_and_evicts_nothing(compose: dict[str, Any]) -> None:
     """Append-only file; a full memory refuses writes and evicts no wake."""
     valkey = compose["services"]["valkey"]
 
@@ -117,16 +117,16 @@ def test_valkey_keeps_its_data_and_forgets_nothing(compose: dict[str, Any]) -> N
 
 
 def test_nothing_is_published_but_the_api_on_this_machine(compose: dict[str, Any]) -> None:
-    """Databases and workers have no port, and the API's is on loopback: it asks nobody who they are."""
+    """Databases and workers have no published port, and the API's is on loopback only."""
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
 
     assert published == {"api": ["127.0.0.1:${PORT:-8080}:8080"]}
 
 
-def test_the_health_checks_ask_the_processes(
+def test_the_health_checks_request_health_and_readiness(
     compose: dict[str, Any], instructions: list[tuple[str, str]], tmp_path: Path
 ) -> None:
-    """Compose and image ask the API's /health; a worker is asked where it listens, whether it is ready."""
+    """Compose file and image request the API's /health, and a worker's /ready at its `WORKER_PORT`."""
     services = compose["services"]
     (check,) = [rest for name, rest in instructions if name == "HEALTHCHECK"]
 

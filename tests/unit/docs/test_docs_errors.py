@@ -1,4 +1,4 @@
-"""The tables of errors against the code."""
+"""The tables of errors are compared with the code."""
 
 import inspect
 import re
@@ -13,14 +13,14 @@ Tables = Callable[[str], list[list[str]]]
 
 
 def test_every_failure_code_is_listed_with_its_meaning(rows: Tables) -> None:
-    """The page's failure codes are those of `core.failures`, in their words."""
+    """The page's failure codes and meanings are those of `core.failures`."""
     listed = {row[0].strip("`"): row[1] for row in rows(PAGE) if len(row) == 2}
 
     assert listed == CODES
 
 
 def test_every_error_of_the_api_is_listed_with_its_status(rows: Tables) -> None:
-    """The page's codes and statuses are those that the API answers."""
+    """The page's codes and HTTP statuses are those of the API."""
     listed = {(row[0].strip("`"), int(row[1])) for row in rows(PAGE) if len(row) == 3}
 
     own = {(kind.code, status) for kind, status in problems.STATUSES.items()}

@@ -1,4 +1,4 @@
-"""What the pages say about failures of vendors, against the functions that decide."""
+"""The tables of vendor failures are compared with the functions that decide."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -34,8 +34,8 @@ FAILURES: Final[dict[str, ProviderError]] = {
     **{f"`Rejected`, {reason}": Rejected("no", reason=reason) for reason in get_args(RejectReason)},
     "`GenerationFailed`, retryable": GenerationFailed("failed", retryable=True),
     "`GenerationFailed`": GenerationFailed("failed"),
-    "`OutcomeUnknown`": OutcomeUnknown("silence"),
-    "`ProtocolError`": ProtocolError("noise"),
+    "`OutcomeUnknown`": OutcomeUnknown("no response"),
+    "`ProtocolError`": ProtocolError("not JSON"),
 }
 
 
@@ -77,7 +77,7 @@ def test_each_failure_has_one_row(after_a_submit: dict[str, list[str]], rows: Ta
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_what_follows_a_submit_is_what_is_decided(name: str, after_a_submit: dict[str, list[str]]) -> None:
-    """Code on record, another attempt, another choice."""
+    """Stored code, another attempt, another choice."""
     error = FAILURES[name]
     decided = [
         f"`{failure_of_submit(error).code}`",
@@ -97,14 +97,14 @@ def test_what_follows_a_poll_is_what_is_decided(name: str, rows: Tables) -> None
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_what_a_vendor_shows_is_what_the_gates_learn(name: str, rows: Tables) -> None:
-    """The page about gates says for each failure what it means for limit and circuit."""
+def test_the_vendor_status_of_a_failure_is_that_of_the_page(name: str, rows: Tables) -> None:
+    """The page about gates names the vendor status of each failure."""
     says = {kind: row[1] for row in rows(GATES) if len(row) == 3 for kind in row[0].split("; ")}
 
     assert says[name.partition(",")[0]] == f"`{verdict_of(FAILURES[name]).value}`"
 
 
-def test_only_idempotent_submits_are_repeated_after_silence() -> None:
+def test_only_idempotent_submits_are_repeated_after_an_unknown_outcome() -> None:
     """As the text beside the table says, and up to the same number of attempts."""
     for name in ("`OutcomeUnknown`", "`ProtocolError`"):
         assert not submitted_again(FAILURES[name])
@@ -113,5 +113,5 @@ def test_only_idempotent_submits_are_repeated_after_silence() -> None:
 
 
 def test_a_poll_keeps_the_errors_own_code() -> None:
-    """Only after a submit a damaged answer is an unknown outcome."""
+    """A response that does not decode is an unknown outcome after a submit, and `protocol_error` after a poll."""
     assert failure_of(FAILURES["`ProtocolError`"]).code == "protocol_error"

@@ -1,4 +1,4 @@
-"""The page of guarantees: eleven promises, and tests that exist."""
+"""The page of guarantees: it has eleven promises, and names tests that exist."""
 
 import ast
 import re
@@ -20,13 +20,13 @@ Pages = Callable[[str], str]
 
 
 def test_all_eleven_promises_are_there() -> None:
-    """Each has its number, in order; what holds for all of them comes last."""
+    """Each has its number, in order; the section about all of them comes last."""
     assert [section.partition(".")[0] for section in PROMISES] == [str(number) for number in range(1, 12)]
 
 
 @pytest.mark.parametrize("section", PROMISES, ids=lambda section: section.splitlines()[0])
-def test_a_promise_is_proved_or_said_to_be_missing(section: str) -> None:
-    """A promise names tests, or says at its beginning that it is not there yet."""
+def test_a_promise_names_tests_or_says_not_there_yet(section: str) -> None:
+    """A section has a list of tests, or says that the promise is not there yet."""
     assert "**Not there yet.**" in section or "\nTests:\n\n- `tests/" in section
 
 
@@ -40,13 +40,13 @@ def test_a_named_test_exists(path: str, name: str) -> None:
     assert name in functions
 
 
-def test_every_mention_of_a_test_is_looked_at() -> None:
+def test_every_mention_of_a_test_is_checked() -> None:
     """No name of a test is written in a form that the check above would miss."""
     assert len(re.findall(r"tests/[^\s`]*", TEXT)) == len(NAMED) > 0
 
 
 def test_the_times_are_those_of_the_settings(page: Pages) -> None:
-    """Defaults, the time of a takeover, and the grace of a last answer."""
+    """Defaults, the time of a takeover, and the time that a call at the deadline may still take."""
     text, settings = " ".join(page(PAGE).split()), Settings()
 
     assert f"`LEASE_S` {settings.lease_s:g} s, `RECONCILE_S` {settings.reconcile_s:g} s" in text

@@ -24,7 +24,7 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(path: str) -> None:
 
 
 def test_every_page_of_the_documentation_can_be_reached_from_the_readme() -> None:
-    """Who starts at the README and follows links finds every page."""
+    """Links lead from the README to every page."""
     found: set[Path] = set()
     waiting = [ROOT / "README.md"]
     while waiting:
@@ -92,5 +92,5 @@ def table_names(text: str) -> list[list[str]]:
 
 
 def link_targets(text: str) -> list[str]:
-    """Where the page leads to, in order, without the link to its twin and without anchors."""
+    """The targets of the page's links, in order, without anchors and without the link to the other README."""
     return [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "README" not in link]

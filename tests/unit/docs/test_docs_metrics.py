@@ -1,4 +1,4 @@
-"""The tables of metrics, and the numbers of the gates, against the code."""
+"""The tables of metrics, and the numbers of the gates, are compared with the code."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Tables = Callable[[str], list[list[str]]]
 
 
 def everything() -> str:
-    """What API and worker tell, with a sample of each metric."""
+    """The metrics of API, worker and every process, with a sample of each."""
     api = Metrics()
     api.request(method="GET", route="/", status=200, duration_s=0.1)
     api.created(TASK)
@@ -88,7 +88,7 @@ def test_the_states_of_a_circuit_breaker_are_named(page: Pages) -> None:
 
 
 def test_the_numbers_of_the_gates_are_those_of_the_code(page: Pages) -> None:
-    """What the explanation of gates says of weights, circuit and line."""
+    """Weights, circuit breaker and wait queue: the numbers of the page are those of the code."""
     text, rules = " ".join(page("docs/explanation/gates.md").split()), GateRules()
 
     assert rules.weights == tuple(WEIGHTS.values()) == (6, 3, 1)

@@ -1,4 +1,4 @@
-"""Pages about models against the catalogue."""
+"""Pages about models are compared with the catalogue."""
 
 import tomllib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The provider of the README and the page of the contract, against the real contract."""
+"""The provider of the README and the contract's page are compared with the real contract."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ CONTRACT = "docs/reference/provider-contract.md"
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """The API that the example speaks: a drawing is ready when it is asked for the second time."""
+    """The vendor of the example: a drawing is ready at the second poll."""
 
     requests: ClassVar[list[tuple[str, str, object]]] = []
 
@@ -33,10 +33,10 @@ class Vendor(BaseHTTPRequestHandler):
         """Start a drawing."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.requests.append((self.path, self.headers["Authorization"], body))
-        self._answer({"id": "d1", "state": "drawing", "colour": "a field that nobody asked for"})
+        self._answer({"id": "d1", "state": "drawing", "colour": "a field that the example does not read"})
 
     def do_GET(self) -> None:
-        """How it is."""
+        """Return the state of a drawing."""
         self.requests.append((self.path, self.headers["Authorization"], None))
         asked = sum(body is None for _, _, body in self.requests)
         if self.path.endswith("/broken"):
@@ -82,7 +82,7 @@ def entry_point(blocks: Blocks, monkeypatch: pytest.MonkeyPatch) -> EntryPoint:
 
 
 async def test_the_readme_s_provider_makes_a_picture(entry_point: EntryPoint, vendor: str) -> None:
-    """Registered through its entry point, it submits once, polls until the picture is there and answers its link."""
+    """Registered through its entry point, it submits once, polls until the image is ready and returns its link."""
     registry = load_registry(Env({"SKETCHES_API_KEY": "k", "SKETCHES_URL": vendor}), [entry_point])
     route = route_of(registry)
     job = job_of(route, {"prompt": "a fox", "size": "1024x1024"})
@@ -103,7 +103,7 @@ async def test_the_readme_s_provider_makes_a_picture(entry_point: EntryPoint, ve
 
 
 async def test_the_readme_s_provider_says_that_a_drawing_failed(entry_point: EntryPoint, vendor: str) -> None:
-    """A failure of the vendor is raised as what it is."""
+    """A failed drawing raises `GenerationFailed`."""
     registry = load_registry(Env({"SKETCHES_API_KEY": "k", "SKETCHES_URL": vendor}), [entry_point])
     route = route_of(registry)
 
@@ -113,7 +113,7 @@ async def test_the_readme_s_provider_says_that_a_drawing_failed(entry_point: Ent
 
 
 def test_the_readme_s_provider_is_listed_without_its_key(entry_point: EntryPoint) -> None:
-    """Without the key its model is there and says why it takes no task."""
+    """Without the key its model is listed as unavailable, with the reason."""
     assert route_of(load_registry(Env({}), [entry_point])).unavailable == "SKETCHES_API_KEY is not set"
 
 
@@ -153,7 +153,7 @@ def test_the_contract_page_names_every_field(kind: type[msgspec.Struct], page: P
 
 
 def route_of(registry: Registry) -> Route:
-    """Where the example's one model is served."""
+    """The route of the example's one model."""
     return registry.route("sketches", "sketch-1")
 
 

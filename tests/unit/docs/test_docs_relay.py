@@ -1,4 +1,4 @@
-"""The page of the relay against the code."""
+"""The relay's page is compared with the code."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def test_every_action_is_listed(rows: Tables) -> None:
 
 
 def test_every_failure_is_translated_as_the_code_does(rows: Tables) -> None:
-    """What a submit and what a query is told, where the vendor's own code is not known."""
+    """The codes for a submit and for a query, where the vendor's own code is not known."""
     decided = {}
     for code in CODES:
         failure = Failure(code=code, message="no")
@@ -57,7 +57,7 @@ def test_errors_about_the_caller_are_translated_as_the_code_does(rows: Tables) -
 
 
 def test_every_code_of_the_gateway_is_listed(rows: Tables) -> None:
-    """Each that we say, with its number and status."""
+    """Each code that the relay uses, with its number and status."""
     listed = {(row[1], row[2], row[3]) for row in rows(PAGE) if len(row) == 4 and row[2].isdecimal()}
 
     assert listed == {(f"`{code}`", str(number), str(status)) for code, (status, number) in GATEWAY.items()}

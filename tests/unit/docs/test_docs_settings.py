@@ -1,4 +1,4 @@
-"""The table of settings and `.env.example` against `core.settings`."""
+"""The table of settings and `.env.example` are compared with `core.settings`."""
 
 import inspect
 import re
@@ -56,7 +56,7 @@ def test_a_default_is_that_of_the_code(name: str, table: dict[str, list[str]], n
 
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_a_meaning_is_that_of_the_code(name: str, table: dict[str, list[str]]) -> None:
-    """The meaning is the docstring's line, word by word."""
+    """The meaning is the line of the docstring, unchanged."""
     docs = "\n".join(inspect.getdoc(kind) or "" for kind in (VendorSettings, Settings))
     described = dict(re.findall(r"^    (\w+): (.+)$", docs, re.MULTILINE))
 
@@ -79,7 +79,7 @@ def test_the_example_file_names_every_setting_once(page: Pages, root: Path) -> N
     assert all(not line or line.startswith("#") for line in page(EXAMPLE).splitlines())
 
 
-def test_the_example_file_works_with_every_line_taken_in(page: Pages, tmp_path: Path) -> None:
+def test_the_example_file_works_with_every_line_uncommented(page: Pages, tmp_path: Path) -> None:
     """With each `#` taken out it is read without complaint, and what has a default keeps it."""
     path = tmp_path / ".env"
     path.write_text(re.sub(r"^# ([A-Z][A-Z0-9_]*=)", r"\1", page(EXAMPLE), flags=re.MULTILINE), "utf-8")
@@ -102,7 +102,7 @@ def test_the_example_file_works_with_every_line_taken_in(page: Pages, tmp_path: 
     ],
 )
 def test_the_lines_of_a_how_to_are_settings(path: str, blocks: Blocks, tmp_path: Path) -> None:
-    """What a page tells to put into `.env` is read without complaint, and every name is a setting's."""
+    """The `ini` blocks of a page are valid settings, and every name is a setting's."""
     for number, block in enumerate(blocks(path, "ini")):
         file = tmp_path / f"{number}.env"
         file.write_text(block, "utf-8")

@@ -32,7 +32,7 @@ def test_the_chart_begins_and_ends_where_tasks_do(blocks: Blocks) -> None:
 
 
 def test_every_status_and_phase_is_named(page: Pages) -> None:
-    """The text names all words that callers see."""
+    """The text names every status and phase."""
     for word in (*Status, *PHASES):
         assert f"`{word.value}`" in page(PAGE)
 

@@ -22,7 +22,7 @@ KEY = {"MIRROR_API_KEY": "k", "MIRROR_URL": "http://127.0.0.1:9"}
 
 @pytest.fixture
 def listings(page: Pages) -> Callable[[str], list[str]]:
-    """All that the page shows of a file, in order."""
+    """All blocks of a file on the page, in order."""
     return lambda name: re.findall(rf'^```python title="{name}"\n(.*?)^```$', page(PAGE), re.MULTILINE | re.DOTALL)
 
 
@@ -42,10 +42,10 @@ async def test_each_module_of_the_tutorial_keeps_the_contract(
     await registry.aclose()
 
 
-async def test_the_first_ten_lines_answer_something(
+async def test_the_first_ten_lines_return_a_text(
     listings: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer is the prompt, turned around."""
+    """The output is the prompt, reversed."""
     route = loaded(listings(f"{MODULE}.py")[0], monkeypatch).route("mirror", "mirror-1")
 
     outcome = await route.service.submit(types.SimpleNamespace(params=route.model.params(prompt="hello")))  # type: ignore[arg-type]
