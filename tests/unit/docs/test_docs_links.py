@@ -10,6 +10,8 @@ Blocks = Callable[[str, str], list[str]]
 Pages = Callable[[str], str]
 
 ROOT = Path(__file__).resolve().parents[3]
+WRITTEN_BY_TOOLS = {"benchmarks/results/", "benchmarks/.peers/"}
+"""Folders that git ignores."""
 PAGES = sorted(
     str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.is_file()
 )
@@ -63,6 +65,17 @@ def test_every_make_target_that_is_named_exists(path: str, page: Pages) -> None:
 
     named = set(re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", page(path), re.MULTILINE))
     assert {first or second for first, second in named} <= targets
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_file_and_folder_that_is_named_exists(path: str, page: Pages) -> None:
+    """A path in backquotes that begins with one of our top-level folders is a file or a folder of the checkout."""
+    folders = (
+        "api|benchmarks|cli|core|docs|examples|locks|polyrelay|providers|repositories|services|simulator|tests|worker"
+    )
+    named = set(re.findall(rf"`((?:{folders})/[\w./-]*)`", page(path)))
+
+    assert sorted(each for each in named - WRITTEN_BY_TOOLS if not (ROOT / each).exists()) == []
 
 
 def links(page: Path) -> Iterator[tuple[Path, str]]:
