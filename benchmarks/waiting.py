@@ -30,7 +30,6 @@ from core import transitions
 from core.clock import utc_now
 from core.random_ids import new_task_id
 from core.tasks import Task
-from core.wakes import Wake
 from polyrelay import Pending, TaskType
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.tasks import MongoTaskRepository
@@ -177,7 +176,7 @@ async def _wait_for(database: Database, stack: Stack, *, tasks: int, every_s: fl
     for place in range(0, tasks, _ADDED_AT_ONCE):
         some = waiting[place : place + _ADDED_AT_ONCE]
         await asyncio.gather(*(repository.add(task, {"prompt": "a very long film"}) for task in some))
-        await queue.wake_many([Wake(task_id=task.id, at=task.wake_at or first) for task in some])
+        await asyncio.gather(*(queue.wake(task.id, at=task.wake_at or first) for task in some))
     await redis.aclose()
     return first
 

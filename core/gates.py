@@ -85,16 +85,16 @@ class Admission(Struct, frozen=True, kw_only=True):
         return self.refusal is None
 
 
-class Verdict(StrEnum):
+class VendorStatus(StrEnum):
     """What a submission, or a poll, showed about the vendor."""
 
-    WELL = "well"
+    AVAILABLE = "well"
     """It took the submission: a learned limit grows, the circuit closes."""
     THROTTLED = "crowded"
     """Too many at once: a learned limit falls to what was held beside this one."""
     UNAVAILABLE = "away"
     """It could not be reached or broke down: counts toward opening the circuit."""
-    NOTHING = "nothing"
+    UNKNOWN = "nothing"
     """Nothing is to be learned from it, such as a refused input."""
 
 
@@ -149,18 +149,18 @@ class Gates(Protocol):
         leaves a line, say to try a fallback, and comes back has lost nothing.
         """
 
-    async def report(self, ticket: Ticket, verdict: Verdict) -> Sequence[str]:
+    async def report(self, ticket: Ticket, vendor_status: VendorStatus) -> Sequence[str]:
         """
         Tell what a submit or a poll showed; the hold goes on.
 
         Answers the ids of tasks that may enter now, because a limit grew or the circuit closed; wake them.
         """
 
-    async def leave(self, ticket: Ticket, verdict: Verdict | None = None) -> Sequence[str]:
+    async def leave(self, ticket: Ticket, vendor_status: VendorStatus | None = None) -> Sequence[str]:
         """
         End the hold, or the place in a line, and answer the ids of tasks that may enter now; wake them.
 
-        With a verdict, as `report` first.
+        With `vendor_status`, as `report` first.
 
         They are as many for each gate as there is room in it, and at most 100.
         """
@@ -179,9 +179,6 @@ class Gates(Protocol):
 
     async def forget(self, task_id: str) -> Sequence[str]:
         """As `leave`, by id alone: for a task that is gone. Slower."""
-
-    async def line_length(self, gate: str) -> int:
-        """How many tasks stand in a gate's line; "spacing:<account>" is the line of those who wait for spacing only."""
 
     async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitBreakerView]]:
         """All gates and circuits, for operators and metrics."""

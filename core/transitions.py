@@ -142,7 +142,7 @@ def _success(task: Task, results: tuple[Result, ...], usage: Usage | None, now: 
     return {"attempts": attempts, "results": results, "usage": usage, "progress": 1.0}
 
 
-def lease_ran_out(task: Task, now: datetime) -> bool:
+def lease_expired(task: Task, now: datetime) -> bool:
     """Whether nobody holds the task any more."""
     return task.lease is None or task.lease.until <= now
 

@@ -31,14 +31,6 @@ class WakeQueue(Protocol):
             QueueUnavailable: Redis is unavailable.
         """
 
-    async def wake_many(self, wakes: Sequence[Wake]) -> None:
-        """
-        As `wake`, for all of them.
-
-        Raises:
-            QueueUnavailable: Redis is unavailable; some wakes may be queued.
-        """
-
     def name_of(self, task_id: str, at: datetime) -> str:
         """
         The queue's name of the wake of that task for that moment. A step compares it with the name of its own wake.

@@ -1,4 +1,4 @@
-"""arq's worker, which claims many wakes in one step and is woken by them instead of polling."""
+"""Claim loop: arq's worker, changed to claim many wakes in one round trip and to be notified instead of polling."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 from arq.jobs import SerializationError, deserialize_job_raw
-from arq.worker import Retry, Worker
+from arq.worker import Worker
 
 from core.claims import Claim, ClaimEnding, Claims
 from core.errors import QueueUnavailable
@@ -21,10 +21,10 @@ log = structlog.get_logger(__name__)
 
 class ClaimingWorker(Worker):
     """
-    Runs arq's jobs as arq does, and finds them by `Claims`.
+    Runs arq's jobs as arq does, and takes them from `Claims`.
 
-    Each look ends what has ended and takes what the free slots can hold, in one round trip. Between looks it sleeps
-    until a step ends, the bell rings, or the next wake is due.
+    Each round ends the claims whose steps have ended and takes as many wakes as there are free slots, in one call.
+    Between rounds it sleeps until a step ends, a notification arrives, or the next wake is due.
     """
 
     def __init__(self, claims: Claims, **options: Any) -> None:
@@ -40,7 +40,7 @@ class ClaimingWorker(Worker):
         self._hold_again = self.loop.time() + claims.lock_s / 3
 
     async def give_back(self) -> None:
-        """End what has ended and rouse others for what is due; to be called when no step runs any more."""
+        """End the claims whose steps have ended and notify other workers of due wakes; call it when no step runs."""
         with suppress(QueueUnavailable, TimeoutError):
             async with asyncio.timeout(_GIVE_BACK_S):
                 await self._stop_listening()
@@ -48,7 +48,7 @@ class ClaimingWorker(Worker):
                     await self._look()
 
     async def _poll_iteration(self) -> None:
-        """As arq's: called for ever by `main`, which lets errors out."""
+        """As arq's: `main` calls it in a loop, and lets its errors out."""
         await self._sleep()
         async with self.claiming:
             await self._look()
@@ -87,7 +87,7 @@ class ClaimingWorker(Worker):
         except BaseException:
             self._ended = ended + self._ended
             raise
-        if taken.claims and not self.allow_pick_jobs:  # the stop came while we asked
+        if taken.claims and not self.allow_pick_jobs:  # the stop came during the round trip
             await self._claims.take(0, ended=[ClaimEnding(claim=claim, again_in_s=0.0) for claim in taken.claims])
         else:
             self._start(taken.claims)
@@ -97,7 +97,7 @@ class ClaimingWorker(Worker):
 
     def _start(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
-            if claim.id in self.tasks:  # its lock had run out while it runs here; now it is locked again
+            if claim.id in self.tasks:  # its lock had expired while its step runs here; now it is locked again
                 continue
             step = asyncio.create_task(self._run(claim))
             self.tasks[claim.id], self._held[claim.id] = step, claim
@@ -109,14 +109,13 @@ class ClaimingWorker(Worker):
         self._stirred.set()
 
     async def _run(self, claim: Claim) -> float | None:
-        """Run arq's job and tell when it is to run again, in seconds; None where it is done."""
+        """Run arq's job; returns in how many seconds it must run again, or None if it is done."""
+        again_in_s: float | None = None
         try:
             name, args, kwargs, _, _ = deserialize_job_raw(claim.job, deserializer=self.job_deserializer)
-            await self.functions[name].coroutine({**self.ctx, "job_id": claim.id}, *args, **kwargs)
-        except Retry as retry:
-            return (retry.defer_score or 0) / 1000
+            again_in_s = await self.functions[name].coroutine({**self.ctx, "job_id": claim.id}, *args, **kwargs)
         except (SerializationError, KeyError):
             log.exception("wake_undecodable", wake=claim.id)
-        except Exception:  # one job's trouble must not reach the others
+        except Exception:  # an exception of one job must not reach the others
             log.exception("wake_handling_failed", wake=claim.id)
-        return None
+        return again_in_s

@@ -1,4 +1,4 @@
-"""arq as the engine: takes wakes from Redis and runs one step for each, surviving Redis being away."""
+"""arq as the engine: takes wakes from Redis, runs one step for each, and goes on after Redis was unavailable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,27 +23,30 @@ log = structlog.get_logger(__name__)
 
 Step: TypeAlias = Callable[[str, str], Awaitable[float | None]]
 """
-One step of the task of that id, woken by the wake of that name.
+One step of the task of that id, started by the wake of that name.
 
-Answers in how many seconds the same wake is to come again, or None where it is used up.
+Returns in how many seconds the same wake must arrive again, or None if it is used up.
 """
+
+Handler: TypeAlias = Callable[[dict[Any, Any], str], Awaitable[float | None]]
+"""What runs for a wake: arq's context and the task's id. Returns as `Step`."""
 
 
 class PollingWorker(Worker):
-    """arq's worker as it is, but that its claiming of wakes can be waited for."""
+    """arq's worker, unchanged except that a stop can wait for the wakes that it is claiming."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.claiming = asyncio.Lock()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Claim wakes and start their steps, unless no more are wanted."""
+        """Claim wakes and start their steps, unless the worker is stopping."""
         async with self.claiming:
             if self.allow_pick_jobs:
                 await super().start_jobs(job_ids)
 
     def free_lost_slots(self) -> None:
-        """Give back the slots of wakes whose claim broke off; arq keeps them, and would run dry."""
+        """Free the slots of wakes whose claim broke off; arq keeps them, and would run out of slots."""
         running = sum(not step.done() for step in self.tasks.values())
         for _ in range(self.job_counter - running):
             self._release_sem_dec_counter_on_complete()
@@ -54,7 +57,7 @@ class Engine:
     Runs a step for each wake; see `claim_engine` and `arq_engine`.
 
     Args:
-        workers: arq's, of one process.
+        workers: arq's workers of this process.
     """
 
     def __init__(self, workers: Sequence[ClaimingWorker | PollingWorker]) -> None:
@@ -62,7 +65,7 @@ class Engine:
 
     @property
     def running(self) -> int:
-        """Steps that run just now."""
+        """The number of running steps."""
         return sum(len(_unfinished(worker)) for worker in self._workers)
 
     async def run(self) -> None:
@@ -72,9 +75,9 @@ class Engine:
 
     async def drain(self, *, grace_s: float) -> int:
         """
-        Take no further wakes, wait for the running steps, and answer how many did not end within `grace_s`.
+        Take no further wakes and wait for the running steps; returns how many did not end within `grace_s` seconds.
 
-        Wakes of those that did not, and those whose claim was under way, are left to other workers.
+        The wakes of those that did not end, and wakes that were being claimed, are left to other workers.
         """
         for worker in self._workers:
             worker.allow_pick_jobs = False
@@ -98,15 +101,16 @@ class Engine:
 
 def claim_engine(redis: ArqRedis, claims: Claims, step: Step, *, concurrency: int) -> Engine:
     """
-    An engine that claims by weights, and is woken by the queue.
+    An engine that claims wakes by the weights of their priorities, and is notified by the queue.
 
     Args:
-        redis: arq's connection, whose (de)serializer is used.
-        claims: What this worker takes.
+        redis: arq's client; its serializer and deserializer are used.
+        claims: The wakes that this worker takes.
         step: One step of one task.
-        concurrency: Steps that run at once.
+        concurrency: How many steps run at once.
     """
-    return Engine([ClaimingWorker(claims, **_options(redis, step, redis.default_queue_name, concurrency))])
+    options = _options(redis, _handler(step), redis.default_queue_name, concurrency)
+    return Engine([ClaimingWorker(claims, **options)])
 
 
 def arq_engine(
@@ -119,19 +123,20 @@ def arq_engine(
     lock_s: float = 30.0,
 ) -> Engine:
     """
-    An engine of plain arq workers, one for each queue, which share the slots by weight and do not lend them.
+    An engine of plain arq workers, one per queue. They share the slots by weight; an idle worker lends none.
 
     Args:
-        redis: arq's connection, whose (de)serializer is used.
+        redis: arq's client; its serializer and deserializer are used.
         queues: The queues to serve.
         step: One step of one task.
-        concurrency: Steps that run at once; at least one for each queue.
-        poll_s: How often the queues are looked at, in seconds.
-        lock_s: How long a killed worker's wakes are locked, in seconds. A step may take longer: a second run of a wake
-            does no harm, the record decides.
+        concurrency: How many steps run at once; at least one for each queue.
+        poll_s: How often the queues are polled, in seconds.
+        lock_s: How long the wakes of a killed worker stay locked, in seconds. A step may take longer: a second step
+            for the same wake does no harm, because the stored task decides.
     """
+    handler = _raising_retry(_handler(step))
     workers = [
-        PollingWorker(**_options(redis, step, queues[priority], slots), poll_delay=poll_s)
+        PollingWorker(**_options(redis, handler, queues[priority], slots), poll_delay=poll_s)
         for priority, slots in shares(concurrency, queues).items()
     ]
     for worker in workers:
@@ -139,12 +144,11 @@ def arq_engine(
     return Engine(workers)
 
 
-def _options(redis: ArqRedis, step: Step, queue_name: str, concurrency: int) -> dict[str, Any]:
-    async def advance(job: dict[Any, Any], task_id: str) -> None:
-        await _guarded(step, task_id, job["job_id"])
-
+def _options(
+    redis: ArqRedis, handler: Callable[..., Awaitable[Any]], queue_name: str, concurrency: int
+) -> dict[str, Any]:
     return {
-        "functions": [func(cast(WorkerCoroutine, advance), name="advance", max_tries=_MANY, keep_result=0)],
+        "functions": [func(cast(WorkerCoroutine, handler), name="advance", max_tries=_MANY, keep_result=0)],
         "redis_pool": redis,
         "queue_name": queue_name,
         "max_jobs": concurrency,
@@ -157,24 +161,38 @@ def _options(redis: ArqRedis, step: Step, queue_name: str, concurrency: int) -> 
     }
 
 
-async def _guarded(step: Step, task_id: str, wake: str) -> None:
-    again_in_s = None
-    try:
-        again_in_s = await step(task_id, wake)
-    except (AuditFailed, StoreUnavailable, QueueUnavailable) as error:
-        log.warning("step_postponed", task_id=task_id, reason=str(error), again_after_s=_PAUSE_S)
-        raise Retry(defer=_PAUSE_S) from error
-    except Exception:  # one task's trouble must not reach the others
-        log.exception("step_failed", task_id=task_id)
-    if again_in_s is not None:
-        raise Retry(defer=again_in_s)
+def _handler(step: Step) -> Handler:
+    """Runs a step; an exception of one task must not reach the others."""
+
+    async def handle(job: dict[Any, Any], task_id: str) -> float | None:
+        try:
+            return await step(task_id, job["job_id"])
+        except (AuditFailed, StoreUnavailable, QueueUnavailable) as error:
+            log.warning("step_postponed", task_id=task_id, reason=str(error), again_after_s=_PAUSE_S)
+            return _PAUSE_S
+        except Exception:
+            log.exception("step_failed", task_id=task_id)
+            return None
+
+    return handle
+
+
+def _raising_retry(handler: Handler) -> Callable[[dict[Any, Any], str], Awaitable[None]]:
+    """The handler for plain arq, which repeats a job whose function raises `Retry`."""
+
+    async def handle(job: dict[Any, Any], task_id: str) -> None:
+        again_in_s = await handler(job, task_id)
+        if again_in_s is not None:
+            raise Retry(defer=again_in_s)
+
+    return handle
 
 
 async def _run(worker: ClaimingWorker | PollingWorker) -> None:
     while True:
         try:
             await worker.main()
-        except Exception as error:  # whatever a lost connection raises: the worker outlives it
+        except Exception as error:  # whatever a lost connection raises; the worker goes on
             log.warning("queue_unavailable", reason=type(error).__name__, again_after_s=_PAUSE_S)
             await asyncio.sleep(_PAUSE_S)
             if isinstance(worker, PollingWorker):

@@ -1,4 +1,4 @@
-"""Stops a worker whose memory has grown too much, so that its supervisor starts a fresh one."""
+"""Memory limit of a worker: above it the worker stops, so that its supervisor starts a new process."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,17 +10,17 @@ from services.runtime.process_metrics import resident_bytes
 log = structlog.get_logger(__name__)
 
 
-class Memory:
+class RssLimit:
     """
-    Looks at the memory of the process.
+    Compares the memory of the process with a limit.
 
     Args:
-        limit_bytes: So much is allowed, or None for any amount.
-        stop: Set where it is more.
-        resident: How much it is, in bytes; None where the system does not tell.
+        limit_bytes: The limit (`WORKER_MAX_RSS`), in bytes; None for no limit.
+        stop: Set when the limit is exceeded.
+        resident: The resident memory of the process, in bytes; None if the system does not report it.
 
     Attributes:
-        exceeded: Whether it was more.
+        exceeded: Whether the limit was exceeded.
     """
 
     def __init__(
@@ -31,8 +31,8 @@ class Memory:
         self._stop = stop
         self._resident = resident
 
-    async def look(self) -> None:
-        """Stop the worker if it occupies too much; what runs is finished first."""
+    async def check(self) -> None:
+        """Stop the worker if its memory exceeds the limit; running steps end first."""
         resident = self._resident()
         if self._limit_bytes is None or resident is None or resident <= self._limit_bytes or self._stop.is_set():
             return

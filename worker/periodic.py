@@ -1,4 +1,4 @@
-"""Runs a coroutine function again and again until it is cancelled."""
+"""Periodic jobs: coroutine functions that run again and again, in every worker or in one worker for all."""
 
 import asyncio
 import random
@@ -14,9 +14,9 @@ log = structlog.get_logger(__name__)
 
 async def every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
     """
-    Call `act` each `period_s` seconds, give or take a tenth, so that workers do not march in step.
+    Call `act` every `period_s` seconds, with a jitter of 10 %: workers must not run their jobs at the same moments.
 
-    A failure is logged and does not end it: a worker without upkeep would look healthy and be useless.
+    A failure is logged and the job goes on: a worker without its periodic jobs would look healthy and be useless.
     """
     while True:
         await asyncio.sleep(period_s * random.uniform(0.9, 1.1))
@@ -26,13 +26,13 @@ async def every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
             log.exception("periodic_job_failed", work=getattr(act, "__qualname__", repr(act)))
 
 
-class Once:
+class ExclusiveJobs:
     """
-    Lets one worker do what is to be done once for all.
+    Runs each job in one worker for all workers.
 
     Args:
         locks: Shared by all workers.
-        for_s: After it was done nobody does it again for so long, in seconds.
+        for_s: How long no worker runs a job again after one began it, in seconds.
     """
 
     def __init__(self, locks: Locks, *, for_s: float) -> None:
@@ -40,13 +40,13 @@ class Once:
         self._for_s = for_s
 
     def __call__(self, name: str, act: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
-        """`act`, done only where no other worker did it a moment ago."""
+        """`act`, which does nothing if another worker ran it less than `for_s` seconds ago; `name` is the lock's."""
 
-        async def once() -> None:
+        async def exclusive() -> None:
             try:
                 if await self._locks.take(name, for_s=self._for_s):
                     await act()
             except StoreUnavailable as error:
                 log.warning("periodic_job_postponed", work=name, reason=str(error))
 
-        return once
+        return exclusive

@@ -57,13 +57,8 @@ class NotifyingWakeQueue(ArqWakeQueue):
         """As `WakeQueue.wake`."""
         await self._together(Wake(task_id=task_id, at=at, priority=priority))
 
-    async def wake_many(self, wakes: Sequence[Wake]) -> None:
-        """As `WakeQueue.wake_many`; some hundreds go in one round trip."""
-        if refused := await self._written(wakes, ids_tried=IDS_TRIED, existing="LT"):
-            raise _not_taken(refused[0].decode())
-
     async def repair(self, wakes: Sequence[Wake]) -> None:
-        """As `WakeQueue.repair`."""
+        """As `WakeQueue.repair`; several hundred go in one round trip."""
         await self._written(await self.lost(wakes), ids_tried=1, existing="NX")
 
     async def _wake_each(self, wakes: Sequence[Wake]) -> Sequence[QueueUnavailable | None]:

@@ -24,14 +24,14 @@ from arq.connections import ArqRedis
 from msgspec.structs import asdict
 
 from core.clock import Clock, utc_now
-from core.gates import Admission, CircuitBreakerView, GateView, Refusal, Ticket, Verdict
+from core.gates import Admission, CircuitBreakerView, GateView, Refusal, Ticket, VendorStatus
 from repositories.gate_rules import CLASSES, GateRules
 from repositories.valkey.connection import milliseconds, queue_errors
 from repositories.valkey.lua_scripts import lua_script
 from repositories.valkey.script_batch import Scripts
 
 _SCRIPTS: Final = (
-    "enter", "forget", "holders", "in_wait_queue", "leave", "line_length", "next_waiting", "report", "restore", "views",
+    "enter", "forget", "holders", "in_wait_queue", "leave", "next_waiting", "report", "restore", "views",
 )  # fmt: skip
 
 _AT_ONCE: Final = 200
@@ -57,13 +57,13 @@ class RedisGates:
             wakes=_texts(wakes),
         )
 
-    async def report(self, ticket: Ticket, verdict: Verdict) -> Sequence[str]:
+    async def report(self, ticket: Ticket, vendor_status: VendorStatus) -> Sequence[str]:
         """As `Gates.report`."""
-        return _texts(await self._run("report", ticket=_request_of(ticket), status=verdict.value))
+        return _texts(await self._run("report", ticket=_request_of(ticket), status=vendor_status.value))
 
-    async def leave(self, ticket: Ticket, verdict: Verdict | None = None) -> Sequence[str]:
+    async def leave(self, ticket: Ticket, vendor_status: VendorStatus | None = None) -> Sequence[str]:
         """As `Gates.leave`."""
-        reported = {} if verdict is None else {"status": verdict.value}
+        reported = {} if vendor_status is None else {"status": vendor_status.value}
         return _texts(await self._run("leave", ticket=_request_of(ticket), **reported))
 
     async def restore(self, tickets: Sequence[Ticket]) -> None:
@@ -91,10 +91,6 @@ class RedisGates:
     async def forget(self, task_id: str) -> Sequence[str]:
         """As `Gates.forget`."""
         return _texts(await self._run("forget", task_id=task_id))
-
-    async def line_length(self, gate: str) -> int:
-        """As `Gates.line_length`."""
-        return int(await self._run("line_length", gate=gate))
 
     async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitBreakerView]]:
         """As `Gates.views`."""

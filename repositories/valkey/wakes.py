@@ -52,11 +52,6 @@ class ArqWakeQueue:
                     return
         raise QueueUnavailable(f"Redis did not take a wake of task {task_id}")
 
-    async def wake_many(self, wakes: Sequence[Wake]) -> None:
-        """As `WakeQueue.wake_many`."""
-        for wake in wakes:
-            await self.wake(wake.task_id, at=wake.at, priority=wake.priority)
-
     def name_of(self, task_id: str, at: datetime) -> str:
         """As `WakeQueue.name_of`: the job's id."""
         return _job_id(task_id, milliseconds(at))

@@ -1,4 +1,4 @@
-"""The leases that the running steps of one worker hold."""
+"""Leases of one worker: who holds a task, and when a lease counts as expired."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,19 +11,21 @@ from core.tasks import Task
 
 class Leases:
     """
-    Gives each piece of work an owner of its own, and knows which of them still run.
+    The leases that the running steps of this process hold.
 
-    A lease that nobody in this process works under any more is thus not renewed: it runs out, and the task is taken
-    up again, even where the process lives on.
+    Each piece of work gets an owner of its own. A lease whose work has ended is not renewed, so it expires and another
+    step takes the task up, even while this process goes on.
 
-    A holder's silence counts only while the database answers: after an outage that outlasted the leases, those who live
-    renew them, or record what a vendor answered meanwhile, before anybody takes their tasks for abandoned.
+    A lease expires only while the database is available. After an outage that was longer than the leases, live workers
+    first renew them, or save what a vendor responded meanwhile, before other workers take over their tasks.
 
     Args:
-        worker: The worker's name, unlike any other's.
+        worker: The worker's name; no other worker has it.
+        lease_s: How long a lease lasts that is not renewed, in seconds.
     """
 
-    def __init__(self, worker: str) -> None:
+    def __init__(self, worker: str, *, lease_s: float) -> None:
+        self.lease_s = lease_s
         self._worker = worker
         self._numbers = count(1)
         self._owners: set[str] = set()
@@ -31,7 +33,7 @@ class Leases:
 
     @contextmanager
     def held(self) -> Iterator[str]:
-        """An owner for as long as the block runs."""
+        """A new owner, whose leases are renewed until the block ends."""
         owner = f"{self._worker}:{next(self._numbers)}"
         self._owners.add(owner)
         try:
@@ -41,13 +43,13 @@ class Leases:
 
     @property
     def owners(self) -> frozenset[str]:
-        """The owners whose work runs just now."""
+        """The owners whose work is running."""
         return frozenset(self._owners)
 
     def distrust(self, *, until: datetime) -> None:
-        """Take nobody for gone before that moment: he may live, and could not renew his lease."""
+        """Treat no lease as expired before `until`: its holder may be alive and unable to renew."""
         self._trusted_from = max(self._trusted_from, until)
 
-    def ran_out(self, task: Task, now: datetime) -> bool:
-        """Whether nobody holds the task any more, as far as can be told."""
-        return transitions.lease_ran_out(task, now) and (task.lease is None or now >= self._trusted_from)
+    def expired(self, task: Task, now: datetime) -> bool:
+        """Whether the task has no lease, or a lease that counts as expired."""
+        return transitions.lease_expired(task, now) and (task.lease is None or now >= self._trusted_from)

@@ -29,7 +29,6 @@ class Reconciler:
         gates: Tell who stands in a line.
         clock: Now.
         leases: Those of this worker.
-        lease_s: How long a lease lasts, in seconds.
         patience_s: How long after its time a wake counts as lost, in seconds.
     """
 
@@ -41,7 +40,6 @@ class Reconciler:
         gates: Gates,
         clock: Clock,
         leases: Leases,
-        lease_s: float,
         patience_s: float,
     ) -> None:
         self._tasks = tasks
@@ -49,7 +47,7 @@ class Reconciler:
         self._gates = gates
         self._clock = clock
         self._leases = leases
-        self._lease = timedelta(seconds=lease_s)
+        self._lease = timedelta(seconds=leases.lease_s)
         self._patience = timedelta(seconds=patience_s)
 
     async def renew(self) -> None:

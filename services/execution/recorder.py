@@ -98,11 +98,11 @@ class Recorder:
         except QueueUnavailable as error:
             log.warning("wake_failed", reason=str(error))
 
-    def wakes(self, task: Task, wake: str | None) -> bool:
+    def is_wake_of(self, task: Task, wake: str | None) -> bool:
         """Whether that is the wake that the record sets: of a task's wakes, the one that may be put back."""
         return task.wake_at is not None and wake == self._queue.name_of(task.id, task.wake_at)
 
-    async def gone(self, task_id: str) -> bool:
+    async def is_deleted(self, task_id: str) -> bool:
         """Whether the task was removed."""
         try:
             await persistently(lambda: self._tasks.get(task_id))

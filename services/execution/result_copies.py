@@ -4,9 +4,8 @@ import structlog
 
 from core import transitions
 from core.attempts import Failure
-from core.clock import Clock, RandomSource
 from core.errors import Stale, StoreUnavailable
-from core.retries import copy_again_at
+from core.retries import RetryPolicy
 from core.tasks import Task
 from polyrelay import Done
 from services.execution.leases import Leases
@@ -23,50 +22,43 @@ class ResultCopier:
     Args:
         recorder: Puts on record what happened.
         results: Where outputs go.
-        clock: Now.
-        dice: For jitter.
-        leases: Those of this worker.
-        lease_s: How long a lease lasts that is not renewed, in seconds.
+        retries: When to try again.
+        leases: The leases of this worker.
     """
 
-    def __init__(
-        self,
-        *,
-        recorder: Recorder,
-        results: Results,
-        clock: Clock,
-        random_source: RandomSource,
-        leases: Leases,
-        lease_s: float,
-    ) -> None:
+    def __init__(self, *, recorder: Recorder, results: Results, retries: RetryPolicy, leases: Leases) -> None:
         self._recorder = recorder
         self._results = results
-        self._clock = clock
-        self._random_source = random_source
+        self._retries = retries
         self._leases = leases
-        self._lease_s = lease_s
+
+    async def with_response(self, task: Task, answer: object) -> Task:
+        """As `Results.with_response`; retried until the result store accepts the file, since it may be paid for."""
+        return await persistently(lambda: self._results.with_response(task, answer))
 
     async def done(self, task: Task, done: Done) -> None:
         """The provider is done: completed, or storing while links are copied."""
         results = await persistently(lambda: self._results.take(task, done))
-        now = self._clock()
+        now = self._retries.now()
         if not self._results.to_copy(results):
             await self._complete(task, transitions.finished(task, results, done.usage, now=now))
             return
         with self._leases.held() as owner:
-            task = transitions.storing_begun(task, results, done.usage, owner=owner, lease_s=self._lease_s, now=now)
+            task = transitions.storing_begun(
+                task, results, done.usage, owner=owner, lease_s=self._leases.lease_s, now=now
+            )
             await self._recorder.record(task)
             await self._copy(task)
 
     async def resume(self, task: Task) -> None:
         """Copy again what nobody copies any more."""
-        if not self._leases.ran_out(task, self._clock()):
+        if not self._leases.expired(task, self._retries.now()):
             return
         if task.lease is not None:  # counted, since a result may be what kills its workers
             await self._copy_failed(task, CopyFailed("the worker that copied it stopped"))
             return
         with self._leases.held() as owner:
-            task = transitions.storing_taken(task, owner=owner, lease_s=self._lease_s, now=self._clock())
+            task = transitions.storing_taken(task, owner=owner, lease_s=self._leases.lease_s, now=self._retries.now())
             await self._recorder.claim(task)
             await self._copy(task)
 
@@ -76,25 +68,25 @@ class ResultCopier:
         except LinkGone as error:
             failure = Failure(code="result_lost", message=f"the result could not be stored: {error}")
             await self._recorder.record(
-                transitions.ended_unhappily(task, failure, again_at=None, choice=task.choice, now=self._clock())
+                transitions.ended_unhappily(task, failure, again_at=None, choice=task.choice, now=self._retries.now())
             )
         except (CopyFailed, StoreUnavailable) as error:
             await self._copy_failed(task, error)
         else:
-            await self._complete(task, transitions.stored(task, results, now=self._clock()))
+            await self._complete(task, transitions.stored(task, results, now=self._retries.now()))
 
     async def _complete(self, task: Task, completed: Task) -> None:
         try:
             await self._recorder.record(completed)
         except Stale:
-            if await self._recorder.gone(task.id):  # removed meanwhile: its files go as well
+            if await self._recorder.is_deleted(task.id):  # removed meanwhile: its files go as well
                 await self._results.drop(task)
             raise
 
     async def _copy_failed(self, task: Task, error: Exception) -> None:
-        now = self._clock()
+        now = self._retries.now()
         failures = task.attempt.copy_failures + 1
-        again_at = copy_again_at(failures=failures, now=now, random_source=self._random_source)
+        again_at = self._retries.copy_again_at(failures=failures, now=now)
         log.warning("copy_failed", reason=str(error), failures=failures)
         if again_at is None:
             await self._recorder.record(transitions.stored(task, task.results, now=now))

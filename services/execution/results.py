@@ -1,4 +1,4 @@
-"""Results: bytes go to the result store at once, links are copied there before they expire."""
+"""Files of a task in the result store: results, copies of the vendor's links, and long responses of relayed calls."""
 
 import mimetypes
 from collections.abc import AsyncIterator
@@ -10,11 +10,15 @@ import httpx
 import structlog
 from msgspec import structs
 
+from core.attempts import VendorAnswer
 from core.clock import Clock
 from core.result_store import ResultStore
 from core.tasks import Result, Task
-from polyrelay import Done, ImageOutput, Output, TaskType, TextOutput, VideoOutput
+from polyrelay import Answer, Done, ImageOutput, Output, TaskType, TextOutput, VideoOutput
 from services.runtime.public_transport import ForbiddenAddress
+
+INLINE_BYTES: Final = 64 * 1024
+"""A longer body of a vendor's response is a file of the result store; a shorter one is stored with the attempt."""
 
 _KINDS: Final = {ImageOutput: TaskType.IMAGE, VideoOutput: TaskType.VIDEO, TextOutput: TaskType.TEXT}
 _FALLBACK_TYPES: Final = {TaskType.IMAGE: "image/jpeg", TaskType.VIDEO: "video/mp4"}
@@ -82,9 +86,32 @@ class Results:
             ]
         )
 
+    async def with_response(self, task: Task, answer: object) -> Task:
+        """
+        The task with the vendor's response at its latest attempt, to be saved with the outcome.
+
+        Only a relayed task keeps the response: its caller speaks the vendor's own API. A body longer than
+        `INLINE_BYTES`, such as one with images in it, becomes a file.
+
+        Args:
+            task: It has an open attempt.
+            answer: None if there was no response; a plugin may have put any value here.
+
+        Raises:
+            StoreUnavailable: The store cannot be written.
+        """
+        if task.relay is None or not isinstance(answer, Answer):
+            return task
+        kept = VendorAnswer(status=answer.status, media_type=answer.headers.get("content-type"), body=answer.body)
+        if len(answer.body) > INLINE_BYTES:
+            name = f"{task.id}/{task.attempt.number}/answer"
+            await self._store.put(name, answer.body)
+            kept = structs.replace(kept, body=None, file=name)
+        return structs.replace(task, attempts=task.with_attempt(answer=kept))
+
     async def drop(self, task: Task) -> None:
         """
-        Remove the task's files.
+        Delete the task's files.
 
         Raises:
             StoreUnavailable: The store cannot be written.

@@ -1,6 +1,7 @@
-"""Whom to submit a task to: the first of its choices that is served here, up, and has room."""
+"""Routing: chooses the first of a task's choices that is served here, whose vendor is available and has a free slot."""
 
 from datetime import datetime
+from typing import TypeAlias
 
 import structlog
 from msgspec import Struct
@@ -12,53 +13,69 @@ from core.registry import Registry, Route
 from core.task_repository import TaskRepository
 from core.tasks import Task, TaskInput, input_for
 from polyrelay import Job, Params
-from services.execution.plugin_calls import InputNotTaken, job_of
-from services.limits.admission import Admissions, Door
+from services.execution.plugin_calls import InputMismatch, job_of
+from services.limits.admission import Admissions, TaskGates
 
 log = structlog.get_logger(__name__)
 
 
-class Chosen(Struct, frozen=True, kw_only=True):
-    """A choice that lets the task in now; its gates are held. `choice` counts as in `Task.choices`."""
+class RouteChosen(Struct, frozen=True, kw_only=True):
+    """
+    The task may be submitted now; its gates are held.
+
+    Attributes:
+        choice: Counts as in `Task.choices`.
+        route: What the choice leads to.
+        job: The attempt as the service sees it.
+        gates: The gates that are held.
+    """
 
     choice: int
     route: Route
     job: Job[Params]
-    door: Door
+    gates: TaskGates
 
 
 class InWaitQueue(Struct, frozen=True, kw_only=True):
-    """The task stands in a gate's line, and is woken when it is its turn."""
+    """The task is in the wait queue of a full gate; it is woken when a slot is free."""
 
     gate: str | None
 
 
-class NotNow(Struct, frozen=True, kw_only=True):
-    """The task has its turn at that moment: submits follow each other no faster."""
+class SubmitLater(Struct, frozen=True, kw_only=True):
+    """The submit interval of the vendor has not passed; the task may be submitted at `again_at`."""
 
     again_at: datetime
 
 
-class Away(Struct, frozen=True, kw_only=True):
-    """The vendors that could serve it are away or switched off; the first of them is asked again at that moment."""
+class VendorUnavailable(Struct, frozen=True, kw_only=True):
+    """
+    The circuit breakers of the choices are open, or an operator switched the providers off.
+
+    Attributes:
+        again_at: When the first of them may take a submit again.
+    """
 
     again_at: datetime
 
 
-class NotHere(Struct, frozen=True, kw_only=True):
-    """This worker serves none of the choices; another may."""
+class NotServableHere(Struct, frozen=True, kw_only=True):
+    """This worker serves none of the choices; another worker may."""
 
     reason: str
 
 
-class Chooser:
+Routing: TypeAlias = RouteChosen | InWaitQueue | SubmitLater | VendorUnavailable | NotServableHere
+
+
+class Router:
     """
-    Goes through a task's choices in order.
+    Finds where a task is submitted or polled.
 
     Args:
         tasks: For the input.
-        registry: Where models are served.
-        admissions: Lets tasks through.
+        registry: Which models this process serves.
+        admissions: The gates of tasks.
         clock: Now.
     """
 
@@ -68,72 +85,75 @@ class Chooser:
         self._admissions = admissions
         self._clock = clock
 
-    async def choose(
-        self, task: Task, task_input: TaskInput | None = None
-    ) -> Chosen | InWaitQueue | NotNow | Away | NotHere:
-        """
-        The first choice, from `task.choice` on, that takes the task now.
+    def route_of_attempt(self, task: Task) -> Route | None:
+        """The route of the latest attempt, or None if this process does not serve it; that is logged."""
+        try:
+            route = self._registry.route_of(task, task.attempt)
+        except InvalidRequest as error:
+            log.warning("task_not_servable_here", reason=str(error))
+            return None
+        if route.unavailable is not None:
+            log.warning("task_not_servable_here", reason=route.unavailable)
+            return None
+        return route
 
-        A choice is passed over where it is not served here, was switched off, or its circuit is open. A full gate is
-        waited for, in its line, since the vendor is up and it is the task's turn soon.
+    async def route(self, task: Task, task_input: TaskInput | None = None) -> Routing:
+        """
+        Choose the first choice, from `task.choice` on, that accepts a submit now, and hold its gates.
+
+        A choice is passed over if this process does not serve it, an operator switched it off, or its circuit breaker
+        is open. If a gate is full, the task waits in its queue: the vendor is available, and a slot will be free soon.
 
         Args:
-            task: Which.
-            task_input: Its input, where that was read with it.
+            task: A pending task.
+            task_input: Its input, or None if it was not read with the task.
 
         Raises:
-            QueueUnavailable: The gates cannot be asked.
+            QueueUnavailable: Redis is unavailable, so no gate can be entered.
             StoreUnavailable: The input cannot be read.
         """
         reasons: list[str] = []
-        earliest: datetime | None = None
+        moments: list[datetime] = []
         for choice in range(task.choice, len(task.choices)):
-            try:
-                route = self._route(task, choice)
-            except (InvalidRequest, NotServed) as error:
-                reasons.append(str(error))
-                continue
-            door = self._admissions.door(task, route)
-            if route.switch is not None and route.switch.refuses_submit_of(task.retried or task.created):
-                await door.leave()  # it may stand in the line of a provider that takes nothing now
-                earliest = _earlier(earliest, route.switch.again_at(self._clock()))
-                continue
-            admission = await door.enter()
-            match admission.refusal:
-                case None:
-                    try:
-                        job = await self._job(task, task_input, choice, route)
-                    except InputNotTaken as error:
-                        reasons.append(str(error))
-                        await door.leave()
-                    else:
-                        return Chosen(choice=choice, route=route, job=job, door=door)
-                case Refusal.FULL:
-                    return InWaitQueue(gate=admission.gate)
-                case Refusal.SUBMIT_INTERVAL:
-                    return NotNow(again_at=admission.again_at or task.updated)
-                case Refusal.CIRCUIT_BREAKER_OPEN:
-                    earliest = _earlier(earliest, admission.again_at)
-        return Away(again_at=earliest) if earliest is not None else NotHere(reason="; ".join(reasons))
+            match await self._route_choice(task, task_input, choice):
+                case VendorUnavailable(again_at=again_at):
+                    moments.append(again_at)
+                case NotServableHere(reason=reason):
+                    reasons.append(reason)
+                case routing:
+                    return routing
+        return VendorUnavailable(again_at=min(moments)) if moments else NotServableHere(reason="; ".join(reasons))
 
-    def _route(self, task: Task, choice: int) -> Route:
-        asked = task.choices[choice]
-        route = self._registry.route_of(task, asked)
+    async def _route_choice(self, task: Task, task_input: TaskInput | None, choice: int) -> Routing:
+        chosen = task.choices[choice]
+        try:
+            route = self._registry.route_of(task, chosen)
+        except InvalidRequest as error:
+            return NotServableHere(reason=str(error))
         if route.unavailable is not None:
-            raise NotServed(f"{asked.provider} cannot serve {asked.model} here: {route.unavailable}")
-        return route
+            return NotServableHere(reason=f"{chosen.provider} cannot serve {chosen.model} here: {route.unavailable}")
+        gates = self._admissions.gates_of(task, route)
+        if route.switch is not None and route.switch.refuses_submit_of(task.retried or task.created):
+            await gates.leave()  # the task may be in the wait queue of a provider that was switched off since
+            return VendorUnavailable(again_at=route.switch.again_at(self._clock()))
+        admission = await gates.enter()
+        match admission.refusal:
+            case Refusal.FULL:
+                return InWaitQueue(gate=admission.gate)
+            case Refusal.SUBMIT_INTERVAL:
+                return SubmitLater(again_at=admission.again_at or task.updated)
+            case Refusal.CIRCUIT_BREAKER_OPEN:
+                return VendorUnavailable(again_at=admission.again_at or task.updated)
+        try:
+            job = await self._job(task, task_input, choice, route)
+        except InputMismatch as error:
+            await gates.leave()
+            return NotServableHere(reason=str(error))
+        return RouteChosen(choice=choice, route=route, job=job, gates=gates)
 
     async def _job(self, task: Task, task_input: TaskInput | None, choice: int, route: Route) -> Job[Params]:
-        """A large input is read only now: a task may stand in line for long."""
+        """A large input is read only now, because a task may have waited in a queue before."""
         if task_input is None:
             task_input = await self._tasks.get_input(task.id)
         wanted = input_for(task_input, task.choices[choice])
         return job_of(task, route.model, wanted, attempt=len(task.attempts) + 1)
-
-
-def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    return min(filter(None, (one, other)), default=None)
-
-
-class NotServed(Exception):
-    """The provider cannot work in this process."""

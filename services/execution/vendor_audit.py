@@ -1,7 +1,7 @@
-"""Calls to vendors on the audit log: who was asked, for whom, and what came of it."""
+"""Audit entries of calls to vendors: which vendor was called, for which task, and with what outcome."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -18,32 +18,32 @@ from polyrelay import NotAccepted, Outcome, Params, Pending, ProviderError, Reje
 T = TypeVar("T")
 
 OTHER_WORKER: Final = "conflict"
-"""Another worker makes the call."""
+"""The error code of a call that another worker makes."""
 
 
 class OpenCall:
     """
-    A call that is on record and not made yet.
+    A call that is on the audit log and not made yet.
 
     Args:
-        audit: Where it is on record.
-        row: Its row.
+        audit: The audit log.
+        row: The call's row in it.
     """
 
     def __init__(self, audit: AuditLog, row: AuditRow) -> None:
         self._audit = audit
         self._row = row
 
-    async def made(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def perform(self, response: Awaitable[T]) -> T:
         """
-        Make the call and tell what came of it. Where the process ends meanwhile, nothing is told.
+        Make the call and write its outcome to the audit log. If the process ends meanwhile, no outcome is written.
 
         Raises:
             ProviderError: What the call raises.
         """
         started = time.perf_counter()
         try:
-            answer = await ask()
+            answer = await response
         except ProviderError as error:
             self._end(_outcome_of(error), started, error=_code_of(self._row.action, error), **_facts_of(error))
             raise
@@ -51,7 +51,7 @@ class OpenCall:
         return answer
 
     def not_made(self, code: str) -> None:
-        """Tell that the call will not be made, and our code of why."""
+        """Write that the call will not be made, with our error code."""
         self._audit.end(AuditEnding(id=self._row.id, outcome=AuditOutcome.REFUSED, error=code))
 
     def _end(self, outcome: AuditOutcome, started: float, **facts: Any) -> None:
@@ -60,13 +60,13 @@ class OpenCall:
 
 class VendorCalls:
     """
-    Puts calls to vendors on record.
+    Writes calls to vendors to the audit log.
 
     Args:
-        audit: Where.
+        audit: The audit log.
         clock: Now.
-        source: Which process makes them.
-        redact: What of a task's params may be kept.
+        source: The id of the process that makes the calls.
+        redact: Removes from a task's params what must not be stored.
     """
 
     def __init__(self, audit: AuditLog, *, clock: Clock, source: str, redact: Redact) -> None:
@@ -77,10 +77,10 @@ class VendorCalls:
 
     async def begin_submit(self, task: Task, params: Params) -> OpenCall:
         """
-        Put on record that the task's latest attempt will be submitted.
+        Write that the task's latest attempt will be submitted.
 
         Raises:
-            AuditFailed, StoreUnavailable: It is not on record, and must not be submitted.
+            AuditFailed, StoreUnavailable: It was not written; the attempt must not be submitted.
         """
         values = msgspec.to_builtins(params, builtin_types=(bytes,), enc_hook=lambda _: CUT)
         row = self._row(Action.UPSTREAM_SUBMIT, task, params=self._redact(values))
@@ -89,25 +89,25 @@ class VendorCalls:
 
     async def begin_cancel(self, task: Task) -> OpenCall:
         """
-        Put on record that the vendor of the task's latest attempt will be asked to stop.
+        Write that the vendor of the task's latest attempt will be asked to stop.
 
         Raises:
-            AuditFailed, StoreUnavailable: It is not on record, and must not be asked.
+            AuditFailed, StoreUnavailable: It was not written; the vendor must not be asked.
         """
         row = self._row(Action.UPSTREAM_CANCEL, task)
         await self._audit.begin(row)
         return OpenCall(self._audit, row)
 
-    async def polled(self, task: Task, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    async def poll(self, task: Task, response: Awaitable[Outcome]) -> Outcome:
         """
-        What the vendor answers. Only what ends the attempt, and what went wrong, is put on record.
+        Make a poll. Only the end of an attempt, or an error, is written to the audit log.
 
         Raises:
             ProviderError: What the call raises.
         """
         started = time.perf_counter()
         try:
-            answer = await ask()
+            answer = await response
         except ProviderError as error:
             code = _code_of(Action.UPSTREAM_POLL, error)
             self._note_poll(task, started, outcome=_outcome_of(error), error=code, **_facts_of(error))
@@ -138,7 +138,7 @@ class VendorCalls:
 
 
 def _facts_of(answer: object) -> dict[str, Any]:
-    """What an outcome or an error tells about the vendor's answer. A plugin may have put anything there."""
+    """The vendor's request id and HTTP status, from an outcome or an error; a plugin may have put any value there."""
     request_id = getattr(answer, "request_id", None)
     status = getattr(answer, "http_status", None) or getattr(getattr(answer, "answer", None), "status", None)
     return {
@@ -148,7 +148,7 @@ def _facts_of(answer: object) -> dict[str, Any]:
 
 
 def _outcome_of(error: ProviderError) -> AuditOutcome:
-    """Refused where it is certain that nothing was begun."""
+    """Refused if it is certain that the vendor began nothing, otherwise failed."""
     return AuditOutcome.REFUSED if isinstance(error, NotAccepted | Rejected) else AuditOutcome.FAILED
 
 

@@ -1,4 +1,4 @@
-"""Lets a task through to its vendor: gates, spacing and circuit, and who is woken when there is room."""
+"""Gate admission: which gates a task needs, entering and leaving them, and waking the tasks that may enter next."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from core.clock import Clock
 from core.errors import QueueUnavailable, StoreUnavailable, TaskNotFound
-from core.gates import Admission, Gate, Gates, Ticket, Verdict
+from core.gates import Admission, Gate, Gates, Ticket, VendorStatus
 from core.priorities import Priority
 from core.registry import Route
 from core.task_repository import TaskRepository
@@ -18,20 +18,20 @@ from core.wakes import WakeQueue
 from polyrelay import OutcomeUnknown, Overloaded, ProviderError, RateLimited, Unavailable
 
 _GRACE: Final = timedelta(minutes=2)
-"""A hold that nobody ended is dropped that long after the task's deadline."""
+"""A hold that was not ended expires this long after the task's deadline."""
 
 log = structlog.get_logger(__name__)
 
 
-class Limits(Struct, frozen=True, kw_only=True):
+class GateLimits(Struct, frozen=True, kw_only=True):
     """
-    What an operator bounds.
+    The limits that the operator set.
 
     Attributes:
         providers: Open submissions by provider; "*" for those that are not named.
-        models: Open submissions by model name, "*" for those that are not named; over what the catalogue says.
+        models: Open submissions by model name, "*" for those that are not named; they override the catalogue.
         per_user: Open submissions of one user, or None.
-        spacing_s: Least time between two submits to one provider, in seconds.
+        submit_interval_s: Least time between two submits to one provider, in seconds.
     """
 
     providers: Mapping[str, int] = {}
@@ -40,13 +40,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     submit_interval_s: float = 0.0
 
 
-class Turns:
+class TaskWaker:
     """
-    Wakes tasks whose turn it is, in the queue of their priority.
+    Wakes tasks that may enter a gate, each in the queue of its priority.
 
     Args:
-        tasks: Tells the priority.
-        queue: For the wake.
+        tasks: For the priority of a task.
+        queue: For the wakes.
         clock: Now.
     """
 
@@ -57,9 +57,9 @@ class Turns:
 
     async def wake(self, task_ids: Sequence[str]) -> None:
         """
-        Wake these tasks now. One that was removed is woken as well: the step that finds it gone clears its place.
+        Wake these tasks now. A deleted one is woken as well: the step that does not find it leaves its gates.
 
-        A wake that is lost is made up for by upkeep.
+        If MongoDB or Redis is unavailable, a wake is lost; the gate reconciler sends it later.
         """
         for task_id in task_ids:
             try:
@@ -74,92 +74,89 @@ class Turns:
             return Priority.DEFAULT
 
 
-class Door:
+class TaskGates:
     """
-    One task's way to one vendor.
+    The gates that one task needs at one vendor.
 
     Args:
         gates: Shared by all workers.
-        turns: Wakes those who are let in next.
+        waker: Wakes the tasks that may enter next.
         ticket: What the task needs.
     """
 
-    def __init__(self, gates: Gates, turns: Turns, ticket: Ticket) -> None:
+    def __init__(self, gates: Gates, waker: TaskWaker, ticket: Ticket) -> None:
         self._gates = gates
-        self._turns = turns
+        self._waker = waker
         self._ticket = ticket
 
     async def enter(self) -> Admission:
         """
-        Hold the gates, or stand in line.
+        Hold all of the gates, or wait in the queue of a full one.
 
         Raises:
-            QueueUnavailable: The gates cannot be asked; nothing may be submitted.
+            QueueUnavailable: Redis is unavailable; nothing may be submitted.
         """
         admission = await self._gates.enter(self._ticket)
-        await self._turns.wake(admission.wakes)
+        await self._waker.wake(admission.wakes)
         return admission
 
     async def report(self, error: ProviderError | None = None) -> None:
-        """Tell what a submit or a poll showed about the vendor. Lost where Redis is away: only a hint."""
+        """Report what a submit or a poll showed about the vendor. Lost if Redis is unavailable: it is only a hint."""
         try:
-            await self._turns.wake(await self._gates.report(self._ticket, verdict_of(error)))
+            await self._waker.wake(await self._gates.report(self._ticket, vendor_status_of(error)))
         except QueueUnavailable as unavailable:
             log.warning("vendor_status_report_failed", reason=str(unavailable))
 
-    async def leave(self, verdict: Verdict | None = None) -> None:
+    async def leave(self, vendor_status: VendorStatus | None = None) -> None:
         """
-        Give up the hold or the place in line, and wake who is next. Made up for by upkeep where Redis is away.
+        End the hold, or leave the wait queue, and wake the tasks that may enter next.
 
-        With a verdict, `report` what an answer showed, in the same round trip.
+        With `vendor_status`, report it in the same round trip. If Redis is unavailable, the gate reconciler ends the
+        hold later.
         """
         try:
-            await self._turns.wake(await self._gates.leave(self._ticket, verdict))
+            await self._waker.wake(await self._gates.leave(self._ticket, vendor_status))
         except QueueUnavailable as unavailable:
             log.warning("gate_release_failed", reason=str(unavailable))
 
 
-class Places:
-    """Holds of gates and places in lines, given up by the task's id alone: slower than `Door.leave`."""
-
-    def __init__(self, gates: Gates, turns: Turns) -> None:
-        self._gates = gates
-        self._turns = turns
-
-    async def leave(self, task_id: str) -> None:
-        """Give up all that the task has, and wake who is next. Made up for by upkeep where Redis is away."""
-        try:
-            await self._turns.wake(await self._gates.forget(task_id))
-        except QueueUnavailable as error:
-            log.warning("gate_release_failed", task_id=task_id, reason=str(error))
-
-
 class Admissions:
-    """Makes the doors of tasks, from the operator's limits and the catalogue's."""
+    """
+    Finds the gates of tasks, from the operator's limits and the catalogue's.
 
-    def __init__(self, gates: Gates, turns: Turns, limits: Limits) -> None:
+    Args:
+        gates: Shared by all workers.
+        waker: Wakes the tasks that may enter next.
+        limits: The operator's.
+    """
+
+    def __init__(self, gates: Gates, waker: TaskWaker, limits: GateLimits) -> None:
         self._gates = gates
-        self._turns = turns
+        self._waker = waker
         self._limits = limits
 
-    def door(self, task: Task, route: Route) -> Door:
-        """The way of a task to what `route` names."""
-        return Door(self._gates, self._turns, self.ticket(task, route))
+    def gates_of(self, task: Task, route: Route) -> TaskGates:
+        """The gates that a task needs to be submitted to `route`."""
+        return TaskGates(self._gates, self._waker, self.ticket(task, route))
+
+    async def leave(self, task_id: str) -> None:
+        """As `leave_gates`."""
+        await leave_gates(self._gates, self._waker, task_id)
 
     def ticket(self, task: Task, route: Route) -> Ticket:
-        """What a task needs to be submitted to what `route` names."""
+        """What a task needs to be submitted to `route`."""
         return Ticket(
             task_id=task.id,
             account=route.provider.name,
-            gates=tuple(self._gates_of(task, route)),
+            gates=tuple(self._needed(task, route)),
             priority=task.priority,
             since=task.created,
             submit_interval_s=self._limits.submit_interval_s,
             held_until=task.deadline + _GRACE,
         )
 
-    def _gates_of(self, task: Task, route: Route) -> Iterable[Gate]:
-        """The model's gate comes first: a task that waits for its model stands in no other's way."""
+    def _needed(self, task: Task, route: Route) -> Iterable[Gate]:
+        """The model's gate comes first: a task that waits for its model is in no other wait queue."""
         provider, model = route.provider.name, route.model.name
         limit = self._limits.models.get(model, self._limits.models.get("*", route.model.max_open))
         yield Gate(name=f"model:{provider}/{model}", limit=limit, learns=limit is None)
@@ -172,14 +169,27 @@ class Admissions:
             yield Gate(name=f"key:{task.owner}", limit=task.key_max_concurrent)
 
 
-def verdict_of(error: ProviderError | None) -> Verdict:
-    """What an answer, or its absence, shows about the vendor."""
+async def leave_gates(gates: Gates, waker: TaskWaker, task_id: str) -> None:
+    """
+    End the hold of a task, or its place in a wait queue, and wake the tasks that may enter next.
+
+    Needs the task's id alone, and is slower than `TaskGates.leave`. If Redis is unavailable, the gate reconciler ends
+    the hold later.
+    """
+    try:
+        await waker.wake(await gates.forget(task_id))
+    except QueueUnavailable as error:
+        log.warning("gate_release_failed", task_id=task_id, reason=str(error))
+
+
+def vendor_status_of(error: ProviderError | None) -> VendorStatus:
+    """What the vendor's response, or a missing one, shows about the vendor."""
     match error:
         case None:
-            return Verdict.WELL
+            return VendorStatus.AVAILABLE
         case RateLimited() | Overloaded():
-            return Verdict.THROTTLED
+            return VendorStatus.THROTTLED
         case Unavailable() | OutcomeUnknown():
-            return Verdict.UNAVAILABLE
+            return VendorStatus.UNAVAILABLE
         case _:
-            return Verdict.NOTHING
+            return VendorStatus.UNKNOWN

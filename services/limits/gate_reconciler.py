@@ -9,7 +9,7 @@ from core.gates import Gates, Ticket
 from core.registry import Registry
 from core.task_repository import TaskRepository
 from core.tasks import Task
-from services.limits.admission import Admissions, Turns
+from services.limits.admission import Admissions, TaskWaker
 
 log = structlog.get_logger(__name__)
 
@@ -25,17 +25,17 @@ class GateReconciler:
         tasks: The record.
         gates: Shared by all workers.
         admissions: Knows which gates a task needs.
-        turns: Wakes those who may enter.
+        waker: Wakes those who may enter.
         registry: Where models are served.
     """
 
     def __init__(
-        self, *, tasks: TaskRepository, gates: Gates, admissions: Admissions, turns: Turns, registry: Registry
+        self, *, tasks: TaskRepository, gates: Gates, admissions: Admissions, waker: TaskWaker, registry: Registry
     ) -> None:
         self._tasks = tasks
         self._gates = gates
         self._admissions = admissions
-        self._turns = turns
+        self._waker = waker
         self._registry = registry
         self._suspects: frozenset[str] = frozenset()
 
@@ -48,9 +48,9 @@ class GateReconciler:
             await self._gates.restore([ticket for task in missing if (ticket := self._ticket(task))])
             leftovers = holders - submitted.keys()
             for task_id in leftovers & self._suspects:
-                await self._turns.wake(await self._gates.forget(task_id))
+                await self._waker.wake(await self._gates.forget(task_id))
             dropped, self._suspects = leftovers & self._suspects, leftovers
-            await self._turns.wake(await self._gates.next_waiting())
+            await self._waker.wake(await self._gates.next_waiting())
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("reconcile_interrupted", reason=str(error))
             return

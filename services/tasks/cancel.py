@@ -17,7 +17,7 @@ from core.task_repository import TaskRepository
 from core.task_states import State
 from core.tasks import Task
 from core.wakes import WakeQueue
-from services.limits.admission import Places, Turns
+from services.limits.admission import TaskWaker, leave_gates
 from services.limits.task_quotas import leave
 
 AT_THE_VENDOR: Final = frozenset({State.SUBMITTING, State.WAITING})
@@ -58,7 +58,8 @@ class CancelTask:
     def __init__(self, *, tasks: TaskRepository, queue: WakeQueue, gates: Gates, quotas: Quotas, clock: Clock) -> None:
         self._tasks = tasks
         self._queue = queue
-        self._places = Places(gates, Turns(tasks, queue, clock))
+        self._gates = gates
+        self._waker = TaskWaker(tasks, queue, clock)
         self._quotas = quotas
         self._clock = clock
 
@@ -90,7 +91,7 @@ class CancelTask:
     async def _end(self, task: Task) -> Task:
         ended = transitions.cancelled(task, NOT_SENT_AGAIN if task.attempts else NEVER_SENT, now=self._clock())
         await self._tasks.save(ended)
-        await self._places.leave(task.id)
+        await leave_gates(self._gates, self._waker, task.id)
         await leave(self._quotas, ended)
         return ended
 

@@ -17,7 +17,7 @@ from core.wakes import WakeQueue
 from services.access.request_signatures import SPENT_FOR
 from services.execution.vendor_audit import VendorCalls
 from services.execution.vendor_cancel import vendor_stopped
-from services.limits.admission import Places, Turns
+from services.limits.admission import TaskWaker, leave_gates
 from services.limits.task_quotas import leave
 
 
@@ -66,7 +66,8 @@ class DeleteTask:
         self._tasks = tasks
         self._results = results
         self._registry = registry
-        self._places = Places(gates, Turns(tasks, queue, clock))
+        self._gates = gates
+        self._waker = TaskWaker(tasks, queue, clock)
         self._quotas = quotas
         self._calls = calls
         self._used_signatures = used_signatures
@@ -93,7 +94,7 @@ class DeleteTask:
         stopped = ended.state is State.CANCELLED and await vendor_stopped(
             ended, self._tasks, self._registry, self._calls
         )
-        await self._places.leave(task_id)
+        await leave_gates(self._gates, self._waker, task_id)
         await leave(self._quotas, ended)
         await self._results.delete_all(task_id)
         await self._keep_signature(ended)

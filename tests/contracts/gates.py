@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from core.gates import CircuitBreakerView, Gate, Gates, GateView, Refusal, Ticket, Verdict
+from core.gates import CircuitBreakerView, Gate, Gates, GateView, Refusal, Ticket, VendorStatus
 from core.priorities import Priority
 from repositories.gate_rules import GateRules
 
@@ -63,6 +63,11 @@ async def gate_view(gates: Gates, name: str) -> GateView:
     """The view of one gate."""
     (view,) = [view for view in (await gates.views())[0] if view.name == name]
     return view
+
+
+async def queued_at(gates: Gates, name: str) -> int:
+    """How many tasks wait in the wait queue of a gate; "spacing:<account>" is that of the submit interval alone."""
+    return (await gate_view(gates, name)).queued
 
 
 async def circuit_breaker(gates: Gates) -> CircuitBreakerView:
@@ -158,7 +163,7 @@ class HoldContract:
         answers = await asyncio.gather(*(gates.enter(a_ticket(number, TWO)) for number in range(100)))
 
         assert sum(answer.granted for answer in answers) == 2
-        assert await gates.line_length(TWO.name) == 98
+        assert await queued_at(gates, TWO.name) == 98
 
     async def test_what_the_records_show_is_held_whatever_the_limit(self, gates: Gates) -> None:
         """After a loss; those who ask then wait until there are fewer than the limit."""
@@ -261,7 +266,7 @@ class WaitQueueContract:
         await gates.enter(holder := a_ticket(0, ONE))
         await granted(gates, [*tickets, tickets[0], tickets[0]])
 
-        assert await gates.line_length(ONE.name) == 3
+        assert await queued_at(gates, ONE.name) == 3
         assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_2", "task_3"]
 
     async def test_a_task_that_leaves_the_line_and_comes_back_has_its_place_again(self, gates: Gates) -> None:
@@ -330,10 +335,10 @@ class WaitQueueContract:
         """The head, woken for one gate, finds another full: it moves there, and the next is woken in its stead."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO, ONE)])
         await granted(gates, [a_ticket(3, TWO, ONE), a_ticket(4, TWO, OTHER)])
-        assert await gates.line_length(TWO.name) == 2
+        assert await queued_at(gates, TWO.name) == 2
 
         assert list(await gates.leave(a_ticket(1, TWO))) == ["task_4"]
-        assert (await gates.line_length(TWO.name), await gates.line_length(ONE.name)) == (1, 1)
+        assert (await queued_at(gates, TWO.name), await queued_at(gates, ONE.name)) == (1, 1)
         assert (await gates.enter(a_ticket(4, TWO, OTHER))).granted
         assert list(await gates.leave(a_ticket(2, TWO, ONE))) == ["task_3"]
 
@@ -361,17 +366,17 @@ class LearningContract:
     async def test_nothing_is_limited_until_the_vendor_says_so(self, gates: Gates) -> None:
         """Success alone teaches no limit."""
         tickets = await self.crowd(gates, 20)
-        await gates.report(tickets[0], Verdict.WELL)
+        await gates.report(tickets[0], VendorStatus.AVAILABLE)
 
         assert (await gate_view(gates, LEARNS.name)).limit is None
 
     async def test_too_many_at_once_lowers_the_limit_to_what_was_open_beside(self, gates: Gates) -> None:
         """Each further one lowers it again."""
         tickets = await self.crowd(gates, 5)
-        await gates.report(tickets[4], Verdict.THROTTLED)
+        await gates.report(tickets[4], VendorStatus.THROTTLED)
         assert (await gate_view(gates, LEARNS.name)).limit == 4
         await gates.leave(tickets[4])
-        await gates.report(tickets[3], Verdict.THROTTLED)
+        await gates.report(tickets[3], VendorStatus.THROTTLED)
 
         assert (await gate_view(gates, LEARNS.name)).limit == 3
         assert not (await gates.enter(a_ticket(9, LEARNS))).granted
@@ -379,40 +384,40 @@ class LearningContract:
     async def test_a_learned_limit_is_never_below_one_nor_raised_by_too_many(self, gates: Gates) -> None:
         """Else nothing would be tried any more, or too much."""
         (alone,) = await self.crowd(gates, 1)
-        await gates.report(alone, Verdict.THROTTLED)
+        await gates.report(alone, VendorStatus.THROTTLED)
         assert (await gate_view(gates, LEARNS.name)).limit == 1
         await gates.restore([a_ticket(number, LEARNS) for number in range(5)])
-        await gates.report(alone, Verdict.THROTTLED)
+        await gates.report(alone, VendorStatus.THROTTLED)
 
         assert (await gate_view(gates, LEARNS.name)).limit == 1
 
     async def test_success_raises_a_learned_limit_by_one_in_a_round(self, gates: Gates) -> None:
         """Each adds one part of the limit; who has room by that is woken."""
         tickets = await self.crowd(gates, 3)
-        await gates.report(tickets[2], Verdict.THROTTLED)
+        await gates.report(tickets[2], VendorStatus.THROTTLED)
         await gates.leave(tickets[2])
         await gates.enter(tickets[2])
 
-        assert list(await gates.report(tickets[0], Verdict.WELL)) == []
+        assert list(await gates.report(tickets[0], VendorStatus.AVAILABLE)) == []
         assert (await gate_view(gates, LEARNS.name)).limit == 2.5
-        await gates.report(tickets[0], Verdict.WELL)
-        assert list(await gates.report(tickets[1], Verdict.WELL)) == ["task_2"]
+        await gates.report(tickets[0], VendorStatus.AVAILABLE)
+        assert list(await gates.report(tickets[1], VendorStatus.AVAILABLE)) == ["task_2"]
         assert (await gates.enter(tickets[2])).granted
 
     async def test_a_limit_far_above_use_is_forgotten(self, gates: Gates) -> None:
         """More than 64, and more than ten times what is open."""
         tickets = await self.crowd(gates, 66)
-        await gates.report(tickets[0], Verdict.THROTTLED)
+        await gates.report(tickets[0], VendorStatus.THROTTLED)
         for ticket in tickets[5:]:
             await gates.leave(ticket)
-        await gates.report(tickets[1], Verdict.WELL)
+        await gates.report(tickets[1], VendorStatus.AVAILABLE)
 
         assert (await gate_view(gates, LEARNS.name)).limit is None
 
     async def test_a_set_limit_is_not_learned(self, gates: Gates) -> None:
         """What operators set stays."""
         await gates.enter(a_ticket(1, TWO))
-        await gates.report(a_ticket(1, TWO), Verdict.THROTTLED)
+        await gates.report(a_ticket(1, TWO), VendorStatus.THROTTLED)
 
         assert (await gate_view(gates, TWO.name)).limit == 2
 
@@ -485,7 +490,7 @@ class SubmitIntervalContract:
         critical = await gates.enter(a_ticket(99, submit_interval_s=2, priority=Priority.CRITICAL))
 
         assert critical.again_at == NOW + timedelta(seconds=2)
-        assert await gates.line_length("spacing:volcengine") == 21
+        assert await queued_at(gates, "spacing:volcengine") == 21
 
     async def test_each_account_has_its_own_submit_interval(self, gates: Gates) -> None:
         """And a task without spacing does not wait."""
@@ -501,7 +506,7 @@ class CircuitBreakerContract:
     async def open(self, gates: Gates, *, failures: int = RULES.open_after) -> None:
         """The vendor was away so many times in a row."""
         for _ in range(failures):
-            await gates.report(a_ticket(0), Verdict.UNAVAILABLE)
+            await gates.report(a_ticket(0), VendorStatus.UNAVAILABLE)
 
     async def test_a_circuit_breaker_opens_after_some_failures_in_a_row(self, gates: Gates) -> None:
         """Then nobody is let in, and each is told when to ask again."""
@@ -514,23 +519,23 @@ class CircuitBreakerContract:
         assert (await circuit_breaker(gates)).state == "open"
         assert (await circuit_breaker(gates)).open_until == NOW + RULES.open_for
 
-    @pytest.mark.parametrize("verdict", [Verdict.WELL, Verdict.THROTTLED])
-    async def test_a_vendor_that_answers_breaks_the_row(self, gates: Gates, verdict: Verdict) -> None:
+    @pytest.mark.parametrize("vendor_status", [VendorStatus.AVAILABLE, VendorStatus.THROTTLED])
+    async def test_a_vendor_that_answers_breaks_the_row(self, gates: Gates, vendor_status: VendorStatus) -> None:
         """Too many at once is an answer as well."""
         await self.open(gates, failures=4)
-        await gates.report(a_ticket(0), verdict)
+        await gates.report(a_ticket(0), vendor_status)
         await self.open(gates, failures=4)
 
         assert (await circuit_breaker(gates)).state == "closed"
         assert (await circuit_breaker(gates)).failures == 4
 
-    async def test_leaving_with_a_verdict_reports_it_and_leaves(self, gates: Gates) -> None:
+    async def test_leaving_with_a_vendor_status_reports_it_and_leaves(self, gates: Gates) -> None:
         """In one step: the row is broken, the hold is over, and who stands next is woken."""
         await self.open(gates, failures=4)
         assert (await gates.enter(a_ticket(1, ONE))).granted
         assert not (await gates.enter(a_ticket(2, ONE))).granted
 
-        assert list(await gates.leave(a_ticket(1, ONE), Verdict.WELL)) == ["task_2"]
+        assert list(await gates.leave(a_ticket(1, ONE), VendorStatus.AVAILABLE)) == ["task_2"]
 
         assert (await circuit_breaker(gates)).failures == 0
         assert (await gates.enter(a_ticket(2, ONE))).granted
@@ -538,7 +543,7 @@ class CircuitBreakerContract:
     async def test_what_teaches_nothing_leaves_the_row(self, gates: Gates) -> None:
         """Neither a failure nor a success."""
         await self.open(gates, failures=4)
-        await gates.report(a_ticket(0), Verdict.NOTHING)
+        await gates.report(a_ticket(0), VendorStatus.UNKNOWN)
         await self.open(gates, failures=1)
 
         assert (await circuit_breaker(gates)).state == "open"
@@ -573,7 +578,7 @@ class CircuitBreakerContract:
         clock.forward(RULES.open_for.total_seconds())
         assert (await gates.enter(a_ticket(4, TWO))).granted
 
-        assert list(await gates.report(a_ticket(4, TWO), Verdict.WELL)) == ["task_3"]
+        assert list(await gates.report(a_ticket(4, TWO), VendorStatus.AVAILABLE)) == ["task_3"]
         assert (await circuit_breaker(gates)).state == "closed"
 
     async def test_a_probe_that_fails_opens_it_for_twice_as_long(self, gates: Gates, clock: MovableClock) -> None:
@@ -584,11 +589,11 @@ class CircuitBreakerContract:
             view = await circuit_breaker(gates)
             assert view.open_until is not None
             waits.append((view.open_until - clock()).total_seconds())
-            await gates.report(a_ticket(0), Verdict.UNAVAILABLE)
+            await gates.report(a_ticket(0), VendorStatus.UNAVAILABLE)
             assert (await circuit_breaker(gates)).open_until == view.open_until
             clock.forward(waits[-1])
             assert (await gates.enter(a_ticket(number))).granted
-            await gates.report(a_ticket(number), Verdict.UNAVAILABLE)
+            await gates.report(a_ticket(number), VendorStatus.UNAVAILABLE)
             await gates.leave(a_ticket(number))
 
         assert waits == [30, 60, 120, 240, 300, 300]
@@ -615,7 +620,7 @@ class CircuitBreakerContract:
         if ending == "leave":
             await gates.leave(a_ticket(1))
         else:
-            await gates.report(a_ticket(1), Verdict.NOTHING)
+            await gates.report(a_ticket(1), VendorStatus.UNKNOWN)
 
         assert (await gates.enter(a_ticket(2))).granted
         assert (await circuit_breaker(gates)).state == "half_open"

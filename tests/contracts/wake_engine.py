@@ -18,6 +18,7 @@ from core.errors import StoreUnavailable
 from core.priorities import Priority
 from core.wakes import Wake, WakeQueue
 from repositories.valkey.connection import QUEUE_NAMES
+from tests.contracts.wake_queue import wake_each
 from worker.engine import Engine, Step
 from worker.task_cancellation import cancelled
 
@@ -135,10 +136,10 @@ class EngineContract:
         now = utc_now() - timedelta(seconds=1)
         wakes = [wake for priority in Priority for wake in many(70, priority, at=now)]
         steps = Steps(lambda _: asyncio.sleep(0))
-        await fixture.queue.wake_many(wakes[:100])
+        await wake_each(fixture.queue, wakes[:100])
 
         async with at_work(*(fixture.engine(steps, concurrency=4) for _ in range(3))):
-            await fixture.queue.wake_many(wakes[100:])
+            await wake_each(fixture.queue, wakes[100:])
             await steps.have(len(wakes))
             await settled(fixture.redis)
 
@@ -154,7 +155,7 @@ class EngineContract:
                 await goes_on.wait()
 
         steps = Steps(act)
-        await fixture.queue.wake_many([lost])
+        await wake_each(fixture.queue, [lost])
         async with at_work(fixture.engine(steps, concurrency=10)):
             await steps.have(1)
             for _ in range(3):
@@ -170,7 +171,7 @@ class EngineContract:
         """The earliest first, whenever they were asked for."""
         wakes = many(30, Priority.DEFAULT, at=utc_now() - timedelta(seconds=1))
         steps = Steps()
-        await fixture.queue.wake_many(wakes[::-1])
+        await wake_each(fixture.queue, wakes[::-1])
 
         async with at_work(fixture.engine(steps, concurrency=1)):
             await steps.have(30)
@@ -187,7 +188,7 @@ class EngineContract:
         steps = Steps(block)
         now = utc_now() - timedelta(seconds=1)
         for priority in reversed(Priority):
-            await fixture.queue.wake_many(many(20, priority, at=now))
+            await wake_each(fixture.queue, many(20, priority, at=now))
 
         async with at_work(fixture.engine(steps, concurrency=10)):
             await steps.have(10)
@@ -206,7 +207,7 @@ class EngineContract:
         low = asyncio.Event()
         steps = Steps(again)
         now = utc_now()
-        await fixture.queue.wake_many(many(20, Priority.CRITICAL, at=now))
+        await wake_each(fixture.queue, many(20, Priority.CRITICAL, at=now))
 
         async with at_work(fixture.engine(steps, concurrency=3)):
             await steps.have(20)
@@ -315,7 +316,7 @@ class EngineContract:
         steps = Steps()
         steps.again[kept.task_id] = [3600.0]
         async with at_work(fixture.engine(steps)):
-            await fixture.queue.wake_many([kept])
+            await wake_each(fixture.queue, [kept])
             await steps.have(1)
             for number in range(3):
                 assert await fixture.queue.lost([kept]) == []
@@ -354,7 +355,7 @@ class EngineContract:
         steps.again[kept.task_id] = [0.05, 0.05]
         engine = fixture.engine(steps)
         async with at_work(engine):
-            await fixture.queue.wake_many([kept])
+            await wake_each(fixture.queue, [kept])
             await steps.have(1)
             await fixture.redis.flushall()
             go.set()
@@ -410,7 +411,7 @@ class EngineContract:
         steps, others = Steps(lambda _: asyncio.Event().wait()), Steps()  # type: ignore[arg-type, return-value]
         engine, other = fixture.engine(steps), fixture.engine(others)
         async with at_work(engine):
-            await fixture.queue.wake_many(many(3, Priority.DEFAULT, at=utc_now()))
+            await wake_each(fixture.queue, many(3, Priority.DEFAULT, at=utc_now()))
             await steps.have(3)
             async with at_work(other):
                 assert await engine.drain(grace_s=0.01) == 3

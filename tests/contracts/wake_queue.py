@@ -1,6 +1,6 @@
 """What every `WakeQueue` does. A test class inherits this and gives the fixture `queue`, a `ReadableQueue`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -16,6 +16,12 @@ class ReadableQueue(Protocol):
 
     async def due(self, at: datetime, priority: Priority = Priority.DEFAULT) -> Sequence[str]:
         """The tasks of the wakes of that priority that are due at that moment, without taking them."""
+
+
+async def wake_each(queue: WakeQueue, wakes: Iterable[Wake]) -> None:
+    """Queue these wakes, one after the other."""
+    for wake in wakes:
+        await queue.wake(wake.task_id, at=wake.at, priority=wake.priority)
 
 
 class WakeQueueContract:
@@ -56,7 +62,7 @@ class WakeQueueContract:
         """A wake that nobody took yet may be repeated for its own moment, and the queue does not grow."""
         at = utc_now() - timedelta(minutes=5)
         await queue.queue.wake("task_1", at=at)
-        await queue.queue.wake_many([Wake(task_id="task_1", at=at), Wake(task_id="task_2", at=at)])
+        await wake_each(queue.queue, [Wake(task_id="task_1", at=at), Wake(task_id="task_2", at=at)])
 
         assert sorted(await queue.due(utc_now())) == ["task_1", "task_2"]
 
@@ -80,7 +86,7 @@ class WakeQueueContract:
             Wake(task_id="task_2", at=early),
             Wake(task_id="task_3", at=early, priority=Priority.LOW),
         ]
-        await queue.queue.wake_many(there)
+        await wake_each(queue.queue, there)
         lost = [Wake(task_id="task_1", at=early), Wake(task_id="task_4", at=late, priority=Priority.LOW)]
 
         assert await queue.queue.lost([there[0], lost[0], *there[1:], lost[1]]) == lost
@@ -109,16 +115,16 @@ class WakeQueueContract:
             [f"task_{priority}"] for priority in Priority
         ]
 
-    async def test_many_wakes_are_like_each_of_them(self, queue: ReadableQueue) -> None:
-        """Each at its time and under its priority; none at all is fine, too."""
+    async def test_many_wakes_are_repaired_like_each_of_them(self, queue: ReadableQueue) -> None:
+        """1,200 lost wakes are queued, each at its time and under its priority; an empty list does nothing."""
         now = utc_now()
         wakes = [
             Wake(task_id=f"task_{number:04}", at=now + timedelta(seconds=number), priority=priority)
             for number in range(600)
             for priority in (Priority.CRITICAL, Priority.LOW)
         ]
-        await queue.queue.wake_many(wakes)
-        await queue.queue.wake_many([])
+        await queue.queue.repair(wakes)
+        await queue.queue.repair([])
 
         for priority in (Priority.CRITICAL, Priority.LOW):
             assert await queue.due(now + timedelta(seconds=598), priority) == [f"task_{n:04}" for n in range(599)]

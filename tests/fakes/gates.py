@@ -7,7 +7,7 @@ from math import ceil, inf
 
 from core.clock import Clock, utc_now
 from core.errors import QueueUnavailable
-from core.gates import Admission, CircuitBreakerView, Gate, GateView, Refusal, Ticket, Verdict
+from core.gates import Admission, CircuitBreakerView, Gate, GateView, Refusal, Ticket, VendorStatus
 from repositories.gate_rules import GateRules, interval_queue_of
 from repositories.valkey.connection import milliseconds
 from tests.fakes.gate_queues import Known, MemoryWaitQueues, Round
@@ -56,32 +56,32 @@ class MemoryGates:
             or self._grant(ticket, round_)
         )
 
-    async def report(self, ticket: Ticket, verdict: Verdict) -> Sequence[str]:
+    async def report(self, ticket: Ticket, vendor_status: VendorStatus) -> Sequence[str]:
         """As `Gates.report`."""
         round_ = self._begin()
-        self._take_verdict(ticket, verdict, round_)
+        self._apply_vendor_status(ticket, vendor_status, round_)
         return self._lines.wakes_of(round_)
 
-    def _take_verdict(self, ticket: Ticket, verdict: Verdict, round_: Round) -> None:
+    def _apply_vendor_status(self, ticket: Ticket, vendor_status: VendorStatus, round_: Round) -> None:
         self._declare(ticket, round_)
         account = self._accounts.setdefault(ticket.account, _Account())
-        match verdict:
-            case Verdict.WELL | Verdict.THROTTLED:
+        match vendor_status:
+            case VendorStatus.AVAILABLE | VendorStatus.THROTTLED:
                 for gate in _distinct(ticket):
-                    self._learn(gate, ticket.task_id, verdict, round_)
+                    self._learn(gate, ticket.task_id, vendor_status, round_)
                 if account.open_until is not None:
                     round_.mark(*(gate.name for gate in ticket.gates))
                 self._accounts[ticket.account] = _Account(next_at=account.next_at)
-            case Verdict.UNAVAILABLE:
+            case VendorStatus.UNAVAILABLE:
                 self._count_failure(account, round_.now)
-            case Verdict.NOTHING:
+            case VendorStatus.UNKNOWN:
                 self._free_probe(ticket)
 
-    async def leave(self, ticket: Ticket, verdict: Verdict | None = None) -> Sequence[str]:
+    async def leave(self, ticket: Ticket, vendor_status: VendorStatus | None = None) -> Sequence[str]:
         """As `Gates.leave`."""
         round_ = self._begin()
-        if verdict is not None:
-            self._take_verdict(ticket, verdict, round_)
+        if vendor_status is not None:
+            self._apply_vendor_status(ticket, vendor_status, round_)
         known = self._lines.tasks.get(ticket.task_id)
         if known is not None:
             self._release(known, round_)
@@ -123,11 +123,6 @@ class MemoryGates:
         if task_id in self._lines.tasks:
             self._release(self._lines.tasks[task_id], round_)
         return self._lines.wakes_of(round_)
-
-    async def line_length(self, gate: str) -> int:
-        """As `Gates.line_length`."""
-        self._begin()
-        return len(self._lines.line(gate))
 
     async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitBreakerView]]:
         """As `Gates.views`."""
@@ -241,12 +236,12 @@ class MemoryGates:
         if account is not None and account.probe == ticket.task_id:
             account.probe = None
 
-    def _learn(self, gate: Gate, task_id: str, verdict: Verdict, round_: Round) -> None:
+    def _learn(self, gate: Gate, task_id: str, vendor_status: VendorStatus, round_: Round) -> None:
         if gate.limit is not None or not gate.learns:
             return
         held = self._lines.held.get(gate.name, {})
         learned = self._lines.learned.get(gate.name, inf)
-        if verdict is Verdict.THROTTLED:
+        if vendor_status is VendorStatus.THROTTLED:
             self._lines.learned[gate.name] = max(1.0, min(learned, len(held.keys() - {task_id})))
         elif learned != inf:
             round_.mark(gate.name)

@@ -33,17 +33,7 @@ class MemoryWakeQueue:
 
     async def wake(self, task_id: str, *, at: datetime, priority: Priority = Priority.DEFAULT) -> None:
         """As `WakeQueue.wake`."""
-        await self.wake_many([Wake(task_id=task_id, at=at, priority=priority)])
-
-    async def wake_many(self, wakes: Sequence[Wake]) -> None:
-        """As `WakeQueue.wake_many`."""
-        self._check()
-        self.history += wakes
-        for given in wakes:
-            wake = _kept(given)
-            self.put_back.pop(wake, None)
-            if wake not in self.wakes:
-                self.wakes.append(wake)
+        self._add([Wake(task_id=task_id, at=at, priority=priority)])
 
     def name_of(self, task_id: str, at: datetime) -> str:
         """As `WakeQueue.name_of`."""
@@ -56,7 +46,7 @@ class MemoryWakeQueue:
 
     async def repair(self, wakes: Sequence[Wake]) -> None:
         """As `WakeQueue.repair`."""
-        await self.wake_many(await self.lost(wakes))
+        self._add(await self.lost(wakes))
 
     async def ping(self) -> None:
         """As `WakeQueue.ping`."""
@@ -79,6 +69,15 @@ class MemoryWakeQueue:
     def _all(self) -> Iterator[tuple[Wake, datetime]]:
         yield from ((wake, wake.at) for wake in self.wakes)
         yield from self.put_back.items()
+
+    def _add(self, wakes: Sequence[Wake]) -> None:
+        self._check()
+        self.history += wakes
+        for given in wakes:
+            wake = _kept(given)
+            self.put_back.pop(wake, None)
+            if wake not in self.wakes:
+                self.wakes.append(wake)
 
     def _check(self) -> None:
         if not self.reachable:

@@ -11,7 +11,6 @@ from arq.connections import ArqRedis
 from benchmarks.peers.programs import jobs
 from core.clock import utc_now
 from core.settings import QueueEngine
-from core.wakes import Wake
 from repositories.valkey.claims import RedisClaims, wake_queue
 from repositories.valkey.connection import QUEUE_NAMES, connect_queue
 from worker.engine import Engine, arq_engine, claim_engine
@@ -51,7 +50,12 @@ async def serve(work: Callable[[jobs.Add], Awaitable[None]]) -> None:
 
     async def add(sent_ns: Sequence[int], hold_s: float) -> None:
         now = utc_now()
-        await queue.wake_many([Wake(task_id=f"{each}-{hold_s}-{next(numbers)}", at=now) for each in sent_ns])
+        wakes = [queue.wake(f"{each}-{hold_s}-{next(numbers)}", at=now) for each in sent_ns]
+        if engine_name() == "arq":
+            for wake in wakes:
+                await wake
+        else:
+            await asyncio.gather(*wakes)  # they share round trips
 
     await work(add)
     await queue.aclose()

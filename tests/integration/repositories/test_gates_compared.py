@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from core.gates import Admission, Gate, Gates, Ticket, Verdict
+from core.gates import Admission, Gate, Gates, Ticket, VendorStatus
 from core.priorities import Priority
 from repositories.gate_rules import GateRules
 from repositories.valkey.connection import connect_queue
@@ -42,7 +42,7 @@ class Step(Struct, frozen=True, kw_only=True):
     operation: str
     tasks: tuple[int, ...]
     shape: int
-    verdict: Verdict
+    vendor_status: VendorStatus
     after_s: float
 
 
@@ -53,7 +53,7 @@ STEPS = st.builds(
     ),
     tasks=st.lists(st.integers(0, len(PRIORITIES) - 1), min_size=1, max_size=5, unique=True).map(tuple),
     shape=st.integers(0, len(SHAPES) - 1),
-    verdict=st.sampled_from(Verdict),
+    vendor_status=st.sampled_from(VendorStatus),
     after_s=st.sampled_from((0.0,) * 12 + (0.001, 0.5, 1.5, 5.0, 12.0, 30.0, 60.0, 61.0, 200.0)),
 )
 
@@ -81,9 +81,9 @@ async def answer(gates: Gates, step: Step, clock: MovableClock) -> Any:
         case "leave":
             return [await gates.leave(ticket) for ticket in tickets]
         case "report":
-            return [await gates.report(ticket, step.verdict) for ticket in tickets]
+            return [await gates.report(ticket, step.vendor_status) for ticket in tickets]
         case "report and leave":
-            return [await gates.leave(ticket, step.verdict) for ticket in tickets]
+            return [await gates.leave(ticket, step.vendor_status) for ticket in tickets]
         case "forget":
             return await gates.forget(tickets[0].task_id)
         case "restore":

@@ -10,10 +10,10 @@ from arq.connections import ArqRedis
 from cli.embedded.ports import free_port
 from cli.embedded.servers import ValkeyServer
 from core.errors import QueueUnavailable
-from core.gates import Gate, Gates, Verdict
+from core.gates import Gate, Gates, VendorStatus
 from repositories.valkey.connection import connect_queue
 from repositories.valkey.gates import RedisGates
-from tests.contracts.gates import ONE, RULES, TWO, GatesContract, MovableClock, a_ticket, granted
+from tests.contracts.gates import ONE, RULES, TWO, GatesContract, MovableClock, a_ticket, granted, queued_at
 from tests.contracts.task_repository import outcome_of
 from tests.servers import running
 
@@ -33,9 +33,9 @@ async def test_every_key_of_the_gates_has_a_time_to_live(gates: RedisGates, redi
     learns = Gate(name="model:x", learns=True)
     for number in range(6):
         await gates.enter(a_ticket(number, TWO, learns, submit_interval_s=0.001 * number))
-    await gates.report(a_ticket(0, TWO, learns), Verdict.THROTTLED)
+    await gates.report(a_ticket(0, TWO, learns), VendorStatus.THROTTLED)
     for _ in range(6):
-        await gates.report(a_ticket(1, TWO, learns), Verdict.UNAVAILABLE)
+        await gates.report(a_ticket(1, TWO, learns), VendorStatus.UNAVAILABLE)
     await gates.leave(a_ticket(0, TWO, learns))
     await gates.restore([a_ticket(8, ONE)])
     await gates.next_waiting()
@@ -102,7 +102,7 @@ async def test_five_thousand_in_queue_before_a_gate_of_two_come_in_in_order(gate
     short_us = await _mean_us(redis)
     assert await granted(gates, queue[500:]) == []
     long_us = await _mean_us(redis)
-    assert await gates.line_length(TWO.name) == 5_000
+    assert await queued_at(gates, TWO.name) == 5_000
 
     order: list[str] = []
     holders = queue[:2]
@@ -133,9 +133,9 @@ async def test_gates_without_a_server_are_queue_unavailable() -> None:
     gates: Gates = RedisGates(redis)
     ticket = a_ticket(1, ONE)
     calls: list[Coroutine[Any, Any, Any]] = [
-        gates.enter(ticket), gates.report(ticket, Verdict.WELL), gates.leave(ticket), gates.restore([ticket]),
+        gates.enter(ticket), gates.report(ticket, VendorStatus.AVAILABLE), gates.leave(ticket), gates.restore([ticket]),
         gates.holders(), gates.next_waiting(), gates.in_wait_queue(["task_1"]), gates.forget("task_1"),
-        gates.line_length("x"), gates.views(),
+        gates.views(),
     ]  # fmt: skip
 
     assert [await outcome_of(call) for call in calls] == [QueueUnavailable] * len(calls)

@@ -21,6 +21,7 @@ from repositories.valkey.claims import RedisClaims
 from repositories.valkey.connection import connect_queue
 from tests.contracts.engine_fixtures import ClaimEngineFixture
 from tests.contracts.wake_engine import PATIENCE_S, Steps, at_work, many, settled, until
+from tests.contracts.wake_queue import wake_each
 from tests.servers import running
 from worker.engine import claim_engine
 from worker.task_cancellation import cancelled
@@ -89,7 +90,7 @@ async def test_sleeping_workers_help_a_full_one(fixture: ClaimEngineFixture) -> 
 
     steps = Steps(block)
     async with at_work(*(fixture.engine(steps, concurrency=1) for _ in range(3))):
-        await fixture.queue.wake_many(many(3, Priority.DEFAULT, at=utc_now()))
+        await wake_each(fixture.queue, many(3, Priority.DEFAULT, at=utc_now()))
         async with asyncio.timeout(3):
             await steps.have(3)
         go.set()
@@ -108,7 +109,7 @@ async def test_a_later_wake_is_on_time_though_its_worker_is_full(fixture: ClaimE
         due = utc_now() + timedelta(seconds=0.8)
         await fixture.queue.wake("task_later", at=due)
         async with at_work(fixture.engine(steps, concurrency=1)):
-            await fixture.queue.wake_many(many(1, Priority.DEFAULT, at=utc_now()))
+            await wake_each(fixture.queue, many(1, Priority.DEFAULT, at=utc_now()))
             await steps.have(2)
             assert utc_now() < due + timedelta(seconds=1)
             go.set()
@@ -141,7 +142,7 @@ async def test_wakes_whose_claim_is_under_way_at_a_stop_are_given_back(fixture: 
     steps, others = Steps(), Steps()
     leaver = claim_engine(fixture.redis, claims, steps, concurrency=2)
     async with at_work(leaver):
-        await fixture.queue.wake_many(many(2, Priority.DEFAULT, at=utc_now()))
+        await wake_each(fixture.queue, many(2, Priority.DEFAULT, at=utc_now()))
         async with asyncio.timeout(PATIENCE_S):
             await claims.arrived.wait()
         draining = asyncio.create_task(leaver.drain(grace_s=PATIENCE_S))

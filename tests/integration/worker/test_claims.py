@@ -15,6 +15,7 @@ from repositories.valkey.connection import QUEUE_NAMES
 from repositories.valkey.wakes import ArqWakeQueue
 from tests.contracts.engine_fixtures import ClaimEngineFixture
 from tests.contracts.wake_engine import many
+from tests.contracts.wake_queue import wake_each
 
 LONG_AGO = utc_now() - timedelta(hours=1)
 
@@ -29,7 +30,7 @@ def fixture(redis: ArqRedis) -> ClaimEngineFixture:
 async def test_weights_hold_however_many_are_taken_at_a_time(fixture: ClaimEngineFixture, at_a_time: int) -> None:
     """A hundred claims while all have some waiting are sixty, thirty and ten."""
     for priority in Priority:
-        await fixture.queue.wake_many(many(100, priority, at=LONG_AGO))
+        await wake_each(fixture.queue, many(100, priority, at=LONG_AGO))
     claims = fixture.claims()
 
     taken = [claim for _ in range(100 // at_a_time) for claim in (await claims.take(at_a_time)).claims]
@@ -39,8 +40,8 @@ async def test_weights_hold_however_many_are_taken_at_a_time(fixture: ClaimEngin
 
 async def test_a_share_that_is_not_used_goes_to_the_others(fixture: ClaimEngineFixture) -> None:
     """All slots are filled while anything is due, whatever its priority."""
-    await fixture.queue.wake_many(many(20, Priority.LOW, at=LONG_AGO))
-    await fixture.queue.wake_many(many(2, Priority.CRITICAL, at=LONG_AGO))
+    await wake_each(fixture.queue, many(20, Priority.LOW, at=LONG_AGO))
+    await wake_each(fixture.queue, many(2, Priority.CRITICAL, at=LONG_AGO))
 
     taken = await fixture.claims().take(10)
 
@@ -49,7 +50,7 @@ async def test_a_share_that_is_not_used_goes_to_the_others(fixture: ClaimEngineF
 
 async def test_workers_that_look_at_once_take_different_wakes(fixture: ClaimEngineFixture) -> None:
     """No wake is two workers' at the same time."""
-    await fixture.queue.wake_many(many(100, Priority.DEFAULT, at=LONG_AGO))
+    await wake_each(fixture.queue, many(100, Priority.DEFAULT, at=LONG_AGO))
 
     looks = await asyncio.gather(*(fixture.claims().take(10) for _ in range(12)))
 
@@ -143,7 +144,7 @@ async def test_the_notification_rings_for_one_sleeper_of_that_priority(fixture: 
 
 async def test_who_leaves_something_rings_for_others(fixture: ClaimEngineFixture) -> None:
     """Whoever fills all slots, or has none, passes on that there is more."""
-    await fixture.queue.wake_many(many(3, Priority.DEFAULT, at=LONG_AGO))
+    await wake_each(fixture.queue, many(3, Priority.DEFAULT, at=LONG_AGO))
     assert await fixture.claims().notified()
 
     await fixture.claims().take(2)
@@ -159,7 +160,7 @@ async def test_who_leaves_something_rings_for_others(fixture: ClaimEngineFixture
 async def test_every_key_beside_the_queues_has_a_time_to_live(fixture: ClaimEngineFixture) -> None:
     """Bells, jobs and locks go by themselves."""
     for priority in Priority:
-        await fixture.queue.wake_many(many(2, priority, at=LONG_AGO))
+        await wake_each(fixture.queue, many(2, priority, at=LONG_AGO))
     await fixture.claims().take(2)
 
     keys = {key.decode() for key in await fixture.redis.keys("*")} - set(QUEUE_NAMES.values())

@@ -14,9 +14,7 @@ from core.retries import (
     MAX_COPIES,
     MAX_DAMAGED_POLLS,
     MAX_GENERATIONS,
-    copy_again_at,
-    poll_again_at,
-    retry_at,
+    RetryPolicy,
 )
 from polyrelay import (
     GenerationFailed,
@@ -51,20 +49,15 @@ counts = st.integers(min_value=1, max_value=10**6)
 random_source = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
 
 
+def policy(roll: float = 0.5) -> RetryPolicy:
+    """A policy whose random source always gives that number."""
+    return RetryPolicy(clock=lambda: NOW, random_source=lambda: roll)
+
+
 def again(error: ProviderError, **given_: Any) -> datetime | None:
-    """`retry_at` with usual arguments where the test gives none."""
-    roll = given_.pop("roll", 0.5)
-    return retry_at(
-        error,
-        **{
-            "attempts": 1,
-            "accepted": 0,
-            "idempotent": False,
-            "now": NOW,
-            "deadline": FAR,
-            "random_source": lambda: roll,
-            **given_,
-        },
+    """`RetryPolicy.retry_at` with usual arguments where the test gives none."""
+    return policy(given_.pop("roll", 0.5)).retry_at(
+        error, **{"attempts": 1, "accepted": 0, "idempotent": False, "now": NOW, "deadline": FAR, **given_}
     )
 
 
@@ -132,20 +125,20 @@ def test_delays_grow_and_stay_below_their_ceiling() -> None:
 @given(errors, counts, random_source)
 def test_a_poll_is_between_now_and_the_cap(error: ProviderError, failures: int, roll: float) -> None:
     """A next poll is never before now and never later than the longest delay and wish allow."""
-    at = poll_again_at(error, failures=failures, now=NOW, random_source=lambda: roll)
+    at = policy(roll).poll_again_at(error, failures=failures, now=NOW)
     assert at is None or NOW <= at <= NOW + CAP
 
 
 @given(not_accepted | st.sampled_from([OutcomeUnknown("x"), Rejected("x", reason="auth")]), counts)
 def test_a_paid_generation_is_never_given_up_for_what_may_pass(error: ProviderError, failures: int) -> None:
     """An unreachable vendor, a rate limit, silence and refused credentials are polled through, however often."""
-    assert poll_again_at(error, failures=failures, now=NOW, random_source=lambda: 0.5) is not None
+    assert policy().poll_again_at(error, failures=failures, now=NOW) is not None
 
 
 @pytest.mark.parametrize("failures", [1, MAX_DAMAGED_POLLS - 1, MAX_DAMAGED_POLLS, MAX_DAMAGED_POLLS + 1])
 def test_damaged_polls_are_bounded(failures: int) -> None:
     """An answer that does not decode is asked for again a number of times."""
-    at = poll_again_at(ProtocolError("x"), failures=failures, now=NOW, random_source=lambda: 0.5)
+    at = policy().poll_again_at(ProtocolError("x"), failures=failures, now=NOW)
     assert (at is not None) is (failures < MAX_DAMAGED_POLLS)
 
 
@@ -155,12 +148,12 @@ def test_damaged_polls_are_bounded(failures: int) -> None:
 )
 def test_the_operations_own_end_is_not_polled_again(error: ProviderError) -> None:
     """What ends the operation needs no further poll."""
-    assert poll_again_at(error, failures=1, now=NOW, random_source=lambda: 0.5) is None
+    assert policy().poll_again_at(error, failures=1, now=NOW) is None
 
 
 @given(st.integers(1, 20), random_source)
 def test_copies_are_bounded(failures: int, roll: float) -> None:
     """A copy is tried a number of times, never before now."""
-    at = copy_again_at(failures=failures, now=NOW, random_source=lambda: roll)
+    at = policy(roll).copy_again_at(failures=failures, now=NOW)
     assert (at is None) is (failures >= MAX_COPIES)
     assert at is None or NOW <= at <= NOW + CAP

@@ -166,9 +166,9 @@ def test_what_may_have_been_billed_is_counted() -> None:
 def test_a_lease_runs_out_at_its_moment() -> None:
     """A lease holds until its moment, that one not included; no lease holds nobody off."""
     until = NOW + timedelta(seconds=30)
-    assert not transitions.lease_ran_out(begun(), until - timedelta(milliseconds=1))
-    assert transitions.lease_ran_out(begun(), until)
-    assert transitions.lease_ran_out(waiting(), NOW)
+    assert not transitions.lease_expired(begun(), until - timedelta(milliseconds=1))
+    assert transitions.lease_expired(begun(), until)
+    assert transitions.lease_expired(waiting(), NOW)
 
 
 def test_steps_out_of_order_are_refused() -> None:

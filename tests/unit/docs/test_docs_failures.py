@@ -7,7 +7,7 @@ from typing import Final, get_args
 import pytest
 
 from core.failures import failure_of, failure_of_submit
-from core.retries import MAX_ATTEMPTS, MAX_DAMAGED_POLLS, MAX_GENERATIONS, poll_again_at, retry_at, takes_nothing
+from core.retries import MAX_ATTEMPTS, MAX_DAMAGED_POLLS, MAX_GENERATIONS, RetryPolicy, takes_nothing
 from polyrelay import (
     GenerationFailed,
     OutcomeUnknown,
@@ -19,7 +19,7 @@ from polyrelay import (
     RejectReason,
     Unavailable,
 )
-from services.limits.admission import verdict_of
+from services.limits.admission import vendor_status_of
 
 LIFE: Final = "docs/explanation/task-life.md"
 GATES: Final = "docs/explanation/gates.md"
@@ -39,24 +39,20 @@ FAILURES: Final[dict[str, ProviderError]] = {
 }
 
 
-def no_randomness() -> float:
-    """The middle of the jitter."""
-    return 0.5
+POLICY: Final = RetryPolicy(clock=lambda: NOW, random_source=lambda: 0.5)
 
 
 def submitted_again(error: ProviderError, *, idempotent: bool = False) -> bool:
     """Whether a first attempt that failed so is followed by another."""
-    again_at = retry_at(
-        error, attempts=1, accepted=1, idempotent=idempotent, now=NOW, deadline=FAR, random_source=no_randomness
-    )
+    again_at = POLICY.retry_at(error, attempts=1, accepted=1, idempotent=idempotent, now=NOW, deadline=FAR)
     return again_at is not None
 
 
 def after_a_poll(error: ProviderError) -> str:
     """What the page says about a poll that failed so."""
-    if poll_again_at(error, failures=1, now=NOW, random_source=no_randomness) is None:
+    if POLICY.poll_again_at(error, failures=1, now=NOW) is None:
         return "a new attempt, until three were accepted" if submitted_again(error) else "failed"
-    if poll_again_at(error, failures=MAX_DAMAGED_POLLS, now=NOW, random_source=no_randomness) is None:
+    if POLICY.poll_again_at(error, failures=MAX_DAMAGED_POLLS, now=NOW) is None:
         return f"polled again, {MAX_DAMAGED_POLLS} in a row end it"
     return "polled again until the deadline"
 
@@ -101,7 +97,7 @@ def test_the_vendor_status_of_a_failure_is_that_of_the_page(name: str, rows: Tab
     """The page about gates names the vendor status of each failure."""
     says = {kind: row[1] for row in rows(GATES) if len(row) == 3 for kind in row[0].split("; ")}
 
-    assert says[name.partition(",")[0]] == f"`{verdict_of(FAILURES[name]).value}`"
+    assert says[name.partition(",")[0]] == f"`{vendor_status_of(FAILURES[name]).value}`"
 
 
 def test_only_idempotent_submits_are_repeated_after_an_unknown_outcome() -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from core.settings import Settings
-from services.execution.step import LAST_ANSWER_S
+from services.execution.plugin_calls import LAST_RESPONSE_S
 
 FOLDER: Final = Path(__file__).resolve().parents[3]
 PAGE: Final = "docs/explanation/guarantees.md"
@@ -52,5 +52,5 @@ def test_the_times_are_those_of_the_settings(page: Pages) -> None:
     assert f"`LEASE_S` {settings.lease_s:g} s, `RECONCILE_S` {settings.reconcile_s:g} s" in text
     assert f"`SHUTDOWN_GRACE_S` {settings.shutdown_grace_s:g} s" in text
     assert f"`LEASE_S` + `RECONCILE_S`: {settings.lease_s + settings.reconcile_s:g} s" in text
-    assert f"may take {LAST_ANSWER_S:g} s more" in text
+    assert f"may take {LAST_RESPONSE_S:g} s more" in text
     assert f"at most `AI_TIMEOUT` ({settings.ai_timeout_s:g} s)" in text

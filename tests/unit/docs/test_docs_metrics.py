@@ -19,7 +19,7 @@ from core.task_states import State
 from core.tasks import Task
 from polyrelay import Provider, TaskType
 from repositories.gate_rules import GateRules
-from services.execution.step import UNAVAILABLE_SPREAD_S
+from services.execution.submit import UNAVAILABLE_SPREAD_S
 from services.limits.admission import _GRACE
 from services.runtime.process_metrics import process_text
 from worker.metrics import WorkerMetrics

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from core import retries
 from core.settings import Settings
 from core.task_states import FINAL, MOVES, PHASES, State, Status
-from services.execution.step import LAST_ANSWER_S
-from services.execution.vendor_cancel import LONGEST_ASK_S
+from services.execution.plugin_calls import LAST_RESPONSE_S
+from services.execution.vendor_cancel import CANCEL_TIMEOUT_S
 
 PAGE = "docs/explanation/task-life.md"
 Pages = Callable[[str], str]
@@ -44,9 +44,9 @@ def test_the_numbers_are_those_of_the_code(page: Pages) -> None:
     assert f"up to {retries.LONGEST_DELAY_S:g} s" in text
     assert f"at most {retries.LONGEST_RETRY_AFTER_S:g} s" in text
     assert f"at most {retries.MAX_ATTEMPTS} attempts" in text
-    assert f"asks the vendor to stop where the service can, for at most {LONGEST_ASK_S:g} s" in text
-    assert f"then asks the vendor for at most {LONGEST_ASK_S:g} s" in text
-    assert f"may take {LAST_ANSWER_S:g} s more" in text
+    assert f"asks the vendor to stop where the service can, for at most {CANCEL_TIMEOUT_S:g} s" in text
+    assert f"then asks the vendor for at most {CANCEL_TIMEOUT_S:g} s" in text
+    assert f"may take {LAST_RESPONSE_S:g} s more" in text
     assert (retries.MAX_GENERATIONS, retries.MAX_DAMAGED_POLLS, retries.MAX_COPIES) == (3, 10, 6)
     assert f"again after {retries.FIRST_DELAY_S:g} s" in text
     assert f"({Settings().lease_s:g} s and {Settings().reconcile_s:g} s)" in text

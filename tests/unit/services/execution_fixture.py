@@ -11,18 +11,23 @@ from core.errors import StoreUnavailable
 from core.random_ids import new_task_id
 from core.redaction import redaction
 from core.registry import Registry
+from core.retries import RetryPolicy
 from core.tasks import Task
 from core.wakes import Wake
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
+from services.execution.attempt_failures import AttemptFailures
 from services.execution.leases import Leases
+from services.execution.poll import PollStep
 from services.execution.reconciler import Reconciler
 from services.execution.recorder import Recorder
 from services.execution.result_copies import ResultCopier
 from services.execution.results import Results
-from services.execution.step import Advance
-from services.execution.vendor_answers import Answers
+from services.execution.routing import Router
+from services.execution.step import TaskStep
+from services.execution.submit import SubmitStep
 from services.execution.vendor_audit import VendorCalls
-from services.limits.admission import Admissions, Limits, Places, Turns
+from services.execution.vendor_cancel import CancelStep
+from services.limits.admission import Admissions, GateLimits, TaskWaker
 from services.limits.gate_reconciler import GateReconciler
 from tests.fakes.gates import MemoryGates
 from tests.fakes.quotas import MemoryQuotas
@@ -119,7 +124,7 @@ class ExecutionFixture:
         service: Service | Disabled | None = None,
         *,
         copies: bool = True,
-        limits: Limits | None = None,
+        limits: GateLimits | None = None,
         others: Sequence[Provider] = (),
     ) -> None:
         self.now = START
@@ -130,56 +135,75 @@ class ExecutionFixture:
         self.registry = Registry([*([] if service is None else [Provider("studio", [service])]), *others])
         self.gates = MemoryGates(clock=self.clock)
         self.quotas = MemoryQuotas(clock=self.clock)
-        self.turns = Turns(self.tasks, self.queue, self.clock)
-        self.admissions = Admissions(self.gates, self.turns, limits or Limits())
+        self.waker = TaskWaker(self.tasks, self.queue, self.clock)
+        self.admissions = Admissions(self.gates, self.waker, limits or GateLimits())
         self._copies = copies
         self._workers = 0
-        self.advance = self.worker()
-        self.reconciler = self.upkeep_of(self.leases)
+        self.step = self.worker()
+        self.reconciler = self.reconciler_of(self.leases)
 
     def clock(self) -> datetime:
         """The stage's time."""
         return self.now
 
-    def worker(self) -> Advance:
-        """Another worker's step."""
+    def worker(self) -> TaskStep:
+        """The step of another worker."""
         self._workers += 1
-        self.leases = Leases(f"worker-{self._workers}")
+        name = f"worker-{self._workers}"
+        self.leases = leases = Leases(name, lease_s=LEASE_S)
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._link), follow_redirects=True)
+        retries = RetryPolicy(clock=self.clock, random_source=lambda: 0.5)
         recorder = Recorder(self.tasks, self.queue, self.quotas)
+        calls = VendorCalls(self.tasks.audit, clock=self.clock, source=name, redact=redaction())
+        router = Router(self.tasks, self.registry, self.admissions, self.clock)
+        failures = AttemptFailures(recorder, self.admissions, retries)
         result_copier = ResultCopier(
             recorder=recorder,
             results=Results(store=self.store, clock=self.clock, copies=self._copies, http=http),
-            clock=self.clock,
-            random_source=lambda: 0.5,
-            leases=self.leases,
-            lease_s=LEASE_S,
+            retries=retries,
+            leases=leases,
         )
-        return Advance(
+        return TaskStep(
             tasks=self.tasks,
             recorder=recorder,
-            registry=self.registry,
             admissions=self.admissions,
-            places=Places(self.gates, self.turns),
+            submit=SubmitStep(
+                router=router,
+                recorder=recorder,
+                calls=calls,
+                result_copier=result_copier,
+                failures=failures,
+                leases=leases,
+                retries=retries,
+            ),
+            poll=PollStep(
+                tasks=self.tasks,
+                router=router,
+                admissions=self.admissions,
+                calls=calls,
+                recorder=recorder,
+                result_copier=result_copier,
+                failures=failures,
+                retries=retries,
+            ),
+            cancel=CancelStep(
+                tasks=self.tasks,
+                registry=self.registry,
+                router=router,
+                calls=calls,
+                recorder=recorder,
+                admissions=self.admissions,
+                clock=self.clock,
+            ),
             result_copier=result_copier,
-            calls=VendorCalls(self.tasks.audit, clock=self.clock, source=f"worker-{self._workers}", redact=redaction()),
-            answers=Answers(self.store),
+            leases=leases,
             clock=self.clock,
-            random_source=lambda: 0.5,
-            leases=self.leases,
-            lease_s=LEASE_S,
         )
 
-    def upkeep_of(self, leases: Leases) -> Reconciler:
-        """The upkeep of the worker with those leases."""
+    def reconciler_of(self, leases: Leases) -> Reconciler:
+        """The reconciler of the worker with those leases."""
         return Reconciler(
-            tasks=self.tasks,
-            queue=self.queue,
-            gates=self.gates,
-            clock=self.clock,
-            leases=leases,
-            lease_s=LEASE_S,
-            patience_s=5.0,
+            tasks=self.tasks, queue=self.queue, gates=self.gates, clock=self.clock, leases=leases, patience_s=5.0
         )
 
     def gate_reconciler(self) -> GateReconciler:
@@ -188,7 +212,7 @@ class ExecutionFixture:
             tasks=self.tasks,
             gates=self.gates,
             admissions=self.admissions,
-            turns=self.turns,
+            waker=self.waker,
             registry=self.registry,
         )
 
@@ -219,10 +243,10 @@ class ExecutionFixture:
         for wake in self.queue.take_due(self.now):
             await self.run_step(wake)
 
-    async def run_step(self, wake: Wake, advance: Advance | None = None) -> None:
+    async def run_step(self, wake: Wake, step: TaskStep | None = None) -> None:
         """A step, woken by that wake, which is put back if the step wants it again."""
         name = self.queue.name_of(wake.task_id, wake.at)
-        again_in_s = await (advance or self.advance)(wake.task_id, name)
+        again_in_s = await (step or self.step)(wake.task_id, name)
         if again_in_s is not None:
             self.queue.put_back[wake] = self.now + timedelta(seconds=again_in_s)
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.runtime.process_metrics import resident_bytes
-from worker.memory_limit import Memory
+from worker.memory_limit import RssLimit
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,8 @@ from worker.memory_limit import Memory
 async def test_the_limit_decides(limit: int | None, resident: int | None, stopped: bool) -> None:
     """Above it the worker is told to stop; without one, or where the system does not tell, nothing happens."""
     stop = asyncio.Event()
-    memory = Memory(limit_bytes=limit, stop=stop, resident=lambda: resident)
-    await memory.look()
+    memory = RssLimit(limit_bytes=limit, stop=stop, resident=lambda: resident)
+    await memory.check()
 
     assert (memory.exceeded, stop.is_set()) == (stopped, stopped)
 
@@ -24,8 +24,8 @@ async def test_a_worker_that_stops_already_did_not_exceed() -> None:
     """Its exit code says why it was stopped first."""
     stop = asyncio.Event()
     stop.set()
-    memory = Memory(limit_bytes=1, stop=stop, resident=lambda: 2)
-    await memory.look()
+    memory = RssLimit(limit_bytes=1, stop=stop, resident=lambda: 2)
+    await memory.check()
 
     assert not memory.exceeded
 

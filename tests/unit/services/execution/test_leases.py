@@ -33,7 +33,7 @@ async def test_silence_while_the_database_is_unavailable_is_nobodys_death() -> N
     await outage(execution_fixture)
 
     execution_fixture.later(LEASE_S - 1.0)
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
 
     assert (await execution_fixture.task(task_id)).state is State.SUBMITTING
 
@@ -64,7 +64,7 @@ async def test_a_database_that_was_slow_to_answer_was_unavailable() -> None:
 
     execution_fixture.tasks.renew = slowly  # type: ignore[method-assign]
     await execution_fixture.reconciler.renew()
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
 
     assert (await execution_fixture.task(task_id)).state is State.SUBMITTING
 
@@ -76,4 +76,4 @@ async def test_a_task_that_nobody_holds_is_taken_at_any_time() -> None:
 
     execution_fixture.leases.distrust(until=execution_fixture.now + timedelta(seconds=LEASE_S))
 
-    assert execution_fixture.leases.ran_out(task, execution_fixture.now)
+    assert execution_fixture.leases.expired(task, execution_fixture.now)

@@ -224,7 +224,7 @@ async def test_early_polls_do_not_happen() -> None:
 
     for _ in range(5):
         execution_fixture.later(10.0)
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
 
     assert service.polls == []
 
@@ -319,7 +319,7 @@ async def test_a_chain_that_is_handed_over_leaves_no_second_one() -> None:
     await execution_fixture.play_due()
     assert len(execution_fixture.queue.put_back) == 1
 
-    await execution_fixture.advance(task_id)  # a stray one, which has news
+    await execution_fixture.step(task_id)  # a stray one, which has news
     assert len(execution_fixture.queue.wakes) == 1
     polls = len(service.polls)
     for _ in range(5):
@@ -340,12 +340,11 @@ async def test_a_wake_that_comes_too_early_is_put_back_until_its_time() -> None:
     assert at is not None
     execution_fixture.later(50.0)
 
-    assert await execution_fixture.advance(task_id, execution_fixture.queue.name_of(task_id, at)) == 10.0
+    assert await execution_fixture.step(task_id, execution_fixture.queue.name_of(task_id, at)) == 10.0
     assert (
-        await execution_fixture.advance(task_id, execution_fixture.queue.name_of(task_id, execution_fixture.now))
-        is None
+        await execution_fixture.step(task_id, execution_fixture.queue.name_of(task_id, execution_fixture.now)) is None
     )
-    assert await execution_fixture.advance(task_id) is None
+    assert await execution_fixture.step(task_id) is None
     assert service.polls == []
 
 
@@ -407,7 +406,7 @@ async def test_two_workers_that_poll_at_once_write_once() -> None:
     await execution_fixture.play_due()
     execution_fixture.later(5.0)
 
-    await asyncio.gather(execution_fixture.advance(task_id), execution_fixture.worker()(task_id))
+    await asyncio.gather(execution_fixture.step(task_id), execution_fixture.worker()(task_id))
 
     states = [task.state for task in execution_fixture.tasks.saves]
     assert states == [State.SUBMITTING, State.WAITING, State.COMPLETED]
@@ -421,7 +420,7 @@ async def test_a_worker_that_dies_in_a_poll_costs_nothing() -> None:
     await execution_fixture.play_due()
     execution_fixture.later(5.0)
     with pytest.raises(asyncio.CancelledError):
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
 
     execution_fixture.later(10.0)
     await execution_fixture.reconciler.reconcile()
@@ -444,7 +443,7 @@ async def test_input_that_is_no_longer_taken_does_not_lose_a_paid_generation() -
         transitions.accepted(task, pending(), poll_at=execution_fixture.now, now=execution_fixture.now)
     )
 
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     assert (await execution_fixture.task(task_id)).state is State.WAITING
 
     await execution_fixture.play()
@@ -454,7 +453,7 @@ async def test_input_that_is_no_longer_taken_does_not_lose_a_paid_generation() -
 
 async def test_a_poll_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that hangs in a poll past the deadline does not keep the task open."""
-    monkeypatch.setattr("services.execution.step.LAST_ANSWER_S", 0.02)
+    monkeypatch.setattr("services.execution.plugin_calls.LAST_RESPONSE_S", 0.02)
 
     def hang() -> Any:
         execution_fixture.later(1000.0)

@@ -100,8 +100,8 @@ async def test_finished_tasks_are_not_woken() -> None:
 async def test_only_running_work_is_renewed() -> None:
     """A lease is prolonged while its block runs, together with the moment at which the task is looked at."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
-    leases = Leases("w")
-    reconciler = execution_fixture.upkeep_of(leases)
+    leases = Leases("w", lease_s=LEASE_S)
+    reconciler = execution_fixture.reconciler_of(leases)
     with leases.held() as owner:
         task_id = await held_by(execution_fixture, owner)
         execution_fixture.later(10.0)
@@ -118,7 +118,7 @@ async def test_only_running_work_is_renewed() -> None:
 
 def test_owners_are_unlike_each_other() -> None:
     """Two pieces of work of one worker never share an owner, also one after the other."""
-    leases = Leases("w")
+    leases = Leases("w", lease_s=LEASE_S)
     with leases.held() as first, leases.held() as second:
         assert leases.owners == {first, second}
     with leases.held() as third:

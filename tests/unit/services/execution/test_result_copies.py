@@ -58,7 +58,7 @@ async def test_bytes_wait_for_the_result_store() -> None:
     service = ScriptedService(submit=[done])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
-    step = asyncio.create_task(execution_fixture.advance(task_id))
+    step = asyncio.create_task(execution_fixture.step(task_id))
     await answered.wait()
     execution_fixture.store.reachable = True
 
@@ -210,11 +210,11 @@ async def test_copies_that_kill_their_worker_are_bounded() -> None:
     execution_fixture.links[LINK] = die
     task_id = await execution_fixture.new_task()
     with pytest.raises(asyncio.CancelledError):
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
 
     for _ in range(2 * MAX_COPIES):
         execution_fixture.later(LEASE_S + 60.0)
-        await asyncio.gather(execution_fixture.advance(task_id), return_exceptions=True)
+        await asyncio.gather(execution_fixture.step(task_id), return_exceptions=True)
 
     task = await execution_fixture.task(task_id)
     assert (task.state, task.results[0].url) == (State.COMPLETED, LINK)
@@ -261,6 +261,6 @@ async def storing_of_a_dead_worker(execution_fixture: ExecutionFixture) -> str:
     execution_fixture.links[LINK] = reply
     task_id = await execution_fixture.new_task()
     with pytest.raises(asyncio.CancelledError):
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
     execution_fixture.queue.take_due(execution_fixture.now)
     return task_id

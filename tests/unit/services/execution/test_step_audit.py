@@ -112,12 +112,12 @@ async def test_nothing_is_submitted_that_is_not_on_record(fault: str) -> None:
 
     for _ in range(3):
         with pytest.raises((AuditFailed, StoreUnavailable)):
-            await execution_fixture.advance(task_id)
+            await execution_fixture.step(task_id)
     task = await execution_fixture.tasks.get(task_id)
     assert (service.submits, task.state, task.attempts) == ([], State.PENDING, ())
 
     execution_fixture.tasks.audit.works = execution_fixture.tasks.audit.reachable = True
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     assert len(service.submits) == 1
     assert (await execution_fixture.tasks.get(task_id)).attempt.number == 1
 
@@ -127,7 +127,7 @@ async def test_a_claim_that_is_lost_to_another_worker_is_reported() -> None:
     service = ScriptedService(submit=[ACCEPTED])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
-    await asyncio.gather(execution_fixture.advance(task_id), execution_fixture.worker()(task_id))
+    await asyncio.gather(execution_fixture.step(task_id), execution_fixture.worker()(task_id))
 
     reported = {(row.outcome, row.error) for row in rows(execution_fixture, Action.UPSTREAM_SUBMIT)}
     assert len(service.submits) == 1
@@ -142,7 +142,7 @@ async def test_a_claim_that_cannot_be_saved_is_reported() -> None:
     execution_fixture.tasks.faults = ["lost"]
 
     with pytest.raises(StoreUnavailable):
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
     (row,) = rows(execution_fixture, Action.UPSTREAM_SUBMIT)
     assert (service.submits, row.outcome, row.error) == ([], Outcome.REFUSED, "store_unavailable")
 

@@ -19,7 +19,7 @@ from polyrelay import (
     TaskType,
     Unavailable,
 )
-from services.limits.admission import Limits
+from services.limits.admission import GateLimits
 from tests.unit.services.execution_fixture import TEXT, Drawn, ExecutionFixture, ScriptedService, pending
 
 SECOND = (Choice(provider="second", model="pen-2"),)
@@ -62,14 +62,14 @@ async def ended(execution_fixture: ExecutionFixture, task_id: str) -> tuple[Stat
 async def test_a_full_gate_makes_tasks_wait_in_order_of_creation() -> None:
     """With room for one, three tasks are submitted one after the other, oldest first, and none fails."""
     service = ScriptedService(submit=[pending()], poll=[TEXT])
-    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
     task_ids = []
     for _ in range(3):
         task_ids.append(await execution_fixture.new_task())
         execution_fixture.later(0.01)
 
     for task_id in reversed(task_ids):
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
     assert [job.task_id for job in service.submits] == [task_ids[2]]  # it came first, the others stand in line
 
     await execution_fixture.play()
@@ -80,22 +80,22 @@ async def test_a_full_gate_makes_tasks_wait_in_order_of_creation() -> None:
 async def test_a_task_in_queue_costs_no_attempt_and_no_write() -> None:
     """Standing in line leaves the record as it is."""
     service = ScriptedService(submit=[pending()], poll=[pending()])
-    execution_fixture = stage_with(service, limits=Limits(providers={"*": 1}))
-    await execution_fixture.advance(await execution_fixture.new_task())
+    execution_fixture = stage_with(service, limits=GateLimits(providers={"*": 1}))
+    await execution_fixture.step(await execution_fixture.new_task())
     waiting = await execution_fixture.new_task()
     before = await execution_fixture.task(waiting)
 
-    await execution_fixture.advance(waiting)
+    await execution_fixture.step(waiting)
     assert await execution_fixture.task(waiting) == before
 
 
 async def test_a_task_in_queue_ends_by_its_deadline() -> None:
     """The reconciler leaves tasks in a line alone, but not beyond their deadline."""
     service = ScriptedService(submit=[pending(poll_after_s=10_000)], poll=[pending()])
-    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
-    await execution_fixture.advance(await execution_fixture.new_task(deadline_s=50_000))
+    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
+    await execution_fixture.step(await execution_fixture.new_task(deadline_s=50_000))
     late = await execution_fixture.new_task(deadline_s=60)
-    await execution_fixture.advance(late)
+    await execution_fixture.step(late)
     execution_fixture.queue.take_due(execution_fixture.now)
 
     execution_fixture.later(30)
@@ -114,7 +114,7 @@ async def test_throttled_vendors_teach_the_gate() -> None:
     )
     execution_fixture = stage_with(service)
     for _ in range(3):
-        await execution_fixture.advance(await execution_fixture.new_task())
+        await execution_fixture.step(await execution_fixture.new_task())
 
     views, _ = await execution_fixture.gates.views()
     assert [(view.name, view.limit) for view in views] == [("model:studio/pen-1", 2)]
@@ -197,12 +197,12 @@ async def test_an_open_circuit_breaker_passes_tasks_to_the_fallback() -> None:
     second = Vendor(submit=[TEXT])
     execution_fixture = stage_with(first, second)
     for _ in range(5):
-        await execution_fixture.advance(await execution_fixture.new_task())
+        await execution_fixture.step(await execution_fixture.new_task())
     asked = len(first.submits)
 
     with_fallback, without = await execution_fixture.new_task(fallbacks=SECOND), await execution_fixture.new_task()
-    await execution_fixture.advance(with_fallback)
-    await execution_fixture.advance(without)
+    await execution_fixture.step(with_fallback)
+    await execution_fixture.step(without)
     assert len(first.submits) == asked
     assert await ended(execution_fixture, with_fallback) == (State.COMPLETED, None)
     waiting = await execution_fixture.task(without)
@@ -214,7 +214,7 @@ async def test_an_open_circuit_breaker_passes_tasks_to_the_fallback() -> None:
 async def wished(execution_fixture: ExecutionFixture, task_id: str) -> Task:
     """The task after the wish to cancel it and the step that follows."""
     await execution_fixture.tasks.request_cancel(task_id, at=execution_fixture.now)
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     return await execution_fixture.task(task_id)
 
 
@@ -223,7 +223,7 @@ async def test_a_cancelled_operation_is_stopped_at_the_vendor() -> None:
     service = Stoppable(submit=[pending("op-7")], poll=[TEXT])
     execution_fixture = stage_with(service)
     task_id = await execution_fixture.new_task()
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
 
     task = await wished(execution_fixture, task_id)
     assert (task.state, service.cancels) == (State.CANCELLED, ["op-7"])
@@ -240,7 +240,7 @@ async def test_a_vendor_that_does_not_stop_is_reported_of_honestly() -> None:
     ):
         execution_fixture = stage_with(service)
         task_id = await execution_fixture.new_task()
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
         task = await wished(execution_fixture, task_id)
         assert task.state is State.CANCELLED
         assert task.failure is not None
@@ -258,19 +258,19 @@ async def test_a_cancellation_request_during_the_submit_loses_no_operation() -> 
     service = Stoppable(submit=[cancellation_request], poll=[TEXT])
     execution_fixture = stage_with(service)
     task_id = await execution_fixture.new_task()
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     assert (await execution_fixture.task(task_id)).attempt.operation == "op-9"
 
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     assert ((await execution_fixture.task(task_id)).state, service.cancels) == (State.CANCELLED, ["op-9"])
 
 
 async def test_reconciliation_restores_gates_after_all_of_redis_was_lost() -> None:
     """Tasks that the records show as submitted hold their gates again; a leftover hold is dropped."""
     service = ScriptedService(submit=[pending()], poll=[pending()])
-    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
     held = await execution_fixture.new_task()
-    await execution_fixture.advance(held)
+    await execution_fixture.step(held)
     ticket = execution_fixture.admissions.ticket(
         await execution_fixture.task(held), execution_fixture.registry.route("studio", "pen-1")
     )
@@ -280,7 +280,7 @@ async def test_reconciliation_restores_gates_after_all_of_redis_was_lost() -> No
     assert await execution_fixture.gates.holders() == [held]
 
     other = await execution_fixture.new_task()
-    await execution_fixture.advance(other)
+    await execution_fixture.step(other)
     assert len(service.submits) == 1
 
     await wished(execution_fixture, held)
@@ -295,10 +295,10 @@ async def test_reconciliation_restores_gates_after_all_of_redis_was_lost() -> No
 async def test_reconciliation_wakes_a_line_whose_wake_was_lost() -> None:
     """A task at the head of a line with room is woken even if nobody told it."""
     service = ScriptedService(submit=[pending(), TEXT], poll=[pending()])
-    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
     held, waits = await execution_fixture.new_task(), await execution_fixture.new_task()
-    await execution_fixture.advance(held)
-    await execution_fixture.advance(waits)
+    await execution_fixture.step(held)
+    await execution_fixture.step(waits)
     await wished(execution_fixture, held)
     execution_fixture.queue.wakes.clear()
 
@@ -315,9 +315,9 @@ async def test_a_task_removed_during_its_submit_is_stopped_at_the_vendor() -> No
         return pending("op-8")
 
     service = Stoppable(submit=[remove])
-    execution_fixture = stage_with(service, limits=Limits(models={"pen-1": 1}))
+    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
     task_id = await execution_fixture.new_task()
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
 
     assert service.cancels == ["op-8"]
     assert await execution_fixture.gates.holders() == []
@@ -333,6 +333,6 @@ async def test_files_of_a_task_that_is_gone_are_dropped() -> None:
 
     execution_fixture = stage_with(ScriptedService(submit=[remove]))
     task_id = await execution_fixture.new_task()
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
 
     assert execution_fixture.store.files == {}

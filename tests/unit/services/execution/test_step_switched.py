@@ -6,7 +6,7 @@ from core.switches import LAGGING, Mode, Switch
 from core.task_states import State
 from core.tasks import Choice
 from polyrelay import Provider
-from services.limits.admission import Limits
+from services.limits.admission import GateLimits
 from tests.unit.services.execution_fixture import TEXT, ExecutionFixture, ScriptedService, pending
 
 
@@ -89,14 +89,14 @@ async def test_tasks_leave_the_line_of_a_provider_that_was_disabled() -> None:
     """One that waits for a full gate goes to its fallback when it is woken, and gives up its place."""
     first, second = ScriptedService(submit=[pending()], poll=[pending()]), ScriptedService(submit=[TEXT])
     execution_fixture = ExecutionFixture(
-        first, others=[Provider("other", [second])], limits=Limits(models={"pen-1": 1})
+        first, others=[Provider("other", [second])], limits=GateLimits(models={"pen-1": 1})
     )
     await execution_fixture.new_task()
     waiting = await execution_fixture.new_task(fallbacks=(Choice(provider="other", model="pen-1"),))
     await execution_fixture.play_due()
     assert await execution_fixture.gates.in_wait_queue([waiting]) == [True]
     switch(execution_fixture, Mode.DISABLED)
-    await execution_fixture.advance(waiting)
+    await execution_fixture.step(waiting)
 
     assert (await execution_fixture.task(waiting)).state is State.COMPLETED
     assert await execution_fixture.gates.in_wait_queue([waiting]) == [False]

@@ -142,7 +142,7 @@ async def test_what_may_have_been_accepted_is_never_submitted_again(error: Excep
     await execution_fixture.play_due()
     for _ in range(5):
         execution_fixture.later(3600.0)
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
         await execution_fixture.reconciler.reconcile()
         await execution_fixture.play()
 
@@ -226,7 +226,7 @@ async def test_two_workers_that_are_woken_at_once_submit_once() -> None:
     other = execution_fixture.worker()
     task_id = await execution_fixture.new_task()
 
-    await asyncio.gather(execution_fixture.advance(task_id), other(task_id), execution_fixture.advance(task_id))
+    await asyncio.gather(execution_fixture.step(task_id), other(task_id), execution_fixture.step(task_id))
 
     assert len(service.submits) == 1
     assert [task.state for task in execution_fixture.tasks.saves] == [State.SUBMITTING, State.COMPLETED]
@@ -244,10 +244,10 @@ async def test_a_wake_during_the_submit_does_nothing() -> None:
     service = ScriptedService(submit=[slow])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
-    step = asyncio.create_task(execution_fixture.advance(task_id))
+    step = asyncio.create_task(execution_fixture.step(task_id))
     await began.wait()
 
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     await execution_fixture.worker()(task_id)
 
     assert (await execution_fixture.task(task_id)).state is State.SUBMITTING
@@ -269,7 +269,7 @@ async def test_a_dead_workers_submit_is_an_unknown_outcome() -> None:
     service = ScriptedService(submit=[forever, TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
-    step = asyncio.create_task(execution_fixture.advance(task_id))
+    step = asyncio.create_task(execution_fixture.step(task_id))
     await began.wait()
     step.cancel()
     await asyncio.gather(step, return_exceptions=True)
@@ -291,7 +291,7 @@ async def test_a_dead_workers_submit_of_an_idempotent_model_is_repeated() -> Non
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
     with pytest.raises(asyncio.CancelledError):
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
 
     execution_fixture.later(LEASE_S + 10.0)
     await execution_fixture.reconciler.reconcile()
@@ -306,7 +306,7 @@ async def test_a_step_that_breaks_off_does_not_keep_its_lease() -> None:
     execution_fixture = ExecutionFixture(ScriptedService(submit=[asyncio.CancelledError()]))
     task_id = await execution_fixture.new_task()
     with pytest.raises(asyncio.CancelledError):
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
     until = (await execution_fixture.task(task_id)).wake_at
 
     execution_fixture.later(10.0)
@@ -322,7 +322,7 @@ async def test_a_running_submit_keeps_its_lease() -> None:
         for _ in range(10):
             execution_fixture.later(LEASE_S / 3)
             await execution_fixture.reconciler.renew()
-            await execution_fixture.advance(task_id)
+            await execution_fixture.step(task_id)
         return TEXT
 
     service = ScriptedService(submit=[long])
@@ -362,7 +362,7 @@ async def test_nothing_is_sent_while_the_database_is_unavailable() -> None:
     execution_fixture.tasks.reachable = False
 
     with pytest.raises(StoreUnavailable):
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
 
     assert service.submits == []
 
@@ -375,10 +375,10 @@ async def test_nothing_is_sent_that_is_not_on_record() -> None:
     execution_fixture.tasks.faults = ["lost"]
 
     with pytest.raises(StoreUnavailable):
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
     assert service.submits == []
 
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     assert len(service.submits) == 1
     assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
@@ -390,7 +390,7 @@ async def test_a_claim_whose_answer_was_lost_is_used() -> None:
     task_id = await execution_fixture.new_task()
     execution_fixture.tasks.faults = ["unanswered"]
 
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
 
     assert (await execution_fixture.task(task_id)).state is State.COMPLETED
     assert len(service.submits) == 1
@@ -403,7 +403,7 @@ async def test_two_workers_with_one_lost_answer_submit_once() -> None:
     task_id = await execution_fixture.new_task()
     execution_fixture.tasks.faults = ["lost"]
 
-    await asyncio.gather(execution_fixture.advance(task_id), execution_fixture.advance(task_id), return_exceptions=True)
+    await asyncio.gather(execution_fixture.step(task_id), execution_fixture.step(task_id), return_exceptions=True)
 
     assert len(service.submits) == 1
     assert (await execution_fixture.task(task_id)).state is State.COMPLETED
@@ -417,7 +417,7 @@ async def test_an_outcome_is_recorded_when_the_database_is_back(fault: str) -> N
     task_id = await execution_fixture.new_task()
     execution_fixture.tasks.faults = [None, fault, "lost"]
 
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
 
     task = await execution_fixture.task(task_id)
     assert (task.state, task.attempt.operation) == (State.WAITING, "op-1")
@@ -435,7 +435,7 @@ async def test_an_outcome_waits_out_a_whole_outage() -> None:
     service = ScriptedService(submit=[accepted])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
-    step = asyncio.create_task(execution_fixture.advance(task_id))
+    step = asyncio.create_task(execution_fixture.step(task_id))
     await execution_fixture.tasks.on_refusal.wait()
     execution_fixture.tasks.reachable = True
 
@@ -452,7 +452,7 @@ async def test_an_outcome_is_recorded_without_the_queue() -> None:
     task_id = await execution_fixture.new_task()
     execution_fixture.queue.take_due(execution_fixture.now)
     execution_fixture.queue.reachable = False
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     assert (await execution_fixture.task(task_id)).state is State.WAITING
 
     execution_fixture.queue.reachable = True
@@ -473,7 +473,7 @@ async def test_an_early_wake_does_nothing() -> None:
 
     for _ in range(5):
         execution_fixture.later(10.0)
-        await execution_fixture.advance(task_id)
+        await execution_fixture.step(task_id)
 
     assert len(service.submits) == 1
 
@@ -485,9 +485,9 @@ async def test_a_finished_task_is_left_alone() -> None:
     task_id = await execution_fixture.new_task()
     await execution_fixture.play_due()
 
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     await execution_fixture.tasks.delete(await execution_fixture.task(task_id))
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
 
     assert len(service.submits) == 1
 
@@ -526,7 +526,7 @@ async def test_input_that_this_version_does_not_take_is_left_to_other_workers() 
     assert (await execution_fixture.task(task_id)).state is State.PENDING
 
     execution_fixture.later(60.0)
-    await execution_fixture.advance(task_id)
+    await execution_fixture.step(task_id)
     task = await execution_fixture.task(task_id)
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "deadline_exceeded")
     assert service.submits == []
@@ -548,7 +548,7 @@ async def test_a_pending_task_past_its_deadline_is_not_submitted() -> None:
 
 async def test_a_submit_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that does not answer by the deadline ends the task as `outcome_unknown`, so that it ends on time."""
-    monkeypatch.setattr("services.execution.step.LAST_ANSWER_S", 0.0)
+    monkeypatch.setattr("services.execution.plugin_calls.LAST_RESPONSE_S", 0.0)
     service = ScriptedService(submit=[lambda: asyncio.Event().wait()])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task(deadline_s=0.02)

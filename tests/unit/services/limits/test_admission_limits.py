@@ -9,7 +9,7 @@ from core.gates import Gate
 from core.registry import Registry
 from core.tasks import Task
 from polyrelay import Model, Provider, TaskType
-from services.limits.admission import Admissions, Limits, Turns
+from services.limits.admission import Admissions, GateLimits, TaskWaker
 from tests.fakes.gates import MemoryGates
 from tests.fakes.tasks import MemoryTaskRepository
 from tests.fakes.wakes import MemoryWakeQueue
@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAME = "model:vendor/pen-3"
 
 
-def gates_of(limits: Limits, *, max_open: int | None, **fields: Any) -> tuple[Gate, ...]:
+def gates_of(limits: GateLimits, *, max_open: int | None, **fields: Any) -> tuple[Gate, ...]:
     """The gates of a task for a model whose catalogue says so."""
     service = ScriptedService(submit=())
     service.models = (Model(name="pen-3", type=TaskType.IMAGE, params=Drawn, timeout_s=60, max_open=max_open),)
@@ -28,8 +28,8 @@ def gates_of(limits: Limits, *, max_open: int | None, **fields: Any) -> tuple[Ga
         id="task_1", type=TaskType.IMAGE, provider="vendor", model="pen-3", user_id="u", created=NOW, updated=NOW,
         deadline=NOW, **fields,
     )  # fmt: skip
-    turns = Turns(MemoryTaskRepository(), MemoryWakeQueue(), lambda: NOW)
-    return Admissions(MemoryGates(), turns, limits).ticket(task, route).gates
+    waker = TaskWaker(MemoryTaskRepository(), MemoryWakeQueue(), lambda: NOW)
+    return Admissions(MemoryGates(), waker, limits).ticket(task, route).gates
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,14 @@ def gates_of(limits: Limits, *, max_open: int | None, **fields: Any) -> tuple[Ga
 )
 def test_the_nearest_limit_of_a_model_holds(models: dict[str, int], max_open: int | None, limit: int | None) -> None:
     """A model's own setting, then the setting for all, then the catalogue; a gate without any learns."""
-    assert gates_of(Limits(models=models), max_open=max_open) == (Gate(name=NAME, limit=limit, learns=limit is None),)
+    assert gates_of(GateLimits(models=models), max_open=max_open) == (
+        Gate(name=NAME, limit=limit, learns=limit is None),
+    )
 
 
 def test_providers_and_users_have_gates_where_they_are_bounded() -> None:
     """A provider's own setting or that for all; a user's; the model's gate stays the first."""
-    gates = gates_of(Limits(providers={"*": 4}, per_user=3), max_open=1)
+    gates = gates_of(GateLimits(providers={"*": 4}, per_user=3), max_open=1)
 
     assert [(gate.name, gate.limit, gate.learns) for gate in gates] == [
         (NAME, 1, False),
@@ -60,8 +62,8 @@ def test_providers_and_users_have_gates_where_they_are_bounded() -> None:
 
 def test_a_key_has_a_gate_where_its_task_says_so() -> None:
     """It is that of the key's owner, whom keys share that follow each other; a task of nobody's has none."""
-    bounded = gates_of(Limits(), max_open=1, owner="ow_1", key_max_concurrent=2)
+    bounded = gates_of(GateLimits(), max_open=1, owner="ow_1", key_max_concurrent=2)
 
     assert bounded[1:] == (Gate(name="key:ow_1", limit=2),)
-    assert gates_of(Limits(), max_open=1, owner="ow_1")[1:] == ()
-    assert gates_of(Limits(), max_open=1, key_max_concurrent=2)[1:] == ()
+    assert gates_of(GateLimits(), max_open=1, owner="ow_1")[1:] == ()
+    assert gates_of(GateLimits(), max_open=1, key_max_concurrent=2)[1:] == ()
