@@ -1,4 +1,4 @@
-"""Group commit: what callers ask for at the same moment is written together, and each gets its own outcome."""
+"""Group commit: requests of the same moment share one write, and each caller gets its own outcome."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Commit: TypeAlias = Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]]
-"""Writes items and answers an outcome for each, in their order: a result, or the error of that item alone."""
+"""Writes items and returns an outcome for each, in their order: a result, or the error of that item alone."""
 
 
 class _Entry(NamedTuple, Generic[T, R]):
@@ -24,17 +24,17 @@ class GroupCommit(Generic[T, R]):
     """
     Shares one write among its callers.
 
-    A caller who finds nothing under way is served at once, with those of the same turn of the event loop: nobody waits
-    for company. Who comes while as many writes are under way as may be is in the next one.
+    While fewer than `at_once` writes are running, an item is written at once, together with those of the same turn of
+    the event loop; no item waits for others to join it. Otherwise it is in the next write.
 
-    A caller who is cancelled harms no other. What it asked for is left out where the write has not begun, and written
-    whole, with nobody to tell, where it has.
+    The cancellation of a caller does not affect the others. Its item is left out if the write has not begun; otherwise
+    the item is written, and its outcome is dropped.
 
     Args:
         commit: The write. What it raises is the outcome of each of its items.
-        most: So many items go in one write, at most.
-        most_bytes: So many bytes go in one write, at most; a single item may be larger.
-        at_once: So many writes may be under way.
+        most: Maximum number of items in one write.
+        most_bytes: Maximum number of bytes in one write; a single item may be larger.
+        at_once: Maximum number of concurrent writes.
     """
 
     def __init__(self, commit: Commit[T, R], *, most: int, most_bytes: float = math.inf, at_once: int = 1) -> None:
@@ -47,10 +47,10 @@ class GroupCommit(Generic[T, R]):
 
     async def __call__(self, item: T, *, size_bytes: int = 0) -> R:
         """
-        Have the item written.
+        Write the item and return its outcome.
 
         Raises:
-            Exception: What `commit` answered for it, or raised.
+            Exception: What `commit` returned for it, or raised.
         """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[R] = loop.create_future()
@@ -66,14 +66,14 @@ class GroupCommit(Generic[T, R]):
                 await self._write_batch(batch)
         finally:
             self._writers.discard(asyncio.current_task())
-            while self._waiting:  # we were cancelled: the event loop ends
+            while self._waiting:  # this task was cancelled: the event loop ends
                 self._waiting.popleft().outcome.cancel()
 
     async def _write_batch(self, batch: Sequence[_Entry[T, R]]) -> None:
         outcomes: Sequence[R | Exception]
         try:
             outcomes = await self._commit([entry.item for entry in batch])
-        except Exception as error:  # whatever it is, it is theirs
+        except Exception as error:  # it is the outcome of each of these items
             outcomes = [error] * len(batch)
         except BaseException:
             for entry in batch:

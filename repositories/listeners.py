@@ -1,4 +1,4 @@
-"""Who waits in this process for which task."""
+"""Listeners: the events in this process that wait for announcements, by task."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Listeners:
-    """Events by task."""
+    """Registers events by task, and sets them."""
 
     def __init__(self) -> None:
         self._events: dict[str, set[asyncio.Event]] = {}
@@ -23,15 +23,15 @@ class Listeners:
             if not self._events[task_id]:
                 del self._events[task_id]
 
-    def reported(self, task_id: str) -> None:
+    def notify(self, task_id: str) -> None:
         """Set the events of the task."""
         for event in self._events.get(task_id, ()):
             event.set()
 
     def notify_all(self) -> None:
-        """Set all events: something may have been missed."""
+        """Set all events: announcements may have been missed."""
         for task_id in self._events:
-            self.reported(task_id)
+            self.notify(task_id)
 
     def __len__(self) -> int:
         return len(self._events)

@@ -17,8 +17,8 @@ def checked(name: str) -> str:
     The name, if it is usable.
 
     Raises:
-        ValueError: It is not: a defect of the caller.
+        ValueError: It is not usable: a defect of the caller.
     """
     if not usable(name):
-        raise ValueError(f"no name for a result file: {name[:200]!r}")
+        raise ValueError(f"not a name of a result file: {name[:200]!r}")
     return name

@@ -1,4 +1,4 @@
-"""Files of results in a folder or an object store, on obstore."""
+"""Result store: files of results in a folder or an object store, on obstore."""
 
 import asyncio
 import contextlib
@@ -20,8 +20,8 @@ from repositories.result_names import checked, usable
 SCHEMES: Final = frozenset({"s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss"})
 """Object stores that API and workers can share; a folder has no scheme, or `file`."""
 
-_PIECE_BYTES: Final = 5 * 1024 * 1024  # S3 takes no smaller part
-_PIECES_AT_ONCE: Final = 2
+_PART_BYTES: Final = 5 * 1024 * 1024  # the smallest part that S3 takes
+_PARTS_AT_ONCE: Final = 2
 _READ_BYTES: Final = 256 * 1024
 _TIMEOUT: Final = timedelta(seconds=60)
 _CONNECT_TIMEOUT: Final = timedelta(seconds=5)
@@ -29,12 +29,12 @@ _CONNECT_TIMEOUT: Final = timedelta(seconds=5)
 
 def connect_results(url: Secret | str) -> "ObjectResultStore":
     """
-    The store at a folder's path, `file:///folder` or `s3://bucket/prefix` and the like; a missing folder is made.
+    The store at the path of a folder, `file:///folder`, `s3://bucket/prefix` and the like. Creates a missing folder.
 
     Credentials of an object store come from its usual environment variables, such as `AWS_ACCESS_KEY_ID`.
 
     Raises:
-        ConfigurationError: The URL names no store, or the folder cannot be made.
+        ConfigurationError: The URL names no store, or the folder cannot be created.
     """
     text = url.reveal() if isinstance(url, Secret) else url
     scheme = urlsplit(text).scheme
@@ -54,7 +54,7 @@ def connect_results(url: Secret | str) -> "ObjectResultStore":
 
 
 class ObjectResultStore:
-    """Result files as objects. A file is there whole or not at all, whatever process dies."""
+    """Adapter of `ResultStore`. A file is stored completely or not at all, even if the process crashes."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -66,25 +66,25 @@ class ObjectResultStore:
 
     async def put_stream(self, name: str, chunks: AsyncIterator[bytes]) -> int:
         """As `ResultStore.put_stream`; an error of `chunks` itself is raised as it is."""
-        pieces = _Pieces(chunks)
+        counted = _CountedChunks(chunks)
         try:
             with _store_errors():
                 await obstore.put_async(
                     self._store,
                     checked(name),
-                    pieces,
+                    counted,
                     use_multipart=True,
-                    chunk_size=_PIECE_BYTES,
-                    max_concurrency=_PIECES_AT_ONCE,
+                    chunk_size=_PART_BYTES,
+                    max_concurrency=_PARTS_AT_ONCE,
                 )
         except Exception:
-            if pieces.failure is not None:
-                raise pieces.failure from None
+            if counted.failure is not None:
+                raise counted.failure from None
             raise
-        return pieces.size_bytes
+        return counted.size_bytes
 
     async def open(self, name: str) -> StoredFile:
-        """As `ResultStore.open`; a name that no file can have is not found, either."""
+        """As `ResultStore.open`; also raises `FileNotFound` for a name that no file can have."""
         if not usable(name):
             raise FileNotFound("there is no such file")
         try:
@@ -111,15 +111,15 @@ class ObjectResultStore:
             await obstore.head_async(self._store, "ping")
 
 
-class _Pieces:
-    """Hands pieces on, counts them, and remembers how their source failed."""
+class _CountedChunks:
+    """Passes chunks on, counts their bytes, and keeps the exception of their source."""
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
         self.size_bytes = 0
         self.failure: Exception | None = None
 
-    def __aiter__(self) -> "_Pieces":
+    def __aiter__(self) -> "_CountedChunks":
         return self
 
     async def __anext__(self) -> bytes:
@@ -150,7 +150,7 @@ def _local(folder: Path) -> LocalStore:
 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise StoreUnavailable(f"the folder of results is gone: {folder}")
+        raise StoreUnavailable(f"the folder of results does not exist: {folder}")
 
 
 @contextlib.contextmanager
@@ -160,9 +160,9 @@ def _store_errors() -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (BaseError, OSError) as error:
-        raise StoreUnavailable(f"the store of results cannot be used: {_reason(error)}") from error
+        raise StoreUnavailable(f"the result store is unavailable: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    # obstore adds its debug text after the first line.
+    # obstore adds debug text after the first line
     return (str(error) or type(error).__name__).splitlines()[0]

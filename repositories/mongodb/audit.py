@@ -1,4 +1,4 @@
-"""The audit log in MongoDB."""
+"""Audit log in MongoDB: rows begun before the effect, ended in the background, deleted by age."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -19,13 +19,13 @@ from repositories.mongodb.task_documents import Document
 KEPT: Final = timedelta(days=90)
 LONGEST_SEARCH_S: Final = 10.0
 
-_NOT_TAKEN: Final = "the audit log does not take this; nothing was done"
+_REFUSED: Final = "the audit log refused the row; nothing was done"
 _TTL_INDEX: Final = "rows_by_age"
 _INDEX_OPTIONS_CONFLICT: Final = 85
 
 
 def _index(field: str, name: str) -> IndexModel:
-    """By a field that not every row has; the id behind it gives the order."""
+    """By a field that not every row has, then by id, which gives the order."""
     return IndexModel(
         [(field, ASCENDING), ("_id", DESCENDING)], name=name, partialFilterExpression={field: {"$exists": True}}
     )
@@ -37,16 +37,16 @@ _INDEXES: Final = {
     "key_id": _index("key_id", "rows_of_key"),
     "owner": _index("owner", "rows_of_owner"),
 }
-"""By the field that a query filters by, the most telling first. Others are found by going through the rows."""
+"""By the field that a query filters by, the most selective first. A query by other fields scans the rows."""
 
 
 class MongoAuditLog:
     """
-    Adapter of `AuditLog`: a collection whose rows the database removes by their age.
+    Adapter of `AuditLog`: the collection `audit`, whose rows the database deletes by their age.
 
     Args:
-        database: Where tasks are.
-        kept: For how long rows are kept.
+        database: The database of the tasks.
+        kept: How long rows are kept.
     """
 
     def __init__(self, database: Database, *, kept: timedelta = KEPT) -> None:
@@ -58,10 +58,10 @@ class MongoAuditLog:
 
     async def prepare(self) -> None:
         """
-        Create what is missing of the indexes, and have rows kept for as long as is wanted now.
+        Create the missing indexes, and set how long rows are kept to `kept`.
 
         Raises:
-            StoreUnavailable: The database cannot be reached.
+            StoreUnavailable: MongoDB is unavailable.
         """
         by_age = IndexModel([("at", ASCENDING)], name=_TTL_INDEX, expireAfterSeconds=self._kept_s)
         with store_errors(server_of(self._database)):
@@ -94,11 +94,11 @@ class MongoAuditLog:
             return [row_of(document) async for document in found.max_time_ms(int(LONGEST_SEARCH_S * 1000))]
 
     async def aclose(self) -> None:
-        """Write what is still to be written, if the database takes it. Before the connection is closed."""
+        """Write the pending rows and outcomes, if MongoDB is available. Call it before the client is closed."""
         await self._later.aclose()
 
     async def _insert(self, documents: Sequence[Document]) -> Sequence[Exception | None]:
-        """Those of the same moment share a write, in which each is taken or refused alone."""
+        """Rows of the same moment share a write, in which each is stored or refused by itself."""
         outcomes: list[Exception | None] = [None] * len(documents)
         try:
             with store_errors(server_of(self._database)):
@@ -108,7 +108,7 @@ class MongoAuditLog:
             if details.get("writeConcernErrors"):
                 raise StoreUnavailable("MongoDB did not confirm a row of the audit log") from error
             for problem in details["writeErrors"]:
-                outcomes[problem["index"]] = AuditFailed(_NOT_TAKEN)
+                outcomes[problem["index"]] = AuditFailed(_REFUSED)
         except PyMongoError as error:
-            raise AuditFailed(_NOT_TAKEN) from error
+            raise AuditFailed(_REFUSED) from error
         return outcomes

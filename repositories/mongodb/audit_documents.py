@@ -1,4 +1,4 @@
-"""How a row of the audit log looks in MongoDB: the fields of `AuditRow`, with `_id` for `id`, and `detail` as JSON."""
+"""Documents of audit rows: the fields of `AuditRow`, with `_id` for `id`, and `detail` as a JSON text."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -25,7 +25,7 @@ def document_of_row(row: AuditRow) -> Document:
 
 
 def row_of(document: Document) -> AuditRow:
-    """The row of a document. An action that a newer server knows is `other`."""
+    """The row of a document. An action that this version does not know, such as a newer one, is `other`."""
     fields = {**document, "id": document["_id"]}
     if fields["action"] not in _ACTIONS:
         fields["action"] = Action.OTHER
@@ -42,7 +42,7 @@ def changes_of(ending: AuditEnding) -> Document:
 
 
 def filter_of(query: AuditQuery) -> Document:
-    """The filter of the rows that a query means. Times are found by the ids, which begin with them."""
+    """The filter of a query. Times are compared with the ids, which begin with the time."""
     names = ("action", "outcome", "owner", "key_id", "target", "provider", "request_id")
     conditions: Document = {name: str(value) for name in names if (value := getattr(query, name)) is not None}
     ids: Document = {}

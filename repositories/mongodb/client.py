@@ -1,4 +1,4 @@
-"""Connections to MongoDB, and what its errors mean to us."""
+"""MongoDB client: connection, replica set of the embedded server, and translation of driver errors."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ _INVALID_REPLICA_SET_CONFIG: Final = 93
 _ALREADY_INITIALIZED: Final = 23
 _AUTH_CODES: Final = frozenset({13, 18})
 
-# Raised where the server cannot do its work just now, whatever we ask.
+# The server is unavailable for any operation, not only for this one.
 _UNREACHABLE: Final = (
     errors.ConnectionFailure,
     errors.ExecutionTimeout,
@@ -42,13 +42,13 @@ def connect_mongo(
     url: Secret | str, *, timeout_s: float = 5.0, connections: int = 100, app_name: str = "polyrelay"
 ) -> Database:
     """
-    The database that the URL names, or "polyrelay" where it names none. Connects on first use.
+    The database that the URL names, or "polyrelay" if it names none. Connects on first use.
 
-    Writes are journaled by a majority, reads see what a majority has; an unreachable server is given up on after
-    `timeout_s`. Options in the URL win. Close with `database.client.close()`.
+    A write returns once a majority has journaled it; reads go to the primary. An operation fails if no server is found
+    within `timeout_s`. Options in the URL take precedence. Close with `database.client.close()`.
 
     Raises:
-        ConfigurationError: The URL is no MongoDB URL.
+        ConfigurationError: The URL is not a MongoDB URL.
     """
     text = url.reveal() if isinstance(url, Secret) else url
     timeout_ms = int(timeout_s * 1000)
@@ -66,7 +66,7 @@ def connect_mongo(
             text, **{name: value for name, value in defaults.items() if name.lower() not in given}
         )
     except (errors.ConfigurationError, errors.InvalidURI, ValueError):
-        # The driver's text may quote a part of the password.
+        # the driver's text may contain a part of the password
         raise ConfigurationError(
             "MONGO_URL is not a MongoDB URL; expected mongodb://[user:password@]host:port/database, "
             "user and password percent-encoded"
@@ -81,12 +81,12 @@ def connect_mongo(
 
 async def initiate_replica_set(url: Secret | str, *, timeout_s: float = 30.0) -> None:
     """
-    Make a `mongod --replSet rs0` the primary of a replica set of its own, and wait until it is.
+    Make a `mongod --replSet rs0` the primary of a replica set with one member, and wait until it is.
 
-    Does nothing to one that is a primary already. One whose data were made under another port gets its new address.
+    Does nothing if it is a primary already. If its data were created under another port, its address is updated.
 
     Raises:
-        StoreUnavailable: It did not become primary in time.
+        StoreUnavailable: It did not become primary within `timeout_s`.
     """
     text = url.reveal() if isinstance(url, Secret) else url
     host, port = uri_parser.parse_uri(text)["nodelist"][0]
@@ -102,7 +102,7 @@ async def initiate_replica_set(url: Secret | str, *, timeout_s: float = 30.0) ->
 
 @contextlib.contextmanager
 def store_errors(server: str) -> Iterator[None]:
-    """Turns the driver's errors of an unreachable server into `StoreUnavailable`, whose text names the server."""
+    """Translates driver errors of an unavailable server into `StoreUnavailable`, whose text names the server."""
     try:
         yield
     except _UNREACHABLE as error:
@@ -114,8 +114,8 @@ def store_errors(server: str) -> Iterator[None]:
 
 
 def server_of(database: Database) -> str:
-    """The addresses that the database's client knows, without credentials."""
-    # Motor's type hints call it a method; it is a property.
+    """The server addresses that the client knows, without credentials."""
+    # Motor's type hints declare a method; it is a property
     topology = cast("TopologyDescription", database.client.topology_description)
     return ", ".join(f"{host}:{port}" for host, port in topology.server_descriptions())
 

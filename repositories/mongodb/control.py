@@ -1,4 +1,4 @@
-"""The operator's decisions and the processes' reports, in MongoDB."""
+"""Control store in MongoDB: provider switches and reloads set by operators, and reports of processes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,15 +13,15 @@ from core.switches import Controls, Switch
 from repositories.mongodb.client import Database, server_of, store_errors
 
 FORGOTTEN_AFTER: Final = timedelta(minutes=5)
-"""A process that tells nothing for so long is removed."""
+"""The database deletes the report of a process that has not reported for this long."""
 _ID: Final = "providers"
 
 
 class MongoControlStore:
     """
-    Adapter of `ControlStore`: one document in the collection `control`, and one a process in `processes`.
+    Adapter of `ControlStore`: one document in the collection `control`, and one per process in `processes`.
 
-    The document is small and read by every process each second; everything in it changes in one write.
+    The document in `control` is small. Every process reads it each second, and each change of it is one write.
     """
 
     def __init__(self, database: Database) -> None:
@@ -30,7 +30,7 @@ class MongoControlStore:
         self._processes = database.get_collection("processes")
 
     async def prepare(self) -> None:
-        """Make the index by which the database removes processes that ended without a word."""
+        """Create the index by which MongoDB deletes the reports of processes that stopped without withdrawing them."""
         with store_errors(server_of(self._database)):
             await self._processes.create_index("seen", expireAfterSeconds=int(FORGOTTEN_AFTER.total_seconds()))
 
@@ -83,7 +83,7 @@ class MongoControlStore:
         with store_errors(server_of(self._database)):
             try:
                 return await self._changed(change)
-            except DuplicateKeyError:  # two made the document at once
+            except DuplicateKeyError:  # two processes created the document at once
                 return await self._changed(change)
 
     async def _changed(self, change: Any) -> Controls:
@@ -94,12 +94,12 @@ class MongoControlStore:
 
 
 def controls_of(document: Mapping[str, Any] | None) -> Controls:
-    """What the document says; fields of a newer version are left alone."""
+    """The decisions of the document; fields of a newer version are ignored."""
     known = dict(document or {})
     known["forced"] = {entry["plugin"]: entry["generation"] for entry in known.get("forced", ())}
     return msgspec.convert(known, Controls)
 
 
 def report_of(document: Mapping[str, Any]) -> ProcessReport:
-    """What a process told."""
+    """The report of a document."""
     return msgspec.convert({**document, "id": document["_id"]}, ProcessReport)

@@ -1,4 +1,4 @@
-"""Small writes that nobody waits for, written together."""
+"""Deferred writes: small writes without a waiting caller, written in batches in the background."""
 
 import asyncio
 from collections import deque
@@ -16,10 +16,10 @@ from repositories.mongodb.task_documents import Document
 Write: TypeAlias = "InsertOne[Document] | UpdateOne"
 
 GATHER_S: Final = 0.1
-"""What comes within that time is written together."""
+"""Writes within this time go in one batch."""
 MOST_AT_ONCE: Final = 500
 MOST_WAITING: Final = 20_000
-"""While the database is away; what comes then is lost."""
+"""Pending writes while MongoDB is unavailable; further ones are lost."""
 _PAUSE_S: Final = 1.0
 _LAST_TRY_S: Final = 3.0
 _DUPLICATE_KEY: Final = 11000
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 class DeferredWrites:
     """
-    Writes to one collection, in the background. While the database is away they wait for it.
+    Writes to one collection, in the background. While MongoDB is unavailable, writes wait in memory.
 
     Args:
         collection: A collection of motor.
@@ -41,17 +41,17 @@ class DeferredWrites:
         self._writer: asyncio.Task[None] | None = None
 
     def write(self, write: Write) -> None:
-        """Have it written soon. Never raises."""
+        """Write it in the next batch. Never raises."""
         if len(self._waiting) >= MOST_WAITING:
-            log.error("audit_write_lost", reason=f"{MOST_WAITING} writes wait already")
+            log.error("audit_write_lost", reason=f"{MOST_WAITING} writes are pending already")
             return
         self._waiting.append(write)
         if self._writer is None:
-            # Without the caller's context variables: they are bound to its request.
+            # without the caller's context variables: they are bound to its request
             self._writer = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
     async def aclose(self) -> None:
-        """Write what waits, unless the database is away."""
+        """Write the pending writes, unless MongoDB is unavailable."""
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait([self._writer])
@@ -77,7 +77,7 @@ class DeferredWrites:
             self._writer = None
 
     async def _write_some(self) -> None:
-        """The oldest of them; they are forgotten once they are written, or refused one by one."""
+        """Write the oldest ones. They leave the queue once each of them is written or refused."""
         some = list(islice(self._waiting, MOST_AT_ONCE))
         try:
             await self._collection.bulk_write(some, ordered=False)
@@ -88,7 +88,7 @@ class DeferredWrites:
 
 
 def _report_refused(errors: Sequence[dict[str, Any]]) -> None:
-    """A row that is there already was written before, and its answer was lost."""
+    """Log refused writes. A duplicate key is not one: the row was written before, and the response was lost."""
     refused = [error for error in errors if error["code"] != _DUPLICATE_KEY]
     if refused:
         log.error("audit_write_lost", count=len(refused), code=refused[0]["code"])

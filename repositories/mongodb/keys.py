@@ -1,4 +1,4 @@
-"""API keys in MongoDB."""
+"""API keys in MongoDB: the collection `api_keys`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class MongoKeys:
         self._keys = database.get_collection("api_keys")
 
     async def prepare(self) -> None:
-        """Create what is missing of the indexes."""
+        """Create the missing indexes."""
         with self._errors():
             await self._keys.create_indexes(list(_INDEXES))
 
@@ -39,7 +39,7 @@ class MongoKeys:
             with self._errors():
                 await self._keys.insert_one(document_of_key(key))
         except DuplicateKeyError as error:
-            raise DuplicateKey(f"key {key.id} is on record already, or another one with its halves") from error
+            raise DuplicateKey(f"a key with the id, access key or secret of {key.id} is stored already") from error
 
     async def save(self, key: ApiKey) -> None:
         """As `Keys.save`."""
@@ -94,5 +94,5 @@ def document_of_key(key: ApiKey) -> Document:
 
 
 def key_of(document: Document) -> ApiKey:
-    """The key of a document; fields of a newer version are left alone."""
+    """The key of a document; fields of a newer version are ignored."""
     return msgspec.convert({**document, "id": document["_id"]}, ApiKey)

@@ -1,4 +1,4 @@
-"""Locks in MongoDB, so that a periodic job runs once in its period however many workers there are."""
+"""Locks in MongoDB: a periodic job runs once in its period, however many workers there are."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from repositories.mongodb.client import Database, server_of, store_errors
 
 
 class MongoLocks:
-    """Adapter of `Locks`: one document a job in the collection `locks`."""
+    """Adapter of `Locks`: one document per job in the collection `locks`."""
 
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
@@ -29,5 +29,5 @@ class MongoLocks:
                     return_document=ReturnDocument.AFTER,
                 )
         except DuplicateKeyError:
-            return False  # the lock is there, and not yet run out
+            return False  # the lock exists and has not expired
         return True

@@ -1,10 +1,10 @@
 """
-Reads and compare-and-sets of many tasks in one round trip, with an outcome for each of them.
+Batched reads and compare-and-set updates of tasks: one round trip for many, with an outcome for each.
 
-A bulk answer of MongoDB tells how many updates matched, not which. So each update of a batch carries its expected
-version as an expression that *fails* where the stored one differs: the answer then names that update by its place in
-the batch. An update of a task that is gone neither matches nor fails; which ones these are is seen by reading, since a
-removed task never comes back.
+The result of a bulk write says how many updates matched, not which. So each update of a batch has its expected version
+as an expression that *fails* where the stored version differs: the result then names that update by its index in the
+batch. An update of a deleted task neither matches nor fails; those are found by reading, since a deleted task never
+comes back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,18 @@ Tasks: TypeAlias = "AsyncIOMotorCollection[Document]"
 """The collection of tasks."""
 
 AT_ONCE: Final = 100
-"""So many tasks go in one round trip, at most."""
+"""Maximum number of tasks in one round trip."""
 
 ALONE_BYTES: Final = 256 * 1024
-"""A larger update goes by itself, so that a batch is one message to the server, whatever its tasks hold."""
+"""A larger update is sent by itself, so that a batch always fits into one message to the server."""
 
 _CONVERSION_FAILURE: Final = 241
-_PASSING: Final = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
-"""The server stops, is no primary any more, or ran out of time: what MongoDB's drivers would do again."""
+_TRANSIENT: Final = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+"""Codes of a server that stops, is no longer primary, or timed out: errors after which MongoDB's drivers retry."""
 
 
 class VersionedUpdate(Struct, frozen=True, kw_only=True):
-    """What is to become of the stored task that has that version."""
+    """An update of the stored task, if it has that version."""
 
     task_id: str
     version: int
@@ -42,17 +42,17 @@ class VersionedUpdate(Struct, frozen=True, kw_only=True):
 
     @property
     def size_bytes(self) -> int:
-        """Of the update, as it is sent."""
+        """Size of the update, as it is sent."""
         return len(bson.encode(self.update))
 
     @property
     def refused(self) -> Stale:
-        """The outcome where the stored task has another version, or is gone."""
+        """The outcome where the stored task has another version, or was deleted."""
         return Stale(f"task {self.task_id} is no longer at version {self.version}")
 
 
 async def read_each(tasks: Tasks, task_ids: Sequence[str], projection: Document) -> Sequence[Document | Exception]:
-    """The documents of those ids, in their order; `TaskNotFound` for one that there is not."""
+    """The documents of those ids, in their order; `TaskNotFound` for an id without a document."""
     if len(task_ids) == 1:
         one = await tasks.find_one({"_id": task_ids[0]}, projection)
         return [one or TaskNotFound(task_ids[0])]
@@ -63,10 +63,10 @@ async def read_each(tasks: Tasks, task_ids: Sequence[str], projection: Document)
 
 async def update_each(tasks: Tasks, updates: Sequence[VersionedUpdate]) -> Sequence[Exception | None]:
     """
-    Do each update whose version is the stored one; `Stale` for one whose is not, whatever becomes of the others.
+    Do each update whose version is the stored one. The outcome of any other is `Stale`; it does not affect the rest.
 
     Raises:
-        PyMongoError, StoreUnavailable: It is not known what was done.
+        PyMongoError, StoreUnavailable: It is not known which updates were done.
     """
     if len(updates) == 1:
         return [await _update(tasks, updates[0])]
@@ -75,7 +75,7 @@ async def update_each(tasks: Tasks, updates: Sequence[VersionedUpdate]) -> Seque
     except BulkWriteError as error:
         answer: Mapping[str, Any] = error.details or {}
         if answer.get("writeConcernErrors"):
-            raise StoreUnavailable("MongoDB did not confirm that the tasks are kept") from error
+            raise StoreUnavailable("MongoDB did not confirm a write of tasks") from error
         refusals = {each["index"]: _refusal(updates[each["index"]], each) for each in answer["writeErrors"]}
         matched = answer["nMatched"]
     else:
@@ -93,7 +93,7 @@ async def _update(tasks: Tasks, update: VersionedUpdate) -> Stale | None:
 
 
 def _guarded(update: VersionedUpdate) -> UpdateOne:
-    """That update, which fails where the version differs: a text that is no number cannot be converted to one."""
+    """The update, which fails where the version differs: its expression converts a text that is not a number."""
     no_number = {"$concat": ["version of ", "$_id"]}
     same = {"$cond": [{"$eq": ["$version", update.version]}, 1, {"$toInt": no_number}]}
     return UpdateOne({"_id": update.task_id, "$expr": same}, update.update)
@@ -102,6 +102,6 @@ def _guarded(update: VersionedUpdate) -> UpdateOne:
 def _refusal(update: VersionedUpdate, error: Mapping[str, Any]) -> Exception:
     if error["code"] == _CONVERSION_FAILURE:
         return update.refused
-    if error["code"] in _PASSING:
+    if error["code"] in _TRANSIENT:
         return StoreUnavailable(f"MongoDB could not save task {update.task_id}: {error.get('errmsg', '')}")
     return OperationFailure(error.get("errmsg", ""), error["code"], dict(error))

@@ -1,12 +1,14 @@
 """
-How a task looks in MongoDB.
+Documents of tasks in MongoDB.
 
-The document has the fields of `Task` under their names, with `_id` for `id`, times as dates, and nothing where a
-field is None or empty. Three fields are JSON texts instead, because BSON cannot hold every JSON value (big integers,
-`$ref`, NUL in a key): `metadata`, `fallbacks`, and `input`, which is not part of `Task`. A large input lies in GridFS,
-and `input_file` names it. A save never touches three fields: `cancel_requested` is written by a request to cancel and
-taken away by a retry; `idempotency` and `replay` are written with the task and stand under unique indexes, which must
-never stand in the way of what a vendor did.
+A document has the fields of `Task` under their names, with `_id` for `id`, and times as dates. A field that is None or
+empty is left out. Three fields are JSON texts, because BSON cannot hold every JSON value (big integers, `$ref`, NUL in
+a key): `metadata`, `fallbacks`, and `input`, which is not part of `Task`. A large input is in GridFS, and `input_file`
+names it.
+
+A save never changes three fields. `cancel_requested` is set by a cancellation request and deleted by a retry.
+`idempotency` and `replay` are written with the task; they have unique indexes, and a conflict there must never prevent
+a save of what a vendor did.
 """
 
 from datetime import datetime
@@ -24,9 +26,9 @@ Document: TypeAlias = dict[str, Any]
 """A MongoDB document."""
 
 INLINE_LIMIT_BYTES: Final = 256 * 1024
-"""Inputs of this size and above go to GridFS: a document ends at 16 MiB, a request's body at 20 MiB."""
+"""Inputs of this size and above go to GridFS: a document may have 16 MiB, a request body 20 MiB."""
 
-# A field that was renamed or dropped stays in old documents, and a newer server's field in ours: both are let be.
+# old documents may have fields that were renamed or dropped, and any may have those of a newer server: both are ignored
 _FIELDS: Final = tuple(field.name for field in structs.fields(Task) if field.name != "id")
 _SAVED: Final = tuple(name for name in _FIELDS if name not in {"cancel_requested", "idempotency", "replay"})
 _PLAIN: Final = frozenset({str, int, float, bool, datetime})
@@ -34,7 +36,7 @@ _COLLECTIONS: Final = frozenset({"metadata", "fallbacks", "attempts", "results",
 _JSON: Final = ("metadata", "fallbacks")
 
 WITH_INPUT: Final[Document] = {"input_file": 0}
-"""Projection of what `task_of` needs, and the input where it is small."""
+"""Projection of what `task_of` needs, and of a small input."""
 
 WITHOUT_INPUT: Final = {"input": 0, "input_file": 0}
 """Projection of what `task_of` needs."""
@@ -60,14 +62,14 @@ def document_of(task: Task) -> Document:
 
 
 def update_of(task: Task) -> Document:
-    """The update that turns the stored document into the task's, and leaves its input alone."""
+    """The update that makes the stored document that of the task; its input is not changed."""
     document = {name: value for name, value in document_of(task).items() if name in _SAVED}
     absent = {name: "" for name in _SAVED if name not in document}
     return {"$set": document, "$unset": absent} if absent else {"$set": document}
 
 
 def without_cancellation_request(update: Document) -> Document:
-    """That update, which forgets the wish to cancel, too."""
+    """That update, which also deletes the cancellation request."""
     return {**update, "$unset": {**update.get("$unset", {}), "cancel_requested": ""}}
 
 
@@ -96,10 +98,10 @@ def decode_input(data: bytes) -> TaskInput:
 
 def filter_of(query: TaskQuery) -> Document:
     """
-    The filter of all tasks that a query means, wherever its page begins.
+    The filter of all tasks of a query, without its `after`.
 
-    One that filters at all names states and types, too, all of them where the query leaves them open: for each pair an
-    index has a stretch that is in order already.
+    A filter that is not empty always names states and types, all of them if the query does not: for each pair of state
+    and type the index has a range that is sorted already.
     """
     owned = {"owner": query.owner, "user_id": query.user_id, "provider": query.provider}
     conditions: Document = {name: value for name, value in owned.items() if value is not None}

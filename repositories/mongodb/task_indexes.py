@@ -10,9 +10,9 @@ from repositories.mongodb.task_documents import Document
 IN_QUOTAS: Final[Document] = {"wake_at": {"$exists": True}, "quotas": {"$exists": True}}
 """Open tasks that name a quota."""
 
-# Whose, then state and type, then the id, which gives the order. A list that leaves state or type open names all of
-# their values: MongoDB merges one short scan for each, and reads hardly more keys than it shows. A second "whose" is
-# checked in the keys.
+# Owner, user or provider first, then state and type, then the id, which gives the order. A list without a state or type
+# names all of their values: MongoDB merges one short scan for each pair, and reads few more keys than it returns. A
+# second filter by owner, user or provider is checked in the keys.
 INDEXES: Final = (
     IndexModel(
         [
@@ -41,34 +41,34 @@ INDEXES: Final = (
         name="tasks_of_provider_by_state",
     ),
     IndexModel([("state", ASCENDING), ("type", ASCENDING), ("_id", DESCENDING)], name="tasks_by_state"),
-    # By id first: a page goes on where the last one ended, however many tasks are overdue. Open tasks only.
+    # id first: a page continues where the last one ended, however many tasks are overdue. Open tasks only.
     IndexModel(
         [("_id", ASCENDING), ("wake_at", ASCENDING)],
         name="open_tasks",
         partialFilterExpression={"wake_at": {"$exists": True}},
     ),
     IndexModel([("lease.owner", ASCENDING)], name="leases", sparse=True),
-    # A signature creates one task.
+    # a signature creates at most one task
     IndexModel(
         [("replay", ASCENDING)],
         name="signatures",
         unique=True,
         partialFilterExpression={"replay": {"$exists": True}},
     ),
-    # A caller's key creates one task.
+    # an idempotency key creates at most one task
     IndexModel(
         [("idempotency.key", ASCENDING)],
         name="idempotency_keys",
         unique=True,
         partialFilterExpression={"idempotency.key": {"$exists": True}},
     ),
-    # Costs nothing where there are no quotas.
+    # empty where there are no quotas
     IndexModel([("_id", ASCENDING), ("quotas", ASCENDING)], name="tasks_in_quotas", partialFilterExpression=IN_QUOTAS),
 )
 
 
 def index_for(query: TaskQuery) -> str:
-    """The index that a list reads, the most telling field first."""
+    """The name of the index that a list reads: that of its most selective field."""
     if query.user_id is not None:
         return "tasks_of_user_by_state"
     if query.owner is not None:

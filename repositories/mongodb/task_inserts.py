@@ -1,4 +1,4 @@
-"""New tasks into MongoDB: callers at the same moment share one journaled write, with the audit rows before it."""
+"""Inserts of new tasks: creates of the same moment share one journaled write, preceded by that of their audit rows."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -29,28 +29,28 @@ from repositories.mongodb.task_documents import Document
 MOST_AT_ONCE: Final = 500
 MOST_BYTES_AT_ONCE: Final = 8 * 2**20
 WRITES_AT_ONCE: Final = 2
-"""The one that comes while the journal is flushed is in the next flush, without a pause between."""
+"""A second write may begin while the journal is flushed for the first; the next flush then follows without a pause."""
 
 LARGEST_BYTES: Final = 16 * 2**20
 """MongoDB's limit for one document."""
 
 _DUPLICATE_KEY: Final = 11000
 _INTERRUPTED: Final = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436})
-"""Codes of a server that stops, or is the primary no longer."""
+"""Codes of a server that stops, or is no longer primary."""
 
 _Errors: TypeAlias = Mapping[int, Mapping[str, Any]]
-"""What the server says about documents of a write, by their index."""
+"""The server's errors about documents of a write, by their index."""
 
 
 class _Done(NamedTuple):
-    """What is wrong with single documents of a write, and the election of the primary that did it."""
+    """The errors of single documents of a write, and the election id of the primary that did it."""
 
     problems: _Errors
     election: object
 
 
 class NewTask(Struct, frozen=True, kw_only=True):
-    """A document and its row, encoded already: a caller's defect is met before it shares a write with others."""
+    """An encoded document and its encoded row: an encoding error affects its caller only, before any shared write."""
 
     id: str
     document: bytes
@@ -61,13 +61,14 @@ class TaskInserts:
     """
     Inserts documents of tasks.
 
-    Rows are written first and not journaled: the tasks that follow are, and with them all that the server wrote before.
-    So a lost connection begins both again, which the driver would not do; what was written before is met as a
-    duplicate. A server that began anew between the two, which the driver hides where no connection was in use, is known
-    by its election: the rows are then written once more before anybody is told.
+    The rows are written first, and not journaled: the write of the tasks that follows is, and with it all that the
+    server wrote before. So both writes are repeated after a lost connection, which the driver would not do; what was
+    written the first time then is a duplicate. The server may also restart between the two writes, which the driver
+    hides if no connection was in use. This is detected by the election id: the rows are then written once more before
+    the callers get an outcome.
 
     Args:
-        database: Its write concern is what makes a task durable.
+        database: Its write concern makes a task durable.
     """
 
     def __init__(self, database: Database) -> None:
@@ -80,19 +81,19 @@ class TaskInserts:
 
     async def insert(self, document: Document, row: AuditRow | None = None) -> None:
         """
-        Store a document, durably, and before it a row. An error of the connection is that of all in the same write.
+        Store a document, durably, and before it a row. A connection error is the outcome of all callers of the write.
 
         Raises:
             AuditFailed: The row cannot be written; the document is not stored.
-            DuplicateTask: That id is stored already.
-            IdempotencyKeyTaken: A task with that idempotency key is; no less durable than this one would be.
-            ReplayedRequest: A task with that signature is.
-            TaskTooLarge: MongoDB cannot hold it.
-            StoreUnavailable: It may be stored all the same.
+            DuplicateTask: A task with that id is stored already.
+            IdempotencyKeyTaken: A task with that idempotency key is stored already, and durably.
+            ReplayedRequest: A task with that signature is stored already.
+            TaskTooLarge: The document exceeds MongoDB's limit.
+            StoreUnavailable: The document may be stored all the same.
         """
         data = bson.encode(document)
         if len(data) > LARGEST_BYTES:
-            raise TaskTooLarge(f"a record of {len(data)} bytes is more than a task may have: {LARGEST_BYTES}")
+            raise TaskTooLarge(f"the task has {len(data)} bytes; at most {LARGEST_BYTES} can be stored")
         row_data = None if row is None else bson.encode(document_of_row(row))
         task = NewTask(id=document["_id"], document=data, row=row_data)
         await self._commit(task, size_bytes=len(data) + len(row_data or b""))
@@ -107,7 +108,7 @@ class TaskInserts:
                 return await self._written(tasks, again=True)
 
     async def _written(self, tasks: Sequence[NewTask], *, again: bool) -> Sequence[Exception | None]:
-        """Both writes in one visit to the driver's threads: on a busy loop each visit costs more than the rows do."""
+        """Both writes in one call on a driver thread: on a busy event loop a second call costs more than the rows."""
         loop = asyncio.get_running_loop()
         outcomes: Sequence[Exception | None] = await run_on_executor(loop, self._write, tasks, again=again)  # type: ignore[no-untyped-call]
         return outcomes
@@ -116,11 +117,11 @@ class TaskInserts:
         outcomes: list[Exception | None] = [None] * len(tasks)
         refused, rows_election = self._write_rows(tasks, again=again)
         for index in refused:
-            outcomes[index] = AuditFailed("the audit log does not take the row of a new task")
+            outcomes[index] = AuditFailed("the audit log refused the row of a new task")
         audited = [index for index, outcome in enumerate(outcomes) if outcome is None]
         done = self._command("tasks", [tasks[index].document for index in audited], self._durable, again)
         if audited and done.election != rows_election:
-            # The server began anew between the two, unnoticed by the driver: rows that were not journaled may be gone.
+            # the server restarted between the writes, unnoticed by the driver: rows that were not journaled may be lost
             rows = [row for index in audited if (row := tasks[index].row) is not None]
             self._command(AUDIT_COLLECTION, rows, self._durable, True)
         for place, problem in done.problems.items():
@@ -129,7 +130,7 @@ class TaskInserts:
         return outcomes
 
     def _write_rows(self, tasks: Sequence[NewTask], *, again: bool) -> tuple[Sequence[int], object]:
-        """Write them; answers the indexes of the tasks whose row was refused, and the election of the primary."""
+        """Write the rows. Returns the indexes of tasks whose row was refused, and the election id of the primary."""
         given = [(index, task.row) for index, task in enumerate(tasks) if task.row is not None]
         try:
             done = self._command(AUDIT_COLLECTION, [row for _, row in given], {"w": 1}, again)
@@ -140,7 +141,7 @@ class TaskInserts:
         return [given[place][0] for place in done.problems], done.election
 
     def _command(self, collection: str, documents: Sequence[bytes], concern: Mapping[str, Any], again: bool) -> _Done:
-        """Insert, and answer what is wrong with single documents; of a second try, without those of the first."""
+        """Insert the documents. On a second try (`again`), documents of the first are duplicates and not errors."""
         if not documents:
             return _Done({}, None)
         command = {"insert": collection, "ordered": False, "writeConcern": concern}
@@ -159,7 +160,7 @@ class TaskInserts:
 
 
 def _is_stored(problem: Mapping[str, Any]) -> bool:
-    """Whether a document with that id is there already."""
+    """Whether the error is that a document with that id exists."""
     return problem["code"] == _DUPLICATE_KEY and set(problem.get("keyPattern", ())) == {"_id"}
 
 

@@ -1,4 +1,4 @@
-"""Tasks in MongoDB, on motor."""
+"""Task repository in MongoDB: the collection `tasks`, and large inputs in GridFS."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -53,10 +53,10 @@ _CHUNK_BYTES: Final = 4 * 1024 * 1024
 
 class MongoTaskRepository:
     """
-    The tasks on record, in the collection `tasks` and the GridFS bucket `inputs`.
+    Adapter of `TaskRepository`: the collection `tasks` and the GridFS bucket `inputs`.
 
-    Writes are journaled by a majority before they return. A write that ends in `StoreUnavailable` may have been done
-    all the same: read before you decide. The driver repeats a write once by itself, and the server does it once.
+    A write returns once a majority has journaled it. A write that ends in `StoreUnavailable` may have been done all the
+    same: read before you decide. The driver repeats a write once by itself; the server executes it only once.
     """
 
     def __init__(self, database: Database) -> None:
@@ -71,10 +71,10 @@ class MongoTaskRepository:
 
     async def prepare(self) -> None:
         """
-        Create what is missing of the indexes. Any number of processes may do so at once, and again.
+        Create the missing indexes. Any number of processes may do so at once, and again.
 
         Raises:
-            StoreUnavailable: The database cannot be reached.
+            StoreUnavailable: MongoDB is unavailable.
         """
         with self._errors():
             await self._tasks.create_indexes(list(INDEXES))
@@ -92,7 +92,7 @@ class MongoTaskRepository:
             try:
                 await self._inserts.insert(document, row)
             except (AuditFailed, DuplicateTask, IdempotencyKeyTaken, ReplayedRequest, TaskTooLarge):
-                await self._remove_input(file_id)
+                await self._delete_input(file_id)
                 raise
 
     async def get(self, task_id: str) -> Task:
@@ -106,7 +106,7 @@ class MongoTaskRepository:
         return TaskWithInput(task=task_of(document), input=None if data is None else decode_input(data))
 
     async def created_with(self, key: str) -> Task:
-        """As `TaskRepository.created_with`: what a majority has journaled."""
+        """As `TaskRepository.created_with`; reads what a majority has journaled."""
         with self._errors():
             document = await self._durable_tasks.find_one({"idempotency.key": key}, WITHOUT_INPUT)
         if document is None:
@@ -115,9 +115,9 @@ class MongoTaskRepository:
 
     async def free_key(self, key: str, *, before: datetime) -> None:
         """As `TaskRepository.free_key`."""
-        kept_till_then = {"idempotency.key": key, "idempotency.until": {"$lte": before}}
+        expired = {"idempotency.key": key, "idempotency.until": {"$lte": before}}
         with self._errors():
-            await self._tasks.update_one(kept_till_then, {"$unset": {"idempotency": ""}})
+            await self._tasks.update_one(expired, {"$unset": {"idempotency": ""}})
 
     async def get_input(self, task_id: str) -> TaskInput:
         """As `TaskRepository.get_input`."""
@@ -129,12 +129,12 @@ class MongoTaskRepository:
                 stream = await self._inputs.open_download_stream(document["input_file"])
                 return decode_input(await stream.read())
         except (NoFile, CorruptGridFile):
-            # Removed while we read it? Then the task is gone, too.
+            # deleted while it was read? then the task does not exist any more, either
             await self._find(task_id, {"_id": 1})
             raise
 
     async def save(self, task: Task) -> None:
-        """As `TaskRepository.save`; a task that was removed is stale, too."""
+        """As `TaskRepository.save`; a deleted task is stale, too."""
         update = VersionedUpdate(task_id=task.id, version=task.version - 1, update=update_of(task))
         if update.size_bytes < ALONE_BYTES:
             await self._update(update)
@@ -142,14 +142,14 @@ class MongoTaskRepository:
             await self._replace(task, update.update)
 
     async def reopen(self, task: Task) -> None:
-        """As `TaskRepository.reopen`; a task that was removed is stale, too."""
+        """As `TaskRepository.reopen`; a deleted task is stale, too."""
         await self._replace(task, without_cancellation_request(update_of(task)))
 
     async def request_cancel(self, task_id: str, *, at: datetime) -> Task:
         """As `TaskRepository.request_cancel`."""
-        cancellation_request = {"_id": task_id, "state": {"$in": sorted(OPEN)}, "cancel_requested": {"$exists": False}}
+        open_task = {"_id": task_id, "state": {"$in": sorted(OPEN)}, "cancel_requested": {"$exists": False}}
         with self._errors():
-            await self._tasks.update_one(cancellation_request, {"$set": {"cancel_requested": at}})
+            await self._tasks.update_one(open_task, {"$set": {"cancel_requested": at}})
         return await self.get(task_id)
 
     async def count_in(self, quota: str, states: Collection[State], *, limit: int) -> int:
@@ -174,7 +174,7 @@ class MongoTaskRepository:
             return [task_of(document) async for document in cursor.limit(limit)]
 
     async def delete(self, task: Task) -> None:
-        """As `TaskRepository.delete`; a task that was removed is stale, too."""
+        """As `TaskRepository.delete`; a deleted task is stale, too."""
         with self._errors():
             document = await self._tasks.find_one_and_delete(
                 {"_id": task.id, "version": task.version}, projection={"input_file": 1}
@@ -182,7 +182,7 @@ class MongoTaskRepository:
             if document is None:
                 raise Stale(f"task {task.id} is no longer at version {task.version}")
             if "input_file" in document:
-                await self._remove_input(document["input_file"])
+                await self._delete_input(document["input_file"])
 
     async def renew(self, *, owners: Collection[str], until: datetime) -> None:
         """As `TaskRepository.renew`."""
@@ -211,7 +211,7 @@ class MongoTaskRepository:
             await self._database.command("ping")
 
     async def aclose(self) -> None:
-        """Close the connections of the database's client."""
+        """Close the client of the database."""
         self._database.client.close()
 
     async def _replace(self, task: Task, update: Document) -> None:
@@ -241,11 +241,11 @@ class MongoTaskRepository:
         return await cursor.skip(query.offset).limit(query.limit).to_list(None)
 
     async def _count(self, conditions: Document, query: TaskQuery) -> int:
-        """How many match, or one more than the list counts."""
+        """The number of tasks that match, at most one more than `count_limit`."""
         limit = query.count_limit + 1
         return int(await self._tasks.count_documents(conditions, limit=limit, hint=index_for(query)))
 
-    async def _remove_input(self, file_id: ObjectId) -> None:
+    async def _delete_input(self, file_id: ObjectId) -> None:
         try:
             await self._inputs.delete(file_id)
         except NoFile:

@@ -1,4 +1,4 @@
-"""Used-up signatures in MongoDB."""
+"""Used signatures in MongoDB: the collection `replays`."""
 
 from datetime import datetime
 
@@ -8,14 +8,14 @@ from repositories.mongodb.client import Database, server_of, store_errors
 
 
 class MongoUsedSignatures:
-    """Adapter of `UsedSignatures`: one document a signature in the collection `replays`, which the database removes."""
+    """Adapter of `UsedSignatures`: one document per signature, which MongoDB deletes once its `until` has passed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._used_signatures = database.get_collection("replays")
 
     async def prepare(self) -> None:
-        """Make the index by which the database forgets."""
+        """Create the index by which MongoDB deletes expired signatures."""
         with store_errors(server_of(self._database)):
             await self._used_signatures.create_index("until", expireAfterSeconds=0)
 

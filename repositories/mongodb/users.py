@@ -1,4 +1,4 @@
-"""Users in MongoDB."""
+"""Users in MongoDB: the collection `users`."""
 
 import asyncio
 from datetime import datetime
@@ -17,14 +17,14 @@ _INDEXES: Final = (IndexModel([("email_folded", ASCENDING)], name="emails", uniq
 
 
 class MongoUsers:
-    """Adapter of `Users`: the collection `users`; `email_folded` is what is unique."""
+    """Adapter of `Users`: the collection `users`, with a unique index on `email_folded`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._users = database.get_collection("users")
 
     async def prepare(self) -> None:
-        """Create what is missing of the indexes."""
+        """Create the missing indexes."""
         with self._errors():
             await self._users.create_indexes(list(_INDEXES))
 

@@ -58,4 +58,4 @@ class RedisAnnouncements:
                 if message["type"] == "subscribe":
                     self._listeners.notify_all()  # what was announced until now was not heard
                 elif message["type"] == "message":
-                    self._listeners.reported(message["data"].decode())
+                    self._listeners.notify(message["data"].decode())

@@ -93,11 +93,11 @@ class ResultStoreContract:
     @pytest.mark.parametrize("name", BAD_NAMES)
     async def test_a_bad_name_is_refused(self, store: ResultStore, name: str) -> None:
         """Nothing is written outside of the store, or under a name that not every store can hold."""
-        with pytest.raises(ValueError, match="no name for a result file"):
+        with pytest.raises(ValueError, match="not a name of a result file"):
             await store.put(name, b"x")
-        with pytest.raises(ValueError, match="no name for a result file"):
+        with pytest.raises(ValueError, match="not a name of a result file"):
             await store.put_stream(name, pieces(count=1))
-        with pytest.raises(ValueError, match="no name for a result file"):
+        with pytest.raises(ValueError, match="not a name of a result file"):
             await store.delete_all(name)
 
     async def test_deleting_takes_all_files_below_and_no_others(self, store: ResultStore) -> None:

@@ -38,7 +38,7 @@ class MemoryKeys(_Store):
         """As `Keys.add`."""
         self._check()
         if any(_collide(key, other) for other in self._keys.values()):
-            raise DuplicateKey(f"key {key.id} is on record already, or another one with its halves")
+            raise DuplicateKey(f"a key with the id, access key or secret of {key.id} is stored already")
         self._keys[key.id] = key
 
     async def save(self, key: ApiKey) -> None:

@@ -29,7 +29,7 @@ class MemoryAnnouncements:
             raise QueueUnavailable("the memory cannot be reached, as the test wanted it")
         self.announced.append(task_id)
         if not self.deaf:
-            self._listeners.reported(task_id)
+            self._listeners.notify(task_id)
 
     def listening(self, task_id: str) -> AbstractContextManager[asyncio.Event]:
         """As `Announcements.listening`."""

@@ -33,7 +33,7 @@ class MemoryAuditLog:
         """As `AuditLog.begin`."""
         self._check()
         if not self.works:
-            raise AuditFailed("the audit log does not take this; nothing was done")
+            raise AuditFailed("the audit log refused the row; nothing was done")
         self._documents[row.id] = document_of_row(row)
 
     def end(self, ending: AuditEnding) -> None:
