@@ -1,1 +1,1 @@
-"""An upstream for development and tests: Volcengine visual, Ark and OpenAI, with latency and faults on demand."""
+"""Vendor simulator for development and tests: Volcengine visual, Ark and OpenAI, with latencies and faults."""

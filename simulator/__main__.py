@@ -21,11 +21,11 @@ MOST_CONNECTIONS = 4096
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line; every option has a default."""
+    """Parse the command line; every option has a default."""
     keys, waits = Credentials(), Latencies()
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=0, help="0 chooses a free port")
     for name in ("image", "video", "text", "call"):
         default = getattr(waits, f"{name}_s")
         parser.add_argument(f"--latency-{name}", type=float, default=default, metavar="SECONDS", dest=f"{name}_s")
@@ -35,7 +35,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that a command line asks for."""
+    """The settings for the parsed command line."""
     keys = {name: getattr(options, name) for name in Credentials.__struct_fields__}
     waits = {name: getattr(options, name) for name in ("image_s", "video_s", "text_s", "call_s")}
     return Settings(credentials=Credentials(**keys), latencies=Latencies(**waits))
@@ -50,7 +50,7 @@ async def serve(options: argparse.Namespace) -> None:
         options.host,
         options.port,
         interface=Interfaces.ASGI,
-        backlog=MOST_CONNECTIONS,  # which is how many it serves, too, silent ones included
+        backlog=MOST_CONNECTIONS,  # the server also serves at most this many connections, idle ones included
         log_enabled=False,
         websockets=False,
     )
@@ -62,14 +62,19 @@ async def serve(options: argparse.Namespace) -> None:
     print(f"http://{options.host}:{port}", flush=True)
     await stopping.wait()
     server.stop()  # type: ignore[no-untyped-call]
-    # The server waits for calls that are being answered; those that hang on purpose would keep it for good.
+    # The server waits for open calls to end; calls with the fault `hang` would keep it running.
     await asyncio.wait({serving}, timeout=GRACE_S)
     cut_all(port)
     await serving
 
 
 def _check_free(host: str, port: int) -> None:
-    """The server shares its port (SO_REUSEPORT), so a second simulator would silently take half of the calls."""
+    """
+    Check that the port is free: with SO_REUSEPORT a second simulator would silently receive half of the calls.
+
+    Raises:
+        SystemExit: The port is in use.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -79,7 +84,7 @@ def _check_free(host: str, port: int) -> None:
 
 
 async def _listening_port(serving: "asyncio.Task[None]") -> int:
-    """The port the server took, read from its own listening socket."""
+    """The port of the server, read from its listening socket."""
     deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
     while asyncio.get_running_loop().time() < deadline:
         if serving.done():
@@ -95,15 +100,15 @@ def _port_of(descriptor: int) -> int | None:
     try:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return None
-        with socket.socket(fileno=os.dup(descriptor)) as in_memory:
-            listens = in_memory.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-            return int(in_memory.getsockname()[1]) if listens and in_memory.family == socket.AF_INET else None
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            listens = copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            return int(copy.getsockname()[1]) if listens and copy.family == socket.AF_INET else None
     except OSError:
         return None
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the simulator until SIGTERM or SIGINT."""
     asyncio.run(serve(parse()))
 
 

@@ -1,4 +1,4 @@
-"""What a call answers with, before it goes on the wire."""
+"""Answers of the simulator: JSON documents, errors and server-sent events, before they are sent."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ Reply = Response[Any] | Stream
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP answer; a streamed body comes in chunks that belong together, such as one server-sent event each."""
+    """One HTTP answer. A streamed body is a sequence of chunks, such as one server-sent event each."""
 
     body: bytes | AsyncIterator[bytes]
     media_type: str = "application/json"
@@ -23,7 +23,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
 
     def reply(self) -> Reply:
-        """As litestar sends it, with a request id as the vendors' answers have."""
+        """The answer as a litestar response, with a request id as in the vendors' responses."""
         headers = {"x-request-id": uuid.uuid4().hex, **self.headers}
         if isinstance(self.body, bytes):
             return Response(self.body, media_type=self.media_type, status_code=self.status, headers=headers)
@@ -31,12 +31,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def json_answer(value: object, status: int = 200) -> Answer:
-    """A JSON document."""
+    """An answer with a JSON document."""
     return Answer(body=msgspec.json.encode(value), status=status)
 
 
 def error_answer(error: VendorError) -> Answer:
-    """An error in its vendor's envelope, with `Retry-After` where it says when to come back."""
+    """An error in the envelope of its vendor, with `Retry-After` if the error has a delay."""
     headers = {} if error.retry_after_s is None else {"Retry-After": f"{error.retry_after_s:g}"}
     return Answer(body=msgspec.json.encode(error.envelope()), status=error.status, headers=headers)
 

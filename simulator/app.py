@@ -1,4 +1,4 @@
-"""The app: the three vendors, the result files and the control calls on one address."""
+"""The simulator's ASGI app: three vendors, result files and control calls on one address."""
 
 import time
 from collections.abc import Callable
@@ -39,15 +39,15 @@ HANDLERS: list[ControllerRouterHandler] = [
 
 def create_app(settings: Settings | None = None, clock: Callable[[], float] = time.time) -> Litestar:
     """
-    A simulator with a state of its own.
+    Create a simulator app with its own state.
 
     Args:
-        clock: Unix time in seconds; tests hand in their own.
+        clock: Returns Unix time in seconds; tests pass their own.
     """
     upstream = Upstream(settings or Settings(), clock)
 
     async def close() -> None:
-        upstream.studio.close()
+        upstream.renderer.close()
 
     return Litestar(
         route_handlers=HANDLERS,
@@ -60,11 +60,11 @@ def create_app(settings: Settings | None = None, clock: Callable[[], float] = ti
 
 
 def render_error(request: HttpRequest, error: VendorError) -> Reply:
-    """A vendor's error in its envelope, counted."""
+    """Count a vendor's error and render it in the vendor's envelope."""
     upstream_of(request).ledger.refuse(error.vendor, str(getattr(error, "code", None) or error.status))
     return error_answer(error).reply()
 
 
 def render_nothing(_request: HttpRequest, _error: ConnectionClosed) -> Reply:
-    """Nobody is there to read it."""
+    """An empty response, because the client has closed the connection."""
     return Response(b"", status_code=503)

@@ -1,4 +1,4 @@
-"""What Ark's calls share: the Bearer key, the error words, the families of model names."""
+"""Shared by all Ark calls: the Bearer key, error messages, and families of model names."""
 
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ def authorize(upstream: Upstream, request: HttpRequest) -> None:
 
 async def read_body(request: HttpRequest, shape: type[S]) -> tuple[S, Any]:
     """
-    The params, and the document they were read from.
+    The params, and the document from which they were read.
 
     Raises:
         ArkError: 400, with the field in `param`.
@@ -51,13 +51,13 @@ def _field_error(error: InvalidField) -> ArkError:
 
 
 def invalid(param: str, why: str) -> ArkError:
-    """The error of a field with a value that does not go."""
+    """The error for a field with an invalid value."""
     return ArkError(400, "InvalidParameter", f"The parameter `{param}` is not valid: {why}.", param=param)
 
 
 def check_model(model: str, families: tuple[str, ...], *, but: tuple[str, ...] = ()) -> None:
     """
-    Take any name of a known family.
+    Accept any model name of a known family.
 
     Raises:
         ArkError: 404.

@@ -28,13 +28,13 @@ NAMED_SIZES = {"1K": (1024, 1024), "2K": (2048, 2048), "4K": (4096, 4096)}
 
 
 class SequentialOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How many pictures a group may have."""
+    """The largest number of pictures in a group."""
 
     max_images: Annotated[int, Meta(ge=1, le=GROUP_LIMIT)] = GROUP_LIMIT
 
 
 class ImageParams(msgspec.Struct, frozen=True, kw_only=True):
-    """The body; null counts as unset, as the official client sends it."""
+    """The body of the request. A null field counts as unset, because the official client sends null."""
 
     model: str
     prompt: Annotated[str, Meta(min_length=1)]
@@ -51,7 +51,7 @@ class ImageParams(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def third(self) -> bool:
-        """A 3.0 model: one picture, no stream, but seed and guidance."""
+        """Whether it is a 3.0 model: one picture and no stream, but with seed and guidance."""
         return self.model.startswith(("doubao-seedream-3", "doubao-seededit-3"))
 
     @property
@@ -62,12 +62,12 @@ class ImageParams(msgspec.Struct, frozen=True, kw_only=True):
 
 @post("/api/v3/images/generations", status_code=200)
 async def create_images(request: HttpRequest) -> Reply:
-    """Draw pictures; a picture that fails does not stop the others of its group."""
+    """Draw pictures. A picture that fails does not stop the others of its group."""
     upstream = upstream_of(request)
     authorize(upstream, request)
     params, document = await read_body(request, ImageParams)
     check_model(params.model, IMAGE_FAMILIES)
-    plan = await upstream.studio.run(plan_images, params)
+    plan = await upstream.renderer.run(plan_images, params)
     call = Call(kind="ark.images", prompt=params.prompt, model=params.model, generates=True, body=document)
 
     async def generate(fault: Fault | None) -> Answer:
@@ -148,7 +148,7 @@ def _fits(width: int, height: int, *, third: bool) -> bool:
 
 
 def _count(params: ImageParams) -> int:
-    """Pictures of a group: as many as the prompt names, else up to three."""
+    """Number of pictures in a group: the number in the prompt, else up to three."""
     if params.sequential_image_generation == "disabled":
         return 1
     options = params.sequential_image_generation_options or SequentialOptions()
@@ -169,7 +169,7 @@ def _usage(plan: Plan, data: list[dict[str, Any]]) -> dict[str, int]:
 async def _items(
     upstream: Upstream, request: HttpRequest, params: ImageParams, plan: Plan, fault: Fault | None
 ) -> AsyncIterator[dict[str, Any]]:
-    """Each picture, or the error in its place."""
+    """Each picture of the group, or an error in its place."""
     for index, recipe in enumerate(plan.recipes()):
         if isinstance(fault, FailGeneration) and fault.picture == index:
             error = failure("ark.images", fault)
@@ -183,7 +183,7 @@ async def _picture(
 ) -> dict[str, Any]:
     size = {"size": f"{recipe.width}x{recipe.height}"}
     if params.response_format == "b64_json":
-        return {"b64_json": await upstream.studio.make(recipe), **size}
+        return {"b64_json": await upstream.renderer.make(recipe), **size}
     return {"url": upstream.link(request, recipe, prompt=params.prompt, fault=fault), **size}
 
 

@@ -36,7 +36,7 @@ Ratio = Literal["21:9", "16:9", "4:3", "1:1", "3:4", "9:16", "9:21", "adaptive",
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an input lies: http(s) or a data URL."""
+    """Link to an input: an HTTP(S), data or asset URL."""
 
     url: Annotated[str, Meta(pattern="^(https?://|data:|asset://)")]
 
@@ -53,7 +53,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VideoParams(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of create; the flags of the older style inside the prompt win over the fields."""
+    """The body of create. Flags in the prompt, the older style, take precedence over the fields."""
 
     model: str
     content: Annotated[list[Content], Meta(min_length=1)]
@@ -87,7 +87,7 @@ class VideoParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VideoTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What queries need of a task."""
+    """The data of a task that queries need."""
 
     params: VideoParams
     plan: Plan
@@ -95,10 +95,10 @@ class VideoTask(msgspec.Struct, frozen=True, kw_only=True):
 
 def with_flags(params: VideoParams) -> VideoParams:
     """
-    The params with the prompt's flags put in.
+    The params, with the flags in the prompt applied.
 
     Raises:
-        ArkError: 400 for a flag with a value that does not go.
+        ArkError: 400 for a flag with an invalid value.
     """
     document = msgspec.to_builtins(params)
     document |= {name: value for name, value in params.flags.items() if name in document}
@@ -153,7 +153,7 @@ async def create_video(request: HttpRequest) -> Reply:
             request=VideoTask(params=params, plan=plan),
             created_at=now,
             latency_s=upstream.latencies.of(call.kind, "video"),
-            fate=fault,
+            fault=fault,
         )
         upstream.operations.add(operation)
         return json_answer({"id": operation.id})
@@ -226,7 +226,7 @@ def _result(upstream: Upstream, request: HttpRequest, operation: Operation, faul
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """The list's query, already read; None and empty match all."""
+    """The filters of a list request; None and an empty list match all tasks."""
 
     status: str | None
     task_ids: list[str]
@@ -234,7 +234,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str | None
 
     def matches(self, operation: Operation, now: float) -> bool:
-        """Whether the list shows it."""
+        """Whether the list contains the operation."""
         task: VideoTask = operation.request
         wanted = (self.status, operation.phase(now)), (self.model, operation.model)
         tier = self.service_tier in {None, task.params.service_tier}
@@ -274,7 +274,7 @@ def _page(text: str, name: str) -> int:
 
 @delete(PATH + "/{task_id:str}", status_code=200)
 async def delete_video(request: HttpRequest, task_id: str) -> Reply:
-    """A queued task is cancelled, an ended one is removed; running and cancelled ones are refused."""
+    """Cancel a queued task or delete an ended one. Running and cancelled tasks are refused."""
     upstream = upstream_of(request)
     authorize(upstream, request)
     operation = upstream.operations.find(FAMILY, task_id)
@@ -285,7 +285,7 @@ async def delete_video(request: HttpRequest, task_id: str) -> Reply:
         phase = known.phase(upstream.clock())
         if phase in {Phase.RUNNING, Phase.CANCELLED}:
             raise ArkError(403, "OperationDenied.InvalidState", f"The task is {phase.value} and cannot be deleted.")
-        (upstream.operations.cancel if phase is Phase.QUEUED else upstream.operations.remove)(known)
+        (upstream.operations.cancel if phase is Phase.QUEUED else upstream.operations.delete)(known)
         return json_answer({})
 
     return await upstream.perform(request, call, drop)

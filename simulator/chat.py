@@ -19,33 +19,33 @@ from simulator.upstream import Upstream, upstream_of
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn; content is a text or a list of parts."""
+    """One message; its content is a text or a list of parts."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[dict[str, Any]] | None = None
 
     @property
     def text(self) -> str:
-        """All text in it."""
+        """All text in the message."""
         if isinstance(self.content, list):
             return " ".join(str(part["text"]) for part in self.content if "text" in part)
         return self.content or ""
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the usage comes in a last chunk."""
+    """Whether the last chunk contains the usage."""
 
     include_usage: bool = False
 
 
 class Thinking(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the model thinks aloud (Ark)."""
+    """Whether the answer contains reasoning (Ark)."""
 
     type: Literal["enabled", "disabled", "auto"]
 
 
 class ChatParams(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields that change the answer; others are accepted and ignored."""
+    """The fields that change the answer; all others are accepted and ignored."""
 
     model: str
     messages: Annotated[list[Message], Meta(min_length=1)]
@@ -60,17 +60,17 @@ class ChatParams(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prompt(self) -> str:
-        """The last thing that the user said."""
+        """The last message of the user."""
         return next((turn.text for turn in reversed(self.messages) if turn.role == "user"), "")
 
     @property
     def limit(self) -> int | None:
-        """The most tokens to write."""
+        """Largest number of tokens in the answer."""
         return self.max_completion_tokens or self.max_tokens
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply, token by token."""
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """A generated text as tokens."""
 
     tokens: list[str]
     finish_reason: str
@@ -78,25 +78,25 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str | None = None
 
     def usage(self, choices: int) -> dict[str, Any]:
-        """Token counts as both vendors give them."""
+        """Token counts in the form of both vendors."""
         thought = len(_tokens(self.reasoning or ""))
-        completion = len(self.tokens) * choices + thought
+        written = len(self.tokens) * choices + thought
         return {
             "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": completion,
-            "total_tokens": self.prompt_tokens + completion,
+            "completion_tokens": written,
+            "total_tokens": self.prompt_tokens + written,
             "prompt_tokens_details": {"cached_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": thought},
         }
 
 
-def write(params: ChatParams) -> Written:
-    """The reply: it says what it was asked, and ends early at the token limit."""
+def complete(params: ChatParams) -> Completion:
+    """The answer: it repeats the prompt, and is cut at the token limit."""
     text = f"Simulated answer by {params.model}. You said: {params.prompt} That is all there is to say about it."
     tokens = _tokens(text)
     kept = tokens[: params.limit]
     thinks = params.thinking is not None and params.thinking.type == "enabled"
-    return Written(
+    return Completion(
         tokens=kept,
         finish_reason="length" if len(kept) < len(tokens) else "stop",
         prompt_tokens=sum(len(_tokens(turn.text)) for turn in params.messages),
@@ -110,7 +110,7 @@ def _tokens(text: str) -> list[str]:
 
 @post("/api/v3/chat/completions", status_code=200)
 async def ark_chat(request: HttpRequest) -> Reply:
-    """Ark's chat."""
+    """Chat completions of Ark."""
     upstream = upstream_of(request)
     ark.authorize(upstream, request)
     params, document = await ark.read_body(request, ChatParams)
@@ -120,7 +120,7 @@ async def ark_chat(request: HttpRequest) -> Reply:
 
 @post("/v1/chat/completions", status_code=200)
 async def openai_chat(request: HttpRequest) -> Reply:
-    """OpenAI's chat."""
+    """Chat completions of OpenAI."""
     upstream = upstream_of(request)
     openai_api.authorize(upstream, request)
     params, document = await openai_api.read_body(request, ChatParams)
@@ -149,31 +149,31 @@ async def _chat(upstream: Upstream, request: HttpRequest, params: ChatParams, ca
 
 
 def _document(params: ChatParams, head: dict[str, Any]) -> dict[str, Any]:
-    written = write(params)
-    message = {"role": "assistant", "content": "".join(written.tokens)}
-    if written.reasoning is not None:
-        message["reasoning_content"] = written.reasoning
+    completion = complete(params)
+    message = {"role": "assistant", "content": "".join(completion.tokens)}
+    if completion.reasoning is not None:
+        message["reasoning_content"] = completion.reasoning
     choices = [
-        {"index": index, "message": message, "finish_reason": written.finish_reason, "logprobs": None}
+        {"index": index, "message": message, "finish_reason": completion.finish_reason, "logprobs": None}
         for index in range(params.n)
     ]
-    return {**head, "object": "chat.completion", "choices": choices, "usage": written.usage(params.n)}
+    return {**head, "object": "chat.completion", "choices": choices, "usage": completion.usage(params.n)}
 
 
 async def _chunks(params: ChatParams, head: dict[str, Any], spread_s: float) -> AsyncIterator[bytes]:
-    """The events: role, thoughts, tokens spread over the time, finish reason, usage where asked for, end mark."""
-    written = write(params)
+    """The events: role, reasoning, tokens spread over the time, finish reason, usage if requested, end mark."""
+    completion = complete(params)
     head = {**head, "object": "chat.completion.chunk"}
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    if written.reasoning is not None:
-        deltas.append({"reasoning_content": written.reasoning})
-    deltas += [{"content": token} for token in written.tokens]
+    if completion.reasoning is not None:
+        deltas.append({"reasoning_content": completion.reasoning})
+    deltas += [{"content": token} for token in completion.tokens]
     for delta in deltas:
         yield _chunk(params, head, delta, None)
         await asyncio.sleep(spread_s / len(deltas))
-    yield _chunk(params, head, {}, written.finish_reason)
+    yield _chunk(params, head, {}, completion.finish_reason)
     if params.stream_options is not None and params.stream_options.include_usage:
-        yield event({**head, "choices": [], "usage": written.usage(params.n)})
+        yield event({**head, "choices": [], "usage": completion.usage(params.n)})
     yield LAST_EVENT
 
 

@@ -1,4 +1,4 @@
-"""The client's end of the connection: close it under the answer, or wait as long as it is there."""
+"""Client connections: close one in the middle of an answer, or wait until the client closes it."""
 
 import asyncio
 import os
@@ -15,15 +15,15 @@ HttpRequest = Request[Any, Any, State]
 
 
 class ConnectionClosed(Exception):
-    """The connection is gone; nobody reads an answer. In process, where there is no socket, the client sees this."""
+    """The connection is closed and nobody reads the answer. A client in the same process, without a socket, gets it."""
 
 
 def cut(request: HttpRequest) -> None:
     """
     Close the request's TCP connection at once.
 
-    ASGI has no word for it, and a raised error would be answered 500; so the server's own socket is looked up among
-    the process' descriptors by the client's address and shut down.
+    ASGI cannot close a connection, and an exception would be answered with 500. So this finds the server's socket among
+    the descriptors of the process, by the client's address, and shuts it down.
 
     Raises:
         ConnectionClosed: Always.
@@ -31,18 +31,18 @@ def cut(request: HttpRequest) -> None:
     client = request.client
     if client is not None:
         for descriptor in descriptors():
-            _shut(descriptor, lambda in_memory: in_memory.getpeername()[:2] == (client.host, int(client.port)))
+            _shut(descriptor, lambda copy: copy.getpeername()[:2] == (client.host, int(client.port)))
     raise ConnectionClosed
 
 
 def cut_all(port: int) -> None:
     """Close every connection that clients have to this port."""
     for descriptor in descriptors():
-        _shut(descriptor, lambda in_memory: in_memory.getsockname()[1] == port and bool(in_memory.getpeername()))
+        _shut(descriptor, lambda copy: copy.getsockname()[1] == port and bool(copy.getpeername()))
 
 
 def descriptors() -> list[int]:
-    """The process' open file descriptors."""
+    """The open file descriptors of the process."""
     return [int(entry.name) for entry in Path("/dev/fd").iterdir()]
 
 
@@ -50,29 +50,29 @@ def _shut(descriptor: int, chosen: Callable[[socket.socket], bool]) -> None:
     try:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return
-        with socket.socket(fileno=os.dup(descriptor)) as in_memory:
-            if in_memory.family in {socket.AF_INET, socket.AF_INET6} and chosen(in_memory):
-                in_memory.shutdown(socket.SHUT_RDWR)
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            if copy.family in {socket.AF_INET, socket.AF_INET6} and chosen(copy):
+                copy.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # a descriptor that closed meanwhile, or a socket without a peer
+        return  # the descriptor was closed meanwhile, or the socket has no peer
 
 
 async def hang(request: HttpRequest, seconds: float | None) -> None:
     """
-    Wait; None waits for as long as the client does.
+    Wait for `seconds`, or with None until the client closes the connection.
 
     Raises:
-        ConnectionClosed: The client left.
+        ConnectionClosed: The client closed the connection.
     """
-    left = asyncio.ensure_future(_departure(request))
+    disconnected = asyncio.ensure_future(_disconnect(request))
     try:
-        done, _ = await asyncio.wait({left}, timeout=seconds)
+        done, _ = await asyncio.wait({disconnected}, timeout=seconds)
     finally:
-        left.cancel()
+        disconnected.cancel()
     if done:
         raise ConnectionClosed
 
 
-async def _departure(request: HttpRequest) -> None:
+async def _disconnect(request: HttpRequest) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

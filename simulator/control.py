@@ -1,4 +1,4 @@
-"""The simulator's own calls, under `/_control`: latencies, faults, counts."""
+"""Control calls of the simulator, under `/_control`: latencies, faults and counts."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from simulator.upstream import upstream_of
 
 
 class LatencyChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Latencies to change, in seconds; the others stay. `overrides` are merged, by call kind or pattern."""
+    """Latencies to change, in seconds; unset ones stay. `overrides` are merged, by call kind or pattern."""
 
     image_s: float | msgspec.UnsetType = msgspec.UNSET
     video_s: float | msgspec.UnsetType = msgspec.UNSET
@@ -25,16 +25,16 @@ class LatencyChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What was received since the start or the last reset.
+    Counts since the start or the last reset.
 
     Attributes:
         received: Valid calls by kind.
-        accepted: Those that took effect, by kind.
+        accepted: Calls that took effect, by kind.
         refused: Error answers by `vendor:code`.
         prompts: Submits by prompt.
-        operations: Asynchronous generations that are known.
-        open: Those that are queued or running now; `max_open` is the most that ever were.
-        max_in_flight: The most calls that were being answered at once.
+        operations: Number of stored asynchronous generations.
+        open: Number of generations that are queued or running; `max_open` is its highest value.
+        max_in_flight: Highest number of calls answered at the same time.
         calls: The latest 1000 valid calls, oldest first.
     """
 
@@ -52,19 +52,19 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/health")
 async def health() -> dict[str, str]:
-    """Answers as soon as the simulator serves."""
+    """Report that the simulator serves requests."""
     return {"status": "ok", "server": "simulator"}
 
 
 @get("/latency")
 async def read_latency(request: HttpRequest) -> Latencies:
-    """The latencies in force."""
+    """The current latencies."""
     return upstream_of(request).latencies
 
 
 @post("/latency", status_code=200)
 async def change_latency(request: HttpRequest, data: LatencyChange) -> Latencies:
-    """Change some; generations that run keep theirs."""
+    """Change some latencies. Running generations keep theirs."""
     upstream = upstream_of(request)
     changes: dict[str, Any] = {
         name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not msgspec.UNSET
@@ -77,32 +77,32 @@ async def change_latency(request: HttpRequest, data: LatencyChange) -> Latencies
 
 @post("/faults")
 async def add_fault(request: HttpRequest, data: FaultRequest) -> FaultRule:
-    """Ask for a fault."""
+    """Add a fault rule."""
     return upstream_of(request).faults.add(data)
 
 
 @get("/faults")
 async def list_faults(request: HttpRequest) -> list[FaultRule]:
-    """All faults asked for, spent ones too."""
-    return upstream_of(request).faults.rules()
+    """All fault rules, including those that are used up."""
+    return upstream_of(request).faults.all()
 
 
 @delete("/faults")
 async def clear_faults(request: HttpRequest) -> None:
-    """Forget all faults; operations that were born with one keep it."""
+    """Delete all fault rules. Operations that have a fault keep it."""
     upstream_of(request).faults.clear()
 
 
 @delete("/faults/{rule_id:int}")
-async def remove_fault(request: HttpRequest, rule_id: int) -> None:
-    """Forget one fault."""
-    if not upstream_of(request).faults.remove(rule_id):
+async def delete_fault(request: HttpRequest, rule_id: int) -> None:
+    """Delete one fault rule."""
+    if not upstream_of(request).faults.delete(rule_id):
         raise NotFoundException(f"there is no fault {rule_id}")
 
 
 @get("/stats")
 async def read_stats(request: HttpRequest) -> Stats:
-    """The counts."""
+    """The counts since the start or the last reset."""
     upstream = upstream_of(request)
     ledger, operations = upstream.ledger, upstream.operations
     return Stats(
@@ -121,7 +121,7 @@ async def read_stats(request: HttpRequest) -> Stats:
 
 @post("/reset", status_code=204)
 async def reset(request: HttpRequest) -> None:
-    """Forget operations, counts and faults; latencies return to those of the start."""
+    """Delete operations, counts and faults, and restore the latencies of the start."""
     upstream_of(request).reset()
 
 
@@ -134,7 +134,7 @@ control = Router(
         add_fault,
         list_faults,
         clear_faults,
-        remove_fault,
+        delete_fault,
         read_stats,
         reset,
     ],

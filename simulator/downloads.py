@@ -1,4 +1,4 @@
-"""The result files, under `/files/`."""
+"""Downloads of result files, under `/files/`."""
 
 from litestar import get
 
@@ -11,15 +11,15 @@ from simulator.upstream import upstream_of
 
 @get("/files/{name:str}")
 async def download(request: HttpRequest, name: str) -> Reply:
-    """A result file. Names that no answer gave out are 404; object stores answer in XML, the code is what matters."""
+    """A result file. Unknown names get 404. Object stores answer in XML; here the body is JSON with the same code."""
     upstream = upstream_of(request)
     issued = upstream.files.find(name)
     if issued is None:
         return json_answer({"Code": "NoSuchKey"}, 404).reply()
 
-    async def hand_out(fault: Fault | None) -> Answer:
+    async def send_file(fault: Fault | None) -> Answer:
         if issued.forbidden or isinstance(fault, Result403):
             return json_answer({"Code": "AccessDenied", "Message": "Request has expired"}, 403)
-        return Answer(body=await upstream.studio.make(issued.recipe), media_type=issued.recipe.media_type)
+        return Answer(body=await upstream.renderer.make(issued.recipe), media_type=issued.recipe.media_type)
 
-    return await upstream.perform(request, Call(kind="files", prompt=issued.prompt), hand_out)
+    return await upstream.perform(request, Call(kind="files", prompt=issued.prompt), send_file)

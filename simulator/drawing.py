@@ -1,4 +1,4 @@
-"""Pictures and videos drawn from a number: real files of the asked size, cheap enough to be made by the thousand."""
+"""Pictures and videos drawn from a seed: real files of the requested size, cheap enough for thousands of them."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 T = TypeVar("T")
 
-# Drawings that differ; files that share one still differ in a comment of their own, so no two prompts give equal bytes.
+# Number of different drawings. Files with the same drawing differ in a comment, so two prompts never give equal bytes.
 VARIANTS = 12
 CACHE_BYTES = 64 * 1024 * 1024
 VIDEO_FPS = 4
@@ -29,10 +29,10 @@ NAME = re.compile(r"([0-9a-f]{16})-(\d{1,5})x(\d{1,5})(?:-(\d{1,3}))?\.(jpeg|png
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """
-    All that it takes to make one file again.
+    The data from which one file is drawn.
 
     Attributes:
-        seed: 64 bits, from the prompt.
+        seed: 64-bit number, derived from the prompt.
         format: jpeg, png, webp or mp4.
         duration_s: Length of a video in whole seconds.
     """
@@ -45,7 +45,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """A file name that holds the recipe."""
+        """A file name that contains the whole recipe."""
         length = f"-{self.duration_s}" if self.duration_s else ""
         return f"{self.seed:016x}-{self.width}x{self.height}{length}.{self.format}"
 
@@ -56,7 +56,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, name: str) -> "Recipe | None":
-        """The recipe in a file name, or None where it holds none."""
+        """The recipe in a file name, or None if it contains none."""
         match = NAME.fullmatch(name)
         if match is None:
             return None
@@ -67,21 +67,21 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seed_of(*parts: object) -> int:
-    """64 bits that stand for a prompt and what belongs to it."""
+    """A 64-bit hash of a prompt and its params."""
     digest = hashlib.sha256("\0".join(str(part) for part in parts).encode()).digest()
     return int.from_bytes(digest[:8], "big")
 
 
-class Studio:
-    """Makes the files of recipes on its own threads; the event loop stays free."""
+class Renderer:
+    """Draws files in its own threads, so that the event loop is not blocked."""
 
     def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="studio")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="renderer")
         self._cache: OrderedDict[Recipe, bytes] = OrderedDict()
         self._cached_bytes = 0
 
     async def make(self, recipe: Recipe) -> bytes:
-        """The file's bytes; equal recipes give equal bytes."""
+        """The bytes of the file. Equal recipes give equal bytes."""
         base = msgspec.structs.replace(recipe, seed=recipe.seed % VARIANTS)
         content = self._cache.get(base)
         if content is None:
@@ -92,11 +92,11 @@ class Studio:
         return stamp(content, recipe)
 
     async def run(self, work: Callable[..., T], *args: object) -> T:
-        """Do CPU work on a thread of the studio."""
+        """Run CPU work in a thread of the renderer."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Stop the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _remember(self, base: Recipe, content: bytes) -> None:
@@ -109,7 +109,7 @@ class Studio:
 
 
 def draw_picture(recipe: Recipe) -> bytes:
-    """Flat shapes in four colours: quick to draw and to compress at any size."""
+    """A picture of flat shapes in four colours, which is fast to draw and to compress at any size."""
     random_source = random.Random(recipe.seed)
     picture = Image.new("P", (recipe.width, recipe.height), 0)
     picture.putpalette([random_source.randrange(256) for _ in range(4 * 3)])
@@ -134,7 +134,7 @@ def _shapes(picture: Image.Image, random_source: random.Random) -> None:
 
 
 def video_size(width: int, height: int) -> tuple[int, int]:
-    """The small even size at which a video of the asked size is encoded, of the same shape."""
+    """The small even size at which a video is encoded, with the aspect ratio of the requested size."""
     scale = VIDEO_LONG_SIDE / max(width, height)
     return max(round(width * scale / 2) * 2, 16), max(round(height * scale / 2) * 2, 16)
 
@@ -165,7 +165,7 @@ def _frame(picture: Image.Image) -> av.VideoFrame:
 
 
 def stamp(content: bytes, recipe: Recipe) -> bytes:
-    """The same file with the recipe in a comment, so that files of different prompts have different bytes."""
+    """The same file with the recipe in a comment, so that the files of different prompts have different bytes."""
     mark = recipe.name.encode()
     if recipe.format == "jpeg":
         return content[:2] + b"\xff\xfe" + struct.pack(">H", len(mark) + 2) + mark + content[2:]

@@ -1,4 +1,4 @@
-"""The vendors' error envelopes, as exceptions that the app renders."""
+"""Errors of the vendors, as exceptions with the vendor's envelope, which the app renders."""
 
 import uuid
 from typing import Any, ClassVar
@@ -65,7 +65,7 @@ ARK_TYPES = {
 
 
 class VendorError(Exception):
-    """An error answer in the envelope of one vendor."""
+    """An error response of one vendor."""
 
     vendor: ClassVar[str]
 
@@ -76,12 +76,12 @@ class VendorError(Exception):
         self.retry_after_s = retry_after_s
 
     def envelope(self) -> dict[str, Any]:
-        """The answer's JSON body."""
+        """The JSON body of the response."""
         raise NotImplementedError
 
 
 class VisualError(VendorError):
-    """A business error of visual.volcengineapi.com; `code` decides the HTTP status unless one is given."""
+    """A business error of visual.volcengineapi.com. `code` determines the HTTP status, unless one is given."""
 
     vendor = "visual"
 
@@ -93,7 +93,7 @@ class VisualError(VendorError):
         self.code = code
 
     def envelope(self) -> dict[str, Any]:
-        """`data` is null in errors."""
+        """The business envelope, with `data` null."""
         return visual_envelope(None, code=self.code, message=self.message)
 
 
@@ -112,7 +112,7 @@ class GatewayError(VendorError):
         self.version = ""
 
     def envelope(self) -> dict[str, Any]:
-        """The `ResponseMetadata.Error` shape; `CodeN` only where the vendor numbers the code."""
+        """The envelope `ResponseMetadata.Error`, with `CodeN` only for codes that the vendor numbers."""
         error: dict[str, Any] = {} if self.number is None else {"CodeN": self.number}
         error |= {"Code": self.code, "Message": self.message}
         return {
@@ -140,7 +140,7 @@ class ArkError(VendorError):
         self.param = param
 
     def envelope(self) -> dict[str, Any]:
-        """Ark repeats its request id at the end of the message."""
+        """Ark's envelope; its message ends with the request id."""
         kind = ARK_TYPES.get(self.status, "InternalServerError")
         message = f"{self.message} Request id: {uuid.uuid4().hex}"
         return {"error": {"code": self.code, "message": message, "param": self.param, "type": kind}}
@@ -165,14 +165,14 @@ class OpenAIError(VendorError):
         self.param = param
 
     def envelope(self) -> dict[str, Any]:
-        """`type` follows the status, as OpenAI's does."""
+        """OpenAI's envelope; the status determines `type`."""
         kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
         kind = "server_error" if self.status >= 500 else kinds.get(self.status, "invalid_request_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
 
 def visual_envelope(data: Any, *, code: int = 10000, message: str = "Success") -> dict[str, Any]:
-    """The business envelope; `time_elapsed` is a string and `status` repeats `code`."""
+    """The business envelope. `time_elapsed` is a string, and `status` repeats `code`."""
     return {
         "code": code,
         "data": data,

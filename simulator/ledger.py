@@ -1,4 +1,4 @@
-"""What the simulator received: counts, submits by prompt, the latest calls."""
+"""Ledger of received calls: counts, submits by prompt, and the latest calls."""
 
 from collections import Counter, OrderedDict, deque
 from typing import Any
@@ -12,12 +12,12 @@ BODY_KEPT = 4096
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A vendor call whose credentials and params are good.
+    A vendor call with valid credentials and params.
 
     Attributes:
         kind: `visual.submit`, `ark.images`, `openai.video.query`, …
-        generates: The call starts a generation that the vendor would bill.
-        body: Its params as they came, for `calls`.
+        generates: Whether the call starts a generation that the vendor would bill.
+        body: Its params, unchanged, for the list of calls.
     """
 
     kind: str
@@ -29,13 +29,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 class CallRecord(msgspec.Struct, kw_only=True):
     """
-    One call in the list.
+    One call in the list of calls.
 
     Attributes:
         at: Unix time in seconds.
-        accepted: The operation exists, or the result was made, whatever the client saw of it.
-        fault: The type of the fault that hit it.
-        body: The params; null when they are longer than 4 KiB.
+        accepted: Whether the operation exists or the result was made, even if the client got no answer.
+        fault: Type of the fault that was applied to it.
+        body: The params; null if they are longer than 4 KiB.
     """
 
     at: float
@@ -48,7 +48,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
 
 class PromptCount(msgspec.Struct, kw_only=True):
-    """How often a prompt was submitted: valid submits received, and those that were accepted (a bill each)."""
+    """Number of submits with a prompt: valid ones that were received, and accepted ones, each of which is billed."""
 
     received: int = 0
     accepted: int = 0
@@ -67,7 +67,7 @@ class Ledger:
         self.max_in_flight = 0
 
     def receive(self, call: Call, *, at: float, fault: str | None) -> CallRecord:
-        """Note a valid call."""
+        """Count a valid call and add it to the list."""
         self.received[call.kind] += 1
         if call.generates:
             self._prompt(call.prompt).received += 1
@@ -77,23 +77,23 @@ class Ledger:
         return record
 
     def accept(self, call: Call, record: CallRecord) -> None:
-        """Note that the call took effect."""
+        """Count a call that took effect."""
         record.accepted = True
         self.accepted[call.kind] += 1
         if call.generates:
             self._prompt(call.prompt).accepted += 1
 
     def refuse(self, vendor: str, code: str) -> None:
-        """Note an error answer, by vendor and code."""
+        """Count an error answer, by vendor and code."""
         self.refused[f"{vendor}:{code}"] += 1
 
     def enter(self) -> None:
-        """A call is being answered."""
+        """Count the start of an answer."""
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
 
     def leave(self) -> None:
-        """It was answered."""
+        """Count the end of an answer."""
         self.in_flight -= 1
 
     def _prompt(self, prompt: str) -> PromptCount:

@@ -1,4 +1,4 @@
-"""What OpenAI's calls share: the Bearer key, the error words, the families of model names."""
+"""Shared by all OpenAI calls: the Bearer key, error messages, and families of model names."""
 
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ def authorize(upstream: Upstream, request: HttpRequest) -> None:
 
 async def read_body(request: HttpRequest, shape: type[S]) -> tuple[S, Any]:
     """
-    The params of a JSON body, and the document they were read from.
+    The params of a JSON body, and the document from which they were read.
 
     Raises:
         OpenAIError: 400, with the field in `param`.
@@ -56,13 +56,13 @@ def read_params(document: Any, shape: type[S]) -> S:
 
 
 def invalid(param: str, why: str) -> OpenAIError:
-    """The error of a field with a value that does not go."""
+    """The error for a field with an invalid value."""
     return OpenAIError(400, f"Invalid value for '{param}': {why}.", code="invalid_value", param=param)
 
 
 def check_model(model: str, families: tuple[str, ...], *, but: tuple[str, ...] = ()) -> None:
     """
-    Take any name of a known family.
+    Accept any model name of a known family.
 
     Raises:
         OpenAIError: 404 model_not_found.

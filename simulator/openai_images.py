@@ -1,5 +1,5 @@
 """
-OpenAI `POST /v1/images/generations`: GPT image models always answer base64, dall-e links or base64.
+OpenAI `POST /v1/images/generations`: GPT image models answer with base64, dall-e with links or base64.
 
 Source: `resources/images.py` and its types of PyPI `openai` 3.54.0, as of 2026-11-22.
 """
@@ -31,7 +31,7 @@ FREE_SIZE_MODELS = ("gpt-image-2", "chatgpt-image")
 
 
 class ImageParams(msgspec.Struct, frozen=True, kw_only=True):
-    """The body."""
+    """The body of the request."""
 
     prompt: Annotated[str, Meta(min_length=1, max_length=32000)]
     model: str = "gpt-image-1"
@@ -47,7 +47,7 @@ class ImageParams(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def dalle(self) -> bool:
-        """A dall-e model."""
+        """Whether it is a dall-e model."""
         return self.model.startswith("dall-e-")
 
 
@@ -126,13 +126,13 @@ async def _data(
     if params.dalle and params.response_format != "b64_json":
         links = [upstream.link(request, recipe, prompt=params.prompt, fault=fault) for recipe in plan.recipes()]
         return [{"url": link, "revised_prompt": params.prompt} for link in links]
-    pictures = [await upstream.studio.make(recipe) for recipe in plan.recipes()]
+    pictures = [await upstream.renderer.make(recipe) for recipe in plan.recipes()]
     revised = {"revised_prompt": params.prompt} if params.dalle else {}
     return [{"b64_json": picture, **revised} for picture in pictures]
 
 
 def _extras(params: ImageParams, plan: Plan) -> dict[str, Any]:
-    """The fields that GPT image answers add."""
+    """The additional fields in answers of GPT image models."""
     text_tokens = max(len(params.prompt) // 4, 1)
     output_tokens = plan.count * plan.width * plan.height // 1024
     return {
@@ -150,10 +150,10 @@ def _extras(params: ImageParams, plan: Plan) -> dict[str, Any]:
 
 
 async def _events(upstream: Upstream, params: ImageParams, plan: Plan) -> AsyncIterator[bytes]:
-    """Partial pictures, then the whole one."""
+    """The events: partial pictures, then the completed one."""
     extras = _extras(params, plan)
     usage = extras.pop("usage")
-    picture = await upstream.studio.make(plan.recipes()[0])
+    picture = await upstream.renderer.make(plan.recipes()[0])
     shared = {"b64_json": picture, "created_at": int(upstream.clock()), **extras}
     for index in range(params.partial_images):
         name = "image_generation.partial_image"

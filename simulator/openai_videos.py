@@ -36,7 +36,7 @@ STATUSES = {
 
 
 class VideoParams(msgspec.Struct, frozen=True, kw_only=True):
-    """The form of create; `seconds` is a text."""
+    """The form of create. `seconds` is a text."""
 
     prompt: Annotated[str, Meta(min_length=1)]
     model: str = "sora-2"
@@ -64,7 +64,7 @@ async def create_video(request: HttpRequest) -> Reply:
             request=params,
             created_at=upstream.clock(),
             latency_s=upstream.latencies.of(call.kind, "video"),
-            fate=fault,
+            fault=fault,
         )
         upstream.operations.add(operation)
         return json_answer(view(operation, upstream.clock(), None))
@@ -73,7 +73,7 @@ async def create_video(request: HttpRequest) -> Reply:
 
 
 async def _form(request: HttpRequest) -> dict[str, Any]:
-    """The fields of a form, with the name of a picture in place of the picture."""
+    """The fields of a form, with the file name in place of an uploaded picture."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         form = await request.form()
         return {name: value.filename if isinstance(value, UploadFile) else value for name, value in form.multi_items()}
@@ -122,9 +122,9 @@ def _error(fault: Fault | None, phase: Phase) -> dict[str, str]:
 
 @get("/v1/videos/{video_id:str}")
 async def get_video(request: HttpRequest, video_id: str) -> Reply:
-    """The video as it is now."""
+    """The current state of a video."""
     upstream = upstream_of(request)
-    operation, call = _asked(upstream, request, video_id, "query")
+    operation, call = _lookup(upstream, request, video_id, "query")
 
     async def look(fault: Fault | None) -> Answer:
         return json_answer(view(_known(operation, video_id), upstream.clock(), fault))
@@ -132,7 +132,7 @@ async def get_video(request: HttpRequest, video_id: str) -> Reply:
     return await upstream.perform(request, call, look)
 
 
-def _asked(upstream: Upstream, request: HttpRequest, video_id: str, what: str) -> tuple[Operation | None, Call]:
+def _lookup(upstream: Upstream, request: HttpRequest, video_id: str, what: str) -> tuple[Operation | None, Call]:
     authorize(upstream, request)
     operation = upstream.operations.find(FAMILY, video_id)
     prompt = "" if operation is None else operation.prompt
@@ -147,23 +147,23 @@ def _known(operation: Operation | None, video_id: str) -> Operation:
 
 @get("/v1/videos/{video_id:str}/content")
 async def get_content(request: HttpRequest, video_id: str) -> Reply:
-    """The file itself, or a picture of it."""
+    """The video file, its thumbnail or its spritesheet."""
     upstream = upstream_of(request)
-    operation, call = _asked(upstream, request, video_id, "content")
+    operation, call = _lookup(upstream, request, video_id, "content")
     variant = request.query_params.get("variant", "video")
     if variant not in {"video", "thumbnail", "spritesheet"}:
         raise invalid("variant", "video, thumbnail or spritesheet")
 
-    async def hand_out(fault: Fault | None) -> Answer:
+    async def send_file(fault: Fault | None) -> Answer:
         known = _known(operation, video_id)
         if known.phase(upstream.clock()) is not Phase.SUCCEEDED:
             raise OpenAIError(404, "Video is not ready yet, use GET /v1/videos/{video_id} to check status.")
         if isinstance(known.effect(fault), Result403):
             raise OpenAIError(403, "The video content is not available any more.", code="content_forbidden")
         recipe = _recipe(known, variant)
-        return Answer(body=await upstream.studio.make(recipe), media_type=recipe.media_type)
+        return Answer(body=await upstream.renderer.make(recipe), media_type=recipe.media_type)
 
-    return await upstream.perform(request, call, hand_out)
+    return await upstream.perform(request, call, send_file)
 
 
 def _recipe(operation: Operation, variant: str) -> Recipe:
@@ -178,14 +178,14 @@ def _recipe(operation: Operation, variant: str) -> Recipe:
 
 @delete("/v1/videos/{video_id:str}", status_code=200)
 async def delete_video(request: HttpRequest, video_id: str) -> Reply:
-    """Forget a video."""
+    """Delete a video."""
     upstream = upstream_of(request)
-    operation, call = _asked(upstream, request, video_id, "delete")
+    operation, call = _lookup(upstream, request, video_id, "delete")
 
     async def drop(_fault: Fault | None) -> Answer:
         known = _known(operation, video_id)
         upstream.operations.cancel(known)
-        upstream.operations.remove(known)
+        upstream.operations.delete(known)
         return json_answer({"id": video_id, "deleted": True, "object": "video.deleted"})
 
     return await upstream.perform(request, call, drop)

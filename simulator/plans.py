@@ -1,4 +1,4 @@
-"""What a generation will yield: how many files, of which size and kind."""
+"""Plans: number, size and format of the files that a generation produces."""
 
 import re
 
@@ -15,9 +15,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     The files of one generation.
 
     Attributes:
-        seed: From the prompt and what the caller says of randomness.
+        seed: Derived from the prompt and the caller's seed.
         format: jpeg, png, webp or mp4.
-        duration_s: Of a video, in seconds.
+        duration_s: Length of a video, in seconds.
     """
 
     seed: int
@@ -29,11 +29,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def media(self) -> Media:
-        """image or video."""
+        """The medium: image or video."""
         return "video" if self.format == "mp4" else "image"
 
     def recipes(self) -> list[Recipe]:
-        """One recipe a file; those of a group differ."""
+        """One recipe for each file. The recipes of a group differ."""
         return [
             Recipe(
                 seed=seed_of(self.seed, index),
@@ -47,11 +47,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def count_asked(prompt: str) -> int | None:
-    """The number of pictures that a prompt asks for, as in "4张" or "3 pictures"."""
+    """The number of pictures that a prompt names, as in "4张" or "3 pictures", or None."""
     match = ASKED_COUNT.search(prompt)
     return max(int(match.group(1)), 1) if match else None
 
 
 def within_ratio(width: int, height: int, lowest: float, highest: float) -> bool:
-    """Whether width to height lies between the two, ends included."""
+    """Whether the ratio of width to height is between the two values, or equal to one."""
     return lowest <= width / height <= highest

@@ -1,4 +1,4 @@
-"""A simulator in a process of its own, and a client of its control calls; what tests, the demo and benchmarks use."""
+"""A simulator in a process of its own, and a client for its control calls, for tests and benchmarks."""
 
 import select
 import signal
@@ -20,10 +20,10 @@ STOP_TIMEOUT_S = 10.0
 
 class SimulatorProcess:
     """
-    Starts at `with`, ends with it.
+    Runs a simulator inside a `with` block.
 
     Attributes:
-        url: Where it serves, without a slash at the end; set once it runs.
+        url: Its URL, without a slash at the end; set after the start.
     """
 
     def __init__(self, *arguments: str) -> None:
@@ -33,15 +33,15 @@ class SimulatorProcess:
 
     def start(self) -> None:
         """
-        Start it and wait until it serves.
+        Start it and wait until it prints its URL.
 
         Raises:
-            RuntimeError: It ended, or said nothing for 30 seconds.
+            RuntimeError: It ended, or printed nothing within 30 s.
         """
         command = [sys.executable, "-m", "simulator", *self.arguments]
         root = Path(__file__).resolve().parent.parent
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603
-        assert self._process.stdout is not None  # noqa: S101 - asked for one line above
+        assert self._process.stdout is not None  # noqa: S101 - PIPE is set one line above
         readable, _, _ = select.select([self._process.stdout], [], [], START_TIMEOUT_S)
         self.url = self._process.stdout.readline().strip() if readable else ""
         if not self.url:
@@ -49,7 +49,7 @@ class SimulatorProcess:
             raise RuntimeError("the simulator did not start")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end, by force where it does not in 10 seconds; returns its exit code."""
+        """Send the signal, and SIGKILL if it still runs after 10 s; returns its exit code."""
         if self._process is None:
             return 0
         self._process.send_signal(number)
@@ -73,39 +73,39 @@ class SimulatorProcess:
 
 
 class ControlClient:
-    """Drives the control calls of a running simulator."""
+    """Client for the control calls of a running simulator."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._http = httpx.Client(base_url=f"{url}/_control", trust_env=False, timeout=10)
 
     def add_fault(self, kind: str, fault: Fault, *, prompt: str | None = None, times: int | None = 1) -> FaultRule:
-        """Ask for a fault; `times` None means every call."""
+        """Add a fault rule; with `times` None it applies to every call."""
         request = FaultRequest(kind=kind, fault=fault, prompt=prompt, times=times)
         answer = self._http.post("/faults", content=msgspec.json.encode(request)).raise_for_status()
         return msgspec.json.decode(answer.content, type=FaultRule)
 
     def faults(self) -> list[FaultRule]:
-        """The faults asked for, with how often each hit."""
+        """All fault rules, with the number of calls to which each was applied."""
         answer = self._http.get("/faults").raise_for_status()
         return msgspec.json.decode(answer.content, type=list[FaultRule])
 
     def clear_faults(self) -> None:
-        """Forget all faults."""
+        """Delete all fault rules."""
         self._http.delete("/faults").raise_for_status()
 
     def change_latency(self, change: LatencyChange) -> Latencies:
-        """Change latencies."""
+        """Change latencies and return the current ones."""
         answer = self._http.post("/latency", content=msgspec.json.encode(change)).raise_for_status()
         return msgspec.json.decode(answer.content, type=Latencies)
 
     def stats(self) -> Stats:
-        """The counts."""
+        """The counts since the start or the last reset."""
         answer = self._http.get("/stats").raise_for_status()
         return msgspec.json.decode(answer.content, type=Stats)
 
     def reset(self) -> None:
-        """Back to how it started."""
+        """Restore the state of the start."""
         self._http.post("/reset").raise_for_status()
 
     def close(self) -> None:

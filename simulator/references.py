@@ -1,4 +1,4 @@
-"""The pictures that a request brings along as base64; links are only checked for their form, never fetched."""
+"""Checks of input pictures: base64 is decoded; of links only the scheme is checked, they are never fetched."""
 
 import base64
 import binascii
@@ -22,10 +22,10 @@ class InvalidPicture(Exception):
 
 def check_base64(text: str, *, max_bytes: float, max_side: int, max_ratio: float, min_side: int = 1) -> None:
     """
-    Check one JPEG or PNG.
+    Check one JPEG or PNG in base64.
 
     Raises:
-        InvalidPicture: It does not decode, or is beyond a limit.
+        InvalidPicture: It does not decode, or exceeds a limit.
     """
     try:
         content = base64.b64decode(text, validate=True)
@@ -42,7 +42,7 @@ def check_base64(text: str, *, max_bytes: float, max_side: int, max_ratio: float
 
 def check_link(text: str) -> None:
     """
-    Check that a link could be fetched.
+    Check the scheme of a link.
 
     Raises:
         InvalidPicture: It is not http or https.

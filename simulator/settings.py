@@ -1,4 +1,4 @@
-"""What a simulator accepts and how long it takes."""
+"""Settings of a simulator: accepted credentials, latencies and threads."""
 
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -10,10 +10,10 @@ Media = Literal["image", "video", "text"]
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The keys that are let in; any other is refused as the vendor refuses it.
+    The accepted keys. Any other key is refused as the vendor refuses it.
 
     Attributes:
-        session_token: When set, signed requests must carry it in `X-Security-Token` (temporary credentials).
+        session_token: If set, signed requests must have it in `X-Security-Token` (temporary credentials).
     """
 
     access_key: str = "AKLTsimulator"
@@ -28,8 +28,8 @@ class Latencies(msgspec.Struct, frozen=True, kw_only=True):
     Seconds from an accepted request to its result.
 
     Attributes:
-        call_s: Time that every accepted call takes to be answered, on top of the generation itself.
-        overrides: Generation time by call kind or pattern; the first match wins,
+        call_s: Time to answer each accepted call, in addition to the generation.
+        overrides: Generation time by call kind or pattern; the first match applies,
             as in `{"visual.process": 2.0, "ark.*": 0.5}`.
     """
 
@@ -49,10 +49,10 @@ class Latencies(msgspec.Struct, frozen=True, kw_only=True):
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
-    How one simulator is set up.
+    The settings of one simulator.
 
     Attributes:
-        clock_skew_s: How far a signed request's `X-Date` may be from now, in seconds.
+        clock_skew_s: Largest difference between a signed request's `X-Date` and now, in seconds.
         drawing_threads: Threads that draw pictures and encode videos.
     """
 

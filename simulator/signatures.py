@@ -51,10 +51,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 def verify(request: SignedRequest, credentials: Credentials, *, now: datetime, skew_s: float = 900.0) -> None:
     """
-    Accept a request that one of the vendor's signers could have made with these credentials.
+    Check that one of the vendor's signers could have signed the request with these credentials.
 
     Raises:
-        GatewayError: What the gateway would say.
+        GatewayError: The signature is not valid, with the code of the vendor's gateway.
     """
     scope, signed, signature = parse_authorization(request.headers.get("authorization"))
     _check_time(request.headers, scope, now=now, skew_s=skew_s)
@@ -130,7 +130,7 @@ def canonical_query(query: str) -> str:
 
 
 def canonical_requests(request: SignedRequest, signed: list[str]) -> list[str]:
-    """The texts that may have been signed: they differ in whether a default port stays in the host."""
+    """The texts that may have been signed, with and without a default port in the host."""
     hosts = [request.headers.get("host", "")]
     bare, _, port = hosts[0].rpartition(":")
     if port in {"80", "443"} and bare:
@@ -149,7 +149,7 @@ def _canonical_request(request: SignedRequest, signed: list[str], host: str) -> 
 
 
 def sign(canonical_request: str, scope: Scope, x_date: str, credentials: Credentials) -> str:
-    """The signature, 64 hex digits. The secret key is used as the text that it is: no prefix, not decoded."""
+    """The signature, 64 hex digits. The secret key is used as it is, without a prefix and without decoding."""
     digest = hashlib.sha256(canonical_request.encode()).hexdigest()
     text = "\n".join(["HMAC-SHA256", x_date, str(scope), digest])
     key = credentials.secret_key.encode()

@@ -1,4 +1,4 @@
-"""The state of one simulator, and the way every vendor call goes through it."""
+"""Upstream: the state of one simulator, and the handling that all vendor calls share."""
 
 import asyncio
 import gzip
@@ -11,7 +11,7 @@ import msgspec
 
 from simulator.answers import Answer, Reply
 from simulator.connections import HttpRequest, cut, hang
-from simulator.drawing import Recipe, Studio
+from simulator.drawing import Recipe, Renderer
 from simulator.errors import ArkError, GatewayError, OpenAIError, VendorError, VisualError
 from simulator.faults import (
     BrokenGzip,
@@ -20,7 +20,7 @@ from simulator.faults import (
     Error,
     FailGeneration,
     Fault,
-    FaultBook,
+    FaultRules,
     Garbage,
     Hang,
     Huge,
@@ -30,42 +30,42 @@ from simulator.faults import (
 )
 from simulator.ledger import Call, Ledger
 from simulator.operations import Operations
+from simulator.result_files import ResultFiles
 from simulator.settings import Media, Settings
-from simulator.shelf import Shelf
 
 Act = Callable[[Fault | None], Awaitable[Answer]]
 
 
 class Upstream:
     """
-    Everything that one simulator knows.
+    The state of one simulator.
 
     Attributes:
-        clock: Unix time in seconds.
+        clock: Returns Unix time in seconds.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self.clock = clock
-        self.studio = Studio(settings.drawing_threads)
+        self.renderer = Renderer(settings.drawing_threads)
         self.reset()
 
     def reset(self) -> None:
-        """Forget operations, counts, faults and changed latencies; drawings stay cached."""
+        """Delete operations, counts, faults and changed latencies. Drawings stay cached."""
         self.latencies = self.settings.latencies
-        self.faults = FaultBook()
+        self.faults = FaultRules()
         self.ledger = Ledger()
         self.operations = Operations(self.clock)
-        self.files = Shelf()
+        self.files = ResultFiles()
 
     async def perform(self, request: HttpRequest, call: Call, act: Act) -> Reply:
         """
-        Answer one valid call: count it, let its fault do what it does, and act.
+        Answer one valid call: count it, apply its fault, and call `act`.
 
-        `act` starts or looks up what the vendor would; it gets the fault, for those that concern the generation.
+        `act` starts or looks up the operation. It gets the fault, because some faults affect the generation.
         """
         ledger = self.ledger
-        fault = self.faults.take(call.kind, call.prompt)
+        fault = self.faults.next_for(call.kind, call.prompt)
         record = ledger.receive(
             call, at=self.clock(), fault=None if fault is None else str(fault.__struct_config__.tag)
         )
@@ -84,10 +84,10 @@ class Upstream:
         self, request: HttpRequest, kind: str, media: Media, fault: Fault | None, *, share: float = 1.0
     ) -> None:
         """
-        Take the time of a generation whose result is the answer itself, or a share of it.
+        Wait for the time of a generation whose result is in the answer, or for a share of it.
 
         Raises:
-            VendorError: The fault says that it fails.
+            VendorError: The fault lets the generation fail.
         """
         if isinstance(fault, NeverEnds):
             await hang(request, None)
@@ -96,7 +96,7 @@ class Upstream:
             raise failure(kind, fault)
 
     def link(self, request: HttpRequest, recipe: Recipe, *, prompt: str, fault: Fault | None = None) -> str:
-        """An absolute link to a result, on the host that the client called."""
+        """An absolute link to a result file, on the host that the client called."""
         name = self.files.issue(recipe, prompt=prompt, forbidden=isinstance(fault, Result403))
         return f"{request.url.scheme}://{request.headers['host']}/files/{name}"
 
@@ -107,7 +107,7 @@ def upstream_of(request: HttpRequest) -> Upstream:
 
 
 def failure(kind: str, fault: Error | FailGeneration) -> VendorError:
-    """The error of a fault in the envelope of the call's vendor."""
+    """The error of a fault, in the envelope of the vendor that was called."""
     retry_after_s = fault.retry_after_s if isinstance(fault, Error) else None
     message = fault.message
     if kind.startswith("visual"):
@@ -143,7 +143,7 @@ async def _after(request: HttpRequest, fault: Fault | None, answer: Answer) -> A
             headers = answer.headers | {"content-encoding": "gzip"}
             return msgspec.structs.replace(answer, body=_broken_gzip(), headers=headers)
         case Huge():
-            return msgspec.structs.replace(answer, body=_filler(fault.size_bytes))
+            return msgspec.structs.replace(answer, body=_huge_body(fault.size_bytes))
         case Truncated():
             return _truncated(request, answer, clean=fault.clean)
     return answer
@@ -154,7 +154,7 @@ def _broken_gzip() -> bytes:
     return good[:1024] + bytes(len(good) - 1024)
 
 
-async def _filler(size_bytes: int) -> AsyncIterator[bytes]:
+async def _huge_body(size_bytes: int) -> AsyncIterator[bytes]:
     block = b" " * 65536
     for start in range(0, size_bytes, len(block)):
         yield block[: size_bytes - start]
@@ -173,7 +173,7 @@ def _truncated(request: HttpRequest, answer: Answer, *, clean: bool) -> Answer:
 
 async def _then_cut(request: HttpRequest, half: bytes) -> AsyncIterator[bytes]:
     yield half
-    await asyncio.sleep(0.02)  # let the bytes leave before the connection does
+    await asyncio.sleep(0.02)  # so that the bytes are sent before the connection is closed
     cut(request)
 
 

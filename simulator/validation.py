@@ -1,4 +1,4 @@
-"""Reads params into a Struct and says which field is wrong, in a form that every vendor can word its way."""
+"""Validation of params: decodes a document into a Struct, or names the invalid field for the vendor's error."""
 
 import re
 from typing import Any, Literal, TypeVar
@@ -10,10 +10,10 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 class InvalidField(Exception):
     """
-    A param is missing, of the wrong type or out of range.
+    A param is missing, has the wrong type or is out of range.
 
     Attributes:
-        field: Its path, such as `stream_options.include_usage`; empty for the document itself.
+        field: Path of the field, such as `stream_options.include_usage`; empty for the document itself.
     """
 
     def __init__(self, problem: Literal["missing", "type", "value"], field: str, detail: str) -> None:
@@ -25,10 +25,10 @@ class InvalidField(Exception):
 
 def read(document: Any, shape: type[S]) -> S:
     """
-    Convert a decoded document; null counts as unset.
+    Convert a decoded document to a Struct. A null field counts as unset.
 
     Raises:
-        InvalidField: The first thing that is wrong.
+        InvalidField: Names the first invalid field.
     """
     if not isinstance(document, dict):
         raise InvalidField("type", "", "a JSON object is expected")
@@ -39,7 +39,7 @@ def read(document: Any, shape: type[S]) -> S:
 
 
 def without_nulls(document: dict[str, Any]) -> dict[str, Any]:
-    """The same object without keys whose value is null, at every depth of objects."""
+    """The same object without the keys whose value is null, at every depth."""
     return {
         key: without_nulls(value) if isinstance(value, dict) else value
         for key, value in document.items()

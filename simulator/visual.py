@@ -1,4 +1,4 @@
-"""Volcengine visual: `POST /?Action=…&Version=…`, as visual.volcengineapi.com answers it."""
+"""Volcengine visual: `POST /?Action=…&Version=…`, with the answers of visual.volcengineapi.com."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ STATUSES = {
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of the query Actions; `req_json` is a JSON document inside a string."""
+    """Body of the query Actions. `req_json` is a JSON document in a string."""
 
     req_key: str
     task_id: Annotated[str, Meta(min_length=1)]
@@ -48,7 +48,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What `req_json` holds."""
+    """The content of `req_json`."""
 
     return_url: bool = False
     logo_info: LogoInfo | None = None
@@ -62,7 +62,7 @@ async def visual(request: HttpRequest) -> Reply:
     body = await request.body()
     action = request.query_params.get("Action", "")
     try:
-        await admit(upstream, request, action, body)
+        await check_gateway(upstream, request, action, body)
     except GatewayError as error:
         error.action, error.version = action, request.query_params.get("Version", "")
         raise
@@ -74,12 +74,12 @@ async def visual(request: HttpRequest) -> Reply:
     return await (process if action == "CVProcess" else cancel)(upstream, request, document)
 
 
-async def admit(upstream: Upstream, request: HttpRequest, action: str, body: bytes) -> None:
+async def check_gateway(upstream: Upstream, request: HttpRequest, action: str, body: bytes) -> None:
     """
-    What the gateway checks.
+    Check the signature, the Action and the Version, as the gateway does.
 
     Raises:
-        GatewayError: The Action or Version is unknown, or the signature is not good.
+        GatewayError: The Action or Version is unknown, or the signature is not valid.
     """
     scope = request.scope
     signed = SignedRequest(
@@ -109,7 +109,7 @@ def _document(body: bytes) -> Any:
 
 
 def _read(document: Any, family: str) -> tuple[VisualParams, Plan]:
-    """The params of a generation, and what it will yield."""
+    """The params of a generation, and its plan."""
     try:
         key = document.get("req_key") if isinstance(document, dict) else None
         if not isinstance(key, str):
@@ -130,7 +130,7 @@ def _field_error(error: InvalidField) -> VisualError:
 
 async def submit(upstream: Upstream, request: HttpRequest, family: str, document: Any) -> Reply:
     """`CVSync2AsyncSubmitTask` and `CVSubmitTask`."""
-    params, plan = await upstream.studio.run(_read, document, family)
+    params, plan = await upstream.renderer.run(_read, document, family)
     call = Call(kind="visual.submit", prompt=params.text, model=params.req_key, generates=True, body=document)
 
     async def start(fault: Fault | None) -> Answer:
@@ -143,7 +143,7 @@ async def submit(upstream: Upstream, request: HttpRequest, family: str, document
             request=plan,
             created_at=upstream.clock(),
             latency_s=upstream.latencies.of(call.kind, plan.media),
-            fate=fault,
+            fault=fault,
         )
         upstream.operations.add(operation)
         return json_answer(visual_envelope({"task_id": operation.id}))
@@ -152,7 +152,7 @@ async def submit(upstream: Upstream, request: HttpRequest, family: str, document
 
 
 async def query(upstream: Upstream, request: HttpRequest, family: str, document: Any) -> Reply:
-    """`CVSync2AsyncGetResult` and `CVGetResult`: unknown, old and other families' tasks are `not_found`."""
+    """`CVSync2AsyncGetResult` and `CVGetResult`. Unknown, old and other families' tasks are `not_found`."""
     asked, options = _read_query(document)
     operation = upstream.operations.find(f"visual.{family}", asked.task_id)
     prompt = "" if operation is None else operation.prompt
@@ -182,7 +182,7 @@ def _read_query(document: Any) -> tuple[Query, QueryOptions]:
 async def _view(
     upstream: Upstream, request: HttpRequest, operation: Operation, options: QueryOptions, fault: Fault | None
 ) -> Answer:
-    """The task as it is now; `done` may be a failure, told by the code."""
+    """The current state of a task. With `done`, the code says whether it failed."""
     phase = operation.phase(upstream.clock(), fault)
     cause = operation.effect(fault)
     if phase is Phase.FAILED and isinstance(cause, FailGeneration):
@@ -203,7 +203,7 @@ async def _view(
 async def _results(
     upstream: Upstream, request: HttpRequest, plan: Plan, *, prompt: str, url: bool, fault: Fault | None
 ) -> dict[str, Any]:
-    """The fields of `data` that carry results; videos are always links."""
+    """The fields of `data` that contain results. Videos are always links."""
     recipes = plan.recipes()
     if plan.media == "video":
         link = upstream.link(request, recipes[0], prompt=prompt, fault=fault)
@@ -215,13 +215,13 @@ async def _results(
 
 
 async def _pictures(upstream: Upstream, recipes: list[Recipe]) -> list[bytes]:
-    """The pictures themselves; they become base64 in JSON."""
-    return [await upstream.studio.make(recipe) for recipe in recipes]
+    """The bytes of the pictures, which become base64 in JSON."""
+    return [await upstream.renderer.make(recipe) for recipe in recipes]
 
 
 async def process(upstream: Upstream, request: HttpRequest, document: Any) -> Reply:
-    """`CVProcess`: the answer is the result; `return_url` is in the body itself."""
-    params, plan = await upstream.studio.run(_read, document, PROCESS)
+    """`CVProcess`: the answer contains the result, and the body contains `return_url`."""
+    params, plan = await upstream.renderer.run(_read, document, PROCESS)
     call = Call(kind="visual.process", prompt=params.text, model=params.req_key, generates=True, body=document)
 
     async def generate(fault: Fault | None) -> Answer:
@@ -245,7 +245,7 @@ _PROCESS_EXTRAS: dict[str, Any] = {
 
 
 async def cancel(upstream: Upstream, request: HttpRequest, document: Any) -> Reply:
-    """`CVCancelTask`. No page describes it: an open task becomes `not_found`, an ended or unknown one is 50215."""
+    """`CVCancelTask`, which no page describes: an open task becomes `not_found`; an ended or unknown one gets 50215."""
     try:
         asked = read(document, Query)
     except InvalidField as error:

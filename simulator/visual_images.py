@@ -1,4 +1,4 @@
-"""The params of the Volcengine image keys, and the files they ask for; sources as in `visual_params`."""
+"""The params of the Volcengine image keys, and the plans of their files. Sources as in `visual_params`."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ Side = Annotated[int, Meta(ge=1, le=16384)]
 
 
 class General21(VisualParams, frozen=True, kw_only=True):
-    """`jimeng_high_aes_general_v21_L`, answered at once; `use_sr` doubles each side."""
+    """`jimeng_high_aes_general_v21_L`, with the result in the answer. `use_sr` doubles each side."""
 
     prompt: Prompt
     width: Annotated[int, Meta(ge=256, le=768)] = 512
@@ -49,7 +49,7 @@ class Text3(VisualParams, frozen=True, kw_only=True):
 
 
 class Image3(Pictures, frozen=True, kw_only=True):
-    """`jimeng_i2i_v30`; the output's sides are multiples of 16 between 512 and 1536."""
+    """`jimeng_i2i_v30`. The sides of the output are multiples of 16 between 512 and 1536."""
 
     prompt: Prompt
     scale: Annotated[float, Meta(ge=0, le=1)] = 0.5
@@ -63,11 +63,11 @@ class Image3(Pictures, frozen=True, kw_only=True):
     def plan(self) -> Plan:
         self.check_pictures(1, 1)
         width, height = _chosen(self.width, self.height, lowest=512, highest=2016, default=1328)
-        return self.drawn((_held(width), _held(height)), "jpeg")
+        return self.drawn((_rounded(width), _rounded(height)), "jpeg")
 
 
 class Image4(VisualParams, frozen=True, kw_only=True):
-    """`jimeng_t2i_v40`; how many pictures come is the model's choice unless `force_single`."""
+    """`jimeng_t2i_v40`. The model chooses the number of pictures, unless `force_single` is set."""
 
     prompt: Prompt
     image_urls: Annotated[list[str], Meta(max_length=10)] = field(default_factory=list)
@@ -102,14 +102,14 @@ class Image4(VisualParams, frozen=True, kw_only=True):
 
 
 class Image46(Image4, frozen=True, kw_only=True):
-    """`jimeng_seedream46_cvtob`: more inputs, and `scale` is a percentage."""
+    """`jimeng_seedream46_cvtob`, with more inputs and `scale` as a percentage."""
 
     image_urls: Annotated[list[str], Meta(max_length=14)] = field(default_factory=list)
     scale: Annotated[int, Meta(ge=1, le=100)] = 50
 
 
 class DreamInpaint(Pictures, frozen=True, kw_only=True):
-    """`jimeng_image2image_dream_inpaint`: the picture, then its mask."""
+    """`jimeng_image2image_dream_inpaint`. Its inputs are the picture and its mask."""
 
     prompt: Prompt
 
@@ -123,7 +123,7 @@ class DreamInpaint(Pictures, frozen=True, kw_only=True):
 
 
 class EditInpaint(Pictures, frozen=True, kw_only=True):
-    """`img2img_inpainting_edit_zi2i`, answered at once."""
+    """`img2img_inpainting_edit_zi2i`, with the result in the answer."""
 
     custom_prompt: Prompt
     steps: Annotated[int, Meta(ge=1, le=100)] = 25
@@ -141,7 +141,7 @@ class EditInpaint(Pictures, frozen=True, kw_only=True):
 
 
 def _chosen(width: int | None, height: int | None, *, lowest: int, highest: int, default: int) -> tuple[int, int]:
-    """Width and height where both are given, else the default square."""
+    """Width and height if both are given, else the default square."""
     if width is None or height is None:
         return default, default
     if not (lowest <= min(width, height) and max(width, height) <= highest and within_ratio(width, height, 1 / 3, 3)):
@@ -149,5 +149,5 @@ def _chosen(width: int | None, height: int | None, *, lowest: int, highest: int,
     return width, height
 
 
-def _held(side: int) -> int:
+def _rounded(side: int) -> int:
     return min(max(round(side / 16) * 16, 512), 1536)

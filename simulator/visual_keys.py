@@ -1,4 +1,4 @@
-"""Every Volcengine `req_key`: what it takes, and by which Actions."""
+"""Every Volcengine `req_key`, with its params and the Actions that accept it."""
 
 import msgspec
 
@@ -10,14 +10,14 @@ PROCESS, SYNC2ASYNC, TASK = "process", "sync2async", "task"
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
-    """A `req_key`: its params and the families of Actions that take it."""
+    """The params of a `req_key`, and the families of Actions that accept it."""
 
     params: type[VisualParams]
     families: frozenset[str] = frozenset({SYNC2ASYNC})
 
 
 CAPABILITIES: dict[str, Capability] = {
-    # Third-party code calls 2.1 both ways, so both are taken.
+    # Third-party code uses both families for 2.1, so both are accepted.
     "jimeng_high_aes_general_v21_L": Capability(params=General21, families=frozenset({PROCESS, SYNC2ASYNC})),
     "img2img_inpainting_edit_zi2i": Capability(params=EditInpaint, families=frozenset({PROCESS})),
     "jimeng_realman_avatar_object_detection": Capability(params=Avatar, families=frozenset({PROCESS})),

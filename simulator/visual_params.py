@@ -1,5 +1,5 @@
 """
-What the params of all Volcengine `req_key`s share.
+Params that all Volcengine `req_key`s share.
 
 Source: the vendor's pages 1817045 (4.0), 1616429 (3.x), 1747301 (i2i), 1777001 (3.0 Pro), as of
 2026-11-22; 2.1, S2.0 and 4.6 are known from third-party code only.
@@ -21,7 +21,7 @@ PICTURE_ERRORS = {"size": 50205, "decode": 50207, "ratio": 50200, "link": 50200}
 
 
 class LogoInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A visible mark on the picture."""
+    """The visible watermark on the picture."""
 
     add_logo: bool = False
     position: Literal[0, 1, 2, 3] = 0
@@ -31,7 +31,7 @@ class LogoInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AigcMeta(msgspec.Struct, frozen=True, kw_only=True):
-    """The hidden mark that the law asks for."""
+    """The hidden watermark that the law requires."""
 
     content_producer: Annotated[str, Meta(max_length=256)] | None = None
     producer_id: Annotated[str, Meta(max_length=256)] | None = None
@@ -40,22 +40,22 @@ class AigcMeta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VisualParams(msgspec.Struct, frozen=True, kw_only=True):
-    """What all keys share; fields that a key does not know are ignored."""
+    """Params of all keys. Fields that a key does not have are ignored."""
 
     req_key: str
     seed: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = -1
 
     @property
     def text(self) -> str:
-        """The prompt, or nothing."""
+        """The prompt, or an empty text."""
         return ""
 
     def plan(self) -> Plan:
         """
-        The files to make.
+        The plan of the files.
 
         Raises:
-            VisualError: Fields do not fit together.
+            VisualError: The combination of fields is not valid.
         """
         raise NotImplementedError
 
@@ -66,17 +66,17 @@ class VisualParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pictures(VisualParams, frozen=True, kw_only=True):
-    """Input pictures: links or base64, never both."""
+    """Input pictures: links or base64, not both."""
 
     image_urls: list[str] = []
     binary_data_base64: list[str] = []
 
     def check_pictures(self, least: int, most: int, *, max_bytes: float = 4.7 * MEGABYTE, min_side: int = 1) -> None:
         """
-        Check how many there are and each of them.
+        Check the number of pictures and each picture.
 
         Raises:
-            VisualError: 50206 for none, 50205 or 50207 for an unusable one, else 50200.
+            VisualError: 50206 for too few, 50205 or 50207 for an invalid picture, else 50200.
         """
         given = len(self.image_urls) + len(self.binary_data_base64)
         if given < least:

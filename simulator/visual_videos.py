@@ -1,4 +1,4 @@
-"""The params of the Volcengine video keys, and the files they ask for; sources as in `visual_params`."""
+"""The params of the Volcengine video keys, and the plans of their files. Sources as in `visual_params`."""
 
 from typing import Annotated, Literal
 
@@ -57,7 +57,7 @@ class ImageVideo2(Pictures, frozen=True, kw_only=True):
 
 
 class Video3(Pictures, frozen=True, kw_only=True):
-    """`jimeng_t2v_v30`, `jimeng_i2v_first_v30`, `jimeng_i2v_first_tail_v30` and their 1080p twins."""
+    """`jimeng_t2v_v30`, `jimeng_i2v_first_v30`, `jimeng_i2v_first_tail_v30` and their 1080p variants."""
 
     prompt: Prompt
     frames: Frames = 121
@@ -76,7 +76,7 @@ class Video3(Pictures, frozen=True, kw_only=True):
 
 
 class Recamera3(Pictures, frozen=True, kw_only=True):
-    """`jimeng_i2v_recamera_v30`: a camera move over one picture."""
+    """`jimeng_i2v_recamera_v30`: a camera movement over one picture."""
 
     template_id: CAMERA_TEMPLATES
     camera_strength: Literal["weak", "medium", "strong"]
@@ -93,7 +93,7 @@ class Recamera3(Pictures, frozen=True, kw_only=True):
 
 
 class VideoPro3(Pictures, frozen=True, kw_only=True):
-    """`jimeng_ti2v_v30_pro`: a prompt, a picture, or both; the ratio counts without a picture only."""
+    """`jimeng_ti2v_v30_pro`: a prompt, a picture, or both. The ratio is used only without a picture."""
 
     prompt: Annotated[str, Meta(max_length=800)] = ""
     frames: Frames = 121
@@ -113,7 +113,7 @@ class VideoPro3(Pictures, frozen=True, kw_only=True):
 
 
 class Avatar(VisualParams, frozen=True, kw_only=True):
-    """The digital human: a picture that speaks."""
+    """The digital human: a video of a speaking person, from one picture."""
 
     image_url: Annotated[str, Meta(pattern="^https?://")]
     audio_url: Annotated[str, Meta(pattern="^https?://")] | None = None

@@ -35,7 +35,7 @@ async def client(clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(cast("Any", app))
     async with httpx.AsyncClient(transport=transport, base_url="http://simulator", headers=headers) as client:
         yield client
-    app.state.upstream.studio.close()
+    app.state.upstream.renderer.close()
 
 
 async def test_phases_follow_the_clock_that_is_handed_in(client: httpx.AsyncClient, clock: Clock) -> None:
@@ -57,5 +57,5 @@ async def test_two_apps_share_nothing(client: httpx.AsyncClient) -> None:
         transport=httpx.ASGITransport(cast("Any", other)), base_url="http://other"
     ) as stranger:
         answer = await stranger.get(f"/v1/videos/{video['id']}", headers=client.headers)
-    other.state.upstream.studio.close()
+    other.state.upstream.renderer.close()
     assert answer.status_code == 404
