@@ -1,4 +1,4 @@
-"""What a scenario is proved by: MongoDB's journal of writes, a process's memory, its log; and doubled wakes."""
+"""What a test observes of a stack: MongoDB's journal of writes, logs, memory. Also sends duplicate wakes."""
 
 import json
 import time
@@ -21,10 +21,10 @@ _FINAL: Final = frozenset(state.value for state in FINAL)
 
 class Journal:
     """
-    All changes of task records from its making on, as MongoDB's change stream tells them.
+    All changes of stored tasks since its creation, read from MongoDB's change stream.
 
     Args:
-        stack: Whose MongoDB it is.
+        stack: The stack whose MongoDB is read.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -39,7 +39,7 @@ class Journal:
         self._mongo.close()
 
     def states(self, task_id: str) -> list[str]:
-        """The state after each new version, in order: one that was written twice is there twice."""
+        """The state after each write of a new version, in order; a state that is written twice is listed twice."""
         states, state = [], "pending"
         for fields in self._updates(task_id):
             state = fields.get("state", state)
@@ -48,31 +48,31 @@ class Journal:
         return states
 
     def endings(self, task_id: str) -> list[str]:
-        """The terminal states that were written."""
+        """The final states that were written, in order."""
         return [state for state in self.states(task_id) if state in _FINAL]
 
     def _updates(self, task_id: str) -> Iterator[dict[str, Any]]:
-        """Updated fields, up to a mark of our own: thus it is known when all was read."""
-        marks = self._database["marks"]
-        wanted = [{"$match": {"$or": [{"documentKey._id": task_id}, {"ns.coll": marks.name}]}}]
+        """The fields of each update of the task, up to a marker document that is inserted when reading begins."""
+        markers = self._database["marks"]
+        wanted = [{"$match": {"$or": [{"documentKey._id": task_id}, {"ns.coll": markers.name}]}}]
         with self._database.watch(wanted, start_at_operation_time=self._since, max_await_time_ms=2000) as changes:
-            mark = marks.insert_one({}).inserted_id
+            marker = markers.insert_one({}).inserted_id
             for change in changes:
-                if change["documentKey"]["_id"] == mark:
+                if change["documentKey"]["_id"] == marker:
                     return
-                if change["operationType"] == "update" and change["ns"]["coll"] != marks.name:
+                if change["operationType"] == "update" and change["ns"]["coll"] != markers.name:
                     yield change["updateDescription"]["updatedFields"]
 
 
 def logged(running: RunningStack, event: str, *workers: str) -> list[dict[str, Any]]:
-    """The log lines with that event of these workers, or of all, since each was started last."""
+    """The log entries with that event of the named workers, or of all workers, since their last start."""
     lines = (line for name in workers or running.stack.workers for line in running.process(name).output().splitlines())
     entries = (json.loads(line) for line in lines if line.startswith("{"))
     return [entry for entry in entries if entry.get("event") == event]
 
 
 def wake_again(running: RunningStack, task_ids: Sequence[str], *, times: int = 1) -> None:
-    """Queue wakes as doubled deliveries would be, each a message of its own."""
+    """Queue `times` more wakes of each task, as a queue that delivers twice would."""
     run(_wake_again(running.stack.redis_url, task_ids, times))
 
 
@@ -88,17 +88,17 @@ async def _wake_again(redis_url: str, task_ids: Sequence[str], times: int) -> No
 
 
 def memory_bytes(running: RunningStack, name: str) -> int:
-    """What a process has in memory now (VmRSS)."""
+    """The current memory of a process (VmRSS), in bytes."""
     return _memory(running, name, "VmRSS")
 
 
 def peak_bytes(running: RunningStack, name: str) -> int:
-    """The most that it had in memory since `forget_peak` (VmHWM)."""
+    """The peak memory of a process since `reset_peak` (VmHWM), in bytes."""
     return _memory(running, name, "VmHWM")
 
 
-def forget_peak(running: RunningStack, name: str) -> None:
-    """Let `peak_bytes` count from now."""
+def reset_peak(running: RunningStack, name: str) -> None:
+    """Start a new measurement of `peak_bytes`."""
     Path(f"/proc/{running.stack[name].pid}/clear_refs").write_text("5")
 
 

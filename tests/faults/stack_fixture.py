@@ -1,4 +1,4 @@
-"""What a scenario plays with: the whole product as processes, and what can be seen of it from outside."""
+"""A test's view of a running stack: calls of the API, stored tasks, the simulator's counts, and faults of processes."""
 
 import asyncio
 import os
@@ -38,19 +38,19 @@ QUICK = {
     "SHUTDOWN_GRACE_S": "10s",
     "AI_TIMEOUT": "60s",
 }
-"""Settings under which things heal within seconds."""
+"""Settings with which tasks recover within seconds."""
 
 IMAGE = {"task_type": "image", "provider": "openai", "model": "dall-e-3"}
-"""Answers its submit with the result; `openai.images` at the simulator."""
+"""A synchronous model: the response to the submit has the result. `openai.images` at the simulator."""
 VIDEO = {"task_type": "video", "provider": "openai", "model": "sora"}
-"""Answers its submit with an operation; `openai.videos` and `openai.video.query` at the simulator."""
+"""An asynchronous model: the response to the submit has an operation. `openai.videos`, `openai.video.query`."""
 TEXT = {"task_type": "text", "provider": "openai", "model": "gpt-4"}
 
 _LINES_SHOWN = 12
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of a coroutine, on a loop of its own; pytest-asyncio keeps the thread's."""
+    """Run a coroutine on a loop of its own, since pytest-asyncio manages the thread's; returns its result."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(work)
@@ -64,10 +64,10 @@ class RunningStack:
 
     Attributes:
         stack: The processes.
-        client: An app's client of the API.
-        simulator: The vendor's faults and counts.
-        redis: The real one, for emptying and looking.
-        ready_urls: Where the API and each worker tell whether they can work, by name.
+        client: A client of the API.
+        simulator: Control of the simulated vendor: faults and counts.
+        redis: A connection to the stack's Valkey.
+        ready_urls: The URLs of `/ready` of the API and of each worker, by process name.
     """
 
     def __init__(self, stack: Stack, worker_ports: Mapping[str, int]) -> None:
@@ -82,77 +82,77 @@ class RunningStack:
 
     @property
     def documents(self) -> Documents[dict[str, Any]]:
-        """The tasks as they are stored."""
+        """The collection of stored tasks."""
         return self._mongo.get_default_database()["tasks"]
 
     def begin(self) -> None:
-        """Everything runs, and nothing is left of former tests."""
+        """Start what does not run, and delete all tasks, keys, faults and counts of earlier tests."""
         run(self.stack.start())
         self.documents.delete_many({})
         self.redis.flushall()
         self.simulator.reset()
 
     def end(self) -> None:
-        """Let go of everything; what is stopped is started by the next `begin`."""
+        """Resume paused processes and close all connections; the next `begin` starts stopped processes."""
         for name in list(self._paused):
             self.resume(name)
         for connection in (self.client, self.simulator, self.redis, self._mongo):
             connection.close()
 
-    # What an app does
+    # Calls of the API
 
     def create(self, prompt: str, *, kind: dict[str, str] = IMAGE, **fields: Any) -> str:
-        """Create a task and answer its id; raises as `Client.create`."""
-        asked = {**kind, "user_id": "cat", "prompt": prompt, **fields}
-        return self.client.create(asked.pop("task_type"), **asked).task_id
+        """Create a task; returns its id. Raises as `Client.create`."""
+        body = {**kind, "user_id": "cat", "prompt": prompt, **fields}
+        return self.client.create(body.pop("task_type"), **body).task_id
 
     def create_all(self, prompts: Iterable[str], *, kind: dict[str, str] = IMAGE, **fields: Any) -> list[str]:
-        """Create a task for each prompt, some at once, and answer their ids in order."""
+        """Create a task for each prompt, up to 8 at once; returns their ids in order."""
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(lambda prompt: self.create(prompt, kind=kind, **fields), prompts))
 
     def post(self, prompt: str, *, kind: dict[str, str] = IMAGE, timeout_s: float = 30.0) -> httpx.Response:
-        """The API's plain answer to a create call."""
+        """The HTTP response to a create."""
         fields = {**kind, "user_id": "cat", "prompt": prompt}
         path = f"{self.stack.api_url}/api/v1/ai/{fields.pop('task_type')}/task"
         return httpx.post(path, json=fields, timeout=timeout_s, trust_env=False)
 
     def readiness(self) -> dict[str, int | None]:
-        """The HTTP status of the API's and each worker's `/ready`, or None where nobody answers."""
+        """The HTTP status of `/ready` of the API and each worker, or None without a response."""
         with ThreadPoolExecutor(len(self.ready_urls)) as pool:
             return dict(zip(self.ready_urls, pool.map(_status_of, self.ready_urls.values()), strict=True))
 
-    # What is on record
+    # Stored tasks
 
     def task(self, task_id: str) -> Task:
-        """The task as it is stored."""
+        """The stored task."""
         document = self.documents.find_one({"_id": task_id}, WITHOUT_INPUT)
-        assert document is not None, f"{task_id} is not on record"
+        assert document is not None, f"{task_id} is not stored"
         return task_of(document)
 
     def tasks(self) -> list[Task]:
-        """All tasks, oldest first."""
+        """All stored tasks, oldest first."""
         return [task_of(document) for document in self.documents.find({}, WITHOUT_INPUT).sort("_id")]
 
     def count(self, *states: State) -> int:
-        """How many tasks are in one of those states."""
+        """The number of stored tasks in any of those states."""
         return self.documents.count_documents({"state": {"$in": [state.value for state in states]}})
 
-    # What the vendor saw
+    # The simulated vendor
 
     def stats(self) -> Stats:
         """The simulator's counts."""
         return self.simulator.stats()
 
     def submits(self, prompt: str) -> PromptCount:
-        """Submits of that prompt: `received`, and `accepted`, which a vendor would bill."""
+        """The submits of that prompt: received, and accepted, which a vendor would bill."""
         return self.stats().prompts.get(prompt, PromptCount())
 
     # Waiting
 
     def wait_until(self, predicate: Callable[[], T], *, description: str, within_s: float = 20.0) -> T:
-        """As `waiting.wait_until`, with a picture of this running."""
-        return wait_until(predicate, description=description, within_s=within_s, picture=self.picture)
+        """As `waiting.wait_until`; a failure shows `summary`."""
+        return wait_until(predicate, description=description, within_s=within_s, summary=self.summary)
 
     def wait_for_state(self, task_id: str, *states: State, within_s: float = 20.0) -> Task:
         """The task once it is in one of those states."""
@@ -181,41 +181,41 @@ class RunningStack:
             within_s=within_s,
         )
 
-    # What goes wrong
+    # Faults of processes
 
     def kill(self, *names: str) -> None:
-        """End processes at once, as a crash would."""
+        """End processes with SIGKILL."""
         for name in names:
             run(self.stack[name].kill())
             self._paused.discard(name)
 
     def terminate(self, name: str) -> None:
-        """Send SIGTERM, and do not wait."""
+        """Send SIGTERM without waiting for the end."""
         pid = self.stack[name].pid
         assert pid is not None, f"{name} does not run"
         os.kill(pid, signal.SIGTERM)
 
     def start(self, *names: str) -> None:
-        """Start processes and wait until they work."""
+        """Start processes and wait until they are ready."""
         for name in names:
             run(self.stack[name].start())
 
     def pause(self, name: str) -> None:
-        """Let a process stand still: its connections stay, and it answers nothing. Each of its threads has stopped."""
+        """Send SIGSTOP and wait until all threads have stopped: connections stay open, nothing is answered."""
         self._paused.add(name)
         self._signal(name, signal.SIGSTOP)
         threads = Path(f"/proc/{self.stack[name].pid}/task")
-        wait_until(lambda: all(map(_stopped, threads.glob("*/stat"))), description=f"{name} stands still")
+        wait_until(lambda: all(map(_stopped, threads.glob("*/stat"))), description=f"{name} is paused")
 
     def resume(self, name: str) -> None:
-        """Let it go on."""
+        """Send SIGCONT, if the process exists."""
         if self.stack[name].pid is not None:
             self._signal(name, signal.SIGCONT)
         self._paused.discard(name)
 
     @contextmanager
     def paused(self, *names: str) -> Iterator[None]:
-        """They stand still while the block runs."""
+        """Pause the processes during the block."""
         for name in names:
             self.pause(name)
         try:
@@ -226,7 +226,7 @@ class RunningStack:
 
     @contextmanager
     def unavailable(self, name: str, *, silent: bool) -> Iterator[None]:
-        """A server that is not there while the block runs: it refuses connections, or takes them and is silent."""
+        """Make a server unavailable during the block: it refuses connections or, if `silent`, does not answer."""
         if silent:
             with self.paused(name):
                 yield
@@ -242,7 +242,7 @@ class RunningStack:
         return next(name for name in self.stack.workers if f"-{self.stack[name].pid}-" in lease.owner)
 
     def process(self, name: str) -> ChildProcess:
-        """One of our own processes: its exit code and its output."""
+        """The process of the API or of a worker, with its exit code and output."""
         process = self.stack[name]
         assert isinstance(process, ChildProcess)
         return process
@@ -252,24 +252,24 @@ class RunningStack:
         assert pid is not None, f"{name} does not run"
         os.killpg(pid, number)
 
-    # What is shown to people
+    # Messages of failed tests
 
-    def picture(self) -> str:
-        """How things stand: the record, the vendor's counts, the last lines of every log."""
-        parts = [_shown("record", self._records), _shown("vendor", self._vendor)]
-        parts += [_shown(name, partial(self._log, name)) for name in ("api", *self.stack.workers)]
+    def summary(self) -> str:
+        """The stored tasks, the simulator's counts and the last lines of every log."""
+        parts = [_section("stored tasks", self._stored_tasks), _section("vendor", self._vendor)]
+        parts += [_section(name, partial(self._log, name)) for name in ("api", *self.stack.workers)]
         return "\n".join(parts)
 
     def _log(self, name: str) -> str:
         return self.process(name).last_lines(_LINES_SHOWN)
 
-    def _records(self) -> str:
+    def _stored_tasks(self) -> str:
         if "mongo" in self._paused or not self.stack["mongo"].running:
             return "MongoDB does not answer"
         tasks = self.tasks()
-        still_open = [task for task in tasks if not task.state.final]
-        shown = (still_open or tasks)[:10]
-        return f"{len(tasks)} tasks, {len(still_open)} open\n" + "\n".join(map(repr, shown))
+        open_tasks = [task for task in tasks if not task.state.final]
+        shown = (open_tasks or tasks)[:10]
+        return f"{len(tasks)} tasks, {len(open_tasks)} open\n" + "\n".join(map(repr, shown))
 
     def _vendor(self) -> str:
         stats = self.stats()
@@ -277,7 +277,7 @@ class RunningStack:
 
 
 def _stopped(stat: Path) -> bool:
-    """Whether that thread is stopped by a signal; one that has ended is no more in the way."""
+    """Whether the thread is stopped by a signal or has ended."""
     try:
         return stat.read_text().rpartition(")")[2].split()[0] == "T"
     except (FileNotFoundError, ProcessLookupError):
@@ -291,9 +291,9 @@ def _status_of(url: str) -> int | None:
         return None
 
 
-def _shown(title: str, look: Callable[[], str]) -> str:
+def _section(title: str, content: Callable[[], str]) -> str:
     try:
-        text = look()
-    except Exception as error:  # a picture of a failure must not hide the failure
+        text = content()
+    except Exception as error:  # a failing summary must not hide the test's failure
         text = repr(error)
     return f"--- {title}\n{text}"

@@ -1,4 +1,4 @@
-"""MongoDB refuses rows of the audit log: nothing is done that is not on record, and all goes on when it takes them."""
+"""Faults of the audit log: an action is done only if MongoDB stores its row, and works again once rows are stored."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from tests.faults.stack_fixture import IMAGE, VIDEO, RunningStack
 
 @contextmanager
 def refused(running: RunningStack, *actions: Action) -> Iterator[None]:
-    """MongoDB takes no row of those actions while the block runs."""
+    """MongoDB refuses audit rows of those actions during the block."""
     rule = {"action": {"$nin": [action.value for action in actions]}}
     set_rule(running, rule)
     try:
@@ -26,30 +26,30 @@ def refused(running: RunningStack, *actions: Action) -> Iterator[None]:
 
 
 def set_rule(running: RunningStack, rule: dict[str, Any]) -> None:
-    """What MongoDB asks of a row."""
+    """Set the validator of the audit log's collection."""
     running.documents.database.command("collMod", AUDIT_COLLECTION, validator=rule)
 
 
 def rows(running: RunningStack, **wanted: str) -> list[AuditRow]:
-    """Rows with those values, oldest first."""
+    """The audit rows with those values, oldest first."""
     return [row_of(document) for document in running.documents.database[AUDIT_COLLECTION].find(wanted).sort("_id")]
 
 
 @pytest.mark.parametrize("kind", [IMAGE, VIDEO], ids=["image", "video"])
 def test_a_create_without_a_stored_audit_row_is_not_done(running: RunningStack, kind: dict[str, str]) -> None:
-    """500 AUDIT_FAILED, again and again; no task is stored, nobody is woken, and the vendor was never called."""
+    """Each create answers 500 AUDIT_FAILED; no task is stored and the vendor is not called."""
     with refused(running, Action.TASK_CREATE):
-        answers = [running.post(f"unheard {number}", kind=kind) for number in range(3)]
+        answers = [running.post(f"refused {number}", kind=kind) for number in range(3)]
 
     assert {answer.status_code for answer in answers} == {500}
     assert {answer.json()["error"]["code"] for answer in answers} == {"AUDIT_FAILED"}
     assert running.tasks() == []
-    assert running.wait_for_end([running.create("heard", kind=kind)])[0].state is State.COMPLETED
-    assert set(running.stats().prompts) == {"heard"}
+    assert running.wait_for_end([running.create("created", kind=kind)])[0].state is State.COMPLETED
+    assert set(running.stats().prompts) == {"created"}
 
 
 def test_of_concurrent_creates_only_those_with_a_stored_audit_row_are_done(running: RunningStack) -> None:
-    """Creates share a write; what is refused to one costs the others nothing."""
+    """Creates share a write to the audit log; a refused row does not affect the other creates."""
     prompts = [f"{'odd' if number % 2 else 'even'} {number}" for number in range(40)]
     set_rule(running, {"detail": {"$not": {"$regex": "odd"}}})
     try:
@@ -64,14 +64,14 @@ def test_of_concurrent_creates_only_those_with_a_stored_audit_row_are_done(runni
 
 
 def test_a_submit_without_a_stored_audit_row_is_not_made(running: RunningStack) -> None:
-    """The task stays pending without an attempt, and is submitted once, by itself, when rows are taken again."""
+    """The task stays pending without an attempt, and is submitted once when rows are stored again."""
     with refused(running, Action.UPSTREAM_SUBMIT):
-        task_ids = [running.create("waits 1"), running.create("waits 2", kind=VIDEO)]
+        task_ids = [running.create("postponed 1"), running.create("postponed 2", kind=VIDEO)]
         running.wait_until(
             lambda: (
                 "step_postponed" in "".join(running.process(name).last_lines(200) for name in running.stack.workers)
             ),
-            description="a worker has tried",
+            description="a worker postponed the step",
         )
         tasks = [running.task(task_id) for task_id in task_ids]
         assert {task.state for task in tasks} == {State.PENDING}
@@ -84,9 +84,9 @@ def test_a_submit_without_a_stored_audit_row_is_not_made(running: RunningStack) 
 
 
 def test_a_cancel_without_a_stored_audit_row_is_not_done(running: RunningStack) -> None:
-    """500 AUDIT_FAILED, and the task goes on to its end."""
+    """The cancel answers 500 AUDIT_FAILED, and the task completes."""
     with refused(running, Action.TASK_CANCEL):
-        task_id = running.create("goes on", kind=VIDEO)
+        task_id = running.create("not cancelled", kind=VIDEO)
         answer = httpx.post(f"{running.stack.api_url}/api/v1/ai/task/{task_id}/cancel", trust_env=False)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "AUDIT_FAILED")
@@ -94,8 +94,8 @@ def test_a_cancel_without_a_stored_audit_row_is_not_done(running: RunningStack) 
 
 
 def test_the_audit_log_has_a_row_for_each_action_on_a_task(running: RunningStack) -> None:
-    """Created, submitted, polled to its end, removed: a row each, with the vendor's ids and what became of it."""
-    task_id = running.create("told", kind=VIDEO)
+    """Create, submit, last poll and delete have a row each, with the vendor's request id and the outcome."""
+    task_id = running.create("audited", kind=VIDEO)
     running.wait_for_end([task_id])
     running.client.delete(task_id)
 
@@ -103,7 +103,7 @@ def test_the_audit_log_has_a_row_for_each_action_on_a_task(running: RunningStack
         found = rows(running, target=task_id)
         return found if all(row.outcome is not Outcome.BEGUN for row in found) and len(found) == 4 else []
 
-    found = running.wait_until(ended, description="all rows have their ends")
+    found = running.wait_until(ended, description="all rows have an outcome")
     assert [row.action for row in found] == ["task.create", "upstream.submit", "upstream.poll", "task.delete"]
     assert {row.outcome for row in found} == {Outcome.DONE}
     assert all(row.duration_ms is not None and row.source for row in found)

@@ -1,4 +1,4 @@
-"""Limits that all processes share: the same bounds however many API processes and workers there are."""
+"""Limits that all processes share: they do not depend on the number of API processes and workers."""
 
 import os
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ QUOTA = f"{PREFIX}open:provider:openai"
 
 @pytest.fixture(scope="module")
 def stack_options() -> StackOptions:
-    """One slot, and a queue of two."""
+    """One slot and two queued tasks."""
     return StackOptions(env=ONE_AND_TWO)
 
 
 @pytest.fixture(scope="module")
 def second_api(stack: Stack) -> Iterator[str]:
-    """The address of another API process on the same MongoDB and the same Redis, which takes nothing without that."""
+    """The URL of another API process on the same MongoDB and Redis; it creates no task while Redis is unavailable."""
     port = free_port()
     settings = {"PORT": str(port), "MONGO_URL": stack.mongo_url, "REDIS_URL": stack.redis_url, "AUTH": "none"}
     process = ChildProcess(
@@ -56,7 +56,7 @@ def second_api(stack: Stack) -> Iterator[str]:
 
 
 def post(api_url: str, prompt: str) -> httpx.Response:
-    """The answer of one API process to a create call."""
+    """The response of one API process to a create."""
     body = {"provider": IMAGE["provider"], "model": IMAGE["model"], "user_id": "cat", "prompt": prompt}
     return httpx.post(f"{api_url}/api/v1/ai/image/task", json=body, timeout=30, trust_env=False)
 
@@ -65,7 +65,7 @@ def post(api_url: str, prompt: str) -> httpx.Response:
 def test_of_four_at_one_slot_and_a_queue_of_two_the_fourth_is_refused(
     running: RunningStack, second_api: str, processes: int
 ) -> None:
-    """429 with Retry-After and nothing stored; the others are done one after the other, as they came."""
+    """The fourth answers 429 with Retry-After and is not stored; the others complete one at a time, in order."""
     running.simulator.add_fault("openai.images", Hang(seconds=1.5), prompt="four", times=1)
     apis = (running.stack.api_url, second_api)[:processes]
     with ThreadPoolExecutor(4) as callers:
@@ -80,11 +80,11 @@ def test_of_four_at_one_slot_and_a_queue_of_two_the_fourth_is_refused(
     assert [task.state for task in done] == [State.COMPLETED] * 3
     _, *in_wait_queue = sorted(done, key=lambda task: task.attempt.started)
     assert in_wait_queue == sorted(in_wait_queue, key=lambda task: (task.created, task.id))
-    assert post(second_api, "there is room again").status_code == 201
+    assert post(second_api, "below the limit again").status_code == 201
 
 
 def test_a_limit_holds_again_after_redis_lost_its_data(running: RunningStack) -> None:
-    """The records say who counts: within a reconcile period nobody is let in whom the bound refuses."""
+    """Within a reconcile period the stored tasks count again, and the limit refuses further ones."""
     running.simulator.add_fault("openai.images", Hang(seconds=20), prompt="lost", times=None)
     assert [running.post(f"lost {number}").status_code for number in range(4)] == [201, 201, 201, 429]
 
@@ -94,29 +94,29 @@ def test_a_limit_holds_again_after_redis_lost_its_data(running: RunningStack) ->
 
 
 def test_quota_taken_by_a_crashed_process_is_released(running: RunningStack) -> None:
-    """An API process that died before it stored its task holds nobody up for long."""
+    """Quota counted for tasks that were never stored is released by the reconciler."""
     later = int(utc_now().timestamp() * 1000) + 600_000
     running.redis.zadd(QUOTA, {f"task_{number}": later for number in range(3)})
     running.redis.sadd("polyrelay:quotas", "open:provider:openai")
     assert running.post("refused").status_code == 429
 
-    running.wait_until(lambda: running.redis.zcard(QUOTA) == 0, description="who has no record counts no longer")
-    assert running.post("taken").status_code == 201
+    running.wait_until(lambda: running.redis.zcard(QUOTA) == 0, description="tasks that are not stored count no longer")
+    assert running.post("created").status_code == 201
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses connections", "answers nothing"])
 def test_while_redis_is_unavailable_tasks_are_created_up_to_the_limit_or_refused_as_configured(
     running: RunningStack, second_api: str, silent: bool
 ) -> None:
-    """With `ACCEPT_WITHOUT_QUEUE=no` creating answers 503 and stores nothing; else the records are counted."""
+    """With `ACCEPT_WITHOUT_QUEUE=no` a create answers 503 and stores nothing; else stored tasks are counted."""
     with running.unavailable("valkey", silent=silent):
         refused = post(second_api, "refused")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_unavailable")
         assert int(refused.headers["retry-after"]) > 0
         assert running.tasks() == []
-        assert [running.post(f"taken {number}").status_code for number in range(4)] == [201, 201, 201, 429]
+        assert [running.post(f"created {number}").status_code for number in range(4)] == [201, 201, 201, 429]
 
     running.wait_for_end([task.id for task in running.tasks()])
     running.wait_until(
-        lambda: post(second_api, "taken again").status_code == 201, description="the second one takes tasks"
+        lambda: post(second_api, "created again").status_code == 201, description="the second API process creates tasks"
     )

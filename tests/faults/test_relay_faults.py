@@ -1,4 +1,4 @@
-"""The relay when processes die: callers are told what is known, and nothing is paid twice."""
+"""Faults of the relay: a caller gets the known outcome after a crash, and nothing is submitted twice."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -13,43 +13,43 @@ from tests.faults.conftest import StackOptions
 from tests.faults.stack_fixture import RunningStack
 
 LONG_S = 300.0
-T2I, AT_ONCE = "jimeng_t2i_v40", "jimeng_high_aes_general_v21_L"
+T2I, SYNCHRONOUS = "jimeng_t2i_v40", "jimeng_high_aes_general_v21_L"
 
 
 @pytest.fixture(scope="module")
 def stack_options() -> StackOptions:
-    """A patience that outlasts a lease by some seconds."""
+    """`RELAY_PATIENCE` is longer than a lease."""
     return StackOptions(env={"RELAY_PATIENCE": "12s"})
 
 
 def post(running: RunningStack, action: str, body: dict[str, Any]) -> httpx.Response:
-    """A call of the relay."""
+    """The response of the relay to a call."""
     url = f"{running.stack.api_url}/?Action={action}&Version=2022-08-31"
     return httpx.post(url, json=body, timeout=60, trust_env=False)
 
 
 def submit(running: RunningStack, caller: ThreadPoolExecutor, prompt: str, **fields: Any) -> "Future[httpx.Response]":
-    """A submit whose caller waits."""
+    """Send a submit in a thread; the response comes with the future."""
     body = {"req_key": T2I, "prompt": prompt, **fields}
     return caller.submit(post, running, "CVSync2AsyncSubmitTask", body)
 
 
 def only_task(running: RunningStack) -> str:
-    """The id of the one task, once it is on record."""
-    running.wait_until(lambda: running.documents.count_documents({}), description="the task is on record")
+    """The id of the only task, once it is stored."""
+    running.wait_until(lambda: running.documents.count_documents({}), description="the task is stored")
     (task,) = running.tasks()
     return task.id
 
 
 def test_a_worker_killed_after_the_vendor_accepted_is_reported_as_unknown(running: RunningStack) -> None:
-    """The caller reads that the vendor may have accepted and billed it, in the vendor's shape; one submit."""
+    """The response, in the vendor's format, says that the vendor may have accepted and billed it; one submit."""
     prompt = "relay, killed after the vendor accepted"
     running.simulator.add_fault("visual.submit", Hang(seconds=LONG_S, accepted=True), prompt=prompt)
     with ThreadPoolExecutor(1) as caller:
-        answering = submit(running, caller, prompt)
+        response = submit(running, caller, prompt)
         running.wait_until(lambda: running.submits(prompt).accepted, description="the vendor accepted")
         running.kill(running.worker_of(only_task(running)))
-        answer = answering.result(60)
+        answer = response.result(60)
 
     assert answer.status_code == 500
     body = answer.json()
@@ -61,7 +61,7 @@ def test_a_worker_killed_after_the_vendor_accepted_is_reported_as_unknown(runnin
 
 
 def test_a_connection_cut_after_the_vendor_accepted_is_reported_as_unknown(running: RunningStack) -> None:
-    """At once, and nothing is submitted again."""
+    """The same response without delay; one submit."""
     prompt = "relay, cut after the vendor accepted"
     running.simulator.add_fault("visual.*", CutAfter(), prompt=prompt)
 
@@ -73,14 +73,14 @@ def test_a_connection_cut_after_the_vendor_accepted_is_reported_as_unknown(runni
 
 
 def test_a_killed_api_process_loses_no_task(running: RunningStack) -> None:
-    """Its caller is cut off; the task goes on, and whoever has its id can ask for it."""
-    prompt = "relay, the api dies while its caller waits"
+    """The caller loses its connection; the task completes and can be queried by its id."""
+    prompt = "relay, the api is killed while its caller waits"
     running.simulator.change_latency(LatencyChange(call_s=1.0))
     with ThreadPoolExecutor(1) as caller:
-        answering = submit(running, caller, prompt)
-        running.wait_until(lambda: running.submits(prompt).received, description="the vendor got the submit")
+        response = submit(running, caller, prompt)
+        running.wait_until(lambda: running.submits(prompt).received, description="the vendor received the submit")
         running.kill("api")
-        assert answering.exception(60) is not None
+        assert response.exception(60) is not None
     running.start("api")
 
     (task,) = running.wait_for_end([only_task(running)])
@@ -91,8 +91,8 @@ def test_a_killed_api_process_loses_no_task(running: RunningStack) -> None:
 
 
 def test_a_caller_is_answered_while_valkey_is_unavailable(running: RunningStack) -> None:
-    """No wake, no gate, no announcement: the submit is accepted when patience ends, and done once Valkey is back."""
-    prompt = "relay, valkey away"
+    """The submit is answered after `RELAY_PATIENCE`; the task completes once Valkey is available."""
+    prompt = "relay, valkey unavailable"
     with running.unavailable("valkey", silent=False):
         answer = post(running, "CVSync2AsyncSubmitTask", {"req_key": T2I, "prompt": prompt})
 
@@ -104,12 +104,12 @@ def test_a_caller_is_answered_while_valkey_is_unavailable(running: RunningStack)
 
 
 def test_a_synchronous_call_is_answered_after_another_worker_was_killed(running: RunningStack) -> None:
-    """Results of `CVProcess` come from whichever worker has the submit."""
-    prompt = "relay, at once"
+    """`CVProcess` is answered with the result by the remaining worker."""
+    prompt = "relay, synchronous"
     first, second = running.stack.workers
     running.kill(first)
 
-    answer = post(running, "CVProcess", {"req_key": AT_ONCE, "prompt": prompt, "return_url": True})
+    answer = post(running, "CVProcess", {"req_key": SYNCHRONOUS, "prompt": prompt, "return_url": True})
 
     assert answer.status_code == 200
     assert answer.json()["data"]["image_urls"]
@@ -117,14 +117,14 @@ def test_a_synchronous_call_is_answered_after_another_worker_was_killed(running:
 
 
 def test_a_stopping_api_process_answers_its_waiting_callers(running: RunningStack) -> None:
-    """SIGTERM while a caller is held: the vendor's word still comes."""
+    """After SIGTERM, a waiting caller still gets the vendor's response."""
     prompt = "relay, the api is stopped while its caller waits"
     running.simulator.change_latency(LatencyChange(call_s=2.0))
     with ThreadPoolExecutor(1) as caller:
-        answering = submit(running, caller, prompt)
-        running.wait_until(lambda: running.documents.count_documents({}), description="the task is on record")
+        response = submit(running, caller, prompt)
+        running.wait_until(lambda: running.documents.count_documents({}), description="the task is stored")
         running.terminate("api")
-        answer = answering.result(60)
+        answer = response.result(60)
     running.wait_until(lambda: not running.stack["api"].running, description="the api has stopped")
 
     assert answer.status_code == 200

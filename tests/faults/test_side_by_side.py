@@ -1,4 +1,4 @@
-"""Scenario 16: the version before and this one work on the same tasks at the same time."""
+"""Scenario 16: a worker of an older version and one of this version process the same tasks at the same time."""
 
 import io
 import json
@@ -52,13 +52,13 @@ OLD = _old_commit()
 
 @pytest.fixture(scope="module")
 def stack_options() -> StackOptions:
-    """One worker of this version; the old one is started beside it."""
+    """One worker of this version; the fixture `old_worker` starts the other."""
     return StackOptions(workers=1)
 
 
 @pytest.fixture(params=[OLD], ids=[f"{OLD}-and-this" if OLD else "no-history-so-this-version-twice"])
 def old_code(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A folder with the old version's packages; this version's, where there is no history."""
+    """A folder with the packages of the old version, or of this version if there is no history."""
     if request.param is None:
         return ROOT
     with tarfile.open(fileobj=io.BytesIO(_git("archive", request.param, *PACKAGES))) as archive:
@@ -87,7 +87,7 @@ def old_worker(running: RunningStack, old_code: Path, tmp_path: Path) -> Iterato
 
 
 def _environment_of(running: RunningStack) -> dict[str, str]:
-    """What the stack's own worker runs with, but for the port of its health, which is taken."""
+    """The environment of the stack's own worker, without its health port, which is in use."""
     pid = running.stack["worker-1"].pid
     pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     environment = dict(os.fsdecode(pair).partition("=")[::2] for pair in pairs if pair)
@@ -104,7 +104,7 @@ def _runs_the_code_of(folder: Path, environment: dict[str, str]) -> None:
 
 
 def test_an_old_and_a_new_worker_complete_each_task_once(running: RunningStack, old_worker: ChildProcess) -> None:
-    """Both take part, every task completes, and none is submitted twice."""
+    """Both workers complete tasks, every task completes, and none is submitted twice."""
     prompts = [f"{kind['model']} {number}" for kind in KINDS for number in range(8)]
     task_ids = [
         task_id
@@ -117,38 +117,38 @@ def test_an_old_and_a_new_worker_complete_each_task_once(running: RunningStack, 
     assert {running.submits(prompt).accepted for prompt in prompts} == {1}
     assert {len(task.attempts) for task in tasks} == {1}
     for worker in (old_worker, running.process("worker-1")):
-        assert "task_completed" in worker.output(), f"{worker.name} did nothing\n{worker.last_lines()}"
+        assert "task_completed" in worker.output(), f"{worker.name} completed no task\n{worker.last_lines()}"
 
 
-@pytest.mark.parametrize("leaving", ["old", "new"])
+@pytest.mark.parametrize("stopping", ["old", "new"])
 def test_one_version_completes_what_the_other_submitted(
-    running: RunningStack, old_worker: ChildProcess, leaving: str
+    running: RunningStack, old_worker: ChildProcess, stopping: str
 ) -> None:
     """
-    A rolling update, and its way back: one version is stopped while its tasks wait, the other completes them.
+    A rolling update or its reversal: one version is stopped while its tasks wait, and the other completes them.
 
-    No attempt is burnt, and nothing is submitted twice.
+    Each task has one attempt and one submit.
     """
     workers = {"old": old_worker, "new": running.process("worker-1")}
-    staying = workers["new" if leaving == "old" else "old"]
-    run(staying.stop())
+    remaining = workers["new" if stopping == "old" else "old"]
+    run(remaining.stop())
     running.simulator.add_fault("openai.video.query", Backwards(), times=None)
     prompts = [f"handed over {number}" for number in range(12)]
     task_ids = running.create_all(prompts, kind=VIDEO)
     running.wait_until(
         lambda: running.documents.count_documents({"state": "waiting"}) == len(task_ids),
-        description="the leaving one has submitted all",
+        description="the stopping worker has submitted all",
     )
-    run(staying.start())
-    run(workers[leaving].stop())
+    run(remaining.start())
+    run(workers[stopping].stop())
     running.simulator.clear_faults()
     tasks = running.wait_for_end(task_ids)
 
-    assert workers[leaving].exit_code == 0
+    assert workers[stopping].exit_code == 0
     assert {task.state for task in tasks} == {State.COMPLETED}
     assert {len(task.attempts) for task in tasks} == {1}
     assert {running.submits(prompt).accepted for prompt in prompts} == {1}
-    assert _completed_by(staying) == set(task_ids)
+    assert _completed_by(remaining) == set(task_ids)
 
 
 def _completed_by(process: ChildProcess) -> set[str]:

@@ -1,4 +1,4 @@
-"""Waiting for what will come, never for time to pass."""
+"""Waiting for a condition."""
 
 import time
 from collections.abc import Callable
@@ -14,24 +14,24 @@ def wait_until(
     *,
     description: str,
     within_s: float = 20.0,
-    picture: Callable[[], str] | None = None,
+    summary: Callable[[], str] | None = None,
 ) -> T:
     """
-    The predicate's first true answer.
+    Call the predicate until its value is true; returns that value.
 
     Args:
-        predicate: Asked again and again.
-        description: What is waited for, as it would be said when it is there: "the task is waiting".
+        predicate: The condition.
+        description: The condition in words, such as "the task is waiting".
         within_s: Longest wait, in seconds.
-        picture: How things stand, for the one who reads the failure.
+        summary: Makes a text about the state of the stack for the failure's message.
 
     Raises:
-        AssertionError: It did not come; with the last answer and the picture.
+        AssertionError: The condition was not true in time; with its last value and the summary.
     """
     until = time.monotonic() + within_s
-    while not (answer := predicate()):
+    while not (value := predicate()):
         if time.monotonic() > until:
-            shown = f"\n{picture()}" if picture is not None else ""
-            raise AssertionError(f"not within {within_s:g} s: {description} (last: {answer!r}){shown}")
+            shown = f"\n{summary()}" if summary is not None else ""
+            raise AssertionError(f"not within {within_s:g} s: {description} (last: {value!r}){shown}")
         time.sleep(_PAUSE_S)
-    return answer
+    return value
