@@ -1,4 +1,4 @@
-"""Announcements through Redis' publish and subscribe: one channel for all tasks, one subscription for each process."""
+"""Announcements by Redis publish and subscribe: one channel for all tasks, one subscription per process."""
 
 import asyncio
 from contextlib import AbstractContextManager
@@ -20,10 +20,10 @@ log = structlog.get_logger(__name__)
 
 class RedisAnnouncements:
     """
-    Adapter of `Announcements`. A message is a task's id.
+    Adapter of `Announcements`. A message is the id of a task.
 
     Args:
-        redis: The connection of the queue.
+        redis: The client.
     """
 
     def __init__(self, redis: ArqRedis) -> None:
@@ -40,7 +40,7 @@ class RedisAnnouncements:
         return self._listeners.listening(task_id)
 
     async def run(self) -> None:
-        """As `Announcements.run`; outlives a Redis that goes away."""
+        """As `Announcements.run`; subscribes again while Redis is unavailable."""
         while True:
             try:
                 await self._receive()
@@ -56,6 +56,6 @@ class RedisAnnouncements:
                 if message is None:
                     continue
                 if message["type"] == "subscribe":
-                    self._listeners.notify_all()  # what was announced until now was not heard
+                    self._listeners.notify_all()  # announcements before the subscription were missed
                 elif message["type"] == "message":
                     self._listeners.notify(message["data"].decode())

@@ -1,4 +1,4 @@
-"""The queue with a bell: wakes that rouse an idle worker, and claims of many wakes in one step."""
+"""Wake queue with notifications: a wake notifies an idle worker, and a worker claims many wakes in one step."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -19,10 +19,10 @@ from repositories.valkey.lua_scripts import lua_script
 from repositories.valkey.wakes import IDS_TRIED, WAKE_FUNCTION, WAKE_KEPT, ArqWakeQueue
 
 LOCK_S: Final = 30.0
-"""How long a killed worker's claims are locked. A second run of a wake does no harm: the record decides."""
+"""How long the claims of a crashed worker stay locked. A wake that runs twice does no harm: the stored task decides."""
 
 IDLE_S: Final = 1.0
-"""An idle worker looks at least so often, should the bell that was meant for it be lost."""
+"""An idle worker looks for wakes at least this often, in case its notification was lost."""
 
 _NOTIFICATION_KEPT_MS: Final = 60_000
 _WAKES_AT_ONCE: Final = 500
@@ -32,20 +32,20 @@ _NUMBERS: Final = {priority: number for number, priority in enumerate(_PRIORITIE
 
 
 def notification_key_of(priority: Priority) -> str:
-    """The list on which idle workers wait for wakes of that priority."""
+    """The list on which idle workers wait for notifications of that priority."""
     return f"{QUEUE_NAMES[priority]}:bell"
 
 
 def wake_queue(redis: ArqRedis, engine: QueueEngine) -> ArqWakeQueue:
-    """The queue that fits the workers' engine."""
+    """The wake queue for an engine of the workers."""
     return NotifyingWakeQueue(redis) if engine == "claim" else ArqWakeQueue(redis)
 
 
 class NotifyingWakeQueue(ArqWakeQueue):
     """
-    The wakes of `ArqWakeQueue`, written in one round trip, which also rings for an idle worker.
+    The wakes of `ArqWakeQueue`, written in one round trip that also notifies an idle worker.
 
-    Wakes that are asked for while a round trip is under way share the next one.
+    Wakes that are requested during a round trip share the next one.
     """
 
     def __init__(self, redis: ArqRedis, *, clock: Callable[[], datetime] = utc_now) -> None:
@@ -67,9 +67,9 @@ class NotifyingWakeQueue(ArqWakeQueue):
 
     async def _written(self, wakes: Sequence[Wake], *, ids_tried: int, existing: str) -> list[bytes]:
         """
-        Write them and answer the tasks for which no id was free: so many wakes for that moment are worked on.
+        Write the wakes and return the tasks for which no id was free, because `ids_tried` of their wakes are running.
 
-        One that exists is left alone ("NX"), or comes by its moment if it was put back for later ("LT").
+        A wake that exists is left unchanged ("NX"), or made due by its time if it was deferred ("LT").
         """
         refused: list[bytes] = []
         for first in range(0, len(wakes), _WAKES_AT_ONCE):
@@ -99,11 +99,11 @@ class RedisClaims:
     Adapter of `Claims`.
 
     Args:
-        redis: arq's connection.
-        worker: This worker's name, unlike any other's.
-        priorities: Which queues it serves.
-        lock_s: How long a claim lasts that is not held on to.
-        idle_s: How long an idle worker waits for the bell.
+        redis: The client.
+        worker: The unique name of this worker.
+        priorities: The queues that it serves.
+        lock_s: How long the lock of a claim lasts without `hold`.
+        idle_s: How long an idle worker waits for a notification.
     """
 
     def __init__(

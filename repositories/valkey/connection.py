@@ -1,4 +1,4 @@
-"""Connection to Redis or Valkey: the client, its serializers, and its errors as ours."""
+"""Redis or Valkey client: connection, job serializers, and translation of its errors."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ from core.priorities import Priority
 from polyrelay import Secret
 
 QUEUE_NAMES: Final[Mapping[Priority, str]] = {priority: f"polyrelay:wakes:{priority}" for priority in Priority}
-"""The sorted sets that workers read."""
+"""The sorted sets of wakes, by priority."""
 
 
 def serialize(job: dict[str, Any]) -> bytes:
-    """A job as msgpack: the `job_serializer` of clients and workers. An exception becomes its text."""
+    """A job as msgpack: the `job_serializer` of clients and workers. An exception is encoded as its text."""
     return msgspec.msgpack.encode(job, enc_hook=repr)
 
 
@@ -32,12 +32,12 @@ def connect_queue(
     url: Secret | str, *, connect_timeout_s: float = 2.0, timeout_s: float = 5.0, connections: int = 50
 ) -> ArqRedis:
     """
-    A client for clients and workers of the queue; connects on first use. Close with `aclose()`.
+    A client for the wake queue, the gates and the announcements. Connects on first use. Close with `aclose()`.
 
-    An answer is given up on after `timeout_s`; a call that finds all `connections` busy waits so long for one.
+    A call fails if no response comes within `timeout_s`, or if all `connections` stay busy for that time.
 
     Raises:
-        ConfigurationError: The URL is no Redis URL.
+        ConfigurationError: The URL is not a Redis URL.
     """
     text = url.reveal() if isinstance(url, Secret) else url
     try:
@@ -52,7 +52,7 @@ def connect_queue(
             client_name="polyrelay",
         )
     except ValueError:
-        # The client's text may quote a part of the password.
+        # the client's text may contain a part of the password
         raise ConfigurationError(
             "REDIS_URL is not a Redis URL; expected redis://[user:password@]host:port/number, "
             "user and password percent-encoded"
@@ -68,13 +68,13 @@ def connect_queue(
 
 
 def milliseconds(moment: datetime) -> int:
-    """A moment as the queue has it: since 1970, in UTC."""
+    """A moment in milliseconds since 1970, UTC."""
     return round(moment.timestamp() * 1_000_000) // 1000  # whole microseconds are exact in a float
 
 
 @contextlib.contextmanager
 def queue_errors(redis: ArqRedis) -> Iterator[None]:
-    """Turns the errors of a lost Redis into `QueueUnavailable`; the text names the server and no credentials."""
+    """Translates the errors of the client into `QueueUnavailable`; the text names the server, without credentials."""
     try:
         yield
     except (RedisError, OSError) as error:

@@ -1,17 +1,18 @@
 """
-Gates in Redis: one Lua script for each operation, so that all workers see one truth.
+Gates in Redis: one Lua script for each operation, so that all workers share one state.
 
 Keys, all with a time to live:
 
-    polyrelay:gate:of:<gate>           hash: limit and learns as last told, learned, whose turn it is in the line
+    polyrelay:gate:of:<gate>           hash: limit and learns of the last ticket, learned limit, turns of the priorities
     polyrelay:gate:held:<gate>         sorted set: task by the end of its hold
-    polyrelay:gate:line:<1-3>:<gate>   sorted set for each priority: task by creation; ties break by id
-    polyrelay:gate:task:<task>         JSON: the gates and lines of a task that holds or waits
-    polyrelay:gate:account:<account>   hash: circuit, probe, and when the spacing lets the next one through
-    polyrelay:gate:names, lines, accounts, holders    sorted sets: what there is
+    polyrelay:gate:line:<1-3>:<gate>   wait queue, sorted set for each priority: task by creation; ties break by id
+    polyrelay:gate:task:<task>         JSON: the gates and wait queues of a task that holds or waits
+    polyrelay:gate:account:<account>   hash: circuit breaker, its probe, and when the submit interval ends
+    polyrelay:gate:names, lines, accounts, holders    sorted sets: all gates, wait queues, accounts and holding tasks
 
-All times are those of the caller's clock, so that tests may move it; workers whose clocks differ see holds, circuits
-and spacing shifted by the difference. The scripts build their keys, so Redis must be one node, not a cluster.
+All times are those of the caller's clock, so that tests can move it. Between workers whose clocks differ, holds,
+circuit breakers and submit intervals are shifted by the difference. The scripts build their keys, so Redis must be one
+node, not a cluster.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,11 +36,11 @@ _SCRIPTS: Final = (
 )  # fmt: skip
 
 _AT_ONCE: Final = 200
-"""Tasks in one call of a script, so that nobody else waits long for Redis."""
+"""Maximum number of tasks in one call of a script, so that it does not block Redis for long."""
 
 
 class RedisGates:
-    """As `Gates`, shared by all workers of one Redis (7 or later) or Valkey."""
+    """Adapter of `Gates`, shared by all workers of one Redis (7 or later) or Valkey."""
 
     def __init__(self, redis: ArqRedis, *, clock: Clock = utc_now, rules: GateRules | None = None) -> None:
         self._redis = redis
@@ -63,8 +64,8 @@ class RedisGates:
 
     async def leave(self, ticket: Ticket, vendor_status: VendorStatus | None = None) -> Sequence[str]:
         """As `Gates.leave`."""
-        reported = {} if vendor_status is None else {"status": vendor_status.value}
-        return _texts(await self._run("leave", ticket=_request_of(ticket), **reported))
+        status = {} if vendor_status is None else {"status": vendor_status.value}
+        return _texts(await self._run("leave", ticket=_request_of(ticket), **status))
 
     async def restore(self, tickets: Sequence[Ticket]) -> None:
         """As `Gates.restore`; atomic for 200 tickets at a time."""

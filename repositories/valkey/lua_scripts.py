@@ -1,4 +1,4 @@
-"""Loads the Lua scripts of `lua/<folder>/<script>.lua`, each with the files that its head says it uses."""
+"""Lua scripts: loads `lua/<folder>/<script>.lua` with the files that its head names as used."""
 
 import re
 from functools import cache

@@ -1,7 +1,7 @@
 """
-Quotas in Redis: for each a sorted set of the tasks that count, by when they are counted no longer.
+Quotas in Redis: for each quota a sorted set of the tasks that count, by the time until which they count.
 
-Times are milliseconds of the caller's clock, as with the gates.
+Times are milliseconds of the caller's clock, as for the gates.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -18,10 +18,10 @@ from repositories.valkey.lua_scripts import lua_script
 
 PREFIX: Final = "polyrelay:quota:"
 INDEX: Final = "polyrelay:quotas"
-"""The names of all quotas."""
+"""The set of the names of all quotas."""
 
 _KEPT: Final = timedelta(days=1)
-"""Keys are kept so long after all that they count has run out."""
+"""Keys outlive the last task that they count by this time."""
 _AT_ONCE: Final = 500
 _TASKS_AT_ONCE: Final = 100
 
@@ -33,7 +33,7 @@ class _Taking(NamedTuple):
 
 
 class RedisQuotas:
-    """As `Quotas`, shared by all processes of one Redis or Valkey."""
+    """Adapter of `Quotas`, shared by all processes of one Redis or Valkey."""
 
     def __init__(self, redis: ArqRedis, *, clock: Clock = utc_now) -> None:
         self._redis = redis
@@ -43,7 +43,7 @@ class RedisQuotas:
         self._together: GroupCommit[_Taking, Quota | None] = GroupCommit(self._take_each, most=_TASKS_AT_ONCE)
 
     async def take(self, task_id: str, quotas: Sequence[Quota], *, until: datetime) -> Quota | None:
-        """As `Quotas.take`; tasks of one moment share a round trip."""
+        """As `Quotas.take`; tasks of the same moment share a round trip."""
         return await self._together(_Taking(task_id, quotas, until))
 
     async def _take_each(self, takings: Sequence[_Taking]) -> Sequence[Quota | None]:

@@ -1,8 +1,8 @@
 """
-Rates in Redis: for each key a hash with the requests of each second of the last minute.
+Request rates in Redis: for each caller a hash with the number of requests in each second of the last minute.
 
-Exact to a second: in no 60 whole seconds more than the limit pass. Requests of one moment share a round trip. Seconds
-are those of the caller's clock, as with the gates.
+Sliding 60-second window, one-second resolution: no 60 whole seconds contain more than the limit. Requests of the same
+moment share a round trip. Seconds are those of the caller's clock, as for the gates.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ PREFIX: Final = "polyrelay:rate:"
 _AT_ONCE: Final = 200
 
 _Request: TypeAlias = tuple[str, int]
-"""Whose, and the limit."""
+"""The caller, and the limit."""
 
 
 class RedisRates:
-    """As `Rates`, shared by all processes of one Redis or Valkey."""
+    """Adapter of `Rates`, shared by all processes of one Redis or Valkey."""
 
     def __init__(self, redis: ArqRedis, *, clock: Clock = utc_now) -> None:
         self._redis = redis

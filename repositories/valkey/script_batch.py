@@ -1,4 +1,4 @@
-"""Lua scripts in Redis; those that are asked for at the same moment go in one round trip."""
+"""Script batches: calls of Lua scripts at the same moment share one round trip."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
@@ -19,32 +19,32 @@ class _Call(NamedTuple):
 
 class Scripts:
     """
-    Runs scripts of one argument and no keys. Each is atomic by itself; they share a round trip and nothing else.
+    Runs scripts that take one argument and no keys. Each call is atomic by itself; calls share only the round trip.
 
     Args:
-        redis: Where they run.
-        sources: Their texts by name.
+        redis: The client.
+        sources: The texts of the scripts by name.
     """
 
     def __init__(self, redis: ArqRedis, sources: Mapping[str, str]) -> None:
         self._redis = redis
         self._sources = sources
-        self._digests = {name: sha1(text.encode()).hexdigest() for name, text in sources.items()}  # noqa: S324  Redis' own
+        self._digests = {name: sha1(text.encode()).hexdigest() for name, text in sources.items()}  # noqa: S324  Redis names scripts by SHA-1
         self._calls = GroupCommit[_Call, Any](self._run_each, most=_AT_ONCE)
 
     async def run(self, script: str, argument: str) -> Any:
         """
-        What the script of that name answers.
+        Run the script of that name and return its answer.
 
         Raises:
-            RedisError, OSError: Redis cannot be reached, or the script failed.
+            RedisError, OSError: Redis is unavailable, or the script failed.
         """
         return await self._calls(_Call(script, argument))
 
     async def _run_each(self, calls: Sequence[_Call]) -> Sequence[Any | Exception]:
         answers = await self._answers(calls)
         unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if unknown:  # Redis is new, or was emptied; these did not run
+        if unknown:  # Redis is new or was flushed; these calls did not run
             for name in {calls[place].script for place in unknown}:
                 await self._redis.script_load(self._sources[name])
             again = await self._answers([calls[place] for place in unknown])

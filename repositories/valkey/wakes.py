@@ -1,4 +1,4 @@
-"""Wakes in Redis, in arq's format, as arq itself writes them."""
+"""Wake queue in Redis, as arq jobs written by arq."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -17,18 +17,18 @@ WAKE_FUNCTION: Final = "advance"
 """The name under which a worker registers `async def advance(ctx, task_id)`."""
 
 WAKE_KEPT: Final = timedelta(days=7)
-"""How long a wake that no worker takes is kept after its time; then the record's `wake_at` brings it back."""
+"""How long a wake that no worker takes is kept after its time. After that, the reconciler queues it again."""
 
 _ROUNDING_MS: Final = 1
-"""arq computes with floats."""
+"""Tolerance for times of arq, which computes with floats."""
 
 IDS_TRIED: Final = 20
-"""So many wakes of one task for one millisecond may run at once."""
+"""Number of ids that a wake may have: as many wakes of one task for one millisecond may run at once."""
 
 
 class ArqWakeQueue:
     """
-    Wakes as arq jobs of the function `advance`, with the task's id as the one argument.
+    Adapter of `WakeQueue`: wakes as arq jobs of the function `advance`, with the task's id as the only argument.
 
     The same task at the same millisecond is one job. Workers must keep no results (`keep_result=0`).
     """
@@ -41,9 +41,9 @@ class ArqWakeQueue:
         """
         As `WakeQueue.wake`.
 
-        arq drops a job whose id exists, also while that job runs, and a running job may have read the record before
-        the caller changed it. So a dropped one counts only if it comes by then and has not begun; otherwise the next
-        id is taken.
+        arq drops a job whose id exists, also while that job runs, and a running job may have read the task before the
+        caller changed it. So a dropped wake counts as queued only if the existing one is due by then and has not begun;
+        otherwise the next id is tried.
         """
         wake = Wake(task_id=task_id, at=at, priority=priority)
         with queue_errors(self._redis):
@@ -57,7 +57,7 @@ class ArqWakeQueue:
         return _job_id(task_id, milliseconds(at))
 
     async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
-        """As `WakeQueue.lost`, in one round trip: an id stays in its queue until its job is done."""
+        """As `WakeQueue.lost`, in one round trip per priority: an id stays in its queue until its job is done."""
         names = [self.name_of(wake.task_id, wake.at) for wake in wakes]
         queued: set[str] = set()
         with queue_errors(self._redis):
@@ -80,7 +80,7 @@ class ArqWakeQueue:
             await self._redis.ping()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the client."""
         await self._redis.aclose()
 
     async def _enqueue(self, wake: Wake, *, later: int) -> bool:
@@ -110,5 +110,5 @@ def _job_id(task_id: str, ms: int) -> str:
 
 
 def kept_for(wake: Wake, now: datetime) -> timedelta:
-    """How long a wake's job is kept from now."""
+    """How long the job of a wake is kept from now."""
     return max(wake.at - now, timedelta()) + WAKE_KEPT

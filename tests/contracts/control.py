@@ -31,54 +31,54 @@ def a_report(name: str = "p1", **fields: Any) -> ProcessReport:
 class ControlContract:
     """What every control room does."""
 
-    async def test_nothing_was_decided_at_first(self, task_quotas: ControlStore) -> None:
+    async def test_nothing_was_decided_at_first(self, control: ControlStore) -> None:
         """No provider is switched off, and nothing is to be reloaded."""
-        assert await task_quotas.read() == Controls()
+        assert await control.read() == Controls()
 
-    async def test_decisions_are_kept_and_counted(self, task_quotas: ControlStore) -> None:
+    async def test_decisions_are_kept_and_counted(self, control: ControlStore) -> None:
         """The latest decision about each provider holds; the revision goes up with each."""
         drained = Switch(mode=Mode.DRAINING, since=NOW, reason="a test")
-        await task_quotas.switch("one", Switch(mode=Mode.DISABLED, since=NOW))
-        await task_quotas.switch("two-2_x", drained)
-        answered = await task_quotas.switch("one", Switch(mode=Mode.ENABLED, since=NOW))
+        await control.switch("one", Switch(mode=Mode.DISABLED, since=NOW))
+        await control.switch("two-2_x", drained)
+        answered = await control.switch("one", Switch(mode=Mode.ENABLED, since=NOW))
 
-        assert answered == await task_quotas.read()
+        assert answered == await control.read()
         assert answered.revision == 3
         assert answered.switches == {"one": Switch(mode=Mode.ENABLED, since=NOW), "two-2_x": drained}
 
-    async def test_a_reload_is_a_number_that_goes_up(self, task_quotas: ControlStore) -> None:
+    async def test_a_reload_is_a_number_that_goes_up(self, control: ControlStore) -> None:
         """The plugins that are forced keep the number of the request that named them last."""
-        await task_quotas.request_reload("acme.one")
-        await task_quotas.request_reload("$other")
-        answered = await task_quotas.request_reload("acme.one")
+        await control.request_reload("acme.one")
+        await control.request_reload("$other")
+        answered = await control.request_reload("acme.one")
 
-        assert (await task_quotas.request_reload()).generation == 4
+        assert (await control.request_reload()).generation == 4
         assert (answered.generation, answered.revision) == (3, 3)
-        assert (await task_quotas.read()).forced == {"acme.one": 3, "$other": 2}
+        assert (await control.read()).forced == {"acme.one": 3, "$other": 2}
 
-    async def test_of_many_decisions_at_once_none_is_lost(self, task_quotas: ControlStore) -> None:
+    async def test_of_many_decisions_at_once_none_is_lost(self, control: ControlStore) -> None:
         """Also where nothing was decided before."""
-        await asyncio.gather(*(task_quotas.switch(f"p{n}", Switch(mode=Mode.DISABLED, since=NOW)) for n in range(10)))
+        await asyncio.gather(*(control.switch(f"p{n}", Switch(mode=Mode.DISABLED, since=NOW)) for n in range(10)))
 
-        found = await task_quotas.read()
+        found = await control.read()
         assert (found.revision, len(found.switches)) == (10, 10)
 
-    async def test_reports_are_replaced_and_withdrawn(self, task_quotas: ControlStore) -> None:
+    async def test_reports_are_replaced_and_withdrawn(self, control: ControlStore) -> None:
         """A process is shown as it told last, by role and id, and not after it ended."""
-        await task_quotas.report(a_report("b"))
-        await task_quotas.report(a_report("a"))
-        await task_quotas.report(a_report("a", generation=3))
-        await task_quotas.report(a_report("z", role="api"))
-        await task_quotas.report(a_report("gone"))
-        await task_quotas.withdraw("gone")
-        await task_quotas.withdraw("never")
+        await control.report(a_report("b"))
+        await control.report(a_report("a"))
+        await control.report(a_report("a", generation=3))
+        await control.report(a_report("z", role="api"))
+        await control.report(a_report("gone"))
+        await control.withdraw("gone")
+        await control.withdraw("never")
 
         expected = [a_report("z", role="api"), a_report("a", generation=3), a_report("b")]
-        assert list(await task_quotas.processes(since=NOW)) == expected
+        assert list(await control.processes(since=NOW)) == expected
 
-    async def test_a_process_that_is_silent_is_not_shown(self, task_quotas: ControlStore) -> None:
+    async def test_a_process_that_is_silent_is_not_shown(self, control: ControlStore) -> None:
         """Only those that told something since that moment."""
-        await task_quotas.report(a_report("old", seen=NOW - timedelta(seconds=1)))
-        await task_quotas.report(a_report("new"))
+        await control.report(a_report("old", seen=NOW - timedelta(seconds=1)))
+        await control.report(a_report("new"))
 
-        assert [report.id for report in await task_quotas.processes(since=NOW)] == ["new"]
+        assert [report.id for report in await control.processes(since=NOW)] == ["new"]

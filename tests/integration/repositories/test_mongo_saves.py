@@ -47,7 +47,7 @@ async def commands(database: Database, name: str) -> int:
     return int(status["metrics"]["commands"][name]["total"])
 
 
-async def outcomes(database: Database, tasks: Sequence[Task]) -> list[type[Exception] | None]:
+async def outcomes_of_saves(database: Database, tasks: Sequence[Task]) -> list[type[Exception] | None]:
     """What became of each, saved in one batch."""
     done = await update_each(database["tasks"], [update(task) for task in tasks])
     return [None if each is None else type(each) for each in done]
@@ -86,11 +86,11 @@ async def test_in_a_batch_each_save_has_its_own_outcome(repository: MongoTaskRep
     await repository.save(other)
     await repository.delete(gone)
 
-    reported = await outcomes(
+    outcomes = await outcomes_of_saves(
         database, [after(stale), after(fresh), after(gone), after(last), after(stale, progress=0.5)]
     )
 
-    assert reported == [Stale, None, Stale, None, Stale]
+    assert outcomes == [Stale, None, Stale, None, Stale]
     assert [await repository.get(task.id) for task in (fresh, stale, last)] == [after(fresh), other, after(last)]
 
 
@@ -100,7 +100,7 @@ async def test_a_save_that_looks_like_the_winners_is_stale_all_the_same(
     """Two who learn the same in the same millisecond are told apart, also within one batch."""
     task, beside = await stored(repository), await stored(repository)
 
-    assert await outcomes(database, [after(task), after(beside), after(task)]) == [None, None, Stale]
+    assert await outcomes_of_saves(database, [after(task), after(beside), after(task)]) == [None, None, Stale]
 
 
 async def test_a_winner_whose_task_moves_on_at_once_is_no_loser(
@@ -112,9 +112,9 @@ async def test_a_winner_whose_task_moves_on_at_once_is_no_loser(
     gone = await stored(repository)
     await repository.delete(gone)
 
-    reported = await outcomes(database, [*map(after, tasks), *later, after(gone)])
+    outcomes = await outcomes_of_saves(database, [*map(after, tasks), *later, after(gone)])
 
-    assert reported == [None] * 6 + [Stale]
+    assert outcomes == [None] * 6 + [Stale]
 
 
 async def test_of_racing_batches_one_save_of_each_version_wins(database: Database) -> None:
@@ -124,9 +124,9 @@ async def test_of_racing_batches_one_save_of_each_version_wins(database: Databas
 
     async def race(number: int) -> list[tuple[str, Task]]:
         mine = [after(task, progress=number / 10) for task in random.sample(tasks, len(tasks))]
-        reported = await asyncio.gather(*(outcome_of(workers[number].save(each)) for each in mine))
-        assert set(reported) <= {None, Stale}
-        return [(each.id, each) for each, outcome in zip(mine, reported, strict=True) if outcome is None]
+        outcomes = await asyncio.gather(*(outcome_of(workers[number].save(each)) for each in mine))
+        assert set(outcomes) <= {None, Stale}
+        return [(each.id, each) for each, outcome in zip(mine, outcomes, strict=True) if outcome is None]
 
     winners = [won for wins in await asyncio.gather(*map(race, range(len(workers)))) for won in wins]
 
@@ -139,13 +139,13 @@ async def test_a_save_that_no_document_can_hold_fails_alone(repository: MongoTas
     small, large = await stored(repository), await stored(repository)
     text = Result(type=TaskType.TEXT, text="x" * (17 * 2**20))
 
-    reported = await asyncio.gather(
+    outcomes = await asyncio.gather(
         outcome_of(repository.save(after(small))), outcome_of(repository.save(after(large, results=(text,))))
     )
 
-    assert reported[0] is None
-    assert reported[1] is not None
-    assert issubclass(reported[1], (DocumentTooLarge, OperationFailure))
+    assert outcomes[0] is None
+    assert outcomes[1] is not None
+    assert issubclass(outcomes[1], (DocumentTooLarge, OperationFailure))
     assert (await repository.get(small.id), await repository.get(large.id)) == (after(small), large)
 
 
@@ -155,8 +155,8 @@ async def test_a_batch_without_a_server_is_nobodys(tmp_path: Any) -> None:
         repository = MongoTaskRepository(connect_mongo(server.url, timeout_s=0.5))
         tasks = [await stored(repository) for _ in range(3)]
         await server.kill()
-        reported = await asyncio.gather(*(outcome_of(repository.save(after(task))) for task in tasks))
-        assert reported == [StoreUnavailable] * 3
+        outcomes = await asyncio.gather(*(outcome_of(repository.save(after(task))) for task in tasks))
+        assert outcomes == [StoreUnavailable] * 3
 
         await server.start()
         again = MongoTaskRepository(connect_mongo(server.url))
@@ -195,6 +195,6 @@ async def test_a_save_that_a_stopping_server_refused_may_be_tried_again() -> Non
     updates = [VersionedUpdate(task_id=f"task_{number}", version=1, update={"$set": {"a": 1}}) for number in range(4)]
     tasks = AnsweringTasks({"writeErrors": errors, "nMatched": 1, "writeConcernErrors": []})
 
-    reported = await update_each(tasks, updates)  # type: ignore[arg-type]
+    outcomes = await update_each(tasks, updates)  # type: ignore[arg-type]
 
-    assert [type(each) for each in reported] == [StoreUnavailable, Stale, OperationFailure, type(None)]
+    assert [type(each) for each in outcomes] == [StoreUnavailable, Stale, OperationFailure, type(None)]

@@ -30,12 +30,12 @@ async def test_each_caller_gets_its_own_answer(scripts: Scripts) -> None:
 
 async def test_a_script_that_fails_fails_its_caller(scripts: Scripts) -> None:
     """And nobody who asked at the same moment."""
-    reported = await asyncio.gather(
+    answers = await asyncio.gather(
         scripts.run("count", "1"), scripts.run("break", "x"), scripts.run("count", "1"), return_exceptions=True
     )
 
-    assert (reported[0], reported[2]) == (1, 2)
-    assert isinstance(reported[1], ResponseError)
+    assert (answers[0], answers[2]) == (1, 2)
+    assert isinstance(answers[1], ResponseError)
 
 
 async def test_each_runs_once_though_redis_forgets_its_scripts(scripts: Scripts, redis: ArqRedis) -> None:
@@ -44,9 +44,9 @@ async def test_each_runs_once_though_redis_forgets_its_scripts(scripts: Scripts,
     await redis.script_flush()
     await redis.script_load(SOURCES["echo"])
 
-    reported = await asyncio.gather(scripts.run("echo", "a"), scripts.run("count", "10"), scripts.run("count", "100"))
+    answers = await asyncio.gather(scripts.run("echo", "a"), scripts.run("count", "10"), scripts.run("count", "100"))
 
-    assert list(reported) == [b"a", 11, 111]
+    assert list(answers) == [b"a", 11, 111]
 
 
 async def test_scripts_of_one_moment_share_a_round_trip(scripts: Scripts, redis: ArqRedis) -> None:

@@ -7,10 +7,10 @@ from tests.fakes.control import MemoryControlStore
 
 
 @pytest.fixture
-def task_quotas() -> MemoryControlStore:
+def control() -> MemoryControlStore:
     """Nothing was decided."""
     return MemoryControlStore()
 
 
-class TestMemoryControlRoom(ControlContract):
+class TestMemoryControlStore(ControlContract):
     """`MemoryControlStore` keeps the contract."""

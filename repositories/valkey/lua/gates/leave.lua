@@ -1,6 +1,6 @@
 -- Gates: ends the hold or the place of a task, after applying what its submit or poll showed about the vendor.
 --
--- Request: `ticket`, as for enter.lua; `status` of the vendor, optional.
+-- Request: `ticket`, as for enter.lua; `status`, a `VendorStatus`, optional.
 -- Answers: ids to wake.
 --
 -- Uses shared.lua: declare, read_task, request.

@@ -1,6 +1,6 @@
 -- Gates: applies what a submit or poll showed about the vendor; the hold goes on.
 --
--- Request: `ticket`, as for enter.lua; `status` of the vendor.
+-- Request: `ticket`, as for enter.lua; `status`, a `VendorStatus`.
 -- Answers: ids to wake.
 --
 -- Uses shared.lua: request.

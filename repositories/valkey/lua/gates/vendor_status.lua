@@ -1,5 +1,7 @@
 -- Gates: applies what a submit or poll showed about the vendor to learned limits and to the circuit breaker.
 --
+-- A status is 'well' (available), 'crowded' (throttled), 'away' (unavailable) or 'nothing' (unknown); see `VendorStatus`.
+--
 -- Uses shared.lua: ACCOUNTS, account_key, add_to_index, call, declare, expire_holds, extend_ttl, free_probe, gate_key,
 --   held_key, mark_changed, now, rules.
 
