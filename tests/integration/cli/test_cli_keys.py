@@ -1,4 +1,4 @@
-"""`polyrelay keys` on a real MongoDB."""
+"""The commands `polyrelay keys` on a real MongoDB."""
 
 import asyncio
 import base64
@@ -30,12 +30,12 @@ class Keys(Protocol):
     """Runs `polyrelay keys …`; keyword arguments are settings."""
 
     def __call__(self, *args: str, **settings: str) -> Result:
-        """What it printed, and how it ended."""
+        """The output and the exit code."""
 
 
 @pytest.fixture
 def keys(mongo_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    """On an empty database."""
+    """A runner of `polyrelay keys` on an empty database."""
     monkeypatch.chdir(tmp_path)
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
@@ -48,13 +48,13 @@ def keys(mongo_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def document(result: Result) -> Any:
-    """The JSON document of a command that worked."""
+    """The JSON document of a successful command."""
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
 
-def test_a_key_is_made_shown_listed_and_revoked(keys: Keys) -> None:
-    """Before any API ran; its secret is shown once."""
+def test_a_key_is_created_shown_listed_and_revoked(keys: Keys) -> None:
+    """No API has run before; the secret is shown once."""
     made = document(keys("create", "--role", "admin", "--description", "first", "--max-queue", "0", "--format", "json"))
     listed = keys("list", "--format", "json")
     shown = keys("show", made["access_key"], "--format", "json")
@@ -67,8 +67,8 @@ def test_a_key_is_made_shown_listed_and_revoked(keys: Keys) -> None:
     assert document(keys("revoke", made["id"], "--format", "json"))["state"] == "revoked"
 
 
-def test_people_see_the_secret_and_that_it_is_shown_once(keys: Keys) -> None:
-    """The fields are on standard output, the warning is not."""
+def test_text_output_has_the_secret_and_a_warning(keys: Keys) -> None:
+    """The fields are on standard output, the warning is on standard error."""
     made = keys("create", "--owner", "shop", "--expires-at", "2999-01-01T00:00:00+01:00")
 
     assert re.search(r"^secret +sk_\w{40}$", made.stdout, re.MULTILINE)
@@ -79,7 +79,7 @@ def test_people_see_the_secret_and_that_it_is_shown_once(keys: Keys) -> None:
 
 
 def test_a_key_is_rotated_with_a_grace_period(keys: Keys) -> None:
-    """The old one ends later, the new one has its owner."""
+    """The old key expires later; the new key has its owner."""
     old = document(keys("create", "--format", "json"))
     new = document(keys("rotate", old["id"], "--grace-period", "5m", "--format", "json"))
 
@@ -89,8 +89,8 @@ def test_a_key_is_rotated_with_a_grace_period(keys: Keys) -> None:
     assert new["secret"] != old["secret"]
 
 
-def test_the_encryption_key_is_changed(keys: Keys) -> None:
-    """With the new one in front of the old one; afterwards the new one alone is enough."""
+def test_the_encryption_key_can_be_changed(keys: Keys) -> None:
+    """The new key is put in front of the old one; after `reencrypt` the new key alone is enough."""
     made = document(keys("create", "--format", "json"))
     both = f"{ANOTHER},{ENCRYPTION_KEY}"
 
@@ -100,8 +100,8 @@ def test_the_encryption_key_is_changed(keys: Keys) -> None:
     assert document(keys("show", made["id"], "--format", "json"))["state"] == "active"
 
 
-def test_what_is_changed_is_on_the_audit_log(keys: Keys, mongo_database_url: str) -> None:
-    """Who did it on which machine, with what, and what came of it, also where nothing did; never a secret."""
+def test_changes_are_in_the_audit_log(keys: Keys, mongo_database_url: str) -> None:
+    """A row has the user, host, options and outcome, also of a refused change, and never a secret."""
     made = document(keys("create", "--role", "admin", "--description", "first", "--format", "json"))
     new = document(keys("rotate", made["access_key"], "--grace-period", "5m", "--format", "json"))
     keys("revoke", made["id"])
@@ -132,16 +132,16 @@ async def _rows(mongo_database_url: str) -> Sequence[AuditRow]:
     return rows[::-1]
 
 
-def test_a_change_that_broke_off_is_on_record_as_failed(keys: Keys, mongo_database_url: str) -> None:
-    """Some secrets may have been encrypted anew before one could not be read."""
+def test_an_interrupted_change_is_in_the_audit_log_as_failed(keys: Keys, mongo_database_url: str) -> None:
+    """Some secrets may have been re-encrypted before one could not be read."""
     keys("create")
     keys("reencrypt", API_KEY_ENCRYPTION_KEY=ANOTHER)
 
     assert [row.outcome for row in asyncio.run(_rows(mongo_database_url))] == [Outcome.DONE, Outcome.FAILED]
 
 
-def test_a_command_leaves_the_age_of_rows_to_the_server(keys: Keys, mongo_database_url: str) -> None:
-    """Who runs it may have another AUDIT_KEEP_DAYS, or none; old rows would go with it."""
+def test_a_command_does_not_change_how_long_rows_are_kept(keys: Keys, mongo_database_url: str) -> None:
+    """Its environment may have another AUDIT_KEEP_DAYS or none, which would delete old rows."""
     asyncio.run(_kept(mongo_database_url, timedelta(days=365)))
     keys("create")
     keys("list", AUDIT_KEEP_DAYS="7")
@@ -157,8 +157,8 @@ async def _kept(mongo_database_url: str, kept: timedelta) -> None:
     database.client.close()
 
 
-def test_a_key_whose_row_is_refused_is_not_made(keys: Keys, mongo_database_url: str) -> None:
-    """Nothing is done that is not on record."""
+def test_a_key_is_not_created_if_its_audit_row_cannot_be_stored(keys: Keys, mongo_database_url: str) -> None:
+    """No change is made without an audit row."""
     assert document(keys("list", "--format", "json"))["total"] == 0
     with MongoClient(mongo_database_url) as client:  # type: ignore[var-annotated]
         client.get_default_database().create_collection(AUDIT_COLLECTION, validator={"never": {"$exists": True}})
@@ -171,7 +171,7 @@ def test_a_key_whose_row_is_refused_is_not_made(keys: Keys, mongo_database_url: 
 
 
 @pytest.mark.parametrize(
-    ("args", "reported"),
+    ("args", "message"),
     [
         (("show", "key_0"), "there is no key 'key_0'"),
         (("create", "--expires-at", "tomorrow"), "--expires-at=tomorrow"),
@@ -183,17 +183,17 @@ def test_a_key_whose_row_is_refused_is_not_made(keys: Keys, mongo_database_url: 
         (("rotate", "key_0", "--grace-period", "9999d"), "--grace-period-s"),
     ],
 )
-def test_what_cannot_be_done_is_reported_in_a_sentence(keys: Keys, args: tuple[str, ...], reported: str) -> None:
-    """With what came and what is allowed, exit code 1, and no trace."""
+def test_an_error_is_one_message(keys: Keys, args: tuple[str, ...], message: str) -> None:
+    """It has the value and the allowed values; the exit code is 1, and there is no stack trace."""
     result = keys(*args)
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert reported in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.output
 
 
-def test_without_an_encryption_key_the_way_to_make_one_is_reported(keys: Keys) -> None:
-    """Nothing is stored that could not be read again."""
+def test_a_missing_encryption_key_is_reported_with_advice(keys: Keys) -> None:
+    """No secret is stored that could not be read again."""
     result = keys("create", API_KEY_ENCRYPTION_KEY="")
 
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""A server that answers as the task API does, and a runner of commands."""
+"""Fixtures: a fake task API on loopback, and a runner of commands."""
 
 import threading
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def api() -> Iterator[FakeApi]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs `polyrelay …` in an empty folder, without any setting; keyword arguments are the environment."""
+    """Runs `polyrelay …` in an empty folder and without settings; keyword arguments are environment variables."""
     monkeypatch.chdir(tmp_path)
     for name in (*NAMES, "POLYRELAY_URL"):
         monkeypatch.delenv(name, raising=False)

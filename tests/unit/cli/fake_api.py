@@ -1,4 +1,4 @@
-"""A small server that answers as the task API does."""
+"""A fake task API."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ IMAGE_PARAMS = {
 
 
 class FakeApi:
-    """Answers creates, reads, lists and removals of one task. `posted` holds the bodies that came."""
+    """Answers creates, reads, lists, cancels, retries and deletes of one task. `posted` has the bodies of creates."""
 
     def __init__(self) -> None:
         self.posted: list[dict[str, Any]] = []
@@ -39,7 +39,7 @@ class FakeApi:
         self.url = ""
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body."""
+        """The status and body of the answer."""
         self.asked.append(f"{method} {path}")
         if path == "/files/0.png":
             return 200, b"picture"
@@ -75,9 +75,9 @@ def handler_of(fake: FakeApi) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - the base class calls them so
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - names of the base class
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            """Nothing."""
+            """Log nothing."""
 
     return Handler

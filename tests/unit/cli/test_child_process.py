@@ -1,4 +1,4 @@
-"""A child process: started, stopped, killed, and dead with its parent."""
+"""A child process: start, stop, kill, and its end with the parent."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def python(code: str, folder: Path, start_timeout_s: float = 60.0) -> ChildProce
 
 
 def alive(pid: int) -> bool:
-    """Whether the process is there and not just waiting to be reaped."""
+    """Whether the process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -50,7 +50,7 @@ def wait_until(predicate: Callable[[], bool], *, description: str, within_s: flo
 
 
 async def test_a_child_starts_stops_and_starts_again(tmp_path: Path) -> None:
-    """`start` waits until it is ready; `stop` ends it; its log has both lives."""
+    """`start` waits until it is ready, `stop` ends it, and its log has the output of both runs."""
     child = python(SLEEP, tmp_path)
 
     await child.start()
@@ -67,8 +67,8 @@ async def test_a_child_starts_stops_and_starts_again(tmp_path: Path) -> None:
     assert child.output() == "ready\n"
 
 
-async def test_a_child_that_ends_while_it_starts_says_why(tmp_path: Path) -> None:
-    """The error has the last lines that it printed."""
+async def test_a_child_that_ends_during_its_start_is_an_error(tmp_path: Path) -> None:
+    """The error contains the last lines of its output."""
     child = python("raise SystemExit('the reason')", tmp_path)
 
     with pytest.raises(ServerNotStarted, match="the reason"):
@@ -78,7 +78,7 @@ async def test_a_child_that_ends_while_it_starts_says_why(tmp_path: Path) -> Non
 
 
 async def test_a_child_that_is_never_ready_is_ended(tmp_path: Path) -> None:
-    """A start that takes too long fails and leaves nothing behind."""
+    """A start that takes too long fails and leaves no process."""
     child = python("import signal; signal.pause()", tmp_path, start_timeout_s=0.2)
 
     with pytest.raises(ServerNotStarted, match=r"0\.2 s"):
@@ -87,8 +87,8 @@ async def test_a_child_that_is_never_ready_is_ended(tmp_path: Path) -> None:
     assert not child.running
 
 
-async def test_a_child_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:
-    """After the grace period it is killed."""
+async def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    """SIGKILL is sent after the grace period."""
     child = python(STUBBORN, tmp_path)
     await child.start()
 
@@ -98,7 +98,7 @@ async def test_a_child_that_does_not_listen_is_ended_by_force(tmp_path: Path) ->
 
 
 async def test_kill_ends_the_childs_children_too(tmp_path: Path) -> None:
-    """A kill leaves no grandchild behind."""
+    """No grandchild is left."""
     child = python(WITH_CHILD, tmp_path)
     await child.start()
     grandchild = int(child.output().split()[1])
@@ -110,8 +110,8 @@ async def test_kill_ends_the_childs_children_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-async def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
-    """When the parent is killed, which it cannot notice, its child ends."""
+async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """Linux sends it SIGTERM, because the killed parent cannot."""
     parent = (
         "import asyncio, os, signal, pathlib, sys\n"
         "from cli.embedded.processes import ChildProcess\n"

@@ -36,7 +36,7 @@ class FakeAudit:
 
 
 def test_rows_are_a_table(api: FakeApi, run: Run) -> None:
-    """One line each; where the list goes on is told beside it."""
+    """Each row is one line; standard error says how to read older rows."""
     FakeAudit(api, next_after="audit_1")
 
     result = run("audit", "list", "--url", api.url, COLUMNS="200")
@@ -48,8 +48,8 @@ def test_rows_are_a_table(api: FakeApi, run: Run) -> None:
     assert "older ones: --after audit_1" in result.stderr
 
 
-def test_filters_are_passed_on(api: FakeApi, run: Run) -> None:
-    """Times are UTC."""
+def test_filters_are_sent_to_the_server(api: FakeApi, run: Run) -> None:
+    """Times without a zone are sent as UTC."""
     audit = FakeAudit(api)
     filters = {
         "since": "2026-01-31",
@@ -72,8 +72,8 @@ def test_filters_are_passed_on(api: FakeApi, run: Run) -> None:
     assert audit.asked == {name.replace("-", "_"): [value] for name, value in {**filters, **times}.items()}
 
 
-def test_programs_get_one_json_document(api: FakeApi, run: Run) -> None:
-    """With every field of a row."""
+def test_json_output_is_one_document(api: FakeApi, run: Run) -> None:
+    """It has every field of a row."""
     FakeAudit(api)
 
     (row,) = json.loads(run("audit", "list", "--format", "json", "--url", api.url).stdout)["rows"]

@@ -1,4 +1,4 @@
-"""The command line as a whole: its version, its help, its mistakes, its page."""
+"""The command line: version, help, errors, and the reference page."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 
 
 def commands(command: click.Command = main, name: str = "polyrelay") -> Iterator[tuple[str, click.Command]]:
-    """All commands that do something, with their whole names."""
+    """All commands that are not groups, with their full names."""
     if isinstance(command, click.Group):
         context = rich_click.RichContext(command)
         for sub in command.list_commands(context):
@@ -44,13 +44,13 @@ def sections() -> dict[str, str]:
 
 
 def test_the_version_is_that_of_the_distribution(run: Run) -> None:
-    """`--version` names the program and its version."""
+    """`--version` prints the program and its version."""
     assert run("--version").stdout == f"polyrelay {version('polyrelay')}\n"
 
 
 @pytest.mark.parametrize("args", [(), *(tuple(name.split()[1:]) for name, _ in commands())])
-def test_every_command_explains_itself(run: Run, args: tuple[str, ...]) -> None:
-    """`-h` works everywhere and ends with exit code 0."""
+def test_every_command_has_help(run: Run, args: tuple[str, ...]) -> None:
+    """`-h` prints it and ends with exit code 0."""
     result = run(*args, "-h")
 
     assert result.exit_code == 0
@@ -64,7 +64,7 @@ def test_the_reference_lists_every_command() -> None:
 
 @pytest.mark.parametrize(("name", "command"), list(commands()))
 def test_the_reference_lists_every_option(name: str, command: click.Command) -> None:
-    """The rows of a section are the command's options, as the command has them."""
+    """The rows of a section are exactly the options of the command."""
     rows = re.findall(r"^\| `(--[\w-]+)", sections()[name], re.MULTILINE)
 
     assert set(rows) == options_of(command)
@@ -81,7 +81,7 @@ def test_the_reference_has_the_help_of_every_option(name: str, command: click.Co
 
 @pytest.mark.parametrize("command", ["api", "worker", "dev"])
 def test_wrong_settings_end_with_exit_code_2_and_no_trace(run: Run, command: str) -> None:
-    """Each wrong setting is named with what came and what is allowed."""
+    """Each invalid setting is named with its value."""
     result = run(command, PORT="many", LOG_LEVEL="loud")
 
     assert result.exit_code == 2
@@ -90,6 +90,6 @@ def test_wrong_settings_end_with_exit_code_2_and_no_trace(run: Run, command: str
     assert "Traceback" not in result.output
 
 
-def test_an_unknown_command_is_misuse(run: Run) -> None:
-    """A mistyped command ends with exit code 2."""
+def test_an_unknown_command_ends_with_exit_code_2(run: Run) -> None:
+    """A mistyped command is a usage error."""
     assert run("deploy").exit_code == 2

@@ -1,4 +1,4 @@
-"""`polyrelay providers list`, in this process."""
+"""The command `polyrelay providers list`."""
 
 import json
 
@@ -6,7 +6,7 @@ from tests.unit.cli.fake_api import Run
 
 
 def test_without_keys_every_provider_is_listed_with_the_reason(run: Run) -> None:
-    """A provider without credentials is there, and says which settings are missing."""
+    """A provider without credentials is listed with the missing settings."""
     result = run("providers", "list")
 
     assert result.exit_code == 0
@@ -15,7 +15,7 @@ def test_without_keys_every_provider_is_listed_with_the_reason(run: Run) -> None
 
 
 def test_json_has_every_model_with_its_availability(run: Run) -> None:
-    """With a key the provider is available, its models too; the document also has the plugins that failed."""
+    """With a key the provider and its models are available; the document also lists failed plugins."""
     answer = json.loads(run("providers", "list", "--format", "json", OPENAI_API_KEY="sk-test").stdout)
 
     by_name = {provider["name"]: provider for provider in answer["providers"]}

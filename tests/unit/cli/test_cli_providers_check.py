@@ -1,4 +1,4 @@
-"""`polyrelay providers check`, on the plugins that are installed here and on one that is wrong."""
+"""The command `polyrelay providers check`, with the installed plugins and with an invalid one."""
 
 import json
 import sys
@@ -41,8 +41,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return put
 
 
-def test_the_built_in_providers_are_good(run: Run) -> None:
-    """With and without keys the command ends with 0; without keys it says what could not be looked at."""
+def test_the_built_in_providers_have_no_findings(run: Run) -> None:
+    """The exit code is 0 with and without keys; without keys the output names what was not checked."""
     bare, keyed = run("providers", "check"), run("providers", "check", OPENAI_API_KEY="sk-test")
 
     assert bare.exit_code == keyed.exit_code == 0
@@ -50,8 +50,8 @@ def test_the_built_in_providers_are_good(run: Run) -> None:
     assert "OPENAI_API_KEY" not in keyed.stdout
 
 
-def test_a_wrong_provider_is_named_with_its_findings(run: Run, install: Install) -> None:
-    """Each finding has its check and a sentence; the exit code is 1."""
+def test_an_invalid_provider_is_named_with_its_findings(run: Run, install: Install) -> None:
+    """Each finding has its check and a message; the exit code is 1."""
     install("loose", WRONG)
 
     result = run("providers", "check", "loose")
@@ -65,7 +65,7 @@ def test_a_wrong_provider_is_named_with_its_findings(run: Run, install: Install)
 
 
 def test_a_plugin_that_cannot_be_loaded_is_a_finding(run: Run, install: Install) -> None:
-    """Its package and the reason are told, to programs too."""
+    """The JSON document has its package and the reason."""
     install("broken", "import a_module_that_is_not_there")
 
     result = run("providers", "check", "--format", "json")
@@ -78,8 +78,8 @@ def test_a_plugin_that_cannot_be_loaded_is_a_finding(run: Run, install: Install)
     assert "a_module_that_is_not_there" in found["error"]
 
 
-def test_a_good_document_says_so(run: Run) -> None:
-    """Programs read `ok`, and each provider with its findings."""
+def test_json_without_findings_is_ok(run: Run) -> None:
+    """The document has `ok`, and each provider with its findings."""
     answer = json.loads(run("providers", "check", "openai", "--format", "json").stdout)
 
     assert answer["ok"]
@@ -87,16 +87,16 @@ def test_a_good_document_says_so(run: Run) -> None:
     assert answer["plugins"][0]["providers"][0]["findings"] == []
 
 
-def test_an_unknown_name_is_misuse(run: Run) -> None:
-    """The names that there are are told."""
+def test_an_unknown_name_ends_with_exit_code_2(run: Run) -> None:
+    """The message lists the installed names."""
     result = run("providers", "check", "nobody")
 
     assert result.exit_code == 2
     assert "openai" in result.stderr
 
 
-def test_the_list_shows_where_a_provider_comes_from(run: Run, install: Install) -> None:
-    """Source package and version, models, availability and the reason are in one row."""
+def test_the_list_shows_the_package_of_a_provider(run: Run, install: Install) -> None:
+    """Package and version, number of models, availability and the reason are in one row."""
     install("loose", WRONG)
 
     result = run("providers", "list")

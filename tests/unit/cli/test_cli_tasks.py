@@ -1,4 +1,4 @@
-"""`polyrelay tasks`, against a small server on loopback."""
+"""The commands `polyrelay tasks`, against a fake API on loopback."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ SUBMIT = ("tasks", "submit", "image", "--provider", "p", "--model", "m", "--user
 
 
 def test_submit_prints_the_id_and_how_to_wait(api: FakeApi, run: Run) -> None:
-    """Standard output is the task id alone, so that a shell can take it; the hint goes to standard error."""
+    """Standard output is only the task id, for use in a shell; the hint goes to standard error."""
     result = run(*SUBMIT, "a fox", "--param", "size=1K", "--param", "seed=7", "--url", api.url)
 
     assert (result.exit_code, result.stdout) == (0, "task_1\n")
@@ -27,7 +27,7 @@ def test_submit_prints_the_id_and_how_to_wait(api: FakeApi, run: Run) -> None:
 
 
 def test_submit_takes_fallbacks_a_priority_and_a_deadline(api: FakeApi, run: Run) -> None:
-    """They are sent as the API takes them; a model's name may have slashes."""
+    """They are sent in the form of the API; a model's name may contain slashes."""
     options = ("--fallback", "q/n", "--fallback", "r/org/n-2", "--priority", "low", "--deadline", "90")
 
     run(*SUBMIT, "a fox", *options, "--url", api.url)
@@ -48,7 +48,7 @@ def test_a_fallback_needs_a_provider_and_a_model(api: FakeApi, run: Run, text: s
 
 
 def test_a_cancel_says_that_the_vendor_may_still_bill(api: FakeApi, run: Run) -> None:
-    """What became of it is the result; what it may cost is told beside it."""
+    """The outcome is on standard output, the warning about costs on standard error."""
     result = run("tasks", "cancel", "task_1", "--url", api.url)
 
     assert (result.exit_code, result.stdout) == (0, "cancel requested task_1\n")
@@ -56,8 +56,8 @@ def test_a_cancel_says_that_the_vendor_may_still_bill(api: FakeApi, run: Run) ->
     assert api.asked == ["POST /api/v1/ai/task/task_1/cancel"]
 
 
-def test_a_retry_warns_that_the_vendor_may_have_been_paid(api: FakeApi, run: Run) -> None:
-    """The task's new status is the result; the warning is beside it."""
+def test_a_retry_warns_that_the_vendor_may_have_billed(api: FakeApi, run: Run) -> None:
+    """The new status is on standard output, the warning on standard error."""
     result = run("tasks", "retry", "task_1", "--url", api.url)
 
     assert (result.exit_code, result.stdout) == (0, "pending task_1\n")
@@ -69,10 +69,10 @@ def test_a_retry_warns_that_the_vendor_may_have_been_paid(api: FakeApi, run: Run
     ("cancelled", "vendor_stopped", "words"),
     [(False, False, ""), (True, False, "the vendor may bill"), (True, True, "confirmed that it stopped")],
 )
-def test_a_delete_of_an_open_task_says_what_it_may_cost(
+def test_a_delete_of_an_open_task_warns_about_costs(
     api: FakeApi, run: Run, cancelled: bool, vendor_stopped: bool, words: str
 ) -> None:
-    """Nothing is said where the task had ended."""
+    """There is no warning if the task had ended."""
     api.task |= {"cancelled": cancelled, "vendor_stopped": vendor_stopped, "may_be_billed": True}
 
     result = run("tasks", "delete", "task_1", "--url", api.url)
@@ -82,8 +82,8 @@ def test_a_delete_of_an_open_task_says_what_it_may_cost(
     assert bool(result.stderr) is cancelled
 
 
-def test_get_shows_who_served_the_task_where_it_was_a_fallback(api: FakeApi, run: Run) -> None:
-    """Beside whom the caller asked for."""
+def test_get_shows_the_fallback_that_served_the_task(api: FakeApi, run: Run) -> None:
+    """The provider and model that the caller asked for are shown too."""
     api.task["served_by"] = {"provider": "q", "model": "n"}
 
     result = run("tasks", "get", "task_1", "--url", api.url)
@@ -91,8 +91,8 @@ def test_get_shows_who_served_the_task_where_it_was_a_fallback(api: FakeApi, run
     assert "q n" in result.stdout
 
 
-def test_an_image_file_is_sent_in_the_field_that_the_model_takes(api: FakeApi, run: Run, tmp_path: Path) -> None:
-    """`--image-file` becomes base64 in `binary_data_base64` where the model's schema has that field."""
+def test_an_image_file_is_sent_in_the_field_of_the_model(api: FakeApi, run: Run, tmp_path: Path) -> None:
+    """`--image-file` becomes base64 in `binary_data_base64` if the model's schema has this field."""
     (tmp_path / "in.png").write_bytes(b"bytes")
 
     run(*SUBMIT, "a fox", "--image-file", "in.png", "--url", api.url)
@@ -101,7 +101,7 @@ def test_an_image_file_is_sent_in_the_field_that_the_model_takes(api: FakeApi, r
 
 
 def test_submit_can_wait_and_save(api: FakeApi, run: Run, tmp_path: Path) -> None:
-    """With `--out` the task is waited for and its files are saved; JSON is the only thing on standard output."""
+    """With `--out` the command waits and saves the files; standard output is only JSON."""
     result = run(*SUBMIT, "a fox", "--out", "out", "--url", api.url, "--format", "json")
 
     answer = json.loads(result.stdout)
@@ -111,17 +111,17 @@ def test_submit_can_wait_and_save(api: FakeApi, run: Run, tmp_path: Path) -> Non
 
 
 def test_a_failed_task_ends_with_exit_code_1_and_its_reason(api: FakeApi, run: Run) -> None:
-    """A script can rely on the exit code, a person on the reason."""
-    api.task |= {"status": "failed", "error": {"code": "content_blocked", "message": "moderation said no"}}
+    """The exit code is for scripts, the reason for people."""
+    api.task |= {"status": "failed", "error": {"code": "content_blocked", "message": "moderation refused it"}}
 
     result = run("tasks", "wait", "task_1", "--url", api.url)
 
     assert result.exit_code == 1
-    assert "moderation said no (content_blocked)" in result.stdout
+    assert "moderation refused it (content_blocked)" in result.stdout
 
 
-def test_a_wait_that_runs_out_says_how_to_go_on(api: FakeApi, run: Run) -> None:
-    """The task goes on; the message has the command that waits again."""
+def test_a_wait_that_times_out_says_how_to_wait_again(api: FakeApi, run: Run) -> None:
+    """The task continues; the message has the command that waits again."""
     api.task["status"] = "processing"
 
     result = run("tasks", "wait", "task_1", "--timeout", "0.01", "--url", api.url)
@@ -142,7 +142,7 @@ def test_a_wait_that_runs_out_says_how_to_go_on(api: FakeApi, run: Run) -> None:
         (("wait", "task_1"), "task"),
     ],
 )
-def test_json_is_all_that_is_on_standard_output(api: FakeApi, run: Run, args: tuple[str, ...], key: str) -> None:
+def test_standard_output_is_only_json(api: FakeApi, run: Run, args: tuple[str, ...], key: str) -> None:
     """With `--format json` standard output is one JSON document."""
     result = run("tasks", *args, "--format", "json", "--url", api.url)
 
@@ -151,30 +151,30 @@ def test_json_is_all_that_is_on_standard_output(api: FakeApi, run: Run, args: tu
 
 
 def test_the_list_is_filtered_by_the_server(api: FakeApi, run: Run) -> None:
-    """Filters are handed on as they are."""
+    """Filters are sent unchanged."""
     run("tasks", "list", "--status", "failed", "--type", "video", "--user-id", "me", "--limit", "3", "--url", api.url)
 
     assert api.asked == ["GET /api/v1/ai/tasks?user_id=me&type=video&status=failed&limit=3"]
 
 
-@pytest.mark.parametrize(("exact", "reported"), [(True, "1 of 1000"), (False, "1 of 1000+")])
-def test_a_total_that_was_not_counted_to_its_end_has_a_plus(api: FakeApi, run: Run, exact: bool, reported: str) -> None:
-    """The server counts up to a bound; what it did not count is said to be there."""
+@pytest.mark.parametrize(("exact", "message"), [(True, "1 of 1000"), (False, "1 of 1000+")])
+def test_an_inexact_total_has_a_plus(api: FakeApi, run: Run, exact: bool, message: str) -> None:
+    """The server counts up to a limit; the plus says that there are more tasks."""
     api.total, api.total_is_exact = 1000, exact
 
-    assert run("tasks", "list", "--url", api.url).stderr == f"{reported}\n"
+    assert run("tasks", "list", "--url", api.url).stderr == f"{message}\n"
 
 
 def test_a_refusal_is_reported_in_one_sentence(api: FakeApi, run: Run) -> None:
-    """What the server refuses ends the command with exit code 1, without a stack trace."""
+    """A refused call ends the command with exit code 1, without a stack trace."""
     result = run("tasks", "get", "task_2", "--url", api.url)
 
     assert result.exit_code == 1
     assert result.stderr == "error: there is no task (task_not_found)\n"
 
 
-def test_no_server_is_reported_with_the_way_out(run: Run) -> None:
-    """The message names the URL and how a server is started."""
+def test_an_unreachable_server_is_reported_with_advice(run: Run) -> None:
+    """The message names the URL and how to start a server."""
     url = f"http://127.0.0.1:{free_port()}"
 
     result = run("tasks", "list", POLYRELAY_URL=url)
@@ -185,7 +185,7 @@ def test_no_server_is_reported_with_the_way_out(run: Run) -> None:
 
 
 def test_results_of_an_open_task_cannot_be_downloaded(api: FakeApi, run: Run) -> None:
-    """There is nothing to save before a task is completed."""
+    """The message names the status of the task."""
     api.task["status"] = "processing"
 
     result = run("tasks", "download", "task_1", "--url", api.url)
@@ -194,8 +194,8 @@ def test_results_of_an_open_task_cannot_be_downloaded(api: FakeApi, run: Run) ->
     assert "processing" in result.stderr
 
 
-def test_ctrl_c_while_waiting_says_how_to_go_on(api: FakeApi) -> None:
-    """The task goes on: exit code 130, and the command that waits again."""
+def test_ctrl_c_while_waiting_says_how_to_wait_again(api: FakeApi) -> None:
+    """The exit code is 130, and the message has the command that waits again."""
     api.task["status"] = "processing"
     command = [sys.executable, "-P", "-m", "cli", "tasks", "wait", "task_1", "--url", api.url]
     with subprocess.Popen(
@@ -204,7 +204,7 @@ def test_ctrl_c_while_waiting_says_how_to_go_on(api: FakeApi) -> None:
         assert waiting.stderr is not None
         assert "processing" in waiting.stderr.readline()
         waiting.send_signal(signal.SIGINT)
-        _, said = waiting.communicate(timeout=30)
+        _, errors = waiting.communicate(timeout=30)
 
     assert waiting.returncode == 130
-    assert f"polyrelay tasks wait task_1 --url {api.url}" in said
+    assert f"polyrelay tasks wait task_1 --url {api.url}" in errors

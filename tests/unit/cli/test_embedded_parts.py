@@ -1,4 +1,4 @@
-"""The parts of the embedded runtime that need no server: the folder lock, the log tail, the choice of upstreams."""
+"""Parts of the embedded stack that need no server: folder lock, log tail, and choice of upstreams."""
 
 import subprocess
 import sys
@@ -19,8 +19,8 @@ def child(folder: Path, name: str = "api") -> ChildProcess:
     return ChildProcess(name, ["true"], env={}, log_file=folder / f"{name}.log", ready=runs)
 
 
-def test_a_folder_has_one_owner_who_is_named(tmp_path: Path) -> None:
-    """The second process is refused and told who the first is; when the first ends, the folder is free."""
+def test_a_folder_is_locked_by_one_process(tmp_path: Path) -> None:
+    """The second process gets an error that names the first; when the first ends, the folder is free."""
     hold = (
         "import sys, pathlib, cli.embedded.folder_lock as f\n"
         "with f.folder_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
@@ -41,7 +41,7 @@ def test_a_folder_has_one_owner_who_is_named(tmp_path: Path) -> None:
 
 
 def test_the_tail_gives_whole_new_lines_of_each_process(tmp_path: Path) -> None:
-    """What was there before is skipped, half a line waits for its end, colours are taken out where asked."""
+    """Earlier lines are skipped, a partial line is returned when it is complete, and colours can be removed."""
     (tmp_path / "api.log").write_text("old\n")
     tail = LogTail([child(tmp_path), child(tmp_path, "worker")], colours=False)
 
@@ -57,15 +57,15 @@ def test_the_tail_gives_whole_new_lines_of_each_process(tmp_path: Path) -> None:
     assert list(tail.lines()) == []
 
 
-def test_a_vendor_with_a_key_is_asked_for_real() -> None:
-    """The simulator plays exactly the vendors for which no key at all is set."""
+def test_a_vendor_with_a_key_is_called_for_real() -> None:
+    """The simulator stands in for exactly the vendors without any key."""
     settings = read_settings({"ARK_API_KEY": "k", "VOLCENGINE_ACCESS_KEY": "half a pair"})
 
     assert [vendor.base_url for vendor in without_keys(settings)] == ["OPENAI_BASE_URL"]
 
 
-def test_simulated_vendors_get_its_address_and_keys() -> None:
-    """Each vendor's base URL points at the simulator, with what comes after it at the real vendor."""
+def test_simulated_vendors_have_the_simulators_url_and_keys() -> None:
+    """The base URL of each vendor points to the simulator, with the path of the real vendor."""
     environment = simulated(VENDORS, "http://127.0.0.1:1")
 
     assert environment["VOLCENGINE_VISUAL_URL"] == "http://127.0.0.1:1"

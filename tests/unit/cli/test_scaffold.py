@@ -1,4 +1,4 @@
-"""The project that `polyrelay providers new` writes, before it is installed."""
+"""The project that `polyrelay providers new` writes, without installing it."""
 
 import json
 import tomllib
@@ -17,7 +17,9 @@ def test_the_example_is_what_the_command_writes() -> None:
     """`providers new acme` writes examples/polyrelay-acme; only the README and the line about the source differ."""
     written = project_files(project_names("acme", taken=()))
 
-    on_disk = {str(path.relative_to(EXAMPLE)) for path in EXAMPLE.rglob("*") if path.is_file() and not made(path)}
+    on_disk = {
+        str(path.relative_to(EXAMPLE)) for path in EXAMPLE.rglob("*") if path.is_file() and not is_generated(path)
+    }
     assert set(written) == on_disk
     for path, first in {path: int(path.startswith("src/")) for path in on_disk - {"README.md"}}.items():
         here = (EXAMPLE / path).read_text("utf-8")
@@ -25,8 +27,8 @@ def test_the_example_is_what_the_command_writes() -> None:
 
 
 @pytest.mark.parametrize("name", ["demo", "my-vendor", "my_vendor", "v2", "a"])
-def test_a_good_name_makes_a_project_of_working_names(name: str) -> None:
-    """Modules compile, pyproject.toml names the module, and nothing of the example's name is left."""
+def test_a_valid_name_gives_a_valid_project(name: str) -> None:
+    """Modules compile, pyproject.toml names the module, and the example's name does not occur."""
     names = project_names(name, taken=())
     files = project_files(names)
 
@@ -41,14 +43,14 @@ def test_a_good_name_makes_a_project_of_working_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "My", "1", "a b", "a--b", "-a", "a-", "vendör", "../a", "polyrelay-a", "a" * 41])
-def test_a_bad_name_is_refused(name: str) -> None:
-    """What no provider or distribution can be called is refused before anything is written."""
+def test_an_invalid_name_is_refused(name: str) -> None:
+    """Names that a provider or distribution cannot have are refused before a file is written."""
     with pytest.raises(BadName):
         project_names(name, taken=())
 
 
-def test_the_command_writes_the_project_and_says_what_to_do_next(run: Run, tmp_path: Path) -> None:
-    """Every file is named, and the next commands; the folder is called as the project."""
+def test_the_command_writes_the_project_and_prints_the_next_steps(run: Run, tmp_path: Path) -> None:
+    """It prints every file and the next commands; the folder has the name of the project."""
     result = run("providers", "new", "demo")
 
     assert result.exit_code == 0
@@ -58,8 +60,8 @@ def test_the_command_writes_the_project_and_says_what_to_do_next(run: Run, tmp_p
     assert all(f"wrote {file}" in result.stdout for file in files)
 
 
-def test_the_command_answers_one_json_document(run: Run, tmp_path: Path) -> None:
-    """Programs read names, folder and files."""
+def test_json_output_is_one_document(run: Run, tmp_path: Path) -> None:
+    """It has the names, the folder and the files."""
     answer = json.loads(run("providers", "new", "my-vendor", "--dir", "here/it", "--format", "json").stdout)
 
     assert (answer["project"], answer["module"]) == ("polyrelay-my-vendor", "polyrelay_my_vendor")
@@ -68,7 +70,7 @@ def test_the_command_answers_one_json_document(run: Run, tmp_path: Path) -> None
 
 
 def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
-    """A folder that holds something is refused, and stays as it is."""
+    """A folder that is not empty is refused and unchanged."""
     mine = tmp_path / "polyrelay-demo" / "pyproject.toml"
     mine.parent.mkdir()
     mine.write_text("mine")
@@ -81,8 +83,8 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path) -> None:
     assert list(mine.parent.iterdir()) == [mine]
 
 
-def test_a_name_that_is_taken_is_refused(run: Run, tmp_path: Path) -> None:
-    """A second plugin called openai would be left out by every server."""
+def test_the_name_of_an_installed_plugin_is_refused(run: Run, tmp_path: Path) -> None:
+    """No server would load a second plugin called openai."""
     result = run("providers", "new", "openai")
 
     assert result.exit_code == 2
@@ -90,6 +92,6 @@ def test_a_name_that_is_taken_is_refused(run: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def made(path: Path) -> bool:
-    """Whether a tool made it, such as a cache of pytest's."""
+def is_generated(path: Path) -> bool:
+    """Whether a tool generated the file, such as a cache of pytest."""
     return any(part == "__pycache__" or part.startswith(".") for part in path.relative_to(EXAMPLE).parts)

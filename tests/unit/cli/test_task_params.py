@@ -1,4 +1,4 @@
-"""Params as people type them."""
+"""Params on the command line."""
 
 from pathlib import Path
 from typing import Any
@@ -45,19 +45,19 @@ SCHEMA: dict[str, Any] = {
         ('metadata={"a": "b"}', {"a": "b"}),
     ],
 )
-def test_a_value_gets_the_type_that_the_schema_says(text: str, value: object) -> None:
-    """`name=value` is typed by the model's schema; a name that it does not have is JSON where it can be, else text."""
+def test_a_value_gets_the_type_in_the_schema(text: str, value: object) -> None:
+    """The value of a name that the schema does not have is decoded if it is JSON, else it is text."""
     assert list(params_of([text], SCHEMA).values()) == [value]
 
 
-def test_a_list_grows_with_each_mention() -> None:
-    """A param that is a list may come again."""
+def test_a_repeated_list_param_adds_items() -> None:
+    """A param that is a list may be repeated."""
     assert params_of(["image_urls=a", "image_urls=b"], SCHEMA) == {"image_urls": ["a", "b"]}
 
 
 @pytest.mark.parametrize("texts", [["size"], ["=1"], ["seed=x"], ["watermark=maybe"], ["size=1", "size=2"]])
-def test_what_does_not_fit_is_refused_with_its_name(texts: list[str]) -> None:
-    """The message names the param as it was typed."""
+def test_an_invalid_param_is_refused_with_its_name(texts: list[str]) -> None:
+    """The message names the param."""
     with pytest.raises(Misused, match=f"--param {texts[0].partition('=')[0]}"):
         params_of(texts, SCHEMA)
 
@@ -66,8 +66,8 @@ def model(*fields: str) -> ModelView:
     return ModelView(provider="p", name="m", type="image", params={"properties": {field: {} for field in fields}})
 
 
-def test_a_file_is_a_data_url_for_a_model_that_takes_links(tmp_path: Path) -> None:
-    """A model with `image_urls` alone gets files as data URLs, after the links."""
+def test_a_file_becomes_a_data_url_for_a_model_that_takes_links(tmp_path: Path) -> None:
+    """A model with only `image_urls` gets files as data URLs, after the links."""
     file = tmp_path / "a.jpg"
     file.write_bytes(b"x")
 
@@ -76,18 +76,18 @@ def test_a_file_is_a_data_url_for_a_model_that_takes_links(tmp_path: Path) -> No
     }
 
 
-def test_links_go_to_image_urls(tmp_path: Path) -> None:
-    """A link stays a link, also where the model takes files too."""
+def test_links_are_sent_in_image_urls(tmp_path: Path) -> None:
+    """This is so even if the model also takes files."""
     assert image_fields([], ["http://l"], model("image_urls", "binary_data_base64")) == {"image_urls": ["http://l"]}
 
 
 def test_images_for_a_model_that_takes_none_are_refused(tmp_path: Path) -> None:
-    """Nothing is sent that the model cannot use."""
+    """The message names the model."""
     with pytest.raises(Misused, match="takes no images"):
         image_fields([], ["http://l"], model("prompt"))
 
 
-def test_files_and_links_do_not_mix_where_the_vendor_takes_one_kind(tmp_path: Path) -> None:
-    """A vendor with two fields takes one of them at a time."""
+def test_files_and_links_together_are_refused_for_some_models(tmp_path: Path) -> None:
+    """A model with two image fields accepts only one of them."""
     with pytest.raises(Misused, match="not both"):
         image_fields([tmp_path / "a"], ["http://l"], model("image_urls", "binary_data_base64"))

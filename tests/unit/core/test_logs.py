@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, and no secrets in it."""
+"""Logs: one JSON object for each line, without secrets."""
 
 import asyncio
 import json
@@ -18,21 +18,21 @@ KEY = "sk-abcdefghijklmnop1234"
 
 
 class Written:
-    """What was written to standard error so far."""
+    """The text that was written to standard error."""
 
     def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
         self._captured = captured
         self._text = ""
 
     def getvalue(self) -> str:
-        """All of it."""
+        """All text so far."""
         self._text += self._captured.readouterr().err
         return self._text
 
 
 @pytest.fixture
 def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
-    """What is written to standard error; the settings of logging are put back afterwards."""
+    """The text on standard error; the settings of logging are restored afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield Written(capsys)
@@ -53,7 +53,7 @@ def shown(**event: Any) -> dict[str, Any]:
 
 
 def test_a_line_is_one_json_object(logs: Written) -> None:
-    """Each event is a line of JSON with its name, level, logger, time in UTC, and the ids that are bound."""
+    """Each event is a line of JSON with its name, level, logger, time in UTC and the bound ids."""
     set_up_logs(Settings(log_format="json"), process="t")
 
     with structlog.contextvars.bound_contextvars(task_id="task_1"):
@@ -71,8 +71,8 @@ def test_a_line_is_one_json_object(logs: Written) -> None:
     }
 
 
-def test_values_that_are_not_plain_are_in_the_line_too(logs: Written) -> None:
-    """What JSON has no word for is written as Python shows it, and what it has one for as that."""
+def test_nested_values_and_objects_are_logged_too(logs: Written) -> None:
+    """Lists and objects are JSON; other values are written with their Python representation."""
     set_up_logs(Settings(log_format="json"), process="t")
 
     structlog.get_logger("x").info(
@@ -84,8 +84,8 @@ def test_values_that_are_not_plain_are_in_the_line_too(logs: Written) -> None:
     assert "hidden-value" not in logs.getvalue()
 
 
-async def test_lines_of_one_turn_are_written_together_and_in_order(logs: Written) -> None:
-    """They come with the turn's end, or before the next line that goes the long way."""
+async def test_lines_of_one_loop_iteration_are_written_together_and_in_order(logs: Written) -> None:
+    """They are written at the end of the iteration, or before the next line that takes the standard path."""
     set_up_logs(Settings(log_format="json"), process="t")
     log = structlog.get_logger("polyrelay.x")
 
@@ -100,16 +100,16 @@ async def test_lines_of_one_turn_are_written_together_and_in_order(logs: Written
     assert [line["event"] for line in lines(logs)] == ["first", "second", "third", "fourth"]
 
 
-def test_a_turn_that_never_ended_loses_no_line(logs: Written) -> None:
-    """A loop that was stopped leaves lines to those that come later."""
+def test_a_stopped_event_loop_loses_no_line(logs: Written) -> None:
+    """Lines of a stopped loop are written with the next line."""
     set_up_logs(Settings(log_format="json"), process="t")
     log = structlog.get_logger("polyrelay.x")
 
-    async def said_last() -> None:
+    async def log_last() -> None:
         log.info("last words")
 
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(said_last())
+    loop.run_until_complete(log_last())
     loop.close()
     log.info("afterwards")
 
@@ -117,7 +117,7 @@ def test_a_turn_that_never_ended_loses_no_line(logs: Written) -> None:
 
 
 def test_libraries_log_the_same_way(logs: Written) -> None:
-    """A line of a library that uses `logging` looks the same, and holds no secret either."""
+    """Lines of libraries that use `logging` have the same form, without secrets."""
     set_up_logs(Settings(log_format="json"), process="t")
 
     logging.getLogger("some.library").warning("sent %s", f"Authorization: Bearer {KEY}")
@@ -127,7 +127,7 @@ def test_libraries_log_the_same_way(logs: Written) -> None:
 
 
 def test_an_exception_is_logged_without_local_variables(logs: Written) -> None:
-    """A traceback says where it broke; the values that were at hand there, such as keys and inputs, stay out."""
+    """A traceback has the place of the error, but not the local variables, such as keys and inputs."""
     set_up_logs(Settings(log_format="json"), process="t")
 
     def break_down() -> None:
@@ -146,8 +146,8 @@ def test_an_exception_is_logged_without_local_variables(logs: Written) -> None:
     assert [line["exception"][0]["exc_type"] for line in lines(logs)] == ["ValueError", "ValueError"]
 
 
-def test_a_readable_log_hides_the_same(logs: Written) -> None:
-    """The format for terminals keeps local variables and secrets out, too."""
+def test_the_console_format_hides_the_same(logs: Written) -> None:
+    """The format for terminals contains no local variables and no secrets either."""
     set_up_logs(Settings(log_format="console"), process="t")
 
     try:
@@ -161,8 +161,8 @@ def test_a_readable_log_hides_the_same(logs: Written) -> None:
     assert KEY not in logs.getvalue()
 
 
-def test_the_level_is_kept(logs: Written) -> None:
-    """Events below `LOG_LEVEL` are not written, and chatty libraries write no less than warnings."""
+def test_the_log_level_is_applied(logs: Written) -> None:
+    """Events below `LOG_LEVEL` are not written; some libraries log from warning on."""
     set_up_logs(Settings(log_format="json", log_level="info"), process="t")
 
     structlog.get_logger("x").debug("detail")
@@ -172,7 +172,7 @@ def test_the_level_is_kept(logs: Written) -> None:
 
 
 def test_a_folder_gets_a_file_for_each_process(logs: Written, tmp_path: Path) -> None:
-    """With `LOG_DIR` the lines are in `<process>.log` too, as JSON whatever the format of the terminal."""
+    """With `LOG_DIR` the lines are also written to `<process>.log`, always as JSON."""
     set_up_logs(Settings(log_format="console", log_dir=tmp_path / "new"), process="worker")
 
     structlog.get_logger("x").info("started")
@@ -203,7 +203,7 @@ def test_a_folder_gets_a_file_for_each_process(logs: Written, tmp_path: Path) ->
     ],
 )
 def test_a_secret_name_hides_its_value(name: str) -> None:
-    """A value is hidden by its name, in whatever case and style, at the top and below."""
+    """A value with a secret name is hidden at any depth, whatever the style of the name."""
     assert shown(**{name: "hidden-value"}) == {name: "***"}
     nested = {"headers": [{name: "hidden-value"}], "also": ({name: ["hidden-value"]},)}
     assert "hidden-value" not in repr(shown(data=nested))
@@ -211,7 +211,7 @@ def test_a_secret_name_hides_its_value(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["input_tokens", "max_tokens", "keyboard", "tokenizer", "secretary", "key"])
 def test_a_name_that_only_sounds_secret_is_shown(name: str) -> None:
-    """Counts of tokens, and words that only begin like a secret, stay readable."""
+    """Counts of tokens, and words that only begin like a secret, are shown."""
     assert shown(**{name: 7}) == {name: 7}
 
 
@@ -230,28 +230,28 @@ def test_a_name_that_only_sounds_secret_is_shown(name: str) -> None:
     ],
 )
 def test_a_secret_within_a_text_is_hidden(text: str) -> None:
-    """Keys, passwords in addresses and signatures of links are hidden wherever they stand in a text."""
+    """Keys, passwords in URLs and signatures in links are hidden anywhere in a text."""
     for event in (shown(event=text), shown(reason=text), shown(data={"list": [text]})):
         assert "hidden-value" not in repr(event)
         assert "aGlkZGVu" not in repr(event)
         assert KEY not in repr(event)
 
 
-def test_plain_texts_are_left_alone() -> None:
-    """What holds no secret is written as it came."""
+def test_plain_texts_are_unchanged() -> None:
+    """A text without a secret is written unchanged."""
     event = {"event": "task_failed", "reason": "the vendor's limit: 3 of 3 open; see https://host/docs?a=b", "n": None}
     assert shown(**event) == event
 
 
 def test_long_texts_are_cut() -> None:
-    """A text of more than 2000 characters is cut, and says how long it was; inside of values, too."""
+    """A text of more than 2000 characters is cut and has a mark with its length, also in nested values."""
     for value in (shown(reason="x" * 9000)["reason"], shown(data={"reason": "x" * 9000})["data"]["reason"]):
         assert len(value) < 2100
         assert "9000 characters" in value
 
 
-def test_deep_values_end() -> None:
-    """A value that contains itself is cut instead of followed for ever."""
+def test_nested_values_are_cut_at_a_depth() -> None:
+    """A value that contains itself is cut as well."""
     loop: dict[str, Any] = {}
     loop["again"] = loop
 

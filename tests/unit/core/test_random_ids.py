@@ -1,4 +1,4 @@
-"""Random bits for ids."""
+"""Random bytes for ids."""
 
 import os
 
@@ -8,17 +8,17 @@ from core.random_ids import random_hex
 
 
 @pytest.mark.parametrize("count", [1, 8, 16])
-def test_as_many_bytes_as_are_asked_for(count: int) -> None:
-    """In hex, with no two alike, also beyond what is drawn at once."""
-    drawn = [random_hex(count) for _ in range(1000)]
+def test_random_hex_has_the_requested_length(count: int) -> None:
+    """It is hex, and no two values are equal, also across several reads of a block."""
+    values = [random_hex(count) for _ in range(1000)]
 
-    assert {len(text) for text in drawn} == {2 * count}
-    assert all(int(text, 16) >= 0 for text in drawn)
-    assert count == 1 or len(set(drawn)) == 1000
+    assert {len(text) for text in values} == {2 * count}
+    assert all(int(text, 16) >= 0 for text in values)
+    assert count == 1 or len(set(values)) == 1000
 
 
-def test_a_forked_process_draws_its_own() -> None:
-    """The API's processes are forks: what was drawn before would come twice."""
+def test_a_forked_process_has_its_own_random_bytes() -> None:
+    """API processes are forks; bytes that were read before the fork would be used twice."""
     random_hex(16)
     read_end, write_end = os.pipe()
     child = os.fork()

@@ -1,4 +1,4 @@
-"""What is kept of a body: no secret, nothing long."""
+"""Redaction of bodies: secrets are hidden, long values are cut."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.redaction import CUT, HIDDEN, LONGEST_TEXT, MOST_BYTES, MOST_ITEMS, redaction
 
 KNOWN = "0f8c1d2e-aaaa-bbbb-cccc-1234567890ab"
-"""A key whose looks say nothing: an id could look the same."""
+"""A key without a pattern: an id could look the same."""
 
 redact = redaction([KNOWN])
 
@@ -20,11 +20,11 @@ _word = st.text(
     st.sampled_from("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"), min_size=16, max_size=60
 )
 _texts = st.text(st.sampled_from("äöß狐狸 \n.,:;=\"'-_/\\&?@()[]{}"), max_size=40)
-"""What stands around it: never the same letters."""
+"""Text around a secret, with other letters than the secret."""
 
 
 def secrets() -> st.SearchStrategy[str]:
-    """Texts that tell by their looks that they are secret, and the part that must not come out."""
+    """Texts whose pattern shows that they are secret."""
     return st.one_of(
         st.just(KNOWN),
         _word.map(lambda word: f"sk-{word}"),
@@ -35,7 +35,7 @@ def secrets() -> st.SearchStrategy[str]:
 
 
 def quoted() -> st.SearchStrategy[tuple[str, str]]:
-    """A secret of any looks, and a text that gives it away by what stands before it."""
+    """A secret without a pattern, and a text in which the words before it show that it is secret."""
     signs = [
         "Authorization: {}",
         "authorization: Bearer {}",
@@ -51,7 +51,7 @@ def quoted() -> st.SearchStrategy[tuple[str, str]]:
 
 
 def values_around(hidden: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """JSON values that have it somewhere, as a value, in a list or below names."""
+    """JSON values that contain it as a value, in a list or in objects."""
     plain = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), _texts)
     return st.recursive(
         hidden,
@@ -69,7 +69,7 @@ def values_around(hidden: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def bodies_with_a_secret(draw: st.DrawFn) -> tuple[str, Any]:
-    """A secret, and a body that has it somewhere."""
+    """A secret, and a body that contains it."""
     if draw(st.booleans()):
         secret, text = draw(quoted())
     else:
@@ -81,8 +81,8 @@ def bodies_with_a_secret(draw: st.DrawFn) -> tuple[str, Any]:
 
 
 @given(bodies_with_a_secret())
-def test_a_secret_does_not_come_out(case: tuple[str, Any]) -> None:
-    """Wherever it stands: as a value, in a list, as a name, within a text, across the place where a text is cut."""
+def test_a_secret_is_hidden_everywhere(case: tuple[str, Any]) -> None:
+    """It is hidden as a value, in a list, as a name, within a text, and where a text is cut."""
     secret, body = case
     assert secret not in json.dumps(redact(body), ensure_ascii=False)
 
@@ -97,13 +97,13 @@ SECRET_NAMES = [
     st.sampled_from(SECRET_NAMES),
     st.one_of(st.text(min_size=5), st.integers(min_value=10_000), st.lists(st.just("hidden"), min_size=1)),
 )
-def test_what_is_secret_by_its_name_does_not_come_out(name: str, value: Any) -> None:
-    """Whatever its value is, at any depth."""
+def test_values_with_a_secret_name_are_hidden(name: str, value: Any) -> None:
+    """The type of the value and the depth do not matter."""
     assert redact({"a": [{name: value}]}) == {"a": [{name: HIDDEN}]}
 
 
 def test_names_that_only_sound_secret_are_kept() -> None:
-    """Counts of tokens, and what cannot be a secret."""
+    """These are counts of tokens, and values that cannot be secret."""
     body = {"max_tokens": 7, "secretary": "x", "has_token": True, "api_key": None}
     assert redact(body) == body
 
@@ -116,13 +116,13 @@ _any_json = st.recursive(
 
 
 @given(_any_json)
-def test_little_is_kept_of_much(body: Any) -> None:
-    """At most so many bytes as JSON, whatever comes."""
+def test_the_size_of_the_result_is_limited(body: Any) -> None:
+    """As JSON it has at most MOST_BYTES bytes, for any value."""
     assert len(msgspec.json.encode(redact(body))) <= MOST_BYTES
 
 
-def test_plain_bodies_are_kept_as_they_are() -> None:
-    """What is short and no secret."""
+def test_plain_bodies_are_unchanged() -> None:
+    """Short values that are not secret are kept."""
     body = {
         "provider": "volcengine",
         "model": "doubao-seedream-4-0-250828",
@@ -148,19 +148,19 @@ def test_plain_bodies_are_kept_as_they_are() -> None:
         ([1] * 60, [1] * MOST_ITEMS + [f"{CUT} (60 items)"]),
     ],
 )
-def test_what_is_long_is_cut(value: Any, kept: Any) -> None:
-    """And says how long it was."""
+def test_long_values_are_cut(value: Any, kept: Any) -> None:
+    """The mark at the cut has the original length."""
     assert redact({"field": value})["field"] == kept
 
 
-def test_depth_ends() -> None:
-    """A value that contains itself is cut instead of followed for ever."""
+def test_nested_values_are_cut_at_a_depth() -> None:
+    """A value that contains itself is cut as well."""
     loop: dict[str, Any] = {}
     loop["again"] = loop
     assert CUT in repr(redact(loop))
 
 
-def test_a_large_text_costs_little() -> None:
-    """Only its beginning is looked at: the rest is never searched."""
+def test_only_the_beginning_of_a_large_text_is_searched() -> None:
+    """So a large text is redacted quickly."""
     shown = redact("x y " * 5_000_000)
     assert len(shown) < LONGEST_TEXT + 50

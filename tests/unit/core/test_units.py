@@ -1,4 +1,4 @@
-"""Amounts with units, and catalogue files."""
+"""Durations and sizes with units, and catalogue files."""
 
 from pathlib import Path
 
@@ -13,19 +13,19 @@ from core.units import seconds, size_bytes
     ("text", "value"), [("300", 300), ("30s", 30), ("5m", 300), ("1.5h", 5400), ("250ms", 0.25), (" 1 D ", 86400)]
 )
 def test_durations_are_read(text: str, value: float) -> None:
-    """A duration has a unit, or is in seconds."""
+    """A duration without a unit is in seconds."""
     assert seconds(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(("text", "value"), [("1048576", 2**20), ("20MiB", 20 * 2**20), ("1.5kb", 1500), ("7 b", 7)])
 def test_sizes_are_read(text: str, value: int) -> None:
-    """A size has a unit, or is in bytes; KiB and kB differ."""
+    """A size without a unit is in bytes; KiB and kB differ."""
     assert size_bytes(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "1e3", "nan", "inf", "5 weeks", "1s2s", "١x"])
-def test_other_texts_are_no_amount(text: str) -> None:
-    """Anything else is refused with what is allowed."""
+def test_other_texts_are_refused(text: str) -> None:
+    """The message says what is allowed."""
     with pytest.raises(ValueError, match="a duration such as"):
         seconds(text)
     with pytest.raises(ValueError, match="a size such as"):
@@ -33,7 +33,7 @@ def test_other_texts_are_no_amount(text: str) -> None:
 
 
 def test_a_catalogue_file_is_read(tmp_path: Path) -> None:
-    """Each `[[model]]` is an entry; what is sent to the vendor is the name where no other is given."""
+    """Each `[[model]]` is an entry; without `upstream` the name is sent to the vendor."""
     path = tmp_path / "models.toml"
     path.write_text(
         '[[model]]\nprovider="p"\nname="a"\nfamily="f"\ndeprecated=2026-10-23\n'
@@ -58,7 +58,7 @@ def test_a_catalogue_file_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_catalogue_names_its_file(tmp_path: Path, text: str) -> None:
-    """A file that cannot be used stops with its path and the reason."""
+    """The error names the path and the reason."""
     path = tmp_path / "models.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ConfigurationError, match=r"models\.toml cannot be used"):
@@ -67,8 +67,8 @@ def test_a_wrong_catalogue_names_its_file(tmp_path: Path, text: str) -> None:
         read_catalogue(tmp_path / "none.toml")
 
 
-def test_the_operators_entries_are_over_the_built_in_ones() -> None:
-    """An entry of the same provider and name is replaced; others are added, and only wanted families are served."""
+def test_the_operators_entries_replace_the_built_in_ones() -> None:
+    """An entry with the same provider and name is replaced; others are added; only the given families are served."""
 
     def entry(provider: str, name: str, family: str) -> Entry:
         return Entry(provider=provider, name=name, family=family)

@@ -1,4 +1,4 @@
-"""How secrets are kept."""
+"""The vault: encryption of stored secrets."""
 
 import base64
 from typing import Final
@@ -16,27 +16,27 @@ SECRET: Final = Secret("sk_example")
 
 
 def encoded(*keys: bytes) -> Secret:
-    """The setting for those keys."""
+    """The setting for these keys."""
     return Secret(", ".join(base64.b64encode(key).decode() for key in keys))
 
 
-def test_a_secret_comes_back() -> None:
-    """Under the same key, for the same id."""
+def test_a_sealed_secret_can_be_opened() -> None:
+    """It needs the same key and the same id."""
     sealed = Vault([OLD]).seal(SECRET, of="key_1")
 
     assert SECRET.reveal().encode() not in sealed
     assert Vault([OLD]).open(sealed, of="key_1") == SECRET
 
 
-def test_the_same_secret_never_looks_the_same() -> None:
-    """Nobody sees from the records that two keys have one secret."""
+def test_the_same_secret_has_different_ciphertexts() -> None:
+    """Stored records do not show that two keys have the same secret."""
     vault = Vault([OLD])
 
     assert len({vault.seal(SECRET, of="key_1") for _ in range(20)}) == 20
 
 
-def test_a_ciphertext_passes_for_no_other_keys() -> None:
-    """Who can write to the database cannot give one key another one's secret."""
+def test_a_ciphertext_is_not_valid_for_another_key() -> None:
+    """A writer of the database cannot give one key the secret of another."""
     vault = Vault([OLD])
 
     with pytest.raises(NotReadable):
@@ -44,8 +44,8 @@ def test_a_ciphertext_passes_for_no_other_keys() -> None:
 
 
 @given(st.integers(0, 200), st.integers(1, 255))
-def test_a_changed_ciphertext_is_not_read(position: int, change: int) -> None:
-    """Wherever it was changed."""
+def test_a_changed_ciphertext_is_refused(position: int, change: int) -> None:
+    """The position of the change does not matter."""
     sealed = bytearray(Vault([OLD]).seal(SECRET, of="key_1"))
     sealed[position % len(sealed)] ^= change
 
@@ -54,14 +54,14 @@ def test_a_changed_ciphertext_is_not_read(position: int, change: int) -> None:
 
 
 @given(st.binary(max_size=80))
-def test_anything_else_is_not_read_either(data: bytes) -> None:
-    """Too short, or no ciphertext at all."""
+def test_other_bytes_are_refused(data: bytes) -> None:
+    """They may be too short, or no ciphertext at all."""
     with pytest.raises(NotReadable):
         Vault([OLD]).open(data, of="key_1")
 
 
-def test_a_change_of_the_encryption_key_loses_nothing() -> None:
-    """The first key encrypts, all decrypt; what the first did not encrypt is known."""
+def test_the_encryption_key_can_be_changed() -> None:
+    """The first key encrypts, all keys decrypt; secrets under older keys are recognised."""
     before = Vault([OLD]).seal(SECRET, of="key_1")
     both = vault_of(encoded(NEW, OLD))
 
@@ -75,7 +75,7 @@ def test_a_change_of_the_encryption_key_loses_nothing() -> None:
 
 
 def test_derived_keys_differ_by_purpose_and_follow_the_order() -> None:
-    """What one key signs, a vault with that key among others still knows."""
+    """A vault with several keys derives the keys of each one."""
     assert Vault([OLD]).derived("links") != Vault([OLD]).derived("other")
     assert Vault([NEW, OLD]).derived("links") == (*Vault([NEW]).derived("links"), *Vault([OLD]).derived("links"))
 
@@ -84,16 +84,16 @@ def test_derived_keys_differ_by_purpose_and_follow_the_order() -> None:
     "text",
     ["", "short", base64.b64encode(bytes(31)).decode(), base64.b64encode(bytes(33)).decode(), "é" * 32, "0" * 32],
 )
-def test_what_is_no_key_is_refused_without_being_shown(text: str) -> None:
-    """A half-pasted key is not told to whoever reads the log."""
+def test_an_invalid_encryption_key_is_refused_and_not_shown(text: str) -> None:
+    """The error does not contain the text, which may be a part of a real key."""
     with pytest.raises(ValueError, match="base64 of 32 bytes") as refused:
         vault_of(Secret(f"{encoded(OLD).reveal()},{text}"))
 
     assert not text or text not in str(refused.value)
 
 
-def test_both_alphabets_of_base64_are_read() -> None:
-    """Some tools write `-` and `_`."""
+def test_both_alphabets_of_base64_are_accepted() -> None:
+    """Some tools use `-` and `_`."""
     key = b"\xfb\xff" * 16
 
     assert Vault([key]).open(vault_of(Secret(base64.urlsafe_b64encode(key).decode())).seal(SECRET, of="a"), of="a") == (
