@@ -1,15 +1,15 @@
 """
-Model names as data: the catalogue files that come with the providers, and the operator's own file over them.
+Model catalogue: model names in TOML files, those of the built-in providers and the operator's own.
 
 A catalogue file is TOML:
 
     [[model]]
     provider = "volcengine"
-    name = "doubao-seedream-4-5-251128"   # what callers send
-    family = "seedream-4-5"               # shape of its params and requests; a provider's families are fixed by code
+    name = "doubao-seedream-4-5-251128"   # the value of `model` in requests
+    family = "seedream-4-5"               # its params and requests; the families of a provider are defined in code
     upstream = "ep-20260101-abcde"        # the vendor's name, where it differs
-    timeout_s = 600                       # where the family's default does not fit
-    max_open = 2                          # submissions that the vendor takes at once, where that is known
+    timeout_s = 600                       # replaces the family's default
+    max_open = 2                          # submissions that the vendor accepts at the same time, where that is known
     deprecated = 2026-10-23               # the day on which the vendor shuts it down
     description = "…"
 """
@@ -31,14 +31,14 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     One model name.
 
     Attributes:
-        provider: Which provider serves it.
-        name: What callers send as `model`.
-        family: Which of the provider's families it belongs to.
-        upstream: The vendor's name for it, or None where it is `name`.
-        timeout_s: From submit to outcome, in seconds, or None for the family's default.
-        max_open: Submissions that the vendor takes at once, or None where that is not known.
-        deprecated: The vendor shut it down, or will, on this day.
-        description: One line for people who choose a model.
+        provider: Name of the provider that serves the model.
+        name: The value of `model` in requests.
+        family: Name of one of the provider's families.
+        upstream: The vendor's name of the model, or None where it is the same as `name`.
+        timeout_s: Longest time from submit to outcome, in seconds, or None for the family's default.
+        max_open: Submissions that the vendor accepts at the same time, or None where that is not known.
+        deprecated: The day on which the vendor shut the model down or will shut it down.
+        description: One line that helps people to choose a model.
     """
 
     provider: str
@@ -52,7 +52,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def upstream_name(self) -> str:
-        """What is sent to the vendor."""
+        """The model name in requests to the vendor."""
         return self.upstream or self.name
 
 
@@ -65,7 +65,7 @@ def read_catalogue(path: Path) -> tuple[Entry, ...]:
     The entries of one catalogue file.
 
     Raises:
-        ConfigurationError: It cannot be read, is not TOML or has an unknown or malformed field.
+        ConfigurationError: The file cannot be read, is not TOML, or has an unknown or malformed field.
     """
     try:
         return tuple(msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).model)
@@ -74,7 +74,7 @@ def read_catalogue(path: Path) -> tuple[Entry, ...]:
 
 
 def merged(built_in: Iterable[Entry], own: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The built-in entries; one of the operator's replaces that of the same provider and name, others are added."""
+    """All entries; one of the operator's replaces the built-in entry of the same provider and name."""
     return tuple({(entry.provider, entry.name): entry for entry in (*built_in, *own)}.values())
 
 

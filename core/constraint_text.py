@@ -1,4 +1,4 @@
-"""What a field's type allows, in plain words for the caller."""
+"""Constraint texts: describe for callers what a field's type and limits allow."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ _PLAIN: Final[Mapping[type[types.Type], str]] = {
 
 
 def allowed_words(kind: Any) -> str:
-    """What a value of that type may be, such as "a whole number from 1 to 4"."""
+    """Describe the values that the type allows, such as "a whole number from 1 to 4"."""
     try:
         return _cached(kind)
     except TypeError:  # an annotation that cannot be hashed
@@ -74,11 +74,11 @@ def _range(info: Any) -> str:
     if info.ge is not None and info.le is not None:
         limits = f" from {_plain(info.ge)} to {_plain(info.le)}"
     else:
-        limits = "".join(f", {bound}" for bound in _quota_limits(info))
+        limits = "".join(f", {limit}" for limit in _limits(info))
     return limits + (f", a multiple of {_plain(info.multiple_of)}" if info.multiple_of is not None else "")
 
 
-def _quota_limits(info: Any) -> Iterator[str]:
+def _limits(info: Any) -> Iterator[str]:
     if info.gt is not None:
         yield f"more than {_plain(info.gt)}"
     if info.ge is not None:

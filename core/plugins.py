@@ -1,9 +1,8 @@
 """
-The plugins of this process, loaded again while it runs.
+Plugins of this process, which can be reloaded while it runs.
 
-What did not change stays as it is, the very objects. A plugin that is new or changed is imported afresh; where that
-fails, its old modules and providers stay. The server's own plugins are never loaded again: their modules are the
-server's.
+A plugin that did not change keeps its objects. A new or changed plugin is imported again; where that fails, its old
+modules and providers stay. The server's own plugins are never reloaded, because their modules belong to the server.
 """
 
 import hashlib
@@ -31,12 +30,12 @@ log = structlog.get_logger(__name__)
 
 class Plugin(Struct, frozen=True, kw_only=True, eq=False):
     """
-    A plugin as it was loaded.
+    A plugin that was loaded.
 
     Attributes:
-        fingerprint: Changes with the installed files.
-        roots: Its modules are these and those below them.
-        own: Whether it comes with the server.
+        fingerprint: Identifies the installed files; it changes when they change.
+        roots: The plugin's modules are these modules and all below them.
+        own: Whether the plugin is part of the server.
     """
 
     report: PluginReport
@@ -48,10 +47,10 @@ class Plugin(Struct, frozen=True, kw_only=True, eq=False):
 
 def load_plugins(env: Env, found: Iterable[EntryPoint] | None = None) -> tuple[Plugin, ...]:
     """
-    All installed plugins, for the first time.
+    Load all installed plugins for the first time.
 
     Raises:
-        ConfigurationError: As `load_registry`.
+        ConfigurationError: See `load_registry`.
     """
     taken: set[str] = set()
     plugins: list[Plugin] = []
@@ -70,15 +69,15 @@ def reload_plugins(
     found: Iterable[EntryPoint] | None = None,
 ) -> tuple[Plugin, ...]:
     """
-    The plugins that are installed now.
+    Load the plugins that are installed now, and keep those that did not change.
 
-    Imports and calls plugins: to be run in a thread, one at a time.
+    Imports and calls plugins: run it in a thread, one call at a time.
 
     Args:
-        plugins: Those that were loaded before.
-        env: Handed to each plugin.
-        forced: Names of plugins, or of their providers, that are loaded anew even where they look the same.
-        found: Entry points to load; by default those that are installed.
+        plugins: The plugins that were loaded before.
+        env: Passed to each plugin.
+        forced: Names of plugins, or of their providers, that are reloaded also where their files did not change.
+        found: Entry points to load; by default all that are installed.
     """
     entries = tuple(installed_plugins() if found is None else found)
     before = {plugin.report.name: plugin for plugin in plugins}
@@ -99,7 +98,7 @@ def reload_plugins(
 
 
 def owner_of(module: str, plugins: Iterable[Plugin]) -> str | None:
-    """The name of the plugin that a module belongs to, or None; the server's own plugins are not told apart."""
+    """The name of the plugin that a module belongs to, or None. For modules of the server's own plugins it is None."""
     others = (plugin for plugin in plugins if not plugin.own)
     return next((each.report.name for each in others if any(_within(module, root) for root in each.roots)), None)
 
@@ -114,7 +113,7 @@ def _stays(entry: EntryPoint, old: Plugin | None, forced: Collection[str]) -> bo
 
 
 def _renewed(entry: EntryPoint, old: Plugin | None, env: Env, *, taken: Collection[str]) -> Plugin:
-    """The plugin as it is installed now, or as it was where that cannot be loaded."""
+    """Reload the plugin, or return the old one where the installed one cannot be loaded."""
     roots = _roots(entry) | (old.roots if old is not None else frozenset())
     removed = _purged(roots)
     _add_paths(entry)
@@ -132,7 +131,7 @@ def _renewed(entry: EntryPoint, old: Plugin | None, env: Env, *, taken: Collecti
 
 
 def _forget_gone(before: Iterable[Plugin], now: Iterable[Plugin]) -> None:
-    """Uninstalled plugins leave no modules behind, so that another version is imported anew one day."""
+    """Remove the modules of uninstalled plugins, so that a later installation is imported again."""
     used = {root for plugin in now for root in plugin.roots}
     names = {plugin.report.name for plugin in now}
     for plugin in before:
@@ -142,13 +141,13 @@ def _forget_gone(before: Iterable[Plugin], now: Iterable[Plugin]) -> None:
 
 
 def _purged(roots: Collection[str]) -> dict[str, ModuleType]:
-    """Take the modules out of the interpreter. Code that runs keeps what it has."""
+    """Remove the modules from `sys.modules` and return them. Running code keeps its references."""
     names = [name for name in list(sys.modules) if any(_within(name, root) for root in roots)]
     return {name: sys.modules.pop(name) for name in names}
 
 
 def _add_paths(entry: EntryPoint) -> None:
-    """A package that was installed in editable mode since the start is found through its `.pth` file."""
+    """Add the paths of a package that was installed in editable mode after the start; they are in its `.pth` file."""
     package = entry.dist
     if package is None or _importable(entry.module):
         return
@@ -181,7 +180,7 @@ def _names(plugin: Plugin | None) -> tuple[str, ...]:
 
 
 def _fingerprint(entry: EntryPoint) -> str:
-    """Version and hashes of the installed files, as the installer wrote them down."""
+    """Version and hashes of the installed files, from the `RECORD` that the installer wrote."""
     package = entry.dist
     if package is None:
         return entry.value
@@ -190,7 +189,7 @@ def _fingerprint(entry: EntryPoint) -> str:
 
 
 def _roots(entry: EntryPoint) -> frozenset[str]:
-    """Where the plugin's modules begin: its own packages, and what its entry point names where it lists no files."""
+    """The root modules of the plugin: its packages, and the module of its entry point where it lists no files."""
     names = set(_packages(entry.dist)) if entry.dist is not None else set()
     if not any(_within(entry.module, name) for name in names):
         names.add(entry.module.partition(".")[0])
@@ -198,7 +197,7 @@ def _roots(entry: EntryPoint) -> frozenset[str]:
 
 
 def _packages(package: Distribution) -> Iterator[str]:
-    """The highest packages that it brings alone: below a namespace, which others share, those inside of it."""
+    """The topmost packages that belong to this distribution only: below a shared namespace, the packages inside it."""
     files = {file.parts for file in package.files or () if file.suffix == ".py" and ".." not in file.parts}
     for parts in files:
         depths = (depth for depth in range(1, len(parts)) if (*parts[:depth], "__init__.py") in files)

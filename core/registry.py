@@ -1,7 +1,7 @@
 """
-The providers of this process: found through entry points, each plugin on its own.
+Registry of the providers of this process, which plugins register through entry points.
 
-A plugin that cannot be loaded is reported and left out; the others are served.
+Plugins are isolated from each other: one that cannot be loaded is reported and left out, the others are served.
 """
 
 import difflib
@@ -28,14 +28,14 @@ log = structlog.get_logger(__name__)
 
 class PluginReport(Struct, frozen=True, kw_only=True):
     """
-    What became of one plugin.
+    The result of loading one plugin.
 
     Attributes:
-        name: Of its entry point.
-        package: Its distribution, or None where unknown.
-        version: Of that distribution.
-        providers: Names that it registered.
-        error: Why it was left out, or why its latest reload was not taken, in one sentence, or None.
+        name: Name of its entry point.
+        package: Its distribution, or None where it is unknown.
+        version: Version of that distribution.
+        providers: Names of the providers that it registered.
+        error: Why it, or its latest reload, failed, in one sentence; None where it was loaded.
     """
 
     name: str
@@ -46,7 +46,7 @@ class PluginReport(Struct, frozen=True, kw_only=True):
 
 
 class Route(Struct, frozen=True, kw_only=True, eq=False, weakref=True):
-    """Where a request for a model goes, and how its provider was switched at that moment."""
+    """The provider, model and service for a request, and how the operator had set the provider at that time."""
 
     provider: Provider
     model: Model
@@ -55,12 +55,12 @@ class Route(Struct, frozen=True, kw_only=True, eq=False, weakref=True):
 
     @property
     def unavailable(self) -> str | None:
-        """Why it cannot work in this process at all, or None."""
+        """Why the service cannot work in this process, or None."""
         return self.service.reason if isinstance(self.service, Disabled) else None
 
     @property
     def closed(self) -> str | None:
-        """Why no new task can be taken for it, or None."""
+        """Why no new task can be created for it, or None."""
         switched_off = self.switch is not None and self.switch.refuses_new_tasks
         return self.unavailable or (self.switch.text if self.switch and switched_off else None)
 
@@ -70,11 +70,11 @@ class Registry:
     The providers by name.
 
     Args:
-        providers: Registered in this order; names are unique.
-        reports: One for each plugin that was looked at.
+        providers: In the order of registration; names are unique.
+        reports: One for each installed plugin.
 
     Attributes:
-        switches: What an operator decided, by provider; one that is missing is enabled.
+        switches: The operator's setting by provider; a provider without one is enabled.
     """
 
     def __init__(self, providers: Iterable[Provider], reports: Iterable[PluginReport] = ()) -> None:
@@ -84,11 +84,11 @@ class Registry:
 
     def route(self, provider: str, model: str) -> Route:
         """
-        Where that model of that provider is served, available or not.
+        The route for that model of that provider, available or not.
 
         Raises:
-            UnknownProvider: No such provider; names those that there are.
-            UnknownModel: The provider does not serve it; names those that it serves.
+            UnknownProvider: There is no such provider; the message lists all providers.
+            UnknownModel: The provider does not serve the model; the message lists those that it serves.
         """
         found = self._provider(provider)
         try:
@@ -99,12 +99,13 @@ class Registry:
 
     def route_for(self, provider: str, model: str, task_type: TaskType) -> Route:
         """
-        Where a new task of that type goes.
+        The route for a new task of that type.
 
         Raises:
-            UnknownProvider: No such provider; names those that there are.
-            UnknownModel: The provider does not serve it, or makes something else with it; names those of this type.
-            ProviderUnavailable: It cannot take tasks; says why.
+            UnknownProvider: There is no such provider; the message lists all providers.
+            UnknownModel: The provider does not serve the model, or the model has another type; the message lists the
+                models of this type.
+            ProviderUnavailable: No new task can be created for it; the message says why.
         """
         try:
             route = self.route(provider, model)
@@ -119,11 +120,11 @@ class Registry:
 
     def relay_route(self, provider: str, model: str) -> Route:
         """
-        Where a call of that provider's own API goes, available or not, whether the catalogue has the model or not.
+        The route for a relayed call of that provider's API, available or not. The model need not be in the catalogue.
 
         Raises:
-            UnknownProvider: No such provider; names those that there are.
-            UnknownModel: Nothing of the provider's can relay.
+            UnknownProvider: There is no such provider; the message lists all providers.
+            UnknownModel: No service of the provider can relay calls.
         """
         found, switch = self._provider(provider), self.switches.get(provider)
         for service in found.services:
@@ -138,10 +139,10 @@ class Registry:
 
     def route_of(self, task: Task, choice: Choice | Attempt) -> Route:
         """
-        Where a choice or an attempt of a task leads.
+        The route for a choice or an attempt of a task.
 
         Raises:
-            UnknownProvider, UnknownModel: It is not served here.
+            UnknownProvider, UnknownModel: This process does not serve it.
         """
         find = self.route if task.relay is None else self.relay_route
         return find(choice.provider, choice.model)
@@ -156,7 +157,7 @@ class Registry:
             raise UnknownProvider([_unknown("provider", name, self.providers)]) from None
 
     async def aclose(self) -> None:
-        """Close every provider, whatever one of them raises."""
+        """Close every provider; errors are logged."""
         for provider in self.providers.values():
             try:
                 await provider.aclose()
@@ -168,7 +169,7 @@ def installed_plugins() -> Sequence[EntryPoint]:
     """
     The entry points of the plugins that are installed now, in the same order in every process.
 
-    The server's own come first, so that nobody can take the name of a built-in provider.
+    The server's own plugins come first, so that no other plugin can register the name of a built-in provider.
     """
     importlib.invalidate_caches()
     found = entry_points(group=hooks.ENTRY_POINTS)
@@ -185,11 +186,12 @@ def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Regist
     The providers of all installed plugins.
 
     Args:
-        env: Handed to each plugin.
+        env: Passed to each plugin.
         found: Entry points to load; by default those of the group `polyrelay.providers`.
 
     Raises:
-        ConfigurationError: A setting that a built-in provider reads is wrong: the operator's mistake, not the plugin's.
+        ConfigurationError: A setting that a built-in provider reads is wrong. It is the operator's mistake, so it is
+            not reported as a failed plugin.
     """
     providers: dict[str, Provider] = {}
     reports: list[PluginReport] = []
@@ -202,15 +204,15 @@ def load_registry(env: Env, found: Iterable[EntryPoint] | None = None) -> Regist
 
 def load_plugin(entry_point: EntryPoint, env: Env, *, taken: Container[str]) -> tuple[list[Provider], PluginReport]:
     """
-    The providers of one plugin, and what became of it; none where it cannot be loaded.
+    The providers of one plugin, and the report about it. There are no providers where it cannot be loaded.
 
     Args:
-        entry_point: The plugin's.
-        env: Handed to it.
-        taken: Names of providers that others registered.
+        entry_point: The plugin's entry point.
+        env: Passed to the plugin.
+        taken: Names of providers that other plugins registered.
 
     Raises:
-        ConfigurationError: As `load_registry`.
+        ConfigurationError: See `load_registry`.
     """
     try:
         new = _providers_of(entry_point, env)
@@ -224,7 +226,7 @@ def load_plugin(entry_point: EntryPoint, env: Env, *, taken: Container[str]) -> 
 
 
 def refusal(route: Route) -> str:
-    """What a caller is told about a model that takes no new tasks."""
+    """The message for a caller about a model for which no new task can be created."""
     if route.unavailable is not None:
         return f"{route.provider.name} cannot serve {route.model.name} here: {route.unavailable}"
     return f"{route.provider.name} takes no new tasks: it is {route.closed}"
@@ -238,7 +240,7 @@ def _providers_of(entry_point: EntryPoint, env: Env) -> list[Provider]:
 
 
 def _refuse_reserved(provider: Provider) -> None:
-    """A param under the name of a common field would never get its value."""
+    """Refuse a param with the name of a common field, because it would never get a value."""
     for model in provider.models:
         if taken := RESERVED_FIELDS & set(model.params.__struct_fields__):
             names = ", ".join(sorted(taken))

@@ -1,4 +1,4 @@
-"""What a service offers whose vendor's own API this server speaks to callers, too."""
+"""Relay contract: what a service implements so that the server can relay its vendor's own API to callers."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -8,14 +8,14 @@ from polyrelay import Answer, Job, Model, Outcome, Service
 
 @runtime_checkable
 class RelayService(Service, Protocol):
-    """Sends calls of the vendor's own API as a caller wrote them. What `submit` answers or raises has the `answer`."""
+    """Sends calls of the vendor's API unchanged. The outcome or the error of `submit` has its `answer` set."""
 
     async def submit(self, job: Job[Any]) -> Outcome:
-        """As `Service.submit`; the call is in the job's params."""
+        """Submit the call in the job's params; otherwise as `Service.submit`."""
 
     async def ask(self, call: RelayCall, body: bytes) -> Answer:
         """
-        Send a call that starts nothing, and answer whatever the vendor does, a refusal as well.
+        Send a call that starts nothing, and return the vendor's answer, also where it is an error.
 
         Raises:
             ProviderError: There is no answer.
@@ -24,7 +24,7 @@ class RelayService(Service, Protocol):
 
 @runtime_checkable
 class Relays(Protocol):
-    """A service that can relay."""
+    """A service with this capability."""
 
     def relay_of(self, model: str) -> tuple[Model, RelayService]:
-        """The model as the vendor calls it, known here or not, and what sends calls for it."""
+        """The model of that vendor name, in the catalogue or not, and the service that sends calls for it."""

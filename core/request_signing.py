@@ -1,5 +1,5 @@
 """
-What request signatures of Volcengine OpenAPI and AWS (SigV4) are made of, for whoever signs and whoever verifies.
+Request signatures of Volcengine OpenAPI and AWS (SigV4): the parts that signing and verification share.
 
 Sources: `SignerV4` of the official packages volcengine 1.0.229 and volcenginesdk-core 5.0.54, read and run on
 2026-11-22; `botocore.auth` of botocore 1.44.8, read and run on 2026-11-25.
@@ -14,16 +14,16 @@ from urllib.parse import quote
 from polyrelay import Secret
 
 UNDECODABLE: Final = "surrogateescape"
-"""How bytes that are no UTF-8 stay what they are on their way through texts."""
+"""Error handler that preserves bytes that are not UTF-8 when they are decoded and encoded again."""
 
 
 def canonical_query(pairs: Sequence[tuple[str, str]]) -> str:
-    """Decoded pairs, sorted and encoded."""
+    """The query as it is signed: decoded pairs, sorted and encoded."""
     return "&".join(f"{encoded(key)}={encoded(value)}" for key, value in sorted(pairs))
 
 
 def canonical_path(path: str) -> str:
-    """A decoded path, encoded; an empty one counts as the root."""
+    """The path as it is signed: a decoded path, encoded; an empty path counts as "/"."""
     return quote(path or "/", safe="/~", errors=UNDECODABLE)
 
 
@@ -46,11 +46,11 @@ def signature(canonical: str, secret_key: Secret, *, algorithm: str, stamp: str,
     The signature, 64 hex digits.
 
     Args:
-        canonical: Of `canonical_request`.
-        secret_key: Used as the text that it is.
-        stamp: The moment, as it stands in the date header.
+        canonical: The text from `canonical_request`.
+        secret_key: Used as it is, not decoded.
+        stamp: The time in the form of the date header.
         scope: Such as "20260102/cn-north-1/cv/request".
-        prefix: Put before the secret key; AWS does that.
+        prefix: Put before the secret key; "AWS4" for AWS.
     """
     digest = hashlib.sha256(canonical.encode("utf-8", UNDECODABLE)).hexdigest()
     key = (prefix + secret_key.reveal()).encode()
@@ -60,10 +60,10 @@ def signature(canonical: str, secret_key: Secret, *, algorithm: str, stamp: str,
 
 
 def without_default_port(host: str) -> str:
-    """A host as it is signed."""
+    """The host as it is signed: without the default port."""
     return host.removesuffix(":443").removesuffix(":80")
 
 
 def encoded(text: str) -> str:
-    """A key or value of a query, encoded."""
+    """A key or value of a query, percent-encoded."""
     return quote(text, safe="~", errors=UNDECODABLE)

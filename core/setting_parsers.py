@@ -1,4 +1,4 @@
-"""How each kind of setting is read. Every function raises a `ValueError` whose text says what is allowed."""
+"""Parsers of settings: each returns the value of a text, or raises a `ValueError` whose text says what is allowed."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ def secret_url(*schemes: str) -> Callable[[str], Secret]:
 
 
 def encryption_keys(text: str) -> Secret:
-    from core.vault import vault_of  # only where the setting is given: a cipher takes its time to load
+    from core.vault import vault_of  # imported only where the setting is used: loading a cipher is slow
 
     secret = Secret(text)
     vault_of(secret)

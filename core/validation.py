@@ -1,7 +1,7 @@
 """
-A caller's input against a Struct: every wrong field at once, each with what came and what is allowed.
+Validation of callers' input: all wrong fields are reported together, each with its value and what is allowed.
 
-`checked` converts the whole; only where that fails, the fields are looked at one by one.
+`checked` converts the whole input; only where that fails, it examines each field.
 """
 
 import difflib
@@ -30,15 +30,15 @@ _PATH: Final = re.compile(r" - at `\$(.*)`$")
 
 def checked(raw: Mapping[str, Any], kind: type[S], *, strict: bool = True) -> S:
     """
-    The caller's fields as that Struct. An explicit null counts as unset.
+    Convert the caller's fields to that Struct. An explicit null counts as unset.
 
     Args:
-        raw: Decoded JSON, or texts of a query.
-        kind: What is allowed.
-        strict: False reads numbers and booleans out of texts, as in a query.
+        raw: Decoded JSON, or the texts of a query.
+        kind: The Struct that says what is allowed.
+        strict: Whether numbers and booleans must not be texts; False for a query.
 
     Raises:
-        InvalidRequest: Names every wrong field.
+        InvalidRequest: Lists every wrong field.
     """
     given = without_nulls(raw, kind)
     try:
@@ -49,7 +49,7 @@ def checked(raw: Mapping[str, Any], kind: type[S], *, strict: bool = True) -> S:
 
 
 def without_nulls(raw: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
-    """The fields that are set, also inside of fields that are Structs or lists of them."""
+    """The fields without those that are null, also inside of nested Structs and lists of Structs."""
     nested = _nested(kind)
     return {
         name: _inner_without_nulls(value, nested[name]) if name in nested else value
@@ -60,12 +60,12 @@ def without_nulls(raw: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1024)
 def field_names(kind: type[Struct]) -> tuple[str, ...]:
-    """The names of a Struct's fields as callers send them."""
+    """The names of a Struct's fields in JSON."""
     return tuple(field.encode_name for field in structs.fields(kind))
 
 
 def unknown_fields(names: Iterable[str], allowed: Sequence[str], raw: Mapping[str, Any]) -> Iterator[FieldProblem]:
-    """A problem for each name that is not allowed, with a near one where there is one."""
+    """A problem for each name that is not allowed, with a similar allowed name where there is one."""
     for name in names:
         if name not in allowed:
             close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.6)
@@ -78,7 +78,7 @@ def unknown_fields(names: Iterable[str], allowed: Sequence[str], raw: Mapping[st
 
 
 def shown(value: Any) -> Any:
-    """A value as it may be handed back: itself where it is short, else its beginning as a text."""
+    """The value for an error response: unchanged where it is short, else the beginning of its text."""
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
         return value
     if isinstance(value, str):
@@ -117,7 +117,7 @@ def _wrong_fields(given: Mapping[str, Any], kind: type[Struct], path: str, stric
 
 
 def _problems(value: Any, kind: Any, path: str, strict: bool) -> Iterator[FieldProblem]:
-    """What is wrong with one value: down to the items of lists and the fields of objects."""
+    """The problems of one value, including those in items of lists and in fields of objects."""
     try:
         msgspec.convert(value, kind, strict=strict)
     except (ValidationError, RecursionError) as error:
@@ -150,7 +150,7 @@ def _problem(error: Exception, value: Any, kind: Any, path: str) -> FieldProblem
 
 
 def _across_fields(error: Exception, given: Mapping[str, Any]) -> FieldProblem:
-    """A rule across fields: the first field that its text names."""
+    """The problem of a rule that concerns several fields; its field is the first one that the text names."""
     text = _PATH.sub("", str(error))
     named = [(match.start(), name) for name in given if (match := re.search(rf"\b{re.escape(name)}\b", text))]
     field = min(named)[1] if named else ""
@@ -167,7 +167,7 @@ def _inner_without_nulls(value: Any, kind: Any) -> Any:
 
 
 def _options(kind: Any) -> tuple[Any, ...]:
-    """The alternatives of a union, or the type itself, without their limits."""
+    """The alternatives of a union, or the type itself, without `Annotated`."""
     kind = _bare(kind)
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return tuple(_bare(option) for option in typing.get_args(kind))

@@ -1,5 +1,5 @@
 """
-The client of the task API, for apps.
+Client of the task API, for applications.
 
     from polyrelay.client import Client
 

@@ -31,10 +31,10 @@ class _Refusal(Struct, frozen=True, kw_only=True):
 
 def read_answer(response: httpx.Response, kind: type[T]) -> T:
     """
-    The `data` of an answer whose body was read.
+    The `data` of a response whose body was read.
 
     Raises:
-        ApiError: The server refused, or what answered is not the task API.
+        ApiError: The server answered with an error, or the response is not one of the task API.
     """
     if not response.is_success:
         raise refusal(response)
@@ -47,7 +47,7 @@ def read_answer(response: httpx.Response, kind: type[T]) -> T:
 
 
 def refusal(response: httpx.Response) -> ApiError:
-    """What an answer that is not a success means; its body was read."""
+    """The error of a response that is not a success; its body was read."""
     try:
         refused = msgspec.json.decode(response.content, type=_Refusal)
     except (msgspec.DecodeError, UnicodeDecodeError):

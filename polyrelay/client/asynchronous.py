@@ -29,16 +29,17 @@ T = TypeVar("T")
 
 class AsyncClient:
     """
-    `Client` for asyncio: the same methods, awaited. No call is repeated by itself but the reads of `wait`, and a create
-    that has an `idempotency_key`.
+    `Client` for asyncio: the same methods, awaited.
+
+    Only the reads of `wait`, and a create with an `idempotency_key`, are repeated automatically.
 
     Args:
-        base_url: Where the server is.
+        base_url: The server's URL.
         api_key: Sent as `Authorization: Bearer …`, to that server only.
-        timeout_s: Longest silence while waiting for an answer, in seconds.
+        timeout_s: Longest wait for the next bytes of a response, in seconds.
         transport: Another httpx transport, for tests.
 
-    Raises: every method raises `ApiError` where the server refuses and `NotReached` where none answers.
+    Every method raises `ApiError` where the server answers with an error, and `NotReached` where no server answers.
     """
 
     def __init__(
@@ -59,14 +60,15 @@ class AsyncClient:
 
     async def create(self, task_type: str, *, idempotency_key: str | None = None, **fields: Any) -> TaskCreated:
         """
-        Create a task of that type: image, video or text. Needs `provider`, `model`, `user_id` and the model's params.
-
-        May have `priority`, `fallbacks`, `deadline_s` and `metadata`.
+        Create a task of that type: image, video or text.
 
         Args:
-            idempotency_key: Of your own, for this task: with it a create that fails on the way is repeated, and you may
-                repeat it for 24 hours, and there is one task. Without it, look before you create again where this
-                raises `NotReached` with `sent`: the task may exist.
+            task_type: "image", "video" or "text".
+            idempotency_key: A key of your choice for this task. With it, a create whose request or response is lost is
+                repeated, and within 24 hours you may repeat it yourself: there is one task. Without it, if this raises
+                `NotReached` with `sent`, the task may exist: check before you create it again.
+            fields: `provider`, `model`, `user_id` and the model's params; optionally `priority`, `fallbacks`,
+                `deadline_s` and `metadata`.
         """
         call = calls.create(task_type, fields, idempotency_key)
         for pause_s in calls.repeats_s(idempotency_key):
@@ -79,21 +81,22 @@ class AsyncClient:
         return await self._answer(call)
 
     async def get(self, task_id: str) -> TaskView:
-        """The task as it stands."""
+        """Read the task."""
         return await self._answer(calls.get(task_id))
 
     async def wait(
         self, task_id: str, timeout_s: float | None = None, on_change: Callable[[TaskView], None] | None = None
     ) -> TaskView:
         """
-        The task when it has ended, whatever its outcome.
+        Wait until the task has ended and return it, whatever its outcome.
 
         Args:
+            task_id: The task's id.
             timeout_s: Longest wait, in seconds; None for no limit.
-            on_change: Called with the task at the first look and whenever it changed.
+            on_change: Called with the task after the first read and after each read that shows a change.
 
         Raises:
-            WaitTimeout: It has not ended in that time; it goes on.
+            WaitTimeout: The task did not end in that time; it continues to run.
         """
         until = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
         seen: TaskView | None = None
@@ -120,7 +123,7 @@ class AsyncClient:
         offset: int | None = None,
         after: str | None = None,
     ) -> TaskPage:
-        """One page of tasks, newest first. `after` continues behind the task of that id."""
+        """One page of tasks, newest first. With `after`, the page begins after the task of that id."""
         return await self._answer(
             calls.page(
                 {
@@ -137,38 +140,38 @@ class AsyncClient:
 
     async def cancel(self, task_id: str) -> TaskCancelled:
         """
-        End a task before its time. Twice is the same as once.
+        Cancel a task. Repeating the call has no further effect.
 
-        One that was submitted is ended by the server a little later, and the vendor may still finish and bill it.
+        The server ends a task that was submitted a little later, and the vendor may still finish and bill it.
 
         Raises:
-            ApiError: "not_possible" where it has ended otherwise, or its result is being stored.
+            ApiError: "not_possible" where the task has completed or failed, or its result is being stored.
         """
         return await self._answer(calls.cancel(task_id))
 
     async def retry(self, task_id: str) -> TaskRetried:
         """
-        Do a failed task once more. After an unknown outcome this may pay the vendor a second time.
+        Run a failed task again. After an unknown outcome the vendor may bill it a second time.
 
         Raises:
-            ApiError: "not_possible" where it did not fail.
+            ApiError: "not_possible" where the task did not fail.
         """
         return await self._answer(calls.retry(task_id))
 
     async def delete(self, task_id: str) -> TaskRemoved:
-        """Remove a task; an open one is cancelled first, and its vendor asked to stop."""
+        """Delete a task. An open task is cancelled first, and the vendor is asked to stop."""
         return await self._answer(calls.delete(task_id))
 
     async def models(self) -> Sequence[ModelView]:
-        """The models that the server knows."""
+        """The models of the server's catalogue."""
         return (await self._answer(calls.models())).models
 
     async def providers(self) -> ProviderList:
-        """The providers that the server knows, and the plugins that it left out."""
+        """The server's providers, and the plugins that it could not load."""
         return await self._answer(calls.providers())
 
     async def download(self, link: str, path: Path) -> Path:
-        """Save the file behind a link of a result; `path` gets an ending by its media type where it has none."""
+        """Save the file of a result's link. A `path` without a suffix gets one by the file's media type."""
         async with self._stream(link) as response:
             part = calls.PartialFile(path)
             try:
@@ -179,7 +182,7 @@ class AsyncClient:
                 part.drop()
 
     async def save(self, task: TaskView, folder: Path) -> Sequence[Path]:
-        """Save every output of a completed task as `folder/<task id>-<n>.<ending>`."""
+        """Save every output of a completed task as `folder/<task id>-<n>.<suffix>`."""
         saved = [await self.download(link, folder / f"{task.task_id}-{n}") for n, link in enumerate(task.urls, 1)]
         for n, text in enumerate(task.texts, len(saved) + 1):
             saved.append(calls.write_text(text, folder / f"{task.task_id}-{n}.txt"))
@@ -206,7 +209,7 @@ class AsyncClient:
             calls.not_reached(self.base_url, error)
 
     async def _look(self, task_id: str, seen: TaskView | None, until: float) -> TaskView:
-        """`get`; once the task was seen, a server that is away for a while only delays."""
+        """Read the task. After the first successful read, a server that is unavailable only delays the next one."""
         until = min(until, time.monotonic() + calls.LONGEST_OUTAGE_S)
         for pause_s in calls.pauses_s():
             try:

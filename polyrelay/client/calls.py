@@ -1,4 +1,4 @@
-"""The calls of the API as values: what the synchronous and the asynchronous client share."""
+"""The API's calls as values, and the pauses, links and files that the synchronous and the asynchronous client share."""
 
 import os
 import re
@@ -30,9 +30,9 @@ _ROOT: Final = "/api/v1/ai"
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 3.0
 LONGEST_OUTAGE_S: Final = 60.0
-"""How long `wait` bears a server that was there and does not answer now."""
+"""How long `wait` repeats its read while the server does not answer, in seconds."""
 MOST_REPEATS: Final = 4
-"""A create with a key is repeated so often, at most."""
+"""Most repetitions of a create that has an idempotency key."""
 _TOO_MANY: Final = 429
 _PASSING: Final = frozenset({_TOO_MANY, 502, 503, 504})
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -86,7 +86,7 @@ def get(task_id: str) -> Call[TaskView]:
 
 
 def delete(task_id: str) -> Call[TaskRemoved]:
-    """Remove a task."""
+    """Delete a task."""
     return Call(method="DELETE", path=f"{_ROOT}/task/{quote(task_id, safe='')}", answer=TaskRemoved)
 
 
@@ -96,7 +96,7 @@ def cancel(task_id: str) -> Call[TaskCancelled]:
 
 
 def retry(task_id: str) -> Call[TaskRetried]:
-    """Do a failed task once more."""
+    """Run a failed task again."""
     return Call(method="POST", path=f"{_ROOT}/task/{quote(task_id, safe='')}/retry", answer=TaskRetried)
 
 
@@ -123,39 +123,39 @@ def request_of(call: Call[Any], client: httpx.Client | httpx.AsyncClient, base_u
 
 
 def headers_of(api_key: str | None) -> dict[str, str]:
-    """What is sent to the server with each call."""
+    """The headers of each call."""
     key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     return {"User-Agent": "polyrelay-client", "Accept": "application/json", **key}
 
 
 def not_reached(base_url: str, error: httpx.TransportError) -> NoReturn:
-    """Raise the client's own error for one of httpx."""
+    """Raise `NotReached` for an error of httpx."""
     reason = str(error) or type(error).__name__
     raise NotReached(base_url, reason, sent=not isinstance(error, _NOT_SENT)) from error
 
 
 def may_pass(error: ClientError) -> bool:
-    """Whether the same read may succeed a little later."""
+    """Whether the same read may succeed later."""
     return isinstance(error, NotReached) or (isinstance(error, ApiError) and error.status in _PASSING)
 
 
 def may_be_sent_again(error: ClientError) -> bool:
-    """Whether a create with a key may succeed a little later: of a limit the caller is told at once."""
+    """Whether a create with an idempotency key may succeed later. A 429 is not repeated, but raised at once."""
     return may_pass(error) and not (isinstance(error, ApiError) and error.status == _TOO_MANY)
 
 
 def repeats_s(idempotency_key: str | None) -> Iterator[float]:
-    """How long to wait before each repetition of a create; without a key none is safe."""
+    """The pauses before each repetition of a create, in seconds. Without a key there is none: it is not safe."""
     return islice(pauses_s(), 0 if idempotency_key is None else MOST_REPEATS)
 
 
 def uses_proxies(base_url: str) -> bool:
-    """Whether the proxies of the environment are used: not for a server on this machine."""
+    """Whether the environment's proxies are used: not for a server on this machine."""
     return urlsplit(base_url).hostname not in {"127.0.0.1", "localhost", "::1"}
 
 
 def pauses_s() -> Iterator[float]:
-    """How long to wait between looks at a task: quick first, then politely slower."""
+    """The pauses between reads of a task, in seconds: 0.2 at first, growing to 3."""
     pause_s = _FIRST_PAUSE_S
     while True:
         yield pause_s
@@ -168,14 +168,14 @@ def download_url(base_url: str, link: str) -> str:
 
 
 def download_headers(base_url: str, url: str, api_key: str | None) -> dict[str, str]:
-    """The API key goes to our server only, never to a vendor's."""
+    """Headers of a download. The API key is sent to the task API's server only, never to a vendor's."""
     own, other = urlsplit(base_url), urlsplit(url)
     same = (own.scheme, own.netloc) == (other.scheme, other.netloc)
     return headers_of(api_key if same else None) | {"Accept": "*/*"}
 
 
 def suffix_of(response: httpx.Response) -> str:
-    """The file name's ending for what is downloaded: by its media type, the name that the server gives, or its URL."""
+    """The suffix of a downloaded file: by its media type, the name that the server gives, or its URL."""
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     named = _FILE_NAME.search(response.headers.get("content-disposition", ""))
     return _SUFFIXES.get(media_type) or (named and _suffix(named[1])) or _suffix(response.url.path) or ".bin"
@@ -194,7 +194,7 @@ def write_text(text: str, path: Path) -> Path:
 
 
 class PartialFile:
-    """A file that appears under its name only when it is whole."""
+    """A file that gets its name when it is complete, and not before."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -207,11 +207,11 @@ class PartialFile:
         self._file.write(chunk)
 
     def keep(self, path: Path | None = None) -> Path:
-        """Close it and give it its name, or another one."""
+        """Close the file and give it its name, or another one."""
         self._file.close()
         return self._part.replace(path or self._path)
 
     def drop(self) -> None:
-        """Remove what was written, unless it was kept."""
+        """Delete what was written, unless `keep` was called."""
         self._file.close()
         self._part.unlink(missing_ok=True)

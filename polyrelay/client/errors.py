@@ -14,11 +14,18 @@ from polyrelay.client.views import TaskView
 
 
 class ClientError(Exception):
-    """The call did not give an answer that can be used."""
+    """The call has no usable answer."""
 
 
 class NotReached(ClientError):
-    """No server answered at that URL. After a `create` it is not known whether a task was made."""
+    """
+    No server answered at that URL.
+
+    Attributes:
+        url: The URL that was called.
+        reason: Why there was no answer.
+        sent: Whether the request may have been sent. If so, a `create` may have created a task.
+    """
 
     def __init__(self, url: str, reason: str, *, sent: bool) -> None:
         super().__init__(f"{url} did not answer: {reason}")
@@ -28,7 +35,7 @@ class NotReached(ClientError):
 
 
 class WaitTimeout(ClientError):
-    """The task did not end in the time given; it goes on. `task` is how it stood."""
+    """The task did not end within the given time and continues to run. `task` is its last known state."""
 
     def __init__(self, task: TaskView, timeout_s: float) -> None:
         super().__init__(f"task {task.task_id} is still {task.status} after {timeout_s:g} s")
@@ -37,14 +44,14 @@ class WaitTimeout(ClientError):
 
 class ApiError(ClientError):
     """
-    The server refused the call.
+    The server answered with an error.
 
     Attributes:
         status: HTTP status.
-        code: A constant for programs, such as "invalid_request".
+        code: The error code, such as "invalid_request".
         message: One sentence for people.
-        details: What is wrong, one mapping a field.
-        request_id: Names the call in the server's logs, or None.
+        details: One mapping for each field that is wrong.
+        request_id: Id of the request in the server's logs, or None.
     """
 
     def __init__(

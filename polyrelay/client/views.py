@@ -9,7 +9,7 @@ FINAL_STATUSES: Final = frozenset({"completed", "failed", "cancelled"})
 
 
 class TaskCreated(Struct, frozen=True, kw_only=True):
-    """A task that was accepted."""
+    """A task that was created."""
 
     task_id: str
     type: str
@@ -20,11 +20,11 @@ class TaskCreated(Struct, frozen=True, kw_only=True):
 
 class TaskCancelled(Struct, frozen=True, kw_only=True):
     """
-    What became of a request to cancel.
+    The outcome of a cancellation request.
 
     Attributes:
-        cancel: "cancelled" where the task has ended, "requested" where the server still ends it; look at it again.
-        may_be_billed: Whether the vendor may bill what it was given.
+        cancel: "cancelled" where the task has ended; "requested" where the server will end it: read the task again.
+        may_be_billed: Whether the vendor may bill the task.
     """
 
     task_id: str
@@ -38,8 +38,8 @@ class TaskRetried(Struct, frozen=True, kw_only=True):
     A failed task that waits for a worker again.
 
     Attributes:
-        attempts: How many were made before.
-        may_be_billed: Whether the vendor may have been paid for one of them already.
+        attempts: Number of attempts so far.
+        may_be_billed: Whether the vendor may have billed one of these attempts.
     """
 
     task_id: str
@@ -54,13 +54,13 @@ class TaskRetried(Struct, frozen=True, kw_only=True):
 
 class TaskRemoved(Struct, frozen=True, kw_only=True):
     """
-    A task that is gone.
+    A task that was deleted.
 
     Attributes:
-        status: What it had before.
-        cancelled: Whether it was still open.
-        vendor_stopped: Whether the vendor confirmed that it stopped what was under way.
-        may_be_billed: Whether the vendor may bill what it was given.
+        status: Its status before it was deleted.
+        cancelled: Whether it was open and was cancelled first.
+        vendor_stopped: Whether the vendor confirmed that it stopped the operation.
+        may_be_billed: Whether the vendor may bill the task.
     """
 
     task_id: str = ""
@@ -71,7 +71,7 @@ class TaskRemoved(Struct, frozen=True, kw_only=True):
 
 
 class ServedBy(Struct, frozen=True, kw_only=True):
-    """Who was given a task."""
+    """The provider and model that serve a task."""
 
     provider: str
     model: str
@@ -103,12 +103,12 @@ class TaskView(Struct, frozen=True, kw_only=True):
 
     Attributes:
         status: pending, processing, completed, failed or cancelled.
-        progress: 0.0 to 1.0 where the provider says.
-        usage: What the vendor counted, such as {"total_tokens": 12}.
-        error: Set where it failed or was cancelled.
-        served_by: Who works on it or completed it.
-        fallbacks: Whom to ask instead, such as {"provider": …, "model": …, "params": …}.
-        cancel_requested: When its cancel was asked for, after it was submitted.
+        progress: 0.0 to 1.0, or None where the provider does not say.
+        usage: The amounts that the vendor counted, such as {"total_tokens": 12}.
+        error: Set where the task failed or was cancelled.
+        served_by: The provider and model of the latest attempt.
+        fallbacks: Alternatives in order, such as {"provider": …, "model": …, "params": …}.
+        cancel_requested: Time of the cancellation request, where there was one after the submit.
         attempts: All submissions, oldest first; not in lists.
     """
 
@@ -141,12 +141,12 @@ class TaskView(Struct, frozen=True, kw_only=True):
 
     @property
     def final(self) -> bool:
-        """Whether nothing happens any more by itself."""
+        """Whether the task has ended: completed, failed or cancelled."""
         return self.status in FINAL_STATUSES
 
     @property
     def urls(self) -> list[str]:
-        """Links to all files of the result, in order, each once."""
+        """Links to all files of the result, in order and without duplicates."""
         links = [*(self.image_urls or ()), self.image_url, *(self.video_urls or ()), self.video_url]
         return list(dict.fromkeys(link for link in links if link))
 
@@ -161,8 +161,8 @@ class TaskPage(Struct, frozen=True, kw_only=True):
     """
     One page of a list, newest first.
 
-    `total` counts all that match, up to a bound: where `total_is_exact` is false, there are more. `next_after` leads to
-    the next page.
+    `total` is the number of matching tasks, counted up to a limit: where `total_is_exact` is false, there are more.
+    `next_after` is the value of `after` for the next page.
     """
 
     tasks: list[TaskView]
@@ -187,7 +187,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
 
 
 class ProviderView(Struct, frozen=True, kw_only=True):
-    """A provider of the catalogue, and the plugin that brought it. `reason` says why it is not available."""
+    """A provider of the catalogue, and the plugin that registered it. `reason` says why it is not available."""
 
     name: str
     plugin: str | None = None
@@ -199,7 +199,7 @@ class ProviderView(Struct, frozen=True, kw_only=True):
 
 
 class FailedPlugin(Struct, frozen=True, kw_only=True):
-    """A plugin that the server left out, and why."""
+    """A plugin that the server could not load, and the reason."""
 
     plugin: str
     package: str | None = None
@@ -208,7 +208,7 @@ class FailedPlugin(Struct, frozen=True, kw_only=True):
 
 
 class ProviderList(Struct, frozen=True, kw_only=True):
-    """The server's providers, and the plugins that it left out."""
+    """The server's providers, and the plugins that it could not load."""
 
     providers: list[ProviderView]
     failed_plugins: list[FailedPlugin] = []

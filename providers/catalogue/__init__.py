@@ -1,4 +1,4 @@
-"""Model catalogue: the TOML files beside this module, extended by the operator's own file."""
+"""Model catalogue of the built-in providers: the TOML files beside this module and the operator's own file."""
 
 from collections.abc import Iterable, Sequence
 from importlib import resources

@@ -1,4 +1,4 @@
-"""Files that come as base64 within JSON, which may be large: their text is not copied on the way to their bytes."""
+"""Decoding of base64 files inside of JSON answers, without a copy of the text, because the files may be large."""
 
 import binascii
 import re
@@ -11,14 +11,14 @@ _ESCAPE: Final = re.compile(rb"\\")
 
 def decode_base64(raw: msgspec.Raw, *, strict: bool = True) -> bytes | None:
     """
-    The bytes of a JSON text that holds base64, or None where it is no text, or an empty one.
+    The bytes of a JSON string that holds base64, or None where the value is not a string or is empty.
 
     Args:
-        raw: As it stands in the answer; empty where the answer has no such field.
-        strict: Whether anything but base64 is an error, or is passed over.
+        raw: The undecoded JSON value; empty where the answer has no such field.
+        strict: Whether other characters are an error; if not, they are ignored.
 
     Raises:
-        ValueError: It is not base64.
+        ValueError: The string is not base64.
     """
     quoted = memoryview(raw)
     if len(quoted) <= 2 or quoted[0] != ord('"'):

@@ -1,4 +1,4 @@
-"""Pictures in and out: what a caller hands in as a link or a data URI, and what Ark and OpenAI answer."""
+"""Images as input (links and data URIs) and as output of Ark and OpenAI."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from polyrelay import ImageOutput, ProtocolError
 from services.vendors.base64_data import decode_base64
 
 MAX_REFERENCE_CHARS: Final = 14_000_000
-"""10 MB as base64: the largest picture that Ark takes."""
+"""10 MB as base64: the largest image that Ark accepts."""
 
 _DATA_URI: Final = re.compile(r"data:(image/[a-z0-9.+-]+);base64,(.+)", re.DOTALL)
 
@@ -45,7 +45,7 @@ def read_picture(
     url: str | None, b64_json: Raw, *, media_type: str | None, url_lifetime_s: float
 ) -> ImageOutput | None:
     """
-    A picture of an answer, or None where there is neither a link nor data.
+    One image of an answer, or None where there is neither a link nor data.
 
     Raises:
         ProtocolError: The data is not base64.

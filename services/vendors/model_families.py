@@ -1,4 +1,4 @@
-"""Model families: what the model names of one kind share, and services whose vendor answers a submit at once."""
+"""Model families: params and requests that model names share, and services whose vendor returns results at once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -14,13 +14,13 @@ ParamsOf: TypeAlias = type[P]
 
 class ModelFamily(Struct, Generic[P], frozen=True, kw_only=True):
     """
-    What the model names of one kind share.
+    What several model names have in common.
 
     Attributes:
-        type: What they make.
-        params: What callers may send.
-        timeout_s: From the first submit to the outcome, in seconds, where the catalogue says nothing else.
-        request: From the vendor's model name and the params to the body of the request; pure.
+        type: The kind of output.
+        params: Class of the input.
+        timeout_s: Longest time from the first submit to the outcome, in seconds; the catalogue may replace it.
+        request: Returns the body of the request for the vendor's model name and the params; pure.
     """
 
     type: TaskType
@@ -43,7 +43,7 @@ def given(params: Params, *names: str) -> dict[str, object]:
 
 
 class Requests:
-    """The bodies of the requests for some models, by the name that callers use."""
+    """Builds the bodies of submits for some models, by the model name in the job."""
 
     def __init__(self, entries: Iterable[Entry], families: Families) -> None:
         self._by_model = {
@@ -52,10 +52,10 @@ class Requests:
 
     def body(self, job: Job[Any]) -> Mapping[str, object]:
         """
-        The body that submits this job.
+        The body of the request that submits this job.
 
         Raises:
-            Rejected: The model is not served here.
+            Rejected: This service does not serve the model.
         """
         if job.model not in self._by_model:
             raise Rejected(f"no model is called {job.model!r} here", reason="not_found")
@@ -65,14 +65,14 @@ class Requests:
 
 class AtOnce:
     """
-    A service whose vendor answers a submit with the result itself.
+    A service whose vendor answers a submit with the result.
 
     Args:
-        entries: Names from the catalogue; those of other families are left out.
-        http: Closed with the service; services may share it, since closing it again does nothing.
-        families: By name.
-        path: Where requests are sent.
-        read: From an answer to the result; pure.
+        entries: Entries of the catalogue; those of other families are ignored.
+        http: Closed with the service. Services may share it, because closing it again does nothing.
+        families: The families by name.
+        path: Path of the request.
+        read: Returns the result that an answer has; pure.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class AtOnce:
         return self._read(await self._http.submit(self._path, json=self._requests.body(job)))
 
     async def poll(self, job: Job[Any], operation: str) -> Pending:
-        """Refuse: `submit` never leaves an operation open."""
+        """Refuse: `submit` never returns an operation."""
         raise Rejected(f"{job.model} answers at once; there is no operation {operation!r}", reason="not_found")
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""Numbers in answers: kept where they are usable, else None, since a result is not lost over a count."""
+"""Numbers in vendors' answers, read leniently: an unusable number is None, so that a result is not lost for a count."""
 
 import math
 from typing import Final
@@ -8,13 +8,13 @@ MAX_COUNT: Final = 2**53
 
 
 def count(usage: object, name: str) -> int | None:
-    """A whole number in an object of counts, or None where it is absent or not usable."""
+    """The whole number of that name in an object, or None where it is absent or unusable."""
     value = usage.get(name) if isinstance(usage, dict) else None
     return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def number(value: object) -> float | None:
-    """A number, also one sent as a text such as "8", or None where it is not usable."""
+    """The value as a number, also where it is a text such as "8", or None where it is unusable."""
     if not isinstance(value, (int, float, str)) or isinstance(value, bool):
         return None
     try:

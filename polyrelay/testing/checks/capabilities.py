@@ -65,7 +65,7 @@ def stream_fails_openly(fixture: ServiceFixture) -> Iterator[str]:
             if not isinstance(result, _of_status(status)):
                 yield f"HTTP {status} with {what} must raise {_of_status(status).__name__}: it {described(result)}"
     whole = replies_of(fixture.talk.streamed)[-1]
-    for what, turn in (*_breaks(), ("a cut in the middle", Break(how="cut_body", reply=whole))):
+    for what, turn in (*_breaks(), ("a truncated answer", Break(how="cut_body", reply=whole))):
         result = fixture.stream(*ending_with(fixture.talk.streamed, turn))[1]
         wanted = NotAccepted if turn == Break(how="connect") else OutcomeUnknown
         if not isinstance(result, wanted):
@@ -89,7 +89,7 @@ def _breaks() -> tuple[tuple[str, Turn], ...]:
     return (
         ("a refused connection", Break(how="connect")),
         ("a read timeout", Break(how="read_timeout")),
-        ("a cut connection", Break(how="cut")),
+        ("a closed connection", Break(how="cut")),
     )
 
 

@@ -1,4 +1,4 @@
-"""Ark (火山方舟): pictures, texts and videos of the Doubao models, with an API key."""
+"""Volcengine Ark (火山方舟): images, texts and videos of the Doubao models, with an API key."""
 
 from services.vendors.ark.chat import CHAT_FAMILIES, ArkChat, ark_chat_models
 from services.vendors.ark.http import ark_http

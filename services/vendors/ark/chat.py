@@ -1,4 +1,4 @@
-"""Ark's chat models. Source: `volcengine-ark-runtime` 5.0.54, read on 2026-11-22."""
+"""Ark chat models. Source: `volcengine-ark-runtime` 5.0.54, read on 2026-11-22."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal

@@ -1,5 +1,5 @@
 """
-The connection to Ark, and what its error codes mean.
+HTTP client of Ark and the meaning of its error codes.
 
 Source: Ark's page of error codes (docs/82379/1299023), a copy read on 2026-11-22.
 """
@@ -29,12 +29,12 @@ def ark_http(
     base_url: str, api_key: Secret, *, read_s: float = 300.0, transport: httpx.AsyncBaseTransport | None = None
 ) -> VendorHttp:
     """
-    A connection pool for all of Ark's services.
+    The HTTP client that all of Ark's services share.
 
     Args:
-        base_url: Up to and with `/api/v3`.
-        api_key: An Ark API key; an access key pair does not work here.
-        read_s: Longest silence while waiting for an answer, in seconds.
+        base_url: Ends with `/api/v3`.
+        api_key: An Ark API key; Ark does not accept an access key and a secret key.
+        read_s: Longest pause between two pieces of an answer, in seconds.
         transport: Another httpx transport, for tests.
     """
     options = HttpOptions(
@@ -48,7 +48,7 @@ def ark_http(
 
 
 def meaning(error: VendorError) -> Verdict | None:
-    """What an error's code means, or None where the HTTP status says it all."""
+    """The meaning of an error's code, or None where the HTTP status decides."""
     code = error.code or ""
     if is_moderation(code):
         return "failed" if code.startswith("Output") else "content_blocked"
@@ -56,5 +56,5 @@ def meaning(error: VendorError) -> Verdict | None:
 
 
 def is_moderation(code: str) -> bool:
-    """Whether the code says that content was refused, such as InputImageSensitiveContentDetected.PrivacyInformation."""
+    """Whether moderation refused the content, as in InputImageSensitiveContentDetected.PrivacyInformation."""
     return "SensitiveContentDetected" in code or "RiskDetection" in code

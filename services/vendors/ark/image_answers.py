@@ -1,5 +1,5 @@
 """
-What Ark answers to a request for pictures: one document, or a stream with an event for each picture.
+Answers of Ark's image API: one document, or a stream with one event for each image.
 
 Source: Ark's page of the image API (docs/82379/1541523), a copy of September 2025 read on 2026-11-22.
 """
@@ -20,11 +20,11 @@ URL_LIFETIME_S: Final = 24 * 3600.0
 
 def read_images(answer: Answer) -> Done:
     """
-    The pictures of an answer; of a group, those that were made.
+    The images of an answer. Where some images of a group failed, the others are the result.
 
     Raises:
-        GenerationFailed: No picture was made. Retryable where an internal error stopped them, never after moderation.
-        ProtocolError: It does not decode, or holds neither a picture nor an error.
+        GenerationFailed: There is no image. Retryable after an internal error, never after moderation.
+        ProtocolError: The answer does not decode, or has neither an image nor an error.
     """
     images = answer.read(_Images)
     request_id = answer.headers.get("x-request-id")
@@ -38,7 +38,7 @@ def read_images(answer: Answer) -> Done:
 
 
 class Group:
-    """Collects the events of a group, whose pictures come one by one."""
+    """Collects the events of a streamed group of images."""
 
     def __init__(self) -> None:
         self.pictures: list[ImageOutput] = []
@@ -47,10 +47,10 @@ class Group:
 
     def add(self, data: bytes) -> None:
         """
-        Take one event.
+        Add one event.
 
         Raises:
-            ProtocolError: It does not decode.
+            ProtocolError: The event does not decode.
         """
         try:
             event = msgspec.json.decode(data, type=_Event)
@@ -64,11 +64,11 @@ class Group:
 
     def done(self) -> Done:
         """
-        The pictures that came.
+        The images received so far.
 
         Raises:
-            GenerationFailed: None, but an error; as `read_images`.
-            OutcomeUnknown: Neither a picture nor an error came.
+            GenerationFailed: There is an error and no image; retryable as in `read_images`.
+            OutcomeUnknown: There is neither an image nor an error.
         """
         if self.pictures:
             return Done(outputs=tuple(self.pictures), usage=self._usage or Usage(images=len(self.pictures)))

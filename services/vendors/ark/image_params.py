@@ -1,5 +1,5 @@
 """
-What Seedream and SeedEdit take, by generation.
+Params of Seedream and SeedEdit, one class for each generation.
 
 Source: Ark's page of the image API (docs/82379/1541523), a copy of September 2025 read on 2026-11-22; the limits of
 4.5 and 5.0 are third-party copies of later revisions.

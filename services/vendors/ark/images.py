@@ -1,5 +1,5 @@
 """
-Ark's picture models: Seedream and SeedEdit.
+Ark image models: Seedream and SeedEdit.
 
 Source: Ark's page of the image API (docs/82379/1541523), a copy of September 2025, and `volcengine-ark-runtime`
 5.0.54, read on 2026-11-22.
@@ -26,17 +26,17 @@ PATH: Final = "/images/generations"
 
 
 class ArkImages(AtOnce):
-    """Pictures by Seedream and SeedEdit."""
+    """Images by Seedream and SeedEdit."""
 
     def __init__(self, entries: Sequence[Entry], http: VendorHttp) -> None:
         super().__init__(entries, http, families=IMAGE_FAMILIES, path=PATH, read=read_images)
 
     async def submit(self, job: Job[Any]) -> Done:
         """
-        Send the request and wait for the pictures.
+        Send the request and wait for the images.
 
-        A group takes minutes and comes as a stream: each picture shows that Ark is at work, and where the connection
-        breaks, the pictures that came, which are paid for, are the result.
+        A group takes minutes and is requested as a stream. Each event shows that Ark is still working. If the
+        connection breaks, the images received so far, which are billed, are the result.
         """
         body = self._requests.body(job)
         return await self._group(body) if "stream" in body else await super().submit(job)
@@ -59,7 +59,7 @@ def ark_image_models(entries: Iterable[Entry]) -> tuple[Model, ...]:
 
 
 def _shared(model: str, params: ImageParams) -> dict[str, object]:
-    """The watermark is always sent, because Ark's own default is to put one."""
+    """The field `watermark` is always sent, because Ark's default is to add one."""
     return {
         "model": model,
         "prompt": params.prompt,
@@ -82,7 +82,7 @@ def _seededit_3(model: str, params: SeedEdit3Params) -> Mapping[str, object]:
 
 
 def _seedream_4(model: str, params: Seedream4Params) -> Mapping[str, object]:
-    """A group only where it was asked for: with `auto` the model decides how many pictures are billed."""
+    """A group is requested only where `n` is above 1: with `auto` the model decides how many images are billed."""
     images = {"image": list(params.image_urls)} if params.image_urls else {}
     return {**_shared(model, params), "size": params.size, **images, **_sequence(params.n)}
 

@@ -1,4 +1,4 @@
-"""Sizes of pictures: a name such as 2K, or width x height within limits."""
+"""Sizes of images: a name such as 2K, or width x height within limits."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _SIZE: Final = re.compile(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})", re.ASCII)
 
 
 class PixelRange(Struct, frozen=True, kw_only=True):
-    """Fewest and most pixels, both allowed."""
+    """The smallest and the largest number of pixels; both are allowed."""
 
     least: int
     most: int

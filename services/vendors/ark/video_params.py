@@ -1,8 +1,8 @@
 """
-What Seedance takes, by generation.
+Params of Seedance, one class for each generation.
 
-Source: Ark's page "create a video generation task", a copy of August 2026 read on 2026-11-22; for 1.5, which it no
-longer names, third-party copies.
+Source: Ark's page "create a video generation task", a copy of August 2026 read on 2026-11-22. That page no longer
+describes 1.5, whose source are third-party copies.
 """
 
 from collections.abc import Sequence

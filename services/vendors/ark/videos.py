@@ -1,5 +1,5 @@
 """
-Ark's video models: Seedance, as tasks that are created, asked for and deleted.
+Ark video models: Seedance. Ark has a task for each video, which is created, polled and cancelled.
 
 Source: Ark's pages of the video API (docs/82379/1520757 and its neighbours), copies of September 2025 and of
 August 2026, and `volcengine-ark-runtime` 5.0.54, read on 2026-11-22.
@@ -54,7 +54,7 @@ class ArkVideos:
     Videos by Seedance.
 
     Args:
-        entries: Names from the catalogue; those of other families are left out.
+        entries: Entries of the catalogue; those of other families are ignored.
         http: Closed with the service; services may share it.
         poll_scale: Multiplies the time between polls.
     """
@@ -66,25 +66,25 @@ class ArkVideos:
         self._poll_s = POLL_S * poll_scale
 
     async def submit(self, job: Job[Any]) -> Pending:
-        """Create the task."""
+        """Create the task at Ark."""
         answer = await self._http.submit(PATH, json=self._requests.body(job))
         request_id = answer.headers.get("x-request-id")
         return Pending(operation=read_created(answer), poll_after_s=self._poll_s, request_id=request_id)
 
     async def poll(self, job: Job[Any], operation: str) -> Outcome:  # noqa: ARG002 - the contract's signature
-        """Ask how the task is."""
+        """Read the task's status and result."""
         return read_task(await self._get(operation), poll_s=self._poll_s)
 
     async def cancel(self, job: Job[Any], operation: str) -> None:  # noqa: ARG002 - the contract's signature
         """
-        Take the task out of Ark's queue.
+        Remove the task from Ark's queue.
 
-        It is asked first, because the same call erases the record, and with it the video, of a finished task. One that
-        is cancelled already has stopped: another worker that was woken for the same wish may have been faster, also
-        between the two calls.
+        The status is read first, because for a finished task the same call deletes the record and with it the video. A
+        task that is cancelled already has stopped: another worker that was woken for the same cancellation request may
+        have cancelled it, also between the two calls.
 
         Raises:
-            Rejected: It runs or has ended.
+            Rejected: The task runs or has ended.
         """
         status = await self._status(operation)
         if status == "cancelled":
@@ -118,7 +118,7 @@ def read_created(answer: Answer) -> str:
     The id of the task that was created.
 
     Raises:
-        ProtocolError: There is none.
+        ProtocolError: The answer does not decode or has no id.
     """
     task_id = answer.read(_Created).id
     if not task_id:
@@ -128,11 +128,11 @@ def read_created(answer: Answer) -> str:
 
 def read_task(answer: Answer, *, poll_s: float) -> Outcome:
     """
-    How a task is; a status that is not known counts as "not finished".
+    The state of a task at Ark. An unknown status counts as "not finished".
 
     Raises:
-        GenerationFailed: It failed, was cancelled or expired. Retryable after an internal error only.
-        ProtocolError: It does not decode, or succeeded without a video.
+        GenerationFailed: The task failed, was cancelled or expired. Retryable after an internal error only.
+        ProtocolError: The answer does not decode, or the task succeeded without a video.
     """
     task = answer.read(_Task)
     request_id = answer.headers.get("x-request-id")
@@ -198,7 +198,7 @@ def _failed(task: _Task, request_id: str | None) -> GenerationFailed:
 
 
 def _request(model: str, params: SeedanceParams) -> Mapping[str, object]:
-    """The watermark is always sent, because its default differs between models."""
+    """The field `watermark` is always sent, because its default differs between models."""
     text = [{"type": "text", "text": params.prompt}] if params.prompt else []
     ratio = {} if params.aspect_ratio is None else {"ratio": params.aspect_ratio}
     return {

@@ -1,4 +1,4 @@
-"""Volcengine's visual API: the Jimeng models for pictures and videos."""
+"""Volcengine's visual API: the Jimeng models for images and videos."""
 
 from services.vendors.jimeng.families import FAMILIES, JimengFamily
 from services.vendors.jimeng.service import Jimeng, jimeng_http, jimeng_models

@@ -1,4 +1,4 @@
-"""What the vendor answered: pure, from an answer to an outcome. Only the fields that are used are read."""
+"""Answers of the visual API: pure functions from an answer to an outcome. Only the fields that are used are decoded."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -50,10 +50,10 @@ class _Data(Struct, frozen=True):
 
 def read_submission(answer: Answer, req_key: str) -> Operation:
     """
-    The operation that was started.
+    The operation that the submit started.
 
     Raises:
-        ProtocolError: The answer does not say which.
+        ProtocolError: The answer does not decode or has no task id.
     """
     answered = _read(answer)
     task_id = text_or_none(_data(answer, answered).task_id)
@@ -64,11 +64,11 @@ def read_submission(answer: Answer, req_key: str) -> Operation:
 
 def read_result(answer: Answer, family: JimengFamily) -> Done:
     """
-    The result that a synchronous call answered.
+    The result of a synchronous call.
 
     Raises:
-        GenerationFailed: It has no result.
-        ProtocolError: It does not decode.
+        GenerationFailed: The answer has no result.
+        ProtocolError: The answer does not decode.
     """
     answered = _read(answer)
     return _done(answer, answered, family)
@@ -76,10 +76,10 @@ def read_result(answer: Answer, family: JimengFamily) -> Done:
 
 def read_progress(answer: Answer, family: JimengFamily, *, operation: str, poll_scale: float) -> Outcome:
     """
-    How far an operation is. A status that is not known counts as open, for it costs nothing to ask again.
+    The state of an operation. An unknown status counts as "not finished", because another poll costs nothing.
 
     Raises:
-        GenerationFailed: The task is gone, or done without a result.
+        GenerationFailed: The vendor no longer has the task, or the task is done without a result.
         ProtocolError: The answer does not decode.
     """
     answered = _read(answer)
@@ -173,7 +173,7 @@ def _texts(values: object) -> Sequence[str]:
 
 
 def _data(answer: Answer, answered: _Answered) -> _Data:
-    """What the answer is about; where that is nothing, or of a kind that is not read, nothing is known."""
+    """The field `data`; with no fields set where it is absent or of another type."""
     try:
         return msgspec.json.decode(answered.data or b"null", type=_Data | None) or _Data()
     except msgspec.ValidationError:

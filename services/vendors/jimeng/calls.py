@@ -1,4 +1,4 @@
-"""What is sent to the vendor: pure, from a job to a body."""
+"""Requests to the visual API: pure functions from a job to a query and a body."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ _MOST_OPERATION_BYTES: Final = 4096
 
 
 class Call(Struct, frozen=True):
-    """A POST to `/`: its query and its body."""
+    """Query and body of a POST to `/`."""
 
     query: tuple[tuple[str, str], ...]
     body: Body
@@ -25,8 +25,8 @@ class Operation(Struct, frozen=True):
     The vendor's handle of a submission.
 
     Attributes:
-        req_key: That of the submit; the query must repeat it, also after the catalogue changed.
-        task_id: The vendor's.
+        req_key: The `req_key` of the submit. The query must repeat it, also after the catalogue has changed.
+        task_id: The vendor's task id.
     """
 
     req_key: str
@@ -34,10 +34,10 @@ class Operation(Struct, frozen=True):
 
     def written(self) -> str:
         """
-        As one text, which `read_operation` reads.
+        The operation as text; `read_operation` is the inverse.
 
         Raises:
-            ProtocolError: The vendor's id is longer than what can be kept.
+            ProtocolError: The text is longer than 4 KiB, the limit of an operation.
         """
         text = f"{self.req_key}/{self.task_id}"
         if len(text.encode()) > _MOST_OPERATION_BYTES:
@@ -47,10 +47,10 @@ class Operation(Struct, frozen=True):
 
 def read_operation(text: str) -> Operation:
     """
-    What `Operation.written` wrote.
+    The operation that `Operation.written` returned as text.
 
     Raises:
-        ProtocolError: It is something else.
+        ProtocolError: The text has another form.
     """
     req_key, slash, task_id = text.partition("/")
     if not (req_key and slash and task_id):
@@ -59,7 +59,7 @@ def read_operation(text: str) -> Operation:
 
 
 def submission(job: Job[Any], family: JimengFamily, req_key: str) -> Call:
-    """The call that starts the generation; where the answer is synchronous it also says how to hand it out."""
+    """The call that starts the generation. A synchronous call also says how to deliver the result."""
     params: JimengParams = job.params
     body = {"req_key": req_key, **params.body()}
     if family.calls.query is None:
@@ -72,7 +72,7 @@ def inquiry(job: Job[Any], calls: Calls, operation: Operation) -> Call:
     The call that asks for the result.
 
     Raises:
-        ProtocolError: The model answers at once and has no such call.
+        ProtocolError: The model is synchronous and has no such call.
     """
     if calls.query is None:
         raise ProtocolError(f"{job.model} answers at once; there is nothing to ask for")

@@ -1,5 +1,5 @@
 """
-Which shapes of models there are. A catalogue entry adds a name to one of them.
+Model families of Jimeng. An entry of the catalogue adds a model name to one of them.
 
 Source of the Actions: the vendor's pages, in copies read on 2026-11-22.
 """
@@ -27,7 +27,7 @@ class Calls(Struct, frozen=True):
 
     Attributes:
         submit: Starts the generation.
-        query: Asks for the result, or None where `submit` answers with it.
+        query: Asks for the result, or None where the answer to `submit` has it.
     """
 
     submit: str
@@ -41,14 +41,14 @@ DEFERRED_HUMAN: Final = Calls("CVSubmitTask", "CVGetResult")
 
 class JimengFamily(Struct, frozen=True, kw_only=True):
     """
-    What the models of a family have in common.
+    What several Jimeng models have in common.
 
     Attributes:
-        type: What they make.
-        params: Their input.
-        calls: Which Actions they use.
-        timeout_s: From the first submit to the outcome, in seconds, where the catalogue does not say. The vendor
-            forgets a task after twelve hours.
+        type: The kind of output.
+        params: Class of the input.
+        calls: The vendor's Actions.
+        timeout_s: Longest time from the first submit to the outcome, in seconds; an entry of the catalogue may replace
+            it. The vendor deletes a task after twelve hours.
     """
 
     type: TaskType
@@ -58,12 +58,12 @@ class JimengFamily(Struct, frozen=True, kw_only=True):
 
     @property
     def poll_after_s(self) -> float:
-        """A good pause between two queries, in seconds."""
+        """Pause between two polls, in seconds."""
         return 5.0 if self.type is TaskType.VIDEO else 2.0
 
     @property
     def link_lifetime_s(self) -> float:
-        """How long the link to a result works, in seconds."""
+        """Lifetime of a link to a result, in seconds."""
         return VIDEO_LINK_LIFETIME_S if self.type is TaskType.VIDEO else IMAGE_LINK_LIFETIME_S
 
 

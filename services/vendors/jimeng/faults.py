@@ -1,8 +1,8 @@
 """
-Failures that the vendor's answers mean.
+Errors of the visual API and what they mean.
 
 Source: the vendor's error tables docs/6369/68677 (gateway) and docs/6444/69728 (visual), and the tables of the Jimeng
-pages, in copies read on 2026-11-22. The HTTP status alone is not enough; the code decides.
+pages, in copies read on 2026-11-22. The code decides; the HTTP status alone is not sufficient.
 """
 
 from collections.abc import Callable, Mapping
@@ -62,7 +62,7 @@ _GATEWAY_INTERNAL: Final = frozenset({"InternalError", "FailToConnect", "Interna
 
 
 class Said(Struct, frozen=True, kw_only=True):
-    """What an answer says about a failure, from either of the two envelopes."""
+    """An error in an answer, read from either of the two error formats (gateway and visual service)."""
 
     text: str
     code: str
@@ -79,12 +79,12 @@ class _Envelope(Struct, frozen=True):
 
 
 def faults(*secrets: Secret | None) -> ReadFault:
-    """A reader of failures that masks these secrets where the vendor repeats them in a message."""
+    """A `fault` function that masks these secrets where the vendor repeats them in a message."""
     return partial(read_fault, secrets=tuple(secret for secret in secrets if secret is not None and secret.reveal()))
 
 
 def read_fault(answer: Answer, secrets: tuple[Secret, ...] = ()) -> ProviderError | None:
-    """The failure that an answer means, or None where it is none or does not say."""
+    """The error that an answer means, or None where it is a success or has no known error format."""
     try:
         envelope = msgspec.json.decode(answer.body, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -98,7 +98,7 @@ def read_fault(answer: Answer, secrets: tuple[Secret, ...] = ()) -> ProviderErro
 
 
 def text_or_none(value: object) -> str | None:
-    """A vendor's id as text, whether it came as text or as a number."""
+    """A vendor's id as text, whether the answer has it as a text or as a number; None for other values."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     return str(value).strip() or None
@@ -128,7 +128,7 @@ def _of_gateway(answer: Answer, metadata: Mapping[str, Any], secrets: tuple[Secr
 
 
 def _by_status(said: Said) -> ProviderError:
-    """The failure of a code that no table has."""
+    """The error of a code that is in no table, by the HTTP status."""
     match said.status:
         case 429:
             return _held_back(RateLimited, said)

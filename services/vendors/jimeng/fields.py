@@ -51,42 +51,42 @@ class AigcMeta(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
 
 
 class AigcMetaWithId(AigcMeta, frozen=True, kw_only=True):
-    """As the pages of image 4.0 and dream inpainting ask for it."""
+    """The mark as the pages of image 4.0 and dream inpainting require it."""
 
     producer_id: MetaId
 
 
 class VideoAigcMeta(AigcMeta, frozen=True, kw_only=True):
-    """As the pages of the 3.0 videos ask for it."""
+    """The mark as the pages of the 3.0 videos require it."""
 
     producer_id: MetaId
     content_propagator: MetaId
 
 
 class JimengParams(Params, frozen=True, kw_only=True):
-    """What each Jimeng model's params can do besides being checked."""
+    """Base of the params of all Jimeng models: they build the parts of the request themselves."""
 
     def body(self) -> Body:
-        """What describes the generation, without the `req_key`."""
+        """The fields that describe the generation, without the `req_key`."""
         raise NotImplementedError
 
     def delivery(self) -> Body:
-        """How the result is handed out: part of the body where the answer is synchronous, else of the query."""
+        """The fields that say how to deliver the result: part of a synchronous submit, else of the query."""
         return {}
 
 
 class PictureParams(JimengParams, frozen=True, kw_only=True):
-    """The params of a model that makes pictures, which are handed out in one way."""
+    """Base of the params of all models that generate images."""
 
     return_url: ReturnUrl = True
     logo_info: LogoInfo | None = None
     aigc_meta: AigcMeta | None = None
 
     def delivery(self) -> Body:
-        """`return_url` always, as the vendor's default is base64."""
+        """`return_url` is always sent, because the vendor's default is base64."""
         return {"return_url": self.return_url, **given(logo_info=self.logo_info, aigc_meta=self.aigc_meta)}
 
 
 def given(**fields: Any) -> Body:
-    """Those that are set: what is left out is the vendor's default."""
+    """The fields that are set; for the others the vendor's default applies."""
     return {name: value for name, value in fields.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Pictures that callers bring along, by link or as base64."""
+"""Input images of Jimeng models, as links or as base64."""
 
 import binascii
 from collections.abc import Sequence
@@ -26,17 +26,17 @@ def check_images(
     image_urls: Sequence[str], binary_data_base64: Sequence[str], *, least: int, most: int, megabytes: float
 ) -> None:
     """
-    Check how many input images there are and that each can be one.
+    Check the number of input images, and the size and format of each file.
 
     Args:
-        image_urls: The links that came.
-        binary_data_base64: The files that came.
-        least: How many the model needs.
-        most: How many it takes.
-        megabytes: The largest file that it takes, in units of 1024 * 1024 bytes.
+        image_urls: Links.
+        binary_data_base64: Files as base64.
+        least: Smallest number of images that the model accepts.
+        most: Largest number of images that the model accepts.
+        megabytes: Largest file that the model accepts, in units of 1024 * 1024 bytes.
 
     Raises:
-        ValueError: With the reason, for the caller.
+        ValueError: Its text tells the caller what is wrong.
     """
     if image_urls and binary_data_base64:
         raise ValueError(
@@ -50,7 +50,7 @@ def check_images(
 
 
 def image_fields(image_urls: Sequence[str], binary_data_base64: Sequence[str]) -> Body:
-    """The field of the vendor's body that has the pictures, where there are some."""
+    """The field of the request that has the images; empty where there are none."""
     if image_urls:
         return {"image_urls": list(image_urls)}
     return {"binary_data_base64": list(binary_data_base64)} if binary_data_base64 else {}

@@ -1,4 +1,4 @@
-"""What kind of picture some bytes are."""
+"""Media type of an image, by its first bytes."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _MAGIC: Final = (
 
 
 def image_type(content: bytes) -> str | None:
-    """The media type by the first bytes, or None where they are of no known kind."""
+    """The media type by the first bytes, or None where the format is unknown."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
     return next((media_type for magic, media_type in _MAGIC if content.startswith(magic)), None)

@@ -1,5 +1,5 @@
 """
-Params of the Jimeng models that make pictures.
+Params of the Jimeng image models.
 
 Source: the vendor's pages docs/85621/1817045 (4.0), /1616429 (3.0, 3.1) and /1747301 (image-to-image 3.0), and the
 pages of the two inpainting services, in copies read on 2026-11-22. The limits of 2.1 and 4.6 are those of third-party

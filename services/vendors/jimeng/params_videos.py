@@ -1,5 +1,5 @@
 """
-Params of the Jimeng models that make videos.
+Params of the Jimeng video models.
 
 Source: the vendor's pages of video 3.0, 3.0 Pro (docs/85621/1777001) and OmniHuman 1.5, in copies read on 2026-11-22;
 the limits of the S2.0 models (`jimeng_vgfm_*`) are those of third-party clients.

@@ -1,7 +1,7 @@
 """
-The visual API as callers of the relay speak it: their bodies go to the vendor as they came.
+Relay service of Jimeng: sends a caller's request body to the visual API unchanged.
 
-Of a body or an answer only that is read here which the record needs: the `req_key`, the vendor's task id, the results.
+Only the fields that the task record needs are read: the `req_key`, the vendor's task id and the results.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ VERSION: Final = "2022-08-31"
 QUERY_OF: Final[Mapping[str, str | None]] = MappingProxyType(
     {calls.submit: calls.query for calls in (AT_ONCE, DEFERRED, DEFERRED_HUMAN)}
 )
-"""The Actions that start something, and the Action that asks for what became of it; None where the answer says it."""
+"""From each Action that starts something to the Action that asks for its result, or None where the answer has it."""
 
 QUERIES: Final = frozenset(query for query in QUERY_OF.values() if query is not None)
 
@@ -49,12 +49,12 @@ _DELIVERY: Final = ("logo_info", "aigc_meta")
 
 class RelayParams(Params, frozen=True, kw_only=True):
     """
-    A call as the caller made it.
+    A call of the visual API, as the caller sent it.
 
     Attributes:
         action: Such as "CVSync2AsyncSubmitTask".
         version: Such as "2022-08-31".
-        body: Its JSON, to the byte.
+        body: The JSON body, byte for byte.
     """
 
     action: str
@@ -67,11 +67,11 @@ class JimengRelay:
     Sends calls for one `req_key`.
 
     Args:
-        model: As the record and the gates know it; its params are `RelayParams`.
-        req_key: As the vendor knows it.
-        family: How its answers are read.
-        http: Closed by the service that this belongs to.
-        poll_scale: Factor on the pauses between queries.
+        model: The model in task records and gates; its params are `RelayParams`.
+        req_key: The vendor's name of the capability.
+        family: Says how answers are read.
+        http: Closed by the service that created this object.
+        poll_scale: Multiplies the time between polls.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class JimengRelay:
         self._poll_scale = poll_scale
 
     async def submit(self, job: Job[Any]) -> Outcome:
-        """As `RelayService.submit`."""
+        """See `RelayService.submit`."""
         params: RelayParams = job.params
         query, came = query_of(params.action, params.version), _Came()
         try:
@@ -108,7 +108,7 @@ class JimengRelay:
         )
 
     async def ask(self, call: RelayCall, body: bytes) -> Answer:
-        """As `RelayService.ask`."""
+        """See `RelayService.ask`."""
         query, came = query_of(call.action, call.version), _Came()
         try:
             return await self._http.query("POST", "/", json=Raw(body), query=query, keep=came)
@@ -118,7 +118,7 @@ class JimengRelay:
             return came.answer
 
     async def aclose(self) -> None:
-        """Nothing to close: the connections belong to the service."""
+        """Do nothing: the connections belong to the service."""
 
     def _started(self, action: str, answer: Answer) -> Outcome:
         if QUERY_OF.get(action) is None:
@@ -132,23 +132,23 @@ class JimengRelay:
 
 
 def query_of(action: str, version: str) -> tuple[tuple[str, str], ...]:
-    """The query that names a call."""
+    """The query parameters of a call."""
     return (("Action", action), ("Version", version))
 
 
 def guessed_family(req_key: str) -> JimengFamily:
-    """A family for a `req_key` that no catalogue has: its name tells what it makes."""
+    """A family for a `req_key` that is not in the catalogue; the kind of output is guessed from the name."""
     kind = TaskType.VIDEO if any(word in req_key for word in _VIDEO_WORDS) else TaskType.IMAGE
     return JimengFamily(type=kind, params=JimengParams, timeout_s=_TIMEOUTS_S[kind])
 
 
 def relay_model(req_key: str, family: JimengFamily) -> Model:
-    """A model for a `req_key` that no catalogue has."""
+    """A model for a `req_key` that is not in the catalogue."""
     return Model(name=req_key, type=family.type, params=RelayParams, timeout_s=family.timeout_s)
 
 
 def inquiry_body(submitted: str, operation: Operation, kind: TaskType) -> dict[str, Any]:
-    """The query for our own record: with links for pictures, and with the marks that the submit asked for."""
+    """The body of a poll by the server: images as links, and the watermark and metadata that the submit asked for."""
     fields = object_of(submitted.encode()) or {}
     delivery: dict[str, Raw] = {name: fields[name] for name in _DELIVERY if name in fields}
     if kind is TaskType.IMAGE:
@@ -158,7 +158,7 @@ def inquiry_body(submitted: str, operation: Operation, kind: TaskType) -> dict[s
 
 
 def object_of(body: bytes) -> dict[str, Raw] | None:
-    """A JSON object's fields, each as it is written there; None where it is no JSON object."""
+    """The undecoded fields of a JSON object, or None where the body is not a JSON object."""
     try:
         return msgspec.json.decode(body, type=dict[str, Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -166,7 +166,7 @@ def object_of(body: bytes) -> dict[str, Raw] | None:
 
 
 class _Came:
-    """Holds the answer that came, if one did."""
+    """Stores the vendor's answer, if there was one; passed to `VendorHttp` as `keep`."""
 
     def __init__(self) -> None:
         self.answer: Answer | None = None
@@ -176,7 +176,7 @@ class _Came:
 
 
 def _or_text(answer: Answer, read: Callable[[], Outcome]) -> Outcome:
-    """A capability that makes neither a picture nor a video, such as a detection, answers in `data`: kept as text."""
+    """Read the outcome. The `data` of a capability without an image or video, such as a detection, becomes a text."""
     try:
         return read()
     except GenerationFailed as error:

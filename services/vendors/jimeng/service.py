@@ -1,4 +1,4 @@
-"""The service: Volcengine's visual API behind the provider contract."""
+"""Service class of Jimeng: implements the provider contract with Volcengine's visual API."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,12 +24,12 @@ class _Offer(Struct, frozen=True):
 
 class Jimeng:
     """
-    Makes pictures and videos with the Jimeng models.
+    Images and videos by the Jimeng models.
 
     Args:
-        entries: The model names; each of one of the `FAMILIES`.
-        http: As `jimeng_http` makes it; the service closes it.
-        poll_scale: Factor on the pauses between queries, for tests and demonstrations.
+        entries: Entries of the catalogue; each belongs to one of the `FAMILIES`.
+        http: From `jimeng_http`; the service closes it.
+        poll_scale: Multiplies the time between polls; for tests and demonstrations.
 
     Raises:
         ValueError: An entry's family is not one of the `FAMILIES`.
@@ -42,15 +42,15 @@ class Jimeng:
 
     @property
     def models(self) -> Sequence[Model]:
-        """The models that it serves."""
+        """The models that this service serves."""
         return tuple(offer.model for offer in self._offers.values())
 
     async def submit(self, job: Job[Any]) -> Outcome:
         """
-        Start the generation. A synchronous model answers with the result, which can take a minute.
+        Start the generation. A synchronous model returns the result, which can take a minute.
 
         Raises:
-            ProviderError: As `polyrelay.errors` says.
+            ProviderError: Any class of `polyrelay.errors`.
         """
         offer = self._offer(job.model)
         call = submission(job, offer.family, offer.req_key)
@@ -78,9 +78,9 @@ class Jimeng:
 
     def relay_of(self, model: str) -> tuple[Model, JimengRelay]:
         """
-        What sends calls of the vendor's own API for a `req_key`.
+        The model and the relay service for a `req_key`.
 
-        One that the catalogue has shares the gates of its model, since the vendor's limits are on capabilities.
+        A `req_key` that is in the catalogue shares the gates of its model, because the vendor limits each `req_key`.
         """
         offer = next((offer for offer in self._offers.values() if offer.req_key == model), None)
         family = offer.family if offer is not None else guessed_family(model)
@@ -117,14 +117,14 @@ def jimeng_http(
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> VendorHttp:
     """
-    The visual API behind signed requests.
+    The HTTP client of the visual API, which signs each request.
 
     Args:
         base_url: Such as "https://visual.volcengineapi.com".
         access_key: Key id of the account.
         secret_key: Its secret.
-        read_s: Longest silence while waiting for an answer, in seconds; synchronous models are silent for a minute.
-        session_token: Comes with temporary keys.
+        read_s: Longest pause between two pieces of an answer, in seconds. A synchronous model answers after a minute.
+        session_token: Belongs to temporary keys.
         transport: Another httpx transport, for tests.
     """
     credentials = Credentials(access_key=access_key, secret_key=secret_key, session_token=session_token)

@@ -1,8 +1,8 @@
 """
-Signs requests as Volcengine OpenAPI wants them (HMAC-SHA256).
+Request signing for Volcengine OpenAPI (HMAC-SHA256).
 
 Source: `SignerV4` of the official packages volcengine 1.0.229 and volcenginesdk-core 5.0.54, read and run on
-2026-11-22. It is close to AWS SigV4, with other names, no key prefix and a path that is encoded once.
+2026-11-22. It differs from AWS SigV4 in names, has no key prefix, and encodes the path once.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ _PLAIN_HEADERS: Final = frozenset({"content-type", "content-md5", "host"})
 
 class Credentials(Struct, frozen=True, kw_only=True):
     """
-    Who signs.
+    Credentials of a Volcengine account.
 
     Attributes:
-        access_key: Key id; it is sent in the clear.
-        secret_key: Used as the text that it is: no prefix, not decoded.
-        session_token: Comes with temporary keys; sent and signed.
+        access_key: Key id; sent unencrypted in the request.
+        secret_key: Used as it is: without a prefix and not decoded.
+        session_token: Belongs to temporary keys; sent and signed.
     """
 
     access_key: Secret
@@ -48,7 +48,7 @@ class Unsigned(Struct, frozen=True, kw_only=True):
     Attributes:
         path: Decoded; empty counts as "/".
         query: Decoded pairs in any order.
-        headers: Those that the request has so far, `Host` among them.
+        headers: All headers of the request so far, including `Host`.
         body: The exact bytes that will be sent.
     """
 
@@ -60,7 +60,7 @@ class Unsigned(Struct, frozen=True, kw_only=True):
 
 
 def signature_headers(request: Unsigned, credentials: Credentials, *, at: datetime) -> dict[str, str]:
-    """The headers to add so that the request is signed at that moment (aware)."""
+    """The headers to add to sign the request. `at` is the time of the signature, aware."""
     added = _headers_to_sign(request, credentials, at)
     signed = _signed_headers({**request.headers, **added})
     scope = f"{at.astimezone(UTC):%Y%m%d}/{credentials.region}/{credentials.service}/request"
@@ -79,7 +79,7 @@ def signature_headers(request: Unsigned, credentials: Credentials, *, at: dateti
 
 
 def canonical_text(request: Unsigned, signed: Mapping[str, str]) -> str:
-    """The text whose hash is signed. `signed` has the headers to sign, in order, with the body's hash among them."""
+    """The text whose hash is signed. `signed` has the headers to sign, in order, including the hash of the body."""
     path, query = canonical_path(request.path), canonical_query(request.query)
     return canonical_request(request.method, path, query, signed, signed["x-content-sha256"])
 
@@ -89,8 +89,8 @@ class VolcengineAuth(httpx.Auth):
     Signs each request of an httpx client.
 
     Args:
-        credentials: Who signs.
-        clock: Answers the present moment, aware.
+        credentials: Credentials of the account.
+        clock: Returns the present time, aware.
     """
 
     requires_request_body = True
@@ -100,7 +100,7 @@ class VolcengineAuth(httpx.Auth):
         self._clock = clock or (lambda: datetime.now(UTC))
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the signature's headers."""
+        """Add the headers of the signature."""
         unsigned = Unsigned(
             method=request.method,
             path=request.url.path,

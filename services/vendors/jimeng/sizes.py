@@ -1,7 +1,7 @@
 """
-Sizes of pictures, as callers write them and as the vendor wants them.
+Sizes of images, as callers send them and as the vendor expects them.
 
-A caller sends `size` ("1024x768"), or `width` and `height`; never both ways and never half a pair.
+A caller sends either `size` ("1024x768"), or both `width` and `height`.
 """
 
 import re
@@ -15,7 +15,7 @@ _NAMED_AREAS: Final = {"1K": 1024 * 1024, "2K": 2048 * 2048, "4K": 4096 * 4096}
 _LEAST_AREA: Final = 1024 * 1024
 _MOST_AREA: Final = 4096 * 4096
 
-# The 3.0 and 3.1 page allows 512 to 2048 a side and yet recommends these.
+# The page of 3.0 and 3.1 allows 512 to 2048 pixels per side, but recommends these larger sizes too.
 _RECOMMENDED_2K: Final = frozenset({(2048, 2048), (2304, 1728), (2496, 1664), (2560, 1440), (3024, 1296)})
 
 
@@ -32,11 +32,11 @@ class Pixels(Struct, frozen=True):
 
     @property
     def ratio(self) -> float:
-        """Width to height."""
+        """Width divided by height."""
         return self.width / self.height
 
     def fields(self) -> dict[str, int]:
-        """As the vendor's fields."""
+        """The size as fields of the request."""
         return {"width": self.width, "height": self.height}
 
     def __str__(self) -> str:
@@ -45,10 +45,10 @@ class Pixels(Struct, frozen=True):
 
 def chosen_pixels(size: str | None, width: int | None, height: int | None) -> Pixels | None:
     """
-    What the caller chose, or None where nothing.
+    The size that the caller sent, or None where there is none.
 
     Raises:
-        ValueError: Half a pair, both ways at once, or a `size` that is not like "1024x768".
+        ValueError: Only one of `width` and `height`, `size` beside them, or a `size` that is not like "1024x768".
     """
     pair = chosen_pair(size, width, height)
     if pair is not None or size is None:
@@ -58,10 +58,10 @@ def chosen_pixels(size: str | None, width: int | None, height: int | None) -> Pi
 
 def chosen_pair(size: str | None, width: int | None, height: int | None) -> Pixels | None:
     """
-    `width` and `height` where they came, without a look into `size`.
+    `width` and `height`, or None where neither was sent. The text of `size` is not read.
 
     Raises:
-        ValueError: Half a pair, or `size` beside it.
+        ValueError: Only one of them, or `size` beside them.
     """
     if width is None and height is None:
         return None
@@ -75,10 +75,10 @@ def chosen_pair(size: str | None, width: int | None, height: int | None) -> Pixe
 
 def written_pixels(size: str, allowed: str) -> Pixels:
     """
-    The two numbers of a `size`.
+    Read a `size` such as "1024x768".
 
     Raises:
-        ValueError: It is not like "1024x768"; the text names what is `allowed`.
+        ValueError: The text has another form; the message says what is `allowed`.
     """
     match = _WIDTH_X_HEIGHT.fullmatch(size)
     if match is None:
@@ -91,7 +91,7 @@ def check_sides(pixels: Pixels, *, least: int, most: int) -> None:
     Check both sides against the limits.
 
     Raises:
-        ValueError: One of them is outside.
+        ValueError: One side is outside of the limits.
     """
     if not (least <= pixels.width <= most and least <= pixels.height <= most):
         raise ValueError(f"size {pixels} is not allowed: each side has {least} to {most} pixels")
@@ -102,7 +102,7 @@ def check_v3(pixels: Pixels) -> None:
     Check a size of text-to-image 3.0 and 3.1: 512 to 2048 a side or a recommended 2K size, ratio 1:3 to 3:1.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The size is neither.
     """
     if (max(pixels.width, pixels.height), min(pixels.width, pixels.height)) not in _RECOMMENDED_2K:
         check_sides(pixels, least=512, most=2048)
@@ -111,10 +111,10 @@ def check_v3(pixels: Pixels) -> None:
 
 def check_ratio(pixels: Pixels, *, least: float, most: float) -> None:
     """
-    Check width to height.
+    Check the ratio of width to height.
 
     Raises:
-        ValueError: It is outside.
+        ValueError: The ratio is outside of the limits.
     """
     if not least <= pixels.ratio <= most:
         raise ValueError(
@@ -142,7 +142,7 @@ def check_v4(pixels: Pixels, *, least_ratio: float, most_ratio: float) -> None:
     Check a size of image 4.0 and 4.6.
 
     Raises:
-        ValueError: Its area or its ratio is outside.
+        ValueError: The area or the ratio is outside of the limits.
     """
     _check_area(pixels.area, str(pixels))
     check_ratio(pixels, least=least_ratio, most=most_ratio)

@@ -1,4 +1,4 @@
-"""OpenAI: pictures, texts and videos, with an API key."""
+"""OpenAI: images, texts and videos, with an API key."""
 
 from services.vendors.model_families import Families
 from services.vendors.openai.chat import CHAT_FAMILIES, OpenAIChat, openai_chat_models

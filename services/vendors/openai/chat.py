@@ -1,4 +1,4 @@
-"""OpenAI's chat models. Source: the package `openai` 3.54.0, read on 2026-11-22."""
+"""OpenAI chat models. Source: the package `openai` 3.54.0, read on 2026-11-22."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
@@ -33,7 +33,7 @@ def _request(model: str, params: ChatParams) -> dict[str, object]:
 
 
 def _reasoning_request(model: str, params: ReasoningParams) -> dict[str, object]:
-    """These models refuse `max_tokens`."""
+    """Reasoning models refuse `max_tokens` and have `max_completion_tokens`."""
     limit = {} if params.max_tokens is None else {"max_completion_tokens": params.max_tokens}
     return {**chat_request(model, params), **limit, **given(params, "reasoning_effort", "verbosity")}
 

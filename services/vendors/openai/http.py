@@ -1,4 +1,4 @@
-"""The connection to OpenAI, and what its error codes mean. Source: the package `openai` 3.54.0, read on 2026-11-22."""
+"""HTTP client of OpenAI and the meaning of its error codes. Source: the package `openai` 3.54.0, read on 2026-11-22."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -22,12 +22,12 @@ def openai_http(
     base_url: str, api_key: Secret, *, read_s: float = 300.0, transport: httpx.AsyncBaseTransport | None = None
 ) -> VendorHttp:
     """
-    A connection pool for all of OpenAI's services.
+    The HTTP client that all of OpenAI's services share.
 
     Args:
-        base_url: Up to and with `/v1`.
+        base_url: Ends with `/v1`.
         api_key: An API key.
-        read_s: Longest silence while waiting for an answer, in seconds.
+        read_s: Longest pause between two pieces of an answer, in seconds.
         transport: Another httpx transport, for tests.
     """
     options = HttpOptions(
@@ -41,5 +41,5 @@ def openai_http(
 
 
 def meaning(error: VendorError) -> Verdict | None:
-    """What an error's code or type means, or None where the HTTP status says it all."""
+    """The meaning of an error's code or type, or None where the HTTP status decides."""
     return _MEANING.get(error.code) or _MEANING.get(error.kind)

@@ -1,4 +1,4 @@
-"""OpenAI's picture models. Source: `openai` 3.54.0, `types/image_generate_params.py`, read on 2026-11-22."""
+"""OpenAI image models. Source: `openai` 3.54.0, `types/image_generate_params.py`, read on 2026-11-22."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,7 +79,7 @@ class GptImage2Params(GptParams, frozen=True, kw_only=True):
 
 
 class OpenAIImages(AtOnce):
-    """Pictures by GPT image models and DALL·E."""
+    """Images by GPT image models and DALL·E."""
 
     def __init__(self, entries: Sequence[Entry], http: VendorHttp) -> None:
         super().__init__(entries, http, families=IMAGE_FAMILIES, path=PATH, read=read_images)
@@ -92,10 +92,10 @@ def openai_image_models(entries: Iterable[Entry]) -> tuple[Model, ...]:
 
 def read_images(answer: Answer) -> Done:
     """
-    The pictures of an answer.
+    The images of an answer.
 
     Raises:
-        ProtocolError: It does not decode or holds no picture.
+        ProtocolError: The answer does not decode or has no image.
     """
     images = answer.read(_Images)
     media_type = _MEDIA_TYPES.get(images.output_format)
@@ -154,7 +154,7 @@ def _dall_e_3(model: str, params: DallE3Params) -> Mapping[str, object]:
 
 
 def _gpt_image(model: str, params: GptParams) -> Mapping[str, object]:
-    """Without `response_format`: these models always answer base64 and refuse the field."""
+    """The field `response_format` is not sent: these models always return base64 and refuse the field."""
     options = ("size", "quality", "background", "moderation", "output_format", "output_compression")
     return {"model": model, "prompt": params.prompt, "n": params.n, **given(params, *options)}
 

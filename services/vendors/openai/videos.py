@@ -1,8 +1,8 @@
 """
-OpenAI's video models: Sora, created as a form, asked for, and downloaded through the API.
+OpenAI video models: Sora. A video is created with a multipart form, polled, and downloaded through the API.
 
-Source: the package `openai` 3.54.0 (`resources/videos.py`), read on 2026-11-22, which announces the end of the whole
-API for 2026-09-24.
+Source: the package `openai` 3.54.0 (`resources/videos.py`), read on 2026-11-22. It announces that the API shuts down
+on 2026-09-24.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +66,7 @@ class OpenAIVideos:
     Videos by Sora.
 
     Args:
-        entries: Names from the catalogue; those of other families are left out.
+        entries: Entries of the catalogue; those of other families are ignored.
         http: Closed with the service; services may share it.
         poll_scale: Multiplies the time between polls.
     """
@@ -78,13 +78,13 @@ class OpenAIVideos:
         self._poll_s = POLL_S * poll_scale
 
     async def submit(self, job: Job[Any]) -> Outcome:
-        """Create the video; in practice it is never finished at once."""
+        """Create the video. In practice the answer never has a finished video."""
         form = {name: str(value) for name, value in self._requests.body(job).items()}
         answer = await self._http.submit(PATH, form=form, files=picture_part(job.params))
         return read_video(answer, poll_s=self._poll_s)
 
     async def poll(self, job: Job[Any], operation: str) -> Outcome:  # noqa: ARG002 - the contract's signature
-        """Ask how the video is, and download it when it is finished."""
+        """Read the video's status, and download the video when it is finished."""
         path = f"{PATH}/{quote(operation, safe='')}"
         answer = await self._http.query("GET", path)
         if not is_completed(answer):
@@ -103,7 +103,7 @@ def openai_video_models(entries: Iterable[Entry]) -> tuple[Model, ...]:
 
 
 def picture_part(params: SoraParams) -> Mapping[str, Any]:
-    """The picture as a file of the form, where the caller gave the picture itself; a link is a plain field."""
+    """The input image as a file of the form, where it is a data URI; a link is an ordinary field of the form."""
     picture = next(filter(None, map(embedded, params.image_urls)), None)
     if picture is None:
         return {}
@@ -123,11 +123,11 @@ def is_completed(answer: Answer) -> bool:
 
 def read_video(answer: Answer, *, poll_s: float) -> Pending:
     """
-    How an unfinished video is; a status that is not known counts as "not finished".
+    The state of an unfinished video. An unknown status counts as "not finished".
 
     Raises:
-        GenerationFailed: It failed. Retryable after an internal error only.
-        ProtocolError: It does not decode or has no id.
+        GenerationFailed: The generation failed. Retryable after an internal error only.
+        ProtocolError: The answer does not decode or has no id.
     """
     video = answer.read(_Video)
     if not video.id:

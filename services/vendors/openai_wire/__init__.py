@@ -1,1 +1,1 @@
-"""What Ark and OpenAI share: the chat-completions wire and the envelope of errors."""
+"""The wire format that Ark and OpenAI share: chat completions and errors."""

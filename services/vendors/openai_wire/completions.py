@@ -1,5 +1,5 @@
 """
-Chat completions: params, requests, answers and streams, as OpenAI defined them and Ark copies them.
+Chat completions: params, requests, answers and streams in OpenAI's format, which Ark also uses.
 
 Source: the packages `openai` 3.54.0 and `volcengine-ark-runtime` 5.0.54, read on 2026-11-22.
 """
@@ -92,7 +92,7 @@ class ChatParams(Params, frozen=True, kw_only=True):
 
 
 def chat_request(model: str, params: ChatParams) -> dict[str, object]:
-    """What every chat request holds, except the limit of tokens, whose name differs."""
+    """The fields of every chat request, except the token limit, whose name differs by vendor and model."""
     sampling = given(params, "temperature", "top_p", "stop", "frequency_penalty", "presence_penalty")
     return {"model": model, "messages": _conversation(params), **sampling}
 
@@ -102,8 +102,8 @@ def read_completion(answer: Answer) -> Done:
     The text of an answer.
 
     Raises:
-        GenerationFailed: The vendor's moderation left nothing of the text.
-        ProtocolError: It does not decode or holds no text.
+        GenerationFailed: The vendor's moderation removed the whole text.
+        ProtocolError: The answer does not decode or has no text.
     """
     completion = answer.read(_Completion)
     if not completion.choices:
@@ -124,7 +124,7 @@ def read_chunk(data: bytes) -> Delta:
 
     Raises:
         GenerationFailed: The event is an error, which ends a stream that has begun.
-        ProtocolError: It does not decode.
+        ProtocolError: The event does not decode.
     """
     try:
         chunk = msgspec.json.decode(data, type=_Chunk)
@@ -142,7 +142,7 @@ def read_chunk(data: bytes) -> Delta:
 
 
 def read_usage(usage: object) -> Usage | None:
-    """The tokens that the vendor counted, or None where it does not say."""
+    """The number of tokens that the vendor counted, or None where it does not say."""
     if not isinstance(usage, dict):
         return None
     return Usage(
@@ -153,7 +153,7 @@ def read_usage(usage: object) -> Usage | None:
 
 
 class Chat(AtOnce):
-    """Texts, at once or piece by piece."""
+    """A chat service: the text as a whole or as a stream."""
 
     def __init__(self, entries: Sequence[Entry], http: VendorHttp, *, families: Families) -> None:
         super().__init__(entries, http, families=families, path=PATH, read=read_completion)

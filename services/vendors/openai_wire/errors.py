@@ -1,7 +1,7 @@
 """
-The error envelope of OpenAI, which Ark copies: `{"error": {"code", "message", "type", "param"}}`.
+Errors in OpenAI's format, which Ark also uses: `{"error": {"code", "message", "type", "param"}}`.
 
-What a code means differs by vendor: each gives `fault_reader` its own table.
+The meaning of a code differs by vendor: each vendor gives `fault_reader` its own table.
 """
 
 from collections.abc import Callable
@@ -30,12 +30,12 @@ Verdict: TypeAlias = Literal["rate_limited", "overloaded", "failed", "unknown"] 
 
 class VendorError(Struct, frozen=True, kw_only=True):
     """
-    What a vendor says went wrong.
+    The error in a vendor's answer.
 
     Attributes:
         code: Such as "RateLimitExceeded.EndpointRPMExceeded", or None.
-        kind: Its `type`, such as "insufficient_quota", or None.
-        message: In the vendor's words; may be empty.
+        kind: The field `type`, such as "insufficient_quota", or None.
+        message: The vendor's text; may be empty.
     """
 
     code: str | None = None
@@ -44,7 +44,7 @@ class VendorError(Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """Code and message in one line, cut to a readable length."""
+        """Code and message in one line of at most `MAX_MESSAGE_CHARS` characters."""
         said = self.message or "no reason given"
         return (f"{self.code}: {said}" if self.code else said)[:MAX_MESSAGE_CHARS]
 
@@ -57,7 +57,7 @@ class _Envelope(Struct, frozen=True):
 
 
 def error_of(value: object) -> VendorError | None:
-    """The error that a decoded `error` field holds, whatever its fields look like, or None where it is empty."""
+    """The error in a decoded `error` field, whatever its type, or None where the field is empty."""
     if isinstance(value, dict):
         return VendorError(
             code=_text(value.get("code")), kind=_text(value.get("type")), message=_text(value.get("message")) or ""
@@ -66,7 +66,7 @@ def error_of(value: object) -> VendorError | None:
 
 
 def read_error(body: bytes) -> VendorError | None:
-    """The error in a body, or None where it holds none or is not JSON."""
+    """The error in a body, or None where the body has none or is not JSON."""
     try:
         return error_of(msgspec.json.decode(body, type=_Envelope).error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -78,10 +78,10 @@ def fault_reader(vendor: str, judge: Judge, *, hide: Secret) -> ReadFault:
     The function that tells `VendorHttp` what an answer of that vendor means.
 
     Args:
-        vendor: Named in messages.
+        vendor: Name of the vendor in messages.
         judge: From the vendor's error to its meaning, or None for "by the HTTP status".
-        hide: The key; a message that repeats it is shown without it. The message of a 401 is not shown at all,
-            as vendors repeat the key there with a part of it masked.
+        hide: The API key, which is masked in messages. The message of a 401 is left out completely, because vendors
+            repeat the key there with only a part of it masked.
     """
 
     def fault(answer: Answer) -> ProviderError | None:
@@ -95,7 +95,7 @@ def fault_reader(vendor: str, judge: Judge, *, hide: Secret) -> ReadFault:
 
 
 def _verdict(status: int, error: VendorError | None, judge: Judge) -> Verdict:
-    """A 5xx always stays unknown: what the vendor did before it failed is not in the answer."""
+    """A 5xx is always unknown: the answer does not say what the vendor did before it failed."""
     if status >= 500 or status == 408:
         return "unknown"
     judged = judge(error) if error is not None else None
@@ -141,7 +141,7 @@ def _failure(verdict: Verdict, text: str, answer: Answer, error: VendorError | N
 
 
 def retry_after_s(answer: Answer) -> float | None:
-    """The vendor's wish for the next try in seconds: `retry-after-ms` first, as OpenAI's own client reads it."""
+    """The wait that the vendor asks for, in seconds; `retry-after-ms` comes first, as in OpenAI's own client."""
     milliseconds = answer.headers.get("retry-after-ms", "")
     return float(milliseconds) / 1000 if milliseconds.isdecimal() else answer.retry_after_s
 
