@@ -1,4 +1,4 @@
-"""Settings: read once from the environment and `.env` into one frozen value."""
+"""Settings of the server: read once, at start, from the environment and `.env`, into one frozen value."""
 
 import difflib
 import os
@@ -41,48 +41,50 @@ AuthMode = Literal["required", "none"]
 
 class Settings(VendorSettings, frozen=True, kw_only=True):
     """
-    What an operator sets. Each field's name in upper case is its name in the environment.
+    What an operator sets. `NAMES` has the name of each field in the environment.
+
+    The settings of the built-in vendors are inherited.
 
     Attributes:
         host: Address that the API listens on.
         port: Port that the API listens on.
         api_processes: API processes that share the port.
-        public_url: The API's address in links to results, or None for that of the request.
-        max_body_bytes: Longest request body, such as 20MiB.
-        auth: `required` asks every caller for a key; `none` asks nobody, and is for loopback only.
-        api_key_encryption_key: Encrypts the secrets of API keys. Of several with commas between, the first does.
-        request_timeout_s: Longest time in which a request's head, and then its body, must arrive, such as 30s.
-        mongo_url: MongoDB, with the database's name.
-        redis_url: Redis or Valkey.
-        results_url: Where files of results are kept: a folder, or s3://bucket/prefix.
-        results: `copy` keeps a copy of each result; `link` hands out the vendor's links, which expire.
-        private_result_hosts: Where results may be copied from beside the public internet, or None for nowhere.
-        worker_concurrency: Steps that one worker runs at once.
-        worker_priorities: Which tasks a worker serves.
-        queue_engine: How workers find work: `claim` is woken by it, `arq` is plain arq, which polls.
-        lease_s: How long a silent worker keeps a task, such as 30s.
-        reconcile_s: How often lost wakes are looked for.
-        shutdown_grace_s: How long a stopping process waits for what it is doing.
-        upstream_max_concurrent: Submissions open at once by provider, such as 4 or volcengine=2,openai=10.
-        model_max_concurrent: Submissions open at once by model, such as jimeng_t2i_v40=2; over the catalogue's.
-        user_max_concurrent: Submissions open at once by `user_id`, or None for no limit.
-        upstream_max_queue: Tasks of one provider that may wait; beyond it creating answers 429. None for no bound.
-        key_requests_per_minute: Requests by API key without a limit of its own; beyond it they are answered 429.
-        key_max_concurrent: Submissions open at once by API key without a limit of its own, or None for no limit.
-        key_max_queue: Tasks of one API key that may wait; beyond it creating answers 429. None for no bound.
-        accept_without_queue: Whether tasks are taken while Redis is away; with `no` creating answers 503.
+        public_url: The API's base URL in links to results. Without it, links have the URL of the request.
+        max_body_bytes: Largest request body, such as 20MiB.
+        auth: `required`: every caller needs an API key; `none`: no authentication, allowed on loopback only.
+        api_key_encryption_key: Encrypts the secrets of API keys. Of several, separated by commas, the first encrypts.
+        request_timeout_s: Longest time for a request's head to arrive, and then for its body, such as 30s.
+        mongo_url: URL of MongoDB, with the name of the database.
+        redis_url: URL of Redis or Valkey.
+        results_url: Result store: a folder, or s3://bucket/prefix.
+        results: `copy` stores a copy of each result; `link` returns the vendor's links, which expire.
+        private_result_hosts: Private hosts and networks from which results may be copied; public addresses always may.
+        worker_concurrency: Steps that one worker runs at the same time.
+        worker_priorities: Priorities of the tasks that a worker serves.
+        queue_engine: How workers take wakes: `claim` is notified of new wakes, `arq` is plain arq, which polls.
+        lease_s: Time after which the lease of a worker that does not renew it expires, such as 30s.
+        reconcile_s: Period in which lost wakes are found and restored.
+        shutdown_grace_s: Longest time that a stopping process waits for its running work.
+        upstream_max_concurrent: Open submissions by provider, such as 4 or volcengine=2,openai=10.
+        model_max_concurrent: Open submissions by model, such as jimeng_t2i_v40=2; replaces the catalogue's.
+        user_max_concurrent: Open submissions by `user_id`, or None for no limit.
+        upstream_max_queue: Waiting tasks of one provider; beyond it a create is refused with 429. None for no limit.
+        key_requests_per_minute: Requests by an API key without a limit of its own; beyond it they get 429.
+        key_max_concurrent: Open submissions by an API key without a limit of its own, or None for no limit.
+        key_max_queue: Waiting tasks of one API key; beyond it a create is refused with 429. None for no limit.
+        accept_without_queue: Whether tasks are created while Redis is unavailable; with `no` a create gets 503.
         upstream_submit_min_interval_s: Least time between two submits to one provider, such as 1s.
-        worker_host: Address on which a worker tells its health.
-        worker_port: Port on which a worker tells its health and metrics, or None for none.
-        worker_max_rss: A worker that occupies more memory than that stops in order and ends with exit code 75.
-        loop_stall_s: Code that holds up the event loop for longer is reported.
-        relay_patience_s: How long a relayed submit waits for the vendor's word, such as 25s.
+        worker_host: Address on which a worker serves its health and metrics.
+        worker_port: Port on which a worker serves its health and metrics, or None for no server.
+        worker_max_rss: A worker that uses more memory than this stops gracefully, with exit code 75.
+        loop_stall_s: Code that blocks the event loop for longer is reported.
+        relay_patience_s: How long a relayed submit waits for the vendor's response, such as 25s.
         log_level: Lowest level that is logged.
         log_format: `auto` is readable on a terminal and JSON elsewhere.
-        log_dir: Folder for a log file beside the standard error stream, or None.
-        log_keep_days: Days that log files are kept.
-        audit_keep_days: Days that rows of the audit log are kept.
-        trusted_proxies: Addresses or networks of proxies whose X-Forwarded-For is believed, or None for none.
+        log_dir: Folder for a log file in addition to the standard error stream, or None.
+        log_keep_days: Days for which log files are kept.
+        audit_keep_days: Days for which rows of the audit log are kept.
+        trusted_proxies: Addresses or networks of proxies whose X-Forwarded-For is trusted, or None for none.
     """
 
     host: str = "127.0.0.1"
@@ -165,7 +167,7 @@ def _not_empty(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _misspelt(from_file: Mapping[str, str]) -> list[str]:
-    """Names in `.env` that are nearly one of ours. Other names may belong to a plugin and are left alone."""
+    """A problem for each name in `.env` that is similar to a setting's. Other names may belong to a plugin."""
     return [
         f"{name}: there is no such setting; did you mean {close[0]}?"
         for name in from_file
@@ -218,7 +220,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:
-    """What must not be shown of them: keys, and passwords in addresses."""
+    """The secrets in the settings: keys, and passwords in URLs."""
     for field in secret_fields(Settings):
         secret: Secret | None = getattr(settings, field)
         if secret is not None:

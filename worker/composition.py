@@ -189,8 +189,7 @@ def _task_step(
 
 def _link_reader(settings: Settings) -> httpx.AsyncClient:
     """Fetches links in vendors' responses: from public addresses, and from the vendors' hosts that are set."""
-    vendors = (settings.ark_base_url, settings.volcengine_visual_url, settings.openai_base_url)
-    reach = PublicTransport(trusted(settings.private_result_hosts or (), vendors))
+    reach = PublicTransport(trusted(settings.private_result_hosts or (), settings.base_urls))
     return httpx.AsyncClient(transport=reach, follow_redirects=True, timeout=httpx.Timeout(60.0))
 
 
