@@ -1,4 +1,4 @@
-"""In-memory keys, users and used signatures."""
+"""In-memory adapters of `Keys`, `Users` and `UsedSignatures`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,11 +11,11 @@ from core.users import User, UserPage, folded
 
 class _Store:
     """
-    What the twins have in common.
+    What the adapters share.
 
     Attributes:
-        reachable: Set it to False, and every call raises `StoreUnavailable`.
-        reads: How often something was looked up.
+        reachable: While it is False, every call raises `StoreUnavailable`.
+        reads: Number of look-ups.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class _Store:
 
     def _check(self) -> None:
         if not self.reachable:
-            raise StoreUnavailable("the store is away, as the test wanted it")
+            raise StoreUnavailable("the in-memory store was made unreachable by the test")
 
 
 class MemoryKeys(_Store):
-    """Keys in a field."""
+    """Adapter of `Keys` for tests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class MemoryKeys(_Store):
 
 
 class MemoryUsers(_Store):
-    """Users in a field."""
+    """Adapter of `Users` for tests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class MemoryUsers(_Store):
 
 
 class MemoryUsedSignatures(_Store):
-    """Signatures in a field."""
+    """Adapter of `UsedSignatures` for tests."""
 
     def __init__(self) -> None:
         super().__init__()

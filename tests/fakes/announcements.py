@@ -1,4 +1,4 @@
-"""The twin of announcements in this process's memory: for tests, and for nothing else."""
+"""In-memory adapter of `Announcements`."""
 
 import asyncio
 from contextlib import AbstractContextManager
@@ -9,12 +9,12 @@ from repositories.listeners import Listeners
 
 class MemoryAnnouncements:
     """
-    All who share it hear each other.
+    Adapter of `Announcements` for tests; all users of one instance receive each other's announcements.
 
     Attributes:
         announced: Every task that was announced, in order.
-        reachable: Set it to False, and `announce` raises `QueueUnavailable`.
-        deaf: Set it to True, and announcements are lost.
+        reachable: While it is False, `announce` raises `QueueUnavailable`.
+        deaf: While it is True, announcements are lost.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class MemoryAnnouncements:
     async def announce(self, task_id: str) -> None:
         """As `Announcements.announce`."""
         if not self.reachable:
-            raise QueueUnavailable("the memory cannot be reached, as the test wanted it")
+            raise QueueUnavailable("the in-memory announcements were made unreachable by the test")
         self.announced.append(task_id)
         if not self.deaf:
             self._listeners.notify(task_id)
@@ -36,5 +36,5 @@ class MemoryAnnouncements:
         return self._listeners.listening(task_id)
 
     async def run(self) -> None:
-        """As `Announcements.run`; nothing has to be received."""
+        """As `Announcements.run`; there is nothing to receive."""
         await asyncio.Event().wait()

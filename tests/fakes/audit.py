@@ -1,4 +1,4 @@
-"""A twin of `MongoAuditLog` that lives in this process's memory: for tests, and for nothing else."""
+"""In-memory adapter of `AuditLog`."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from repositories.mongodb.task_documents import Document
 
 class MemoryAuditLog:
     """
-    Rows in a dictionary, as documents.
+    Adapter of `AuditLog` for tests: rows in a dictionary, as documents.
 
     Attributes:
-        reachable: Set it to False, and a row cannot be begun, nor rows be shown; ends and notes are lost.
-        works: Set it to False, and no row is taken.
+        reachable: While it is False, `begin` and `page` raise `StoreUnavailable`; ends and notes are lost.
+        works: While it is False, every row is refused.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class MemoryAuditLog:
 
     def _check(self) -> None:
         if not self.reachable:
-            raise StoreUnavailable("the audit log is away, as the test wanted it")
+            raise StoreUnavailable("the in-memory audit log was made unreachable by the test")
 
 
 def _means(query: AuditQuery, row: AuditRow) -> bool:

@@ -1,4 +1,4 @@
-"""A twin of `MongoControlStore` that lives in this process's memory: for tests, and for nothing else."""
+"""In-memory adapter of `ControlStore`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,10 +12,10 @@ from core.switches import Controls, Switch
 
 class MemoryControlStore:
     """
-    Decisions and reports in fields.
+    Adapter of `ControlStore` for tests.
 
     Attributes:
-        reachable: Set it to False, and every call raises `StoreUnavailable`.
+        reachable: While it is False, every call raises `StoreUnavailable`.
     """
 
     def __init__(self) -> None:
@@ -61,4 +61,4 @@ class MemoryControlStore:
 
     def _check(self) -> None:
         if not self.reachable:
-            raise StoreUnavailable("the control room is away, as the test wanted it")
+            raise StoreUnavailable("the in-memory control store was made unreachable by the test")

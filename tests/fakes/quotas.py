@@ -1,4 +1,4 @@
-"""The twin of `RedisQuotas` that lives in this process's memory: for tests, and for nothing else."""
+"""In-memory adapter of `Quotas`."""
 
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
@@ -10,11 +10,11 @@ from core.quotas import Counted, Quota
 
 class MemoryQuotas:
     """
-    Quotas in dictionaries.
+    Adapter of `Quotas` for tests.
 
     Attributes:
-        reachable: Set it to False, and every call raises `QueueUnavailable`.
-        asked: How often `take` was called.
+        reachable: While it is False, every call raises `QueueUnavailable`.
+        asked: Number of calls of `take`.
     """
 
     def __init__(self, *, clock: Clock = utc_now) -> None:
@@ -57,4 +57,4 @@ class MemoryQuotas:
 
     def _check(self) -> None:
         if not self.reachable:
-            raise QueueUnavailable("the quotas were made unreachable")
+            raise QueueUnavailable("the in-memory quotas were made unreachable by the test")

@@ -1,4 +1,4 @@
-"""The twin of `RedisRates` that lives in this process's memory: for tests, and for nothing else."""
+"""In-memory adapter of `Rates`."""
 
 from collections import deque
 
@@ -9,11 +9,11 @@ from core.rates import WINDOW_S, RateLimitStatus
 
 class MemoryRates:
     """
-    The seconds of the last minute's requests, in a list for each key.
+    Adapter of `Rates` for tests: for each key the seconds of the requests of the last minute.
 
     Attributes:
-        reachable: Set it to False, and every call raises `QueueUnavailable`.
-        asked: How often it was asked.
+        reachable: While it is False, every call raises `QueueUnavailable`.
+        asked: Number of calls.
     """
 
     def __init__(self, *, clock: Clock = utc_now) -> None:
@@ -26,7 +26,7 @@ class MemoryRates:
         """As `Rates.count`."""
         self.asked += 1
         if not self.reachable:
-            raise QueueUnavailable("the rates were made unreachable")
+            raise QueueUnavailable("the in-memory rates were made unreachable by the test")
         second = int(self._clock().timestamp())
         seconds = self._seconds.setdefault(whose, deque())
         while seconds and seconds[0] <= second - WINDOW_S:

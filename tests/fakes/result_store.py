@@ -1,4 +1,4 @@
-"""In-memory result store."""
+"""In-memory adapter of `ResultStore`."""
 
 from collections.abc import AsyncIterator
 
@@ -12,11 +12,11 @@ from repositories.result_names import checked
 
 class MemoryResultStore:
     """
-    Files in a dictionary.
+    Adapter of `ResultStore` for tests.
 
     Attributes:
-        files: Their bytes by name.
-        reachable: Set it to False, and every call raises `StoreUnavailable`.
+        files: The bytes of the files by name.
+        reachable: While it is False, every call raises `StoreUnavailable`.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class MemoryResultStore:
 
     def _check(self) -> None:
         if not self.reachable:
-            raise StoreUnavailable("the memory cannot be reached, as the test wanted it")
+            raise StoreUnavailable("the in-memory result store was made unreachable by the test")
 
 
 async def _pieces(data: bytes, size_bytes: int = 64 * 1024) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Twins of the adapters that live in this process's memory: for tests, and for nothing else."""
+"""In-memory adapter of `TaskRepository`."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -36,11 +36,11 @@ _T = TypeVar("_T")
 
 class MemoryTaskRepository:
     """
-    Tasks in a dictionary, as documents, so that nobody shares a mutable value with it.
+    Adapter of `TaskRepository` for tests: tasks in a dictionary, as documents, so that no mutable value is shared.
 
     Attributes:
-        reachable: Set it to False, and every call raises `StoreUnavailable`.
-        audit: Where the rows of the tasks go that are added.
+        reachable: While it is False, every call raises `StoreUnavailable`.
+        audit: Takes the audit rows of added tasks.
     """
 
     def __init__(self, audit: MemoryAuditLog | None = None) -> None:
@@ -88,7 +88,7 @@ class MemoryTaskRepository:
             del document["idempotency"]
 
     async def get_with_input(self, task_id: str) -> TaskWithInput:
-        """As `TaskRepository.get_with_input`: large is what `MongoTaskRepository` takes for large."""
+        """As `TaskRepository.get_with_input`; an input is large from the size on that `MongoTaskRepository` uses."""
         task, data = await self.get(task_id), self._inputs[task_id]
         return TaskWithInput(task=task, input=decode_input(data) if len(data) < INLINE_LIMIT_BYTES else None)
 
@@ -178,7 +178,7 @@ class MemoryTaskRepository:
         self._check()
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """There is nothing to close."""
 
     def _with_key(self, key: str) -> Document | None:
         found = (each for each in self._documents.values() if each.get("idempotency", {}).get("key") == key)
@@ -189,7 +189,7 @@ class MemoryTaskRepository:
 
     def _check(self) -> None:
         if not self.reachable:
-            raise StoreUnavailable("the memory cannot be reached, as the test wanted it")
+            raise StoreUnavailable("the in-memory tasks were made unreachable by the test")
 
     def _check_version(self, task: Task, version: int) -> None:
         stored = self._documents.get(task.id)
@@ -205,7 +205,7 @@ def _found(stored: dict[str, _T], task_id: str) -> _T:
 
 
 def _written_once(task: Task) -> dict[str, Any]:
-    """What no save changes."""
+    """The fields that no save changes."""
     return {"idempotency": task.idempotency, "replay": task.replay}
 
 

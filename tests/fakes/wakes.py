@@ -1,4 +1,4 @@
-"""In-memory wake queue."""
+"""In-memory adapter of `WakeQueue`."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ from core.wakes import Wake
 
 class MemoryWakeQueue:
     """
-    Wakes in a list.
+    Adapter of `WakeQueue` for tests.
 
     Attributes:
-        wakes: Those not handed out yet, in the order in which they were asked for.
-        put_back: Those that were handed out and come again, by when.
-        history: All that were ever asked for, with the time as it was given.
-        reachable: Set it to False, and every call raises `QueueUnavailable`.
+        wakes: Wakes not handed out yet, in the order in which they were requested.
+        put_back: Wakes that were handed out and deferred, with their new time.
+        history: All wakes that were ever requested, with the time as it was given.
+        reachable: While it is False, every call raises `QueueUnavailable`.
     """
 
     def __init__(self, *, clock: Clock = utc_now) -> None:
@@ -40,7 +40,7 @@ class MemoryWakeQueue:
         return f"{task_id} {to_milliseconds(at).astimezone(UTC)}"
 
     async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
-        """As `WakeQueue.lost`; what was handed out and not put back counts as done."""
+        """As `WakeQueue.lost`; a wake that was handed out and not deferred counts as done."""
         self._check()
         return [wake for wake in wakes if _kept(wake) not in self.wakes and _kept(wake) not in self.put_back]
 
@@ -53,17 +53,17 @@ class MemoryWakeQueue:
         self._check()
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """There is nothing to close."""
 
     def take_due(self, now: datetime) -> Sequence[Wake]:
-        """Hand out, and forget, what is due at that moment, earliest first."""
+        """Hand out and delete the wakes that are due at that moment, earliest first."""
         due = sorted(((at, wake) for wake, at in self._all() if at <= now), key=lambda pair: pair[0])
         self.wakes = [wake for wake in self.wakes if wake.at > now]
         self.put_back = {wake: at for wake, at in self.put_back.items() if at > now}
         return [wake for _, wake in due]
 
     def next_at(self) -> datetime | None:
-        """When the earliest wake is due, or None where there is none."""
+        """When the earliest wake is due, or None if there is none."""
         return min((at for _, at in self._all()), default=None)
 
     def _all(self) -> Iterator[tuple[Wake, datetime]]:
@@ -81,7 +81,7 @@ class MemoryWakeQueue:
 
     def _check(self) -> None:
         if not self.reachable:
-            raise QueueUnavailable("the memory cannot be reached, as the test wanted it")
+            raise QueueUnavailable("the in-memory wake queue was made unreachable by the test")
 
 
 def _kept(wake: Wake) -> Wake:
