@@ -1,15 +1,12 @@
-"""What the HTTP side is put together from."""
+"""What the API is composed of: the adapters, and the use cases on top of them."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
 
-from litestar import Request
-from litestar.types import Scope
 from msgspec import Struct
 
 from api.metrics import Metrics
-from api.signed_links import Links
-from core.addresses import Network, client_address
+from api.signed_links import SignedLinks
+from core.addresses import Network
 from core.announcements import Announcements
 from core.audit import AuditLog
 from core.clock import Clock, utc_now
@@ -32,14 +29,11 @@ from services.relay.submit import RelaySubmit
 from services.tasks.cancel import CancelTask
 from services.tasks.create import CreateTask
 from services.tasks.delete import DeleteTask
-from services.tasks.idempotency import Once
 from services.tasks.retry import RetryTask
-
-Call = Request[Any, Any, Any]
 
 
 async def _nothing() -> None:
-    """This process follows no decisions."""
+    """The process does not follow the operator's decisions."""
 
 
 class Adapters(Struct, frozen=True, kw_only=True):
@@ -47,23 +41,23 @@ class Adapters(Struct, frozen=True, kw_only=True):
     The adapters that the API works with.
 
     Attributes:
-        tasks: Where tasks are stored.
-        queue: Wakes workers.
-        results: Files of results.
-        gates: Who waits for which vendor.
-        quotas: How many tasks there are where that is bounded.
-        rates: How many requests keys made.
-        announcements: Tell that something happened to a task.
+        tasks: The task repository.
+        queue: The wake queue.
+        results: The result store.
+        gates: The gates of the vendors, with their wait queues.
+        quotas: Counts tasks where their number is limited.
+        rates: Counts the requests of each API key.
+        announcements: Notifications about changed tasks, between processes.
         registry: The providers.
         control: The operator's decisions.
-        audit: What was done.
+        audit: The audit log.
         keys: API keys.
         users: Users.
-        replays: Signatures that were used up.
+        used_signatures: Signatures that may not be used again.
         clock: Time.
-        process: Its name, for the audit log.
-        follow: Follow what was decided, at once.
-        stalls: What blocked this process's event loop.
+        process: The name of this process, for the audit log.
+        follow: Applies the operator's latest decisions to this process now.
+        stalls: What has blocked the event loop of this process.
     """
 
     tasks: TaskRepository
@@ -85,17 +79,28 @@ class Adapters(Struct, frozen=True, kw_only=True):
     stalls: Callable[[], Sequence[Stall]] = tuple
 
 
-class UseCases(Struct, frozen=True, kw_only=True):
+class RequestLimits(Struct, frozen=True, kw_only=True):
     """
-    What controllers use, made once per application.
+    Limits of every request.
 
     Attributes:
-        public_url: The API's address in links, or None for that of the request.
-        redact: What of a body may be kept on the audit log.
-        proxies: Those whose word for whom they speak for is taken.
+        max_body_bytes: A longer body is refused.
+        timeout_s: A body that is not complete after this time is refused, in seconds.
+    """
+
+    max_body_bytes: int
+    timeout_s: float
+
+
+class UseCases(Struct, frozen=True, kw_only=True):
+    """
+    What handlers use, made once per application.
+
+    Attributes:
+        public_url: The API's address in links, or None for the address of the request.
+        redact: Cuts secrets and long texts from what the audit log stores.
         links: Signs links to files.
-        cabinet: Makes keys and takes them back.
-        users: Keeps users.
+        proxies: Proxies whose `X-Forwarded-For` is trusted.
     """
 
     adapters: Adapters
@@ -103,36 +108,13 @@ class UseCases(Struct, frozen=True, kw_only=True):
     cancel: CancelTask
     retry: RetryTask
     delete: DeleteTask
-    once: Once
     relay_submit: RelaySubmit
     relay_query: RelayQuery
-    metrics: Metrics
-    public_url: str | None
-    redact: Redact
-    links: Links
     api_keys: ApiKeys
     users: UserDirectory
+    metrics: Metrics
+    request_limits: RequestLimits
+    public_url: str | None
+    redact: Redact
+    links: SignedLinks
     proxies: Sequence[Network] = ()
-
-    def base_url(self, call: Call) -> str:
-        """The API's address as this caller can reach it, without a slash at its end."""
-        return self.public_url or str(call.base_url).rstrip("/")
-
-    def source(self, scope: Scope) -> str | None:
-        """The caller's address."""
-        client = scope["client"]
-        peer = client[0] if client is not None else None
-        if not self.proxies:
-            return peer
-        named = [value.decode("latin-1") for key, value in scope["headers"] if key == b"x-forwarded-for"]
-        return client_address(peer, ",".join(named), self.proxies)
-
-
-def use_cases_of(call: Call) -> UseCases:
-    """The use_cases of the application that handles the call."""
-    return use_cases_in(call.scope)
-
-
-def use_cases_in(scope: Scope) -> UseCases:
-    """As `use_cases_of`."""
-    return cast(UseCases, scope["litestar_app"].state.use_cases)

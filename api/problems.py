@@ -11,7 +11,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import ExceptionHandlersMap
 from msgspec import Struct
 
-from api.dependencies import Call, use_cases_of
+from api.context import Call, context_of, use_cases_of
 from core import errors
 from core.errors import FieldProblem, InvalidRequest, PolyrelayError
 from core.redaction import HIDDEN, caller_text_without_secrets, is_secret, without_secrets
@@ -136,9 +136,10 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response[ProblemAnswer]:
     """The answer that says what went wrong."""
-    call.scope["state"]["problem"] = code
+    context = context_of(call)
+    context.problem_code = code
     message = without_secrets(message)
-    problem = Problem(code=code, message=message, details=details, request_id=call.scope["state"].get("request_id", ""))
+    problem = Problem(code=code, message=message, details=details, request_id=context.request_id)
     return Response(
         ProblemAnswer(message=message, error=problem),
         status_code=status,
@@ -174,7 +175,7 @@ def on_http_error(call: Call, error: HTTPException) -> Response[ProblemAnswer]:
     if error.status_code >= 500:
         return on_unforeseen(call, error)
     code, text = _HTTP.get(error.status_code, ("bad_request", ""))
-    limit = call.app.state.max_body_bytes
+    limit = use_cases_of(call).request_limits.max_body_bytes
     path = call.scope["path"][:_LONGEST_PATH]
     message = text.format(method=call.scope["method"], path=path, limit=limit) if text else error.detail
     headers = dict(error.headers or {})

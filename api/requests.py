@@ -1,7 +1,8 @@
-"""What callers send: JSON objects and query parameters."""
+"""Reads requests: JSON bodies, query parameters, task ids in paths, and the header `Idempotency-Key`."""
 
 import asyncio
 import contextlib
+import hashlib
 import re
 from typing import Annotated, Any, Final, TypeVar
 
@@ -11,14 +12,16 @@ from litestar.types import Empty, Receive, Scope
 from litestar.utils.scope.state import ScopeState
 from msgspec import Meta, Struct
 
-from api.dependencies import Call
+from api.context import Call, context_in
 from api.problems import ClientGone, MalformedJson, RequestTooSlow, WrongContentType, field_problem
 from core.callers import Caller
 from core.errors import FieldProblem, InvalidRequest, TaskNotFound
 from core.task_repository import TaskQuery
 from core.task_states import Status
+from core.tasks import Idempotency
 from core.validation import checked, shown
 from polyrelay import TaskType
+from services.tasks.idempotency import HEADER, idempotency_of
 
 S = TypeVar("S", bound=Struct)
 
@@ -28,6 +31,11 @@ MOST_DRAINED_BYTES: Final = 256 * 2**20
 DRAIN_S: Final = 30.0
 TASK_ID: Final = r"^task_[0-9a-f]{32}$"
 
+IDEMPOTENCY_KEY: Final = r"^[\x21-\x7e]{1,255}$"
+REPLAYED: Final = "Idempotency-Replayed"
+"""The response header of a create whose task existed already."""
+
+_IDEMPOTENCY_KEY: Final = re.compile(IDEMPOTENCY_KEY)
 _TASK_ID: Final = re.compile(TASK_ID)
 _decode: Final = msgspec.json.Decoder(Any).decode
 
@@ -114,7 +122,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
     known = ScopeState.from_scope(scope)
     if known.body is Empty:
         try:
-            async with asyncio.timeout(scope["litestar_app"].state.request_timeout_s):
+            async with asyncio.timeout(context_in(scope).use_cases.request_limits.timeout_s):
                 known.body = await _received(scope, receive)
         except TimeoutError as error:
             raise RequestTooSlow("the body did not arrive in time") from error
@@ -160,8 +168,35 @@ def task_id_of(call: Call) -> str:
     return task_id
 
 
+def idempotency_in(scope: Scope, route: str, body: bytes) -> Idempotency | None:
+    """
+    What makes this request a repetition of another one, where its caller sends an `Idempotency-Key`.
+
+    Args:
+        route: What is created; the same key for another route is another key.
+        body: As it was received.
+
+    Raises:
+        InvalidRequest: The header is not allowed like that, or was sent more than once.
+    """
+    keys = [value.decode("latin-1") for name, value in scope["headers"] if name == b"idempotency-key"]
+    if not keys:
+        return None
+    if len(keys) > 1 or _IDEMPOTENCY_KEY.fullmatch(keys[0]) is None:
+        message = "Allowed: 1 to 255 visible ASCII characters, in one header."
+        raise field_problem(HEADER, message, shown(", ".join(keys)))
+    context = context_in(scope)
+    return idempotency_of(
+        keys[0],
+        caller=context.caller,
+        route=route,
+        body_hash=hashlib.sha256(body).hexdigest(),
+        now=context.use_cases.adapters.clock(),
+    )
+
+
 async def _received(scope: Scope, receive: Receive) -> bytes:
-    limit = scope["litestar_app"].state.max_body_bytes
+    limit = context_in(scope).use_cases.request_limits.max_body_bytes
     announced = header_in(scope, b"content-length") or ""
     if announced.isdecimal() and int(announced) > limit:
         raise RequestEntityTooLarge

@@ -19,7 +19,7 @@ _HOUR_S: Final = 3600
 _LONGEST_QUERY: Final = 400
 
 
-class Links:
+class SignedLinks:
     """
     Signs links and knows its own again.
 

@@ -30,8 +30,8 @@ from cli.embedded.processes import ChildProcess, own_environment, own_module
 from cli.embedded.readiness import prints
 from cli.embedded.servers import MongoServer, ValkeyServer
 from core.callers import Caller
-from core.tasks import Task
 from polyrelay import TaskType
+from services.tasks.idempotency import CreateOutcome
 
 ECHO: Final = "bare echo"
 BAREST: Final = "barest durable create"
@@ -90,11 +90,11 @@ def unrecorded_app() -> Litestar:
     create = app.state.use_cases.create
 
     async def unrecorded(
-        task_type: TaskType, body: Mapping[str, Any], caller: Caller, *, row_of: object, **others: Any
-    ) -> Task:
-        del row_of
-        task: Task = await create(task_type, body, caller, **others)
-        return task
+        task_type: TaskType, body: Mapping[str, Any], caller: Caller, *, audit: object, **others: Any
+    ) -> CreateOutcome:
+        del audit
+        created: CreateOutcome = await create(task_type, body, caller, **others)
+        return created
 
     app.state.use_cases = structs.replace(app.state.use_cases, create=unrecorded)
     return app

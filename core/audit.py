@@ -90,6 +90,23 @@ class AuditRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: dict[str, Any] | None = None
 
 
+class AuditDraft(Struct, kw_only=True):
+    """
+    The audit row of a create while the task has no id: the API states the request, the use case adds the task.
+
+    Attributes:
+        row: What is known of the row; once `is_complete`, the row as it is written.
+        body: The request's body as decoded JSON, not yet redacted; None where it is no JSON.
+        started_s: `time.perf_counter()` at the start of the request: the row's `duration_ms` counts from there.
+        is_complete: Whether the use case has completed the row and begun to write it.
+    """
+
+    row: AuditRow
+    body: Any
+    started_s: float
+    is_complete: bool = False
+
+
 class AuditEnding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     The outcome of what a row describes. The fields are those of `AuditRow`; None leaves the row's value as it is.

@@ -26,6 +26,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 Redact: TypeAlias = Callable[[Any], Any]
 
+_LONGEST_AUDIT_TEXT: Final = 200
 _NESTED: Final = (dict, list, tuple)
 _LONGEST_WORD: Final = 32
 _SHOWN_OF_CODE: Final = 12
@@ -86,6 +87,11 @@ def without_secrets(text: str) -> str:
 def caller_text_without_secrets(text: str) -> str:
     """As `without_secrets`, for text from a caller, which may quote a header or a piece of JSON."""
     return _QUOTED.sub(rf"\1{HIDDEN}", without_secrets(text))
+
+
+def audit_text(text: str) -> str:
+    """A caller's text in a field of an audit row: at most 200 characters, without secrets sent there by mistake."""
+    return without_secrets(text[:_LONGEST_AUDIT_TEXT])
 
 
 def redaction(known: Iterable[str] = ()) -> Redact:

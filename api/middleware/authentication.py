@@ -1,4 +1,4 @@
-"""Stands before every handler: who calls, and may they?"""
+"""Authentication and authorization of requests: the guard that runs before every handler."""
 
 from typing import Final, cast
 from urllib.parse import quote
@@ -8,10 +8,11 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import HTTPScope, Receive
 
+from api.context import context_in, context_of
 from api.metrics import Metrics
 from api.requests import drain, read_body
-from api.roles import NOBODY, access_of
-from api.signed_links import LINK_HOLDER, Links, is_link
+from api.route_policy import RoutePolicy, SignatureReuse, policy_of
+from api.signed_links import LINK_HOLDER, SignedLinks, is_link
 from core.callers import ANYBODY, Caller
 from core.clock import Clock
 from core.errors import REPLAYED, Forbidden, PolyrelayError, ReplayedRequest, Unauthenticated
@@ -21,20 +22,20 @@ from services.access.authentication import Authenticate
 from services.access.request_signatures import SPENT_FOR, SignedRequest
 
 DRAINED_S: Final = 5.0
-"""So long a refused caller may go on sending before the line is cut."""
+"""A refused caller's body is read for this time, in seconds; then the connection is closed."""
 
 log = structlog.get_logger(__name__)
 
 
-class Guard:
+class AuthenticationGuard:
     """
-    Lets calls through, with their caller noted, or not.
+    Authenticates the caller of each request, notes it in the request's context, and checks its role.
 
     Args:
-        authenticate: Tells who calls.
-        replays: The signatures that were used up.
-        links: Tells whether a link to a file is good.
-        metrics: Where refusals are counted.
+        authenticate: Finds out who the caller is.
+        used_signatures: Signatures that may not be used again.
+        links: Verifies signed links to files.
+        metrics: Counts refusals.
         clock: Time.
     """
 
@@ -43,7 +44,7 @@ class Guard:
         authenticate: Authenticate,
         *,
         used_signatures: UsedSignatures,
-        links: Links,
+        links: SignedLinks,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
@@ -58,38 +59,38 @@ class Guard:
         As a guard of the framework.
 
         Raises:
-            Unauthenticated: Or a subclass; it is not known who calls.
-            Forbidden: It is known, and they may not.
-            StoreUnavailable: Nobody can be asked.
+            Unauthenticated: Or a subclass; the caller is not known.
+            Forbidden: The caller's role does not allow the request.
+            StoreUnavailable: API keys cannot be read.
         """
-        scope, needed = cast(HTTPScope, call.scope), access_of(handler.opt)
-        if needed is None or scope["method"] == "OPTIONS":  # which says only what methods there are
-            scope["state"]["caller"] = NOBODY
+        scope, policy = cast(HTTPScope, call.scope), policy_of(handler)
+        if policy.access is None or scope["method"] == "OPTIONS":  # which only lists methods
             return
         try:
-            scope["state"]["caller"] = caller = await self._caller(scope, call.receive, handler)
-            if not caller.role.includes(needed):
-                raise Forbidden(f"this takes a key with the role {needed}; yours has the role {caller.role}")
-            await self._refuse_replay(scope, caller, handler)
+            caller = await self._caller(scope, call.receive, policy)
+            context_in(scope).caller = caller
+            if not caller.role.includes(policy.access):
+                raise Forbidden(f"this requires a key with the role {policy.access}; yours has the role {caller.role}")
+            await self._refuse_replay(scope, caller, policy)
         except (Unauthenticated, Forbidden) as error:
             await self._refused(call, error)
             raise
 
-    async def _caller(self, scope: HTTPScope, receive: Receive, handler: BaseRouteHandler) -> Caller:
+    async def _caller(self, scope: HTTPScope, receive: Receive, policy: RoutePolicy) -> Caller:
         query = scope["query_string"]
-        if handler.opt.get("linked") and is_link(query):
+        if policy.signed_link and is_link(query):
             if self._links.good(scope["path"], query, now=self._clock()):
                 return LINK_HOLDER
             if not any(name == b"authorization" for name, _ in scope["headers"]):
-                raise Unauthenticated("the link has expired, or is none of ours; read the task again for a new one")
+                raise Unauthenticated("the link has expired or is not valid; read the task again for a new one")
         return await self._authenticate(signed_request(scope), lambda: read_body(scope, receive))
 
-    async def _refuse_replay(self, scope: HTTPScope, caller: Caller, handler: BaseRouteHandler) -> None:
-        """What is safe to do twice is not refused: reading, replacing, removing."""
-        used_signatures = handler.opt.get("replays")
-        if caller.replay is None or scope["method"] != "POST" or used_signatures == "harmless":
+    async def _refuse_replay(self, scope: HTTPScope, caller: Caller, policy: RoutePolicy) -> None:
+        """Only POST requests are refused: repeating a read, a replacement or a deletion is safe."""
+        reuse = policy.signature_reuse
+        if caller.replay is None or scope["method"] != "POST" or reuse is SignatureReuse.ALLOWED:
             return
-        if used_signatures == "with the task":
+        if reuse is SignatureReuse.REFUSED_WITH_TASK:
             again = await self._used_signatures.spent(caller.replay)
         else:
             again = not await self._used_signatures.spend(caller.replay, until=self._clock() + SPENT_FOR)
@@ -102,13 +103,13 @@ class Guard:
         await drain(call.scope, call.receive, for_s=DRAINED_S)
 
 
-async def everybody(call: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
-    """The guard of a server that asks nobody who they are."""
-    call.scope["state"].setdefault("caller", ANYBODY)
+async def no_authentication(call: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
+    """The guard of a server with `AUTH=none`: every caller may do everything."""
+    context_of(call).caller = ANYBODY
 
 
 def signed_request(scope: HTTPScope) -> SignedRequest:
-    """What of a request can be signed, as it came."""
+    """What of a request can be signed, as it was received."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1").lower(), value.decode("utf-8", UNDECODABLE)

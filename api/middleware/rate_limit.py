@@ -1,25 +1,21 @@
-"""The bound on requests, as the framework asks it, and as callers are told of it."""
+"""Rate limit of requests per API key: the guard that counts, and the response headers that report what is left."""
 
 from collections.abc import Sequence
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.types import Scope
 
-from api.roles import caller_in
+from api.context import RequestContext, context_of
 from core.errors import TooManyRequests
-from core.rates import RateLimitStatus
 from services.limits.rate_limiter import RateLimiter
 
-_NOTED = "allowance"
 
-
-class RateLimit:
+class RateLimitGuard:
     """
-    Stands before every handler, behind the guard that finds out who calls.
+    Runs before every handler, after the guard that authenticates the caller.
 
     Args:
-        pace: Counts.
+        rate_limiter: Counts requests per API key.
     """
 
     def __init__(self, rate_limiter: RateLimiter) -> None:
@@ -27,30 +23,30 @@ class RateLimit:
 
     async def __call__(self, call: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]
         """
-        Let the request through, with what is left noted.
+        Count the request, and note in its context what is left.
 
         Raises:
-            TooManyRequests: It comes too soon.
+            TooManyRequests: The key's limit is reached.
         """
-        state = call.scope["state"]
+        context = context_of(call)
         try:
-            state[_NOTED] = await self._rate_limiter.admit(caller_in(call.scope))
+            context.rate_limit = await self._rate_limiter.admit(context.caller)
         except TooManyRequests as error:
-            state[_NOTED] = error.rate_limit_status
+            context.rate_limit = error.rate_limit_status
             raise
 
 
-def rate_limit_headers(scope: Scope) -> Sequence[tuple[bytes, bytes]]:
+def rate_limit_headers(context: RequestContext) -> Sequence[tuple[bytes, bytes]]:
     """
-    What is left, where requests are bounded.
+    What is left of the limit, where there is one.
 
     The names are those of draft-ietf-httpapi-ratelimit-headers up to its version 06, which clients know.
     """
-    rate_limit_status: RateLimitStatus | None = scope["state"].get(_NOTED)
-    if rate_limit_status is None:
+    rate_limit = context.rate_limit
+    if rate_limit is None:
         return ()
     return (
-        (b"ratelimit-limit", b"%d" % rate_limit_status.limit),
-        (b"ratelimit-remaining", b"%d" % rate_limit_status.left),
-        (b"ratelimit-reset", b"%d" % rate_limit_status.reset_s),
+        (b"ratelimit-limit", b"%d" % rate_limit.limit),
+        (b"ratelimit-remaining", b"%d" % rate_limit.left),
+        (b"ratelimit-reset", b"%d" % rate_limit.reset_s),
     )

@@ -1,13 +1,15 @@
-"""Around every request: its id, one line in the log, its count and duration."""
+"""Request log: the id of every request, one log line, its count and duration, and how it ended for the audit log."""
 
 import re
 import time
-from typing import Final
+from typing import Final, cast
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.context import RequestContext, store_context
+from api.dependencies import UseCases
 from api.metrics import Metrics
 from api.middleware.audit import ending_of
 from api.middleware.rate_limit import rate_limit_headers
@@ -18,18 +20,16 @@ _SANE_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS: Final = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
 _QUIET: Final = frozenset({"/health", "/ready", "/metrics"})
 NO_ROUTE: Final = "none"
-LOGGED: Final = "logged"
-"""Where a handler leaves, in the scope's state, what the request's line is to have besides."""
 
 
-class Observed:
+class RequestLog:
     """
-    Wraps the whole application, so that what finds no route is seen, too.
+    The outermost middleware: it stores the request's context, and sees also requests that no route matches.
 
     Args:
-        app: What handles the request.
-        metrics: Where it is counted.
-        audit: Where it is told what became of what was asked for.
+        app: Handles the request.
+        metrics: Counts it.
+        audit: Stores how an audited request ended.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, audit: AuditLog) -> None:
@@ -43,43 +43,52 @@ class Observed:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        request_id = request_id_of(scope)
-        scope["state"]["request_id"] = request_id
-        scope["state"]["started"] = started
-        header = (b"x-request-id", request_id.encode())
+        context = RequestContext(
+            use_cases=cast(UseCases, scope["litestar_app"].state.use_cases),
+            request_id=request_id_of(scope),
+            started_s=time.perf_counter(),
+        )
+        store_context(scope, context)
+        header = (b"x-request-id", context.request_id.encode())
         status: int | None = None
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], header, *rate_limit_headers(scope)]
+                message["headers"] = [*message["headers"], header, *rate_limit_headers(context)]
             await send(message)
 
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        structlog.contextvars.bind_contextvars(request_id=context.request_id)
         path = scope["path"]
         try:
             await self._app(scope, receive, send_with_id)
         finally:
             if status is not None and (ending := ending_of(scope, status)) is not None:
                 self._audit.end(ending)
-            self._done(scope, path, status or 500, time.perf_counter() - started)
+            self._finish(scope, context, path, status or 500)
 
-    def _done(self, scope: Scope, path: str, status: int, duration_s: float) -> None:
+    def _finish(self, scope: Scope, context: RequestContext, path: str, status: int) -> None:
+        duration_s = time.perf_counter() - context.started_s
         method = str(scope.get("method", ""))
         route = str(scope.get("path_template") or NO_ROUTE)
         known = method if method in _METHODS else "other"
         self._metrics.request(method=known, route=route, status=status, duration_s=duration_s)
         write = self._log.debug if route in _QUIET and status < 400 else self._log.info
-        more = scope["state"].get(LOGGED, {})
         duration_ms = round(duration_s * 1000, 1)
-        write("request_handled", method=method, path=path[:200], status=status, duration_ms=duration_ms, **more)
+        write(
+            "request_handled",
+            method=method,
+            path=path[:200],
+            status=status,
+            duration_ms=duration_ms,
+            **context.log_fields,
+        )
 
 
 def request_id_of(scope: Scope) -> str:
-    """The caller's own X-Request-Id where it is short and plain, else a new one."""
+    """The caller's own X-Request-Id if it is short and plain, otherwise a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             text = value.decode("latin-1")

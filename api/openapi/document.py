@@ -10,12 +10,11 @@ from typing import Final
 
 import msgspec
 
-from api.middleware.idempotency import REPLAYED
 from api.openapi.access import LINK, SECURITY, SECURITY_SCHEMES, access_paths, guarded
 from api.openapi.examples import EXAMPLES
 from api.openapi.relay import COMPONENTS, relay_paths
 from api.openapi.schemas import IDEMPOTENCY_KEY, Json, Schemas, json_answer, problems
-from api.requests import TASK_ID, CatalogueQuery, ListQuery
+from api.requests import REPLAYED, TASK_ID, CatalogueQuery, ListQuery
 from api.routes.admin import ProcessList, ReloadOrder, RequestedReload, SwitchedProvider, SwitchOrder
 from api.routes.audit import AuditList, AuditListQuery
 from api.routes.catalogue import ModelList, ProviderList

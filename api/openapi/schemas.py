@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from api.middleware.idempotency import KEY
 from api.problems import ProblemAnswer
+from api.requests import IDEMPOTENCY_KEY as IDEMPOTENCY_KEY_PATTERN
 from api.views.tasks import Envelope
 from polyrelay import Model, Provider
 from services.tasks.create_fields import CommonFields
@@ -22,7 +22,7 @@ IDEMPOTENCY_KEY: Final = {
     "required": False,
     "description": "Your own word for this task, 1 to 255 visible ASCII characters. The same key with the same body is"
     " the same task and the same answer for 24 hours; with another body it is refused.",
-    "schema": {"type": "string", "pattern": KEY},
+    "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN},
 }
 REFERENCE: Final = "#/components/schemas/{name}"
 PROBLEMS: Final = {

@@ -7,11 +7,12 @@ from typing import Annotated, Final, TypeVar
 from litestar import Controller, get, post
 from msgspec import Meta, Struct
 
-from api.dependencies import Call, use_cases_of
+from api.context import Call, use_cases_of
 from api.requests import read_object
-from api.roles import OPERATOR
+from api.route_policy import RoutePolicy, guarded_by
 from api.views.tasks import Envelope
 from core.audit import Action
+from core.callers import Role
 from core.control import ProcessReport, Stall
 from core.errors import FieldProblem, UnknownProvider
 from core.registry import PluginReport
@@ -83,28 +84,31 @@ class ProcessList(Struct, frozen=True, kw_only=True):
     generation: int
 
 
+def _policy(audit: Action | None) -> dict[str, RoutePolicy]:
+    return guarded_by(RoutePolicy(access=Role.OPERATOR, audit=audit))
+
+
 class Admin(Controller):
     """What operators do while the server runs."""
 
     path = "/api/v1/admin"
-    opt = OPERATOR
 
-    @post("/providers/{name:str}/enable", status_code=200, opt={"audit": Action.PROVIDER_ENABLE})
+    @post("/providers/{name:str}/enable", status_code=200, opt=_policy(Action.PROVIDER_ENABLE))
     async def enable(self, request: Call) -> Envelope[SwitchedProvider]:
         """Have the provider take tasks again."""
         return await _switch(request, Mode.ENABLED)
 
-    @post("/providers/{name:str}/drain", status_code=200, opt={"audit": Action.PROVIDER_DRAIN})
+    @post("/providers/{name:str}/drain", status_code=200, opt=_policy(Action.PROVIDER_DRAIN))
     async def drain(self, request: Call) -> Envelope[SwitchedProvider]:
         """Take no new tasks for the provider."""
         return await _switch(request, Mode.DRAINING)
 
-    @post("/providers/{name:str}/disable", status_code=200, opt={"audit": Action.PROVIDER_DISABLE})
+    @post("/providers/{name:str}/disable", status_code=200, opt=_policy(Action.PROVIDER_DISABLE))
     async def disable(self, request: Call) -> Envelope[SwitchedProvider]:
         """Submit nothing more to the provider."""
         return await _switch(request, Mode.DISABLED)
 
-    @post("/providers/reload", status_code=202, opt={"audit": Action.PLUGINS_RELOAD})
+    @post("/providers/reload", status_code=202, opt=_policy(Action.PLUGINS_RELOAD))
     async def reload(self, request: Call) -> Envelope[RequestedReload]:
         """Have all processes look for plugins again."""
         order = await _order(request, ReloadOrder)
@@ -114,7 +118,7 @@ class Admin(Controller):
         message = "All processes look for plugins; GET /api/v1/admin/processes shows which have."
         return Envelope(data=RequestedReload(generation=controls.generation), message=message)
 
-    @get("/processes")
+    @get("/processes", opt=_policy(None))
     async def processes(self, request: Call) -> Envelope[ProcessList]:
         """The processes of the server."""
         adapters = use_cases_of(request).adapters

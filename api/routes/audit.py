@@ -6,11 +6,12 @@ from typing import Annotated, Final
 from litestar import Controller, get
 from msgspec import Meta, Struct, structs
 
-from api.dependencies import Call, use_cases_of
+from api.context import Call, use_cases_of
 from api.requests import Name, read_query
-from api.roles import ADMIN
+from api.route_policy import RoutePolicy, guarded_by
 from api.views.tasks import Envelope
 from core.audit import ROW_ID, Action, AuditQuery, AuditRow, Outcome
+from core.callers import Role
 
 MOST_ROWS: Final = 500
 
@@ -55,9 +56,8 @@ class Audit(Controller):
     """What was done."""
 
     path = "/api/v1/audit"
-    opt = ADMIN
 
-    @get()
+    @get(opt=guarded_by(RoutePolicy(access=Role.ADMIN, audit=None)))
     async def listed(self, request: Call) -> Envelope[AuditList]:
         """One page of rows, newest first."""
         query = read_query(request, AuditListQuery)

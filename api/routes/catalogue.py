@@ -5,16 +5,18 @@ import functools
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Controller, get
 from msgspec import Struct
 
-from api.dependencies import Adapters, Call, use_cases_of
+from api.context import Call, use_cases_of
+from api.dependencies import Adapters
 from api.requests import CatalogueQuery, read_query
-from api.roles import APP
+from api.route_policy import RoutePolicy, guarded_by
 from api.views.tasks import Envelope
+from core.callers import Role
 from core.control import ProcessReport, Stall
 from core.errors import FieldProblem, StoreUnavailable, UnknownProvider
 from core.registry import Registry
@@ -22,6 +24,8 @@ from core.switches import Mode
 from polyrelay import Disabled, Model, Params, Provider, TaskType
 from services.runtime.control_sync import alive
 from services.runtime.readiness import PING_TIMEOUT_S
+
+_POLICY: Final = guarded_by(RoutePolicy(access=Role.APP, audit=None))
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
@@ -93,9 +97,8 @@ class Catalogue(Controller):
     """What can be asked for."""
 
     path = "/api/v1/ai"
-    opt = APP
 
-    @get("/models")
+    @get("/models", opt=_POLICY)
     async def models(self, request: Call) -> Envelope[ModelList]:
         """All models, or those of a provider or type."""
         query = read_query(request, CatalogueQuery)
@@ -112,7 +115,7 @@ class Catalogue(Controller):
         ]
         return Envelope(data=ModelList(models=models, total=len(models)))
 
-    @get("/providers")
+    @get("/providers", opt=_POLICY)
     async def providers(self, request: Call) -> Envelope[ProviderList]:
         """All providers, and the plugins that failed."""
         adapters = use_cases_of(request).adapters

@@ -6,8 +6,8 @@ from typing import Final
 
 from litestar import Controller, Response, get
 
-from api.dependencies import Call
-from api.roles import PUBLIC
+from api.context import Call
+from api.route_policy import PUBLIC, guarded_by
 from core.errors import FileNotFound
 
 PATH: Final = "/docs"
@@ -37,19 +37,18 @@ class Docs(Controller):
     """The description for people and for programs."""
 
     path = PATH
-    opt = PUBLIC
 
-    @get()
+    @get(opt=guarded_by(PUBLIC))
     async def page(self) -> Response[str]:
         """The page."""
         return Response(_PAGE, media_type="text/html")
 
-    @get("/openapi.json")
+    @get("/openapi.json", opt=guarded_by(PUBLIC))
     async def openapi(self, request: Call) -> Response[bytes]:
         """The description itself."""
         return Response(request.app.state.openapi, media_type="application/json")
 
-    @get("/assets/{name:str}", sync_to_thread=True)
+    @get("/assets/{name:str}", sync_to_thread=True, opt=guarded_by(PUBLIC))
     def asset(self, request: Call) -> Response[bytes]:
         """A file of Swagger UI, as the package `offapi` brings it."""
         name = str(request.path_params["name"])

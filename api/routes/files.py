@@ -10,11 +10,12 @@ from litestar import Controller, Response, get
 from litestar.response import Stream
 from msgspec import Struct
 
-from api.dependencies import Call, use_cases_of
+from api.context import Call, use_cases_of
 from api.problems import RangeNotSatisfiable
-from api.roles import LINKED
+from api.route_policy import RoutePolicy, guarded_by
 from api.routes.task_create import RESULT_PATH
 from api.routes.tasks import named_task
+from core.callers import Role
 from core.errors import FileNotFound
 from core.result_store import StoredFile
 from core.task_states import State
@@ -35,9 +36,11 @@ class Files(Controller):
     """The files that results were copied to."""
 
     path = RESULT_PATH
-    opt = LINKED
 
-    @get("/{task_id:str}/files/{index:int}")
+    @get(
+        "/{task_id:str}/files/{index:int}",
+        opt=guarded_by(RoutePolicy(access=Role.APP, audit=None, signed_link=True)),
+    )
     async def file(self, request: Call) -> Response[Any]:
         """The file of one result, whole or a range of it."""
         adapters = use_cases_of(request).adapters

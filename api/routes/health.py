@@ -6,8 +6,8 @@ from litestar import Response, get
 from msgspec import Struct
 
 from api import metrics
-from api.dependencies import Call, use_cases_of
-from api.roles import PUBLIC
+from api.context import Call, use_cases_of
+from api.route_policy import PUBLIC, guarded_by
 from core.errors import QueueUnavailable
 from core.gates import Gates
 from services.runtime.process_metrics import process_text, resident_bytes
@@ -20,13 +20,13 @@ class Health(Struct, frozen=True, kw_only=True):
     status: str = "ok"
 
 
-@get("/health", opt=PUBLIC)
+@get("/health", opt=guarded_by(PUBLIC))
 async def health() -> Health:
     """The process answers."""
     return Health()
 
 
-@get("/ready", opt=PUBLIC)
+@get("/ready", opt=guarded_by(PUBLIC))
 async def ready(request: Call) -> Response[Readiness]:
     """Whether MongoDB, the queue and the result store answer."""
     adapters = use_cases_of(request).adapters
@@ -35,7 +35,7 @@ async def ready(request: Call) -> Response[Readiness]:
     return Response(found, status_code=200 if found.good else 503)
 
 
-@get("/metrics", opt=PUBLIC)
+@get("/metrics", opt=guarded_by(PUBLIC))
 async def metrics_text(request: Call) -> Response[bytes]:
     """Counters in Prometheus' text format; with the gates, where Redis answers."""
     use_cases = use_cases_of(request)

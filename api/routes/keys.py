@@ -5,12 +5,12 @@ from typing import Annotated, Final
 from litestar import Controller, Response, get, post
 from msgspec import Meta, Struct
 
-from api.dependencies import Call, use_cases_of
-from api.middleware.audit import set_audit_target
+from api.context import Call, context_of, use_cases_of
 from api.requests import DEEPEST_OFFSET, MOST_LISTED, Name, read_object, read_query
-from api.roles import ADMIN, HARMLESS_TWICE
+from api.route_policy import RoutePolicy, SignatureReuse, guarded_by
 from api.views.tasks import Envelope
 from core.audit import Action
+from core.callers import Role
 from core.keys import KeyQuery
 from core.validation import checked
 from services.access.api_keys import KeyOrder, KeyView, NewKey, RotationOrder, key_view
@@ -47,20 +47,23 @@ class MadeKey(Struct, frozen=True, kw_only=True):
     old: KeyView | None = None
 
 
+def _policy(audit: Action | None, reuse: SignatureReuse = SignatureReuse.REFUSED) -> dict[str, RoutePolicy]:
+    return guarded_by(RoutePolicy(access=Role.ADMIN, audit=audit, signature_reuse=reuse))
+
+
 class KeyPages(Controller):
     """The calls on keys."""
 
     path = PATH
-    opt = ADMIN
 
-    @post(opt={"audit": Action.KEY_CREATE})
+    @post(opt=_policy(Action.KEY_CREATE))
     async def create(self, request: Call) -> Response[Envelope[MadeKey]]:
         """Make a key."""
         made = await use_cases_of(request).api_keys.create(checked(await read_object(request), KeyOrder))
-        set_audit_target(request.scope, made.key.id)
+        context_of(request).audit_target = made.key.id
         return _made(request, made)
 
-    @get()
+    @get(opt=_policy(None))
     async def listed(self, request: Call) -> Envelope[KeyList]:
         """One page of keys."""
         query, use_cases = read_query(request, KeyListQuery), use_cases_of(request)
@@ -68,13 +71,13 @@ class KeyPages(Controller):
         keys = [key_view(key, use_cases.adapters.clock()) for key in page.keys]
         return Envelope(data=KeyList(keys=keys, total=page.total, limit=query.limit, offset=query.offset))
 
-    @get("/{key_id:str}")
+    @get("/{key_id:str}", opt=_policy(None))
     async def key(self, request: Call) -> Envelope[KeyView]:
         """One key, by its id or its access key."""
         use_cases = use_cases_of(request)
         return Envelope(data=key_view(await use_cases.api_keys.get(_id_of(request)), use_cases.adapters.clock()))
 
-    @post("/{key_id:str}/revoke", status_code=200, opt={**HARMLESS_TWICE, "audit": Action.KEY_REVOKE})
+    @post("/{key_id:str}/revoke", status_code=200, opt=_policy(Action.KEY_REVOKE, SignatureReuse.ALLOWED))
     async def revoke(self, request: Call) -> Envelope[KeyView]:
         """Take a key back for good."""
         use_cases = use_cases_of(request)
@@ -83,7 +86,7 @@ class KeyPages(Controller):
             data=key_view(key, use_cases.adapters.clock()), message="Every process refuses the key within 2 s."
         )
 
-    @post("/{key_id:str}/rotate", opt={"audit": Action.KEY_ROTATE})
+    @post("/{key_id:str}/rotate", opt=_policy(Action.KEY_ROTATE))
     async def rotate(self, request: Call) -> Response[Envelope[MadeKey]]:
         """Replace a key by a new one with the same owner, role and limits."""
         order = checked(await read_object(request) if await request.body() else {}, RotationOrder)

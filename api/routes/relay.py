@@ -5,15 +5,15 @@ from typing import Final
 import structlog
 from litestar import Controller, Response, post
 
-from api.dependencies import Call, use_cases_of
-from api.middleware.audit import NO_CHANGE, json_of, row_of_new, set_audit_target
-from api.middleware.idempotency import REPLAYED, same_in
-from api.requests import read_body
-from api.roles import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
+from api.context import Call, context_of, draft_audit_row
+from api.middleware.audit import json_of
+from api.requests import REPLAYED, idempotency_in, read_body
+from api.route_policy import RoutePolicy, SignatureReuse, guarded_by
 from api.routes.tasks import file_urls
 from api.views.relay import HANDLERS, rendered
-from core.audit import Action, AuditRow
-from core.tasks import RelayCall, Task
+from core.audit import Action
+from core.callers import Role
+from core.tasks import RelayCall
 from services.relay.actions import QUERIES, QUERY_OF, VERSION
 from services.relay.responses import BODY_TOO_LARGE, Business, Gateway, NotTaken, RelayAnswer
 
@@ -23,8 +23,10 @@ MAX_BODY_BYTES: Final = 10 * 2**20
 STARTS: Final = frozenset(QUERY_OF)
 SUBMIT: Final = "CVSync2AsyncSubmitTask"
 GET_RESULT: Final = "CVSync2AsyncGetResult"
-CREATES: Final = {**APP, **SPENT_WITH_TASK, "audit": Action.TASK_CREATE}
-ASKS: Final = {**APP, **HARMLESS_TWICE, "audit": NO_CHANGE}
+CREATES: Final = guarded_by(
+    RoutePolicy(access=Role.APP, audit=Action.TASK_CREATE, signature_reuse=SignatureReuse.REFUSED_WITH_TASK)
+)
+READS: Final = guarded_by(RoutePolicy(access=Role.APP, audit=None, signature_reuse=SignatureReuse.ALLOWED))
 
 
 class Relay(Controller):
@@ -42,7 +44,7 @@ class Relay(Controller):
         """`CVSync2AsyncSubmitTask`, or another submit that the query names."""
         return await _served(request, _call_of(request, STARTS, default=SUBMIT))
 
-    @post("/v1/get-result", status_code=200, opt=ASKS)
+    @post("/v1/get-result", status_code=200, opt=READS)
     async def get_result(self, request: Call) -> Response[bytes]:
         """`CVSync2AsyncGetResult`, or another query that the query string names."""
         return await _served(request, _call_of(request, QUERIES, default=GET_RESULT))
@@ -56,30 +58,26 @@ async def _served(request: Call, call: RelayCall) -> Response[bytes]:
 
 
 async def _submitted(request: Call, call: RelayCall, body: bytes) -> Response[bytes]:
-    use_cases, caller = use_cases_of(request), caller_of(request)
-    same = same_in(request.scope, call.action, body)
-
-    def row_of(task: Task) -> AuditRow:
-        return row_of_new(request.scope, task, json_of(body))
-
-    taken = await use_cases.once(
-        same, lambda: use_cases.relay_submit.take(call, body, caller, row_of=row_of, same=same)
-    )
-    task = taken.task
-    set_audit_target(request.scope, task.id)
+    context = context_of(request)
+    use_cases = context.use_cases
+    idempotency = idempotency_in(request.scope, call.action, body)
+    audit = draft_audit_row(request.scope, json_of(body))
+    created = await use_cases.relay_submit.create(call, body, context.caller, audit=audit, idempotency=idempotency)
+    task = created.task
+    context.audit_target = task.id
     structlog.contextvars.bind_contextvars(task_id=task.id, provider=task.provider, model=task.model)
-    if not taken.replayed:
+    if not created.replayed:
         use_cases.metrics.created(task)
     answer = rendered(request, await use_cases.relay_submit.answer(task))
-    if taken.replayed:
+    if created.replayed:
         answer.headers[REPLAYED] = "true"
     return answer
 
 
 async def _asked(request: Call, call: RelayCall, body: bytes) -> RelayAnswer:
-    use_cases = use_cases_of(request)
-    return await use_cases.relay_query(
-        call, body, caller_of(request), lambda task_id, index: file_urls(request, task_id)(index)
+    context = context_of(request)
+    return await context.use_cases.relay_query(
+        call, body, context.caller, lambda task_id, index: file_urls(request, task_id)(index)
     )
 
 

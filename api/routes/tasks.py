@@ -7,9 +7,9 @@ import structlog
 from litestar import Controller, delete, get, post
 from litestar.types import ASGIApp
 
-from api.dependencies import Call, use_cases_of
+from api.context import Call, context_of, use_cases_of
 from api.requests import ListQuery, read_query, task_id_of
-from api.roles import APP, HARMLESS_TWICE, SPENT_WITH_TASK, caller_of
+from api.route_policy import RoutePolicy, SignatureReuse, guarded_by
 from api.routes.task_create import RESULT_PATH, Create, CreateRoute
 from api.views.task_actions import (
     CancelledTask,
@@ -23,10 +23,15 @@ from api.views.task_actions import (
 )
 from api.views.tasks import MESSAGES, Envelope, TaskList, TaskView, summary_view, task_view
 from core.audit import Action
+from core.callers import Role
 from core.errors import TaskNotFound
 from core.tasks import Task
 from polyrelay import TaskType
 
+_CREATE_POLICY: Final = guarded_by(
+    RoutePolicy(access=Role.APP, audit=Action.TASK_CREATE, signature_reuse=SignatureReuse.REFUSED_WITH_TASK)
+)
+_READ_POLICY: Final = guarded_by(RoutePolicy(access=Role.APP, audit=None))
 _CREATE: Final = {task_type: Create(task_type) for task_type in TaskType}
 
 
@@ -34,34 +39,33 @@ class Tasks(Controller):
     """The calls on tasks."""
 
     path = "/api/v1/ai"
-    opt = APP
 
-    @CreateRoute("/image/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    @CreateRoute("/image/task", http_method="POST", opt=_CREATE_POLICY)
     async def create_image(self) -> ASGIApp:
         """Take a new image task."""
         return _CREATE[TaskType.IMAGE]
 
-    @CreateRoute("/video/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    @CreateRoute("/video/task", http_method="POST", opt=_CREATE_POLICY)
     async def create_video(self) -> ASGIApp:
         """Take a new video task."""
         return _CREATE[TaskType.VIDEO]
 
-    @CreateRoute("/text/task", http_method="POST", opt={**SPENT_WITH_TASK, "audit": Action.TASK_CREATE})
+    @CreateRoute("/text/task", http_method="POST", opt=_CREATE_POLICY)
     async def create_text(self) -> ASGIApp:
         """Take a new text task."""
         return _CREATE[TaskType.TEXT]
 
-    @get("/task/result/{task_id:str}")
+    @get("/task/result/{task_id:str}", opt=_READ_POLICY)
     async def result(self, request: Call) -> Envelope[TaskView]:
         """A task with its results."""
         task = await named_task(request)
         return Envelope(data=task_view(task, file_urls(request, task.id)), message=MESSAGES[task.status])
 
-    @get("/tasks")
+    @get("/tasks", opt=_READ_POLICY)
     async def listed(self, request: Call) -> Envelope[TaskList]:
         """One page of tasks, newest first."""
         query = read_query(request, ListQuery)
-        page = await use_cases_of(request).adapters.tasks.page(query.query(caller_of(request)))
+        page = await use_cases_of(request).adapters.tasks.page(query.query(context_of(request).caller))
         tasks = [summary_view(task, file_urls(request, task.id)) for task in page.tasks]
         listed = TaskList(
             tasks=tasks,
@@ -73,20 +77,32 @@ class Tasks(Controller):
         )
         return Envelope(data=listed)
 
-    @post("/task/{task_id:str}/cancel", status_code=200, opt={**HARMLESS_TWICE, "audit": Action.TASK_CANCEL})
+    @post(
+        "/task/{task_id:str}/cancel",
+        status_code=200,
+        opt=guarded_by(RoutePolicy(access=Role.APP, audit=Action.TASK_CANCEL, signature_reuse=SignatureReuse.ALLOWED)),
+    )
     async def cancelled(self, request: Call) -> Envelope[CancelledTask]:
         """End an open task before its time."""
         cancelled = cancelled_task(await use_cases_of(request).cancel(await _own_task_id(request)))
         return Envelope(data=cancelled, message=cancel_message(cancelled))
 
-    @post("/task/{task_id:str}/retry", status_code=200, opt={"audit": Action.TASK_RETRY})
+    @post(
+        "/task/{task_id:str}/retry",
+        status_code=200,
+        opt=guarded_by(RoutePolicy(access=Role.APP, audit=Action.TASK_RETRY)),
+    )
     async def retried(self, request: Call) -> Envelope[RetriedTask]:
         """Do a failed task once more."""
-        task = await use_cases_of(request).retry(await _own_task_id(request), caller_of(request))
+        task = await use_cases_of(request).retry(await _own_task_id(request), context_of(request).caller)
         retried = retried_task(task)
         return Envelope(data=retried, message=retry_message(retried))
 
-    @delete("/task/{task_id:str}", status_code=200, opt={"audit": Action.TASK_DELETE})
+    @delete(
+        "/task/{task_id:str}",
+        status_code=200,
+        opt=guarded_by(RoutePolicy(access=Role.APP, audit=Action.TASK_DELETE)),
+    )
     async def removed(self, request: Call) -> Envelope[RemovedTask]:
         """Remove a task and its files; an open one is cancelled first."""
         removed = removed_task(await use_cases_of(request).delete(await _own_task_id(request)))
@@ -97,7 +113,8 @@ class Tasks(Controller):
 def file_urls(request: Call, task_id: str) -> Callable[[int], str]:
     """The links to a task's stored files, by index; whoever has one can fetch that file, for a day."""
     use_cases = use_cases_of(request)
-    base, now = use_cases.base_url(request), use_cases.adapters.clock()
+    base = use_cases.public_url or str(request.base_url).rstrip("/")
+    now = use_cases.adapters.clock()
 
     def link(index: int) -> str:
         path = f"{RESULT_PATH}/{task_id}/files/{index}"
@@ -114,7 +131,7 @@ async def named_task(request: Call) -> Task:
         TaskNotFound: There is none of that id that the caller may know of.
     """
     task = await use_cases_of(request).adapters.tasks.get(task_id_of(request))
-    if not caller_of(request).sees(task.owner):
+    if not context_of(request).caller.sees(task.owner):
         raise TaskNotFound(task.id)
     return task
 
@@ -128,6 +145,6 @@ async def _own_task_id(request: Call) -> str:
     """
     task_id = task_id_of(request)
     structlog.contextvars.bind_contextvars(task_id=task_id)
-    if caller_of(request).confined_to is not None:
+    if context_of(request).caller.confined_to is not None:
         await named_task(request)
     return task_id

@@ -6,13 +6,13 @@ from typing import Annotated, Final
 from litestar import Controller, Response, delete, get, post, put
 from msgspec import Meta, Struct
 
-from api.dependencies import Call, use_cases_of
-from api.middleware.audit import set_audit_target
+from api.context import Call, context_of, use_cases_of
 from api.problems import field_problem
 from api.requests import DEEPEST_OFFSET, MOST_LISTED, read_object, read_query
-from api.roles import OPERATOR
+from api.route_policy import RoutePolicy, guarded_by
 from api.views.tasks import Envelope
 from core.audit import Action
+from core.callers import Role
 from core.users import User
 from core.validation import checked, shown
 from services.access.users import UserChange, UserOrder
@@ -51,21 +51,24 @@ class UserList(Struct, frozen=True, kw_only=True):
     offset: int
 
 
+def _policy(audit: Action | None) -> dict[str, RoutePolicy]:
+    return guarded_by(RoutePolicy(access=Role.OPERATOR, audit=audit))
+
+
 class UserPages(Controller):
     """The calls on users."""
 
     path = PATH
-    opt = OPERATOR
 
-    @post(opt={"audit": Action.USER_CREATE})
+    @post(opt=_policy(Action.USER_CREATE))
     async def create(self, request: Call) -> Response[Envelope[UserView]]:
         """Make a user."""
         user = await use_cases_of(request).users.create(checked(await read_object(request), UserOrder))
-        set_audit_target(request.scope, user.id)
+        context_of(request).audit_target = user.id
         answer = Envelope(data=user_view(user), message="The user was created.")
         return Response(answer, status_code=201, headers={"Location": f"{PATH}/{user.id}"})
 
-    @get()
+    @get(opt=_policy(None))
     async def listed(self, request: Call) -> Envelope[UserList | UserView]:
         """One page of users; or the user with an address, as `data` itself."""
         query, users = read_query(request, UserQuery), use_cases_of(request).users
@@ -79,19 +82,19 @@ class UserPages(Controller):
             data=UserList(users=list(map(user_view, page.users)), total=page.total, limit=limit, offset=offset)
         )
 
-    @get("/{user_id:str}")
+    @get("/{user_id:str}", opt=_policy(None))
     async def user(self, request: Call) -> Envelope[UserView]:
         """One user."""
         return Envelope(data=user_view(await use_cases_of(request).users.get(_id_of(request))))
 
-    @put("/{user_id:str}", opt={"audit": Action.USER_UPDATE})
+    @put("/{user_id:str}", opt=_policy(Action.USER_UPDATE))
     async def change(self, request: Call) -> Envelope[UserView]:
         """Change a user; what is not given stays as it is."""
         change = checked(await read_object(request), UserChange)
         user = await use_cases_of(request).users.change(_id_of(request), change)
         return Envelope(data=user_view(user), message="The user was changed.")
 
-    @delete("/{user_id:str}", status_code=200, opt={"audit": Action.USER_DELETE})
+    @delete("/{user_id:str}", status_code=200, opt=_policy(Action.USER_DELETE))
     async def remove(self, request: Call) -> Envelope[UserView]:
         """Remove a user; tasks that name it stay."""
         user = await use_cases_of(request).users.remove(_id_of(request))

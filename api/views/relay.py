@@ -10,7 +10,7 @@ from litestar import Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from api.dependencies import Call, use_cases_of
+from api.context import Call, context_of, use_cases_of
 from api.problems import CHALLENGE, STATUSES
 from core.errors import ComeBackLater, PolyrelayError
 from services.relay.responses import (
@@ -67,7 +67,7 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[bytes]:
     """One of our own errors, in the vendor's shapes."""
     if not any(kind in STATUSES for kind in type(error).__mro__):
         return on_unforeseen(call, error)
-    call.scope["state"]["problem"] = error.code
+    context_of(call).problem_code = error.code
     if isinstance(error, ComeBackLater):
         use_cases_of(call).metrics.refused(error)
     if error.code == "unauthenticated" and "authorization" not in call.headers:
@@ -127,7 +127,8 @@ def rendered(call: Call, answer: RelayAnswer) -> Response[bytes]:
 def _note(call: Call, code: str) -> None:
     """For the audit log: what went wrong here."""
     if code != str(SUCCESS):
-        call.scope["state"].setdefault("problem", code)
+        context = context_of(call)
+        context.problem_code = context.problem_code or code
 
 
 def _response(body: bytes, status: int, media_type: str | None, retry_after: str | int | None) -> Response[bytes]:
@@ -144,7 +145,7 @@ def _business(call: Call, answer: Business) -> bytes:
         "code": answer.code,
         "data": answer.data,
         "message": answer.words,
-        "request_id": _request_id(call),
+        "request_id": context_of(call).request_id,
         "status": answer.code,
         "time_elapsed": f"{_elapsed_ms(call):.6f}ms",
     }
@@ -153,7 +154,7 @@ def _business(call: Call, answer: Business) -> bytes:
 
 def _gateway(call: Call, answer: Gateway) -> bytes:
     metadata = {
-        "RequestId": _request_id(call),
+        "RequestId": context_of(call).request_id,
         "Action": call.query_params.get("Action") or "",
         "Version": call.query_params.get("Version") or "",
         "Service": "cv",
@@ -163,10 +164,5 @@ def _gateway(call: Call, answer: Gateway) -> bytes:
     return msgspec.json.encode({"ResponseMetadata": metadata})
 
 
-def _request_id(call: Call) -> str:
-    return str(call.scope["state"].get("request_id", ""))
-
-
 def _elapsed_ms(call: Call) -> float:
-    started: float = call.scope["state"].get("started", time.perf_counter())
-    return (time.perf_counter() - started) * 1000
+    return (time.perf_counter() - context_of(call).started_s) * 1000

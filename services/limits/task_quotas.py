@@ -67,15 +67,18 @@ class TaskQuotas:
 
     def slots_of(self, caller: Caller) -> int | None:
         """How many submissions of the caller's key may be open at once."""
-        return None if caller.owner is None else caller.limits.over(self._quota_limits.key).max_concurrent
+        if caller.owner is None:
+            return None
+        return _or_default(caller.limits.max_concurrent, self._quota_limits.key.max_concurrent)
 
     def needed(self, provider: str, owner: str | None, limits: KeyLimits) -> Sequence[Quota]:
         """In which quotas a task counts that is for that provider, and comes with a key of that owner."""
         slots = self._quota_limits.slots.get(provider, self._quota_limits.slots.get("*"))
         found = [_quota("provider", provider, slots, self._quota_limits.queue)]
         if owner is not None:
-            own = limits.over(self._quota_limits.key)
-            found.append(_quota("key", owner, own.max_concurrent, own.max_queue))
+            defaults = self._quota_limits.key
+            slots = _or_default(limits.max_concurrent, defaults.max_concurrent)
+            found.append(_quota("key", owner, slots, _or_default(limits.max_queue, defaults.max_queue)))
         return [quota for quota in found if quota is not None]
 
     @asynccontextmanager
@@ -141,6 +144,10 @@ def _quota(kind: str, whose: str, slots: int | None, queue: int | None) -> Quota
     if slots is None:
         return Quota(name=quota_name(Counting.WAITING, kind, whose), most=queue)
     return Quota(name=quota_name(Counting.OPEN, kind, whose), most=slots + queue)
+
+
+def _or_default(limit: int | None, default: int | None) -> int | None:
+    return default if limit is None else limit
 
 
 def _no_room(full: Quota) -> ComeBackLater:

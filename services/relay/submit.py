@@ -12,6 +12,7 @@ import structlog
 from msgspec import Struct
 
 from core.announcements import Announcements
+from core.audit import AuditDraft
 from core.callers import Caller
 from core.errors import NotPossible, Stale, StoreUnavailable
 from core.registry import Registry
@@ -24,9 +25,9 @@ from services.relay.failures import submit_failure
 from services.relay.responses import INTERNAL_ERROR, TOO_MANY_OPEN, Business, RelayAnswer
 from services.relay.stored_answers import handed_again, kept_answer
 from services.tasks.cancel import CancelOutcome, CancelTask
-from services.tasks.create import CreateTask, RowOf, TaskOrder
-from services.tasks.create_fields import CommonFields
-from services.tasks.fallbacks import available
+from services.tasks.create import CreateTask
+from services.tasks.create_fields import CommonFields, TaskOrder, refuse_closed
+from services.tasks.idempotency import CreateOutcome
 from services.vendors.jimeng.relays import PROVIDER, QUERY_OF
 
 LOOK_S: Final = 1.0
@@ -87,35 +88,29 @@ class RelaySubmit:
         self._store = store
         self._patience = patience
 
-    async def take(
+    async def create(
         self,
         call: RelayCall,
         body: bytes,
         caller: Caller,
         *,
-        row_of: RowOf | None = None,
-        same: Idempotency | None = None,
-    ) -> Task:
+        audit: AuditDraft | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> CreateOutcome:
         """
         Store a task for the call and wake a worker.
 
         Raises:
             NotTaken: The body cannot be a submit.
             UnknownModel, UnknownProvider, ProviderUnavailable: The vendor's API is not relayed here, or not now.
-            Others: As `CreateTask.take`.
+            Others: As `CreateTask`.
         """
-        submission = read_submission(body)
-        route = self._registry.relay_route(PROVIDER, submission.req_key)
-        available([route])
-        order = TaskOrder(
-            common=CommonFields(provider=PROVIDER, model=submission.req_key, user_id=caller.owner or NOBODY),
-            task_input={"action": call.action, "version": call.version, "body": submission.text},
-            fallbacks=(),
-            longest_s=route.model.timeout_s,
-            prompt=submission.prompt,
-            relay=call,
-        )
-        return await self._create.take(route.model.type, order, caller, row_of=row_of, same=same)
+
+        async def create() -> Task:
+            order = self._order(call, body, caller)
+            return await self._create.store(order, caller, audit=audit, idempotency=idempotency)
+
+        return await self._create.once(idempotency, create)
 
     async def answer(self, task: Task) -> RelayAnswer:
         """
@@ -136,6 +131,19 @@ class RelaySubmit:
         if at_once:
             return Business(code=INTERNAL_ERROR, message=MAY_BE_BILLED)
         return Business(data={"task_id": task.id})
+
+    def _order(self, call: RelayCall, body: bytes, caller: Caller) -> TaskOrder:
+        submission = read_submission(body)
+        route = self._registry.relay_route(PROVIDER, submission.req_key)
+        refuse_closed([route])
+        return TaskOrder(
+            type=route.model.type,
+            common=CommonFields(provider=PROVIDER, model=submission.req_key, user_id=caller.owner or NOBODY),
+            task_input={"action": call.action, "version": call.version, "body": submission.text},
+            longest_s=route.model.timeout_s,
+            prompt=submission.prompt,
+            relay=call,
+        )
 
     async def _watched(self, task: Task, *, until_s: float) -> Task:
         """The task as it is once the vendor's word is on record, or after that time."""

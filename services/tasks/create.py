@@ -1,67 +1,56 @@
-"""Use case: take a new task. Stored durably first; only then a worker is woken."""
+"""Use case: create a task. It is stored durably first; only then a worker is woken."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import structlog
-from msgspec import Struct
+from msgspec import structs
 
-from core.audit import AuditRow
+from core.audit import AuditDraft, AuditRow
 from core.callers import ANYBODY, Caller
 from core.clock import Clock
 from core.errors import FieldProblem, InvalidRequest, QueueUnavailable
 from core.quotas import Quota
-from core.random_ids import new_task_id
+from core.random_ids import new_row_id, new_task_id
+from core.redaction import Redact, audit_text
 from core.registry import Registry, Route
 from core.task_repository import TaskRepository
-from core.tasks import Choice, Idempotency, RelayCall, Task, TaskInput
+from core.tasks import Choice, Idempotency, Task, TaskInput
 from core.validation import MOST_PROBLEMS, checked, field_names, unknown_fields
 from core.wakes import WakeQueue
 from polyrelay import TaskType
 from services.limits.task_quotas import TaskQuotas
-from services.tasks.create_fields import COMMON_FIELDS, CommonFields, own_fields, read_common, unstorable
-from services.tasks.fallbacks import available, input_of, read_fallbacks, route_of
+from services.tasks.create_fields import (
+    COMMON_FIELDS,
+    TaskOrder,
+    input_of,
+    own_fields,
+    read_common,
+    refuse_closed,
+    route_of,
+    unstorable,
+)
+from services.tasks.fallbacks import read_fallbacks
+from services.tasks.idempotency import CreateOutcome, IdempotentCreate
 
 LONGEST_PROMPT_SHOWN: Final = 500
 
 log = structlog.get_logger(__name__)
 
-RowOf: TypeAlias = Callable[[Task], AuditRow]
-"""Makes the row that says who created a task."""
-
-
-class TaskOrder(Struct, frozen=True, kw_only=True):
-    """
-    A caller's body that was found good.
-
-    Attributes:
-        common: What every task has.
-        task_input: The params of the first choice.
-        fallbacks: The other choices.
-        longest_s: The longest time limit of the models named, in seconds.
-        prompt: What lists show.
-        relay: The call of a vendor's own API that this came by, if it did.
-    """
-
-    common: CommonFields
-    task_input: TaskInput
-    fallbacks: tuple[Choice, ...]
-    longest_s: float
-    prompt: str | None = None
-    relay: RelayCall | None = None
-
 
 class CreateTask:
     """
-    Takes new tasks.
+    Creates tasks.
 
     Args:
-        tasks: Where they are stored.
-        queue: Tells a worker.
-        registry: Which models there are.
+        tasks: Stores them.
+        queue: Wakes a worker.
+        registry: The models that are served.
         clock: Time.
-        room: Lets tasks in while there is room.
+        task_quotas: Limit the number of tasks.
+        redact: Cuts secrets and long texts from what the audit log stores.
     """
 
     def __init__(
@@ -71,12 +60,16 @@ class CreateTask:
         registry: Registry,
         clock: Clock,
         task_quotas: TaskQuotas,
+        *,
+        redact: Redact,
     ) -> None:
         self._tasks = tasks
         self._queue = queue
         self._registry = registry
         self._clock = clock
         self._task_quotas = task_quotas
+        self._redact = redact
+        self._idempotent = IdempotentCreate(tasks, clock)
 
     async def __call__(
         self,
@@ -84,104 +77,90 @@ class CreateTask:
         body: Mapping[str, Any],
         caller: Caller = ANYBODY,
         *,
-        row_of: RowOf | None = None,
-        same: Idempotency | None = None,
-    ) -> Task:
+        audit: AuditDraft | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> CreateOutcome:
         """
-        Check a caller's flat body, store the task and wake a worker.
+        Validate a caller's flat body, store the task and wake a worker.
 
-        A wake that cannot be sent is logged and the task is accepted all the same: the reconciler finds it.
+        A wake that cannot be sent is logged and the task is created all the same: the reconciler finds it.
 
         Args:
             task_type: What the task makes.
             body: What the caller sent.
-            caller: Who that is.
-            row_of: Makes the row of the audit log that is written with the task; without it there is none.
-            same: What makes a repeated request the same request; see `services.tasks.idempotency`.
+            caller: Who sent it.
+            audit: The audit row, which is completed and written with the task; without it no row is written.
+            idempotency: What makes a repeated request the same request; see `services.tasks.idempotency`.
 
         Raises:
             InvalidRequest: Names every wrong field; also as UnknownProvider and UnknownModel.
             ProviderUnavailable: None of the choices can take tasks here.
-            QueueFull, TooManyTasks: There is no room for another task of the provider, or of the caller's key.
-            QueueUnavailable: Redis is away, and the operator wants no tasks then.
-            AuditFailed: The row cannot be written; nothing was stored.
-            IdempotencyKeyTaken: The same request, or another one with its key, was first; nothing was stored.
-            StoreUnavailable: Nobody was woken, and nothing was stored as far as is known; a database that hangs may
-                still take the write, and the task is then done.
+            QueueFull, TooManyTasks: The quota of the provider, or of the caller's key, is full.
+            QueueUnavailable: Redis is unavailable, and `ACCEPT_WITHOUT_QUEUE` is off.
+            AuditFailed: The audit row cannot be written; nothing was stored.
+            IdempotencyKeyReused, ReplayedRequest, Stale: As `IdempotentCreate`; nothing was stored.
+            StoreUnavailable: No worker was woken, and nothing was stored as far as is known; a database that hangs may
+                still complete the write, and the task is then run.
         """
-        return await self.take(task_type, self._checked(task_type, body), caller, row_of=row_of, same=same)
 
-    async def take(
+        async def create() -> Task:
+            order = _checked_order(self._registry, task_type, body)
+            return await self.store(order, caller, audit=audit, idempotency=idempotency)
+
+        return await self.once(idempotency, create)
+
+    async def once(self, idempotency: Idempotency | None, create: Callable[[], Awaitable[Task]]) -> CreateOutcome:
+        """
+        Create a task, unless an earlier request with that idempotency key has.
+
+        Raises:
+            IdempotencyKeyReused, ReplayedRequest, Stale: As `IdempotentCreate`.
+        """
+        if idempotency is None:
+            return CreateOutcome(task=await create(), replayed=False)
+        return await self._idempotent(idempotency, create)
+
+    async def store(
         self,
-        task_type: TaskType,
         order: TaskOrder,
         caller: Caller,
         *,
-        row_of: RowOf | None = None,
-        same: Idempotency | None = None,
+        audit: AuditDraft | None = None,
+        idempotency: Idempotency | None = None,
     ) -> Task:
         """
-        Store a task for what was found good, and wake a worker.
+        Store the task of a validated order, and wake a worker.
 
         Raises:
-            QueueFull, TooManyTasks, IdempotencyKeyTaken, QueueUnavailable, StoreUnavailable: As the call itself.
+            QueueFull, TooManyTasks, QueueUnavailable, AuditFailed, StoreUnavailable: As the call itself.
+            IdempotencyKeyTaken: A task with that idempotency key is stored already; nothing was stored.
         """
         quotas = self._task_quotas.needed(order.common.provider, caller.owner, caller.limits)
-        task = self._new_task(task_type, order, caller, quotas, same)
+        task = self._new_task(order, caller, quotas, idempotency)
         async with self._task_quotas.taken(task, quotas):
-            await self._tasks.add(task, order.task_input, row=row_of(task) if row_of is not None else None)
+            row = None if audit is None else self._complete(audit, task)
+            await self._tasks.add(task, order.task_input, row=row)
         try:
             await self._queue.wake(task.id, at=task.created, priority=task.priority)
         except QueueUnavailable as error:
             log.warning("wake_failed", task_id=task.id, reason=str(error))
         return task
 
-    def _checked(self, task_type: TaskType, body: Mapping[str, Any]) -> TaskOrder:
-        common, problems = read_common(body)
-        route = self._route(task_type, body, problems)
-        task_input, more = _input(route, own_fields(body))
-        problems += more
-        if common is None:
-            raise InvalidRequest(problems[:MOST_PROBLEMS])
-        fallbacks, more = read_fallbacks(self._registry, task_type, common, task_input)
-        problems += more
-        if task_input is None or problems:
-            raise InvalidRequest(problems[:MOST_PROBLEMS])
-        routes = [route, *(fallback.route for fallback in fallbacks)]
-        available(routes)
-        prompt = task_input.get("prompt")
-        return TaskOrder(
-            prompt=prompt if isinstance(prompt, str) else None,
-            common=common,
-            task_input=task_input,
-            fallbacks=tuple([fallback.choice for fallback in fallbacks]),
-            longest_s=max([route.model.timeout_s for route in routes]),
-        )
-
-    def _route(self, task_type: TaskType, body: Mapping[str, Any], problems: list[FieldProblem]) -> Route:
-        """Where the task goes. What is wrong with the caller's other fields is told with what is wrong with this."""
-        if any(problem.field in {"provider", "model"} for problem in problems):
-            raise InvalidRequest(problems)
-        try:
-            return route_of(self._registry, body["provider"], body["model"], task_type)
-        except InvalidRequest as error:
-            raise type(error)([*error.details, *problems]) from error
-
     def _new_task(
-        self, task_type: TaskType, order: TaskOrder, caller: Caller, quotas: Sequence[Quota], same: Idempotency | None
+        self, order: TaskOrder, caller: Caller, quotas: Sequence[Quota], idempotency: Idempotency | None
     ) -> Task:
         now, common = self._clock(), order.common
         return Task(
             id=new_task_id(now),
-            type=task_type,
+            type=order.type,
             provider=common.provider,
             model=common.model,
             user_id=common.user_id,
             owner=caller.owner,
             key_id=caller.key_id,
             key_max_concurrent=self._task_quotas.slots_of(caller),
-            quotas=tuple(quota.name for quota in quotas),
-            idempotency=same,
+            quotas=tuple([quota.name for quota in quotas]),
+            idempotency=idempotency,
             replay=caller.replay,
             fallbacks=order.fallbacks,
             priority=common.priority,
@@ -194,9 +173,74 @@ class CreateTask:
             wake_at=now,
         )
 
+    def _complete(self, audit: AuditDraft, task: Task) -> AuditRow:
+        """
+        The row as it is written with the task: that it was created. The API amends it if the response says otherwise.
 
-def _input(route: Route, raw: Mapping[str, Any]) -> tuple[TaskInput | None, list[FieldProblem]]:
-    """The model's own params, and what is wrong with them; a name that nobody knows is compared with all names."""
+        Each try has an id of its own: the row of a try that failed may be stored.
+        """
+        now, detail = self._clock(), self._redact(audit.body)
+        audit.row = structs.replace(
+            audit.row,
+            id=new_row_id(now),
+            at=now,
+            target=task.id,
+            provider=task.provider,
+            model=audit_text(task.model),
+            duration_ms=round((time.perf_counter() - audit.started_s) * 1000, 1),
+            detail=detail if isinstance(detail, dict) else None,
+        )
+        audit.is_complete = True
+        return audit.row
+
+
+def _checked_order(registry: Registry, task_type: TaskType, body: Mapping[str, Any]) -> TaskOrder:
+    """
+    Validate a caller's flat body.
+
+    Raises:
+        InvalidRequest: Names every wrong field; also as UnknownProvider and UnknownModel.
+        ProviderUnavailable: None of the choices can take tasks here.
+    """
+    common, problems = read_common(body)
+    route = _route(registry, task_type, body, problems)
+    task_input, more = _read_params(route, own_fields(body))
+    problems += more
+    if common is None:
+        raise InvalidRequest(problems[:MOST_PROBLEMS])
+    fallbacks: tuple[Choice, ...] = ()
+    routes = [route]
+    if common.fallbacks:
+        candidates, more = read_fallbacks(registry, task_type, common, task_input)
+        problems += more
+        fallbacks = tuple([candidate.choice for candidate in candidates])
+        routes += [candidate.route for candidate in candidates]
+    if task_input is None or problems:
+        raise InvalidRequest(problems[:MOST_PROBLEMS])
+    refuse_closed(routes)
+    prompt = task_input.get("prompt")
+    return TaskOrder(
+        type=task_type,
+        common=common,
+        task_input=task_input,
+        fallbacks=fallbacks,
+        longest_s=max([route.model.timeout_s for route in routes]),
+        prompt=prompt if isinstance(prompt, str) else None,
+    )
+
+
+def _route(registry: Registry, task_type: TaskType, body: Mapping[str, Any], problems: list[FieldProblem]) -> Route:
+    """The route of the first choice. If it has none, the error also names what is wrong with the other fields."""
+    if any(problem.field in {"provider", "model"} for problem in problems):
+        raise InvalidRequest(problems)
+    try:
+        return route_of(registry, body["provider"], body["model"], task_type)
+    except InvalidRequest as error:
+        raise type(error)([*error.details, *problems]) from error
+
+
+def _read_params(route: Route, raw: Mapping[str, Any]) -> tuple[TaskInput | None, list[FieldProblem]]:
+    """The model's params, or None where they are wrong, and what is wrong; an unknown name may be any field's."""
     names = field_names(route.model.params)
     unknown: list[FieldProblem] = []
     known = raw

@@ -1,64 +1,33 @@
-"""Whom a task may be submitted to: what its caller asked for, then the fallbacks, each with an input of its own."""
+"""Validation of a create's fallbacks: further providers and models, each with an input of its own."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct, structs
 
-from core.errors import FieldProblem, InvalidRequest, ProviderUnavailable
-from core.registry import Registry, Route, refusal
+from core.errors import FieldProblem, InvalidRequest
+from core.registry import Registry, Route
 from core.tasks import Choice, TaskInput, input_for
 from core.validation import checked, field_names
-from polyrelay import Params, TaskType
-from services.tasks.create_fields import CommonFields, unstorable
+from polyrelay import TaskType
+from services.tasks.create_fields import CommonFields, input_of, route_of, unstorable
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A choice that was checked, and where it leads."""
+    """A validated choice and its route."""
 
     choice: Choice
     route: Route
-
-
-def input_of(params: Params) -> TaskInput:
-    """Checked params as JSON values, without what is unset."""
-    values: TaskInput = msgspec.to_builtins(params)
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def route_of(registry: Registry, provider: str, model: str, task_type: TaskType) -> Route:
-    """
-    Where a new task of that type goes, whether it can be taken just now or not.
-
-    Raises:
-        UnknownProvider, UnknownModel: As `Registry.route_for`.
-    """
-    try:
-        return registry.route_for(provider, model, task_type)
-    except ProviderUnavailable:
-        return registry.route(provider, model)
-
-
-def available(routes: Sequence[Route]) -> None:
-    """
-    Make sure that one of them can take tasks.
-
-    Raises:
-        ProviderUnavailable: None can; says why for each.
-    """
-    if all(route.closed is not None for route in routes):
-        raise ProviderUnavailable("; ".join(map(refusal, routes)))
 
 
 def read_fallbacks(
     registry: Registry, task_type: TaskType, common: CommonFields, task_input: TaskInput | None
 ) -> tuple[list[Candidate], list[FieldProblem]]:
     """
-    The caller's fallbacks, checked, and what is wrong with them.
+    The caller's valid fallbacks, and what is wrong with the others.
 
     Args:
-        task_input: The input for the first choice; None where it is wrong itself, and is not compared with the others.
+        task_input: The input for the first choice; None where it is wrong itself, and the fallbacks' are not validated.
     """
     candidates: list[Candidate] = []
     problems: list[FieldProblem] = []
@@ -87,7 +56,7 @@ def _candidate(choice: Choice, route: Route, task_input: TaskInput | None) -> Ca
         params = checked(input_for(task_input, choice), route.model.params)
     except InvalidRequest as error:
         raise InvalidRequest(list(_with_way_out(error.details, task_input, choice, route))) from error
-    read = input_of(params)  # without nulls inside, which a worker does not look for, and without defaults
+    read = input_of(params)  # without inner nulls, which a worker does not remove, and without defaults
     kept = {name: read.get(name, value) for name, value in choice.params.items()}
     return Candidate(choice=structs.replace(choice, params=kept), route=route)
 
@@ -95,7 +64,7 @@ def _candidate(choice: Choice, route: Route, task_input: TaskInput | None) -> Ca
 def _with_way_out(
     problems: Sequence[FieldProblem], task_input: Mapping[str, Any], choice: Choice, route: Route
 ) -> Iterator[FieldProblem]:
-    """A field of the task that the fallback's model does not know is no slip of the pen: say how to leave it out."""
+    """For a field of the task that the fallback's model does not know, the message says how to leave it out."""
     known = field_names(route.model.params)
     for problem in problems:
         if problem.field in task_input and problem.field not in (*choice.params, *known):

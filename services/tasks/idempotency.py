@@ -1,7 +1,7 @@
-"""Use case: the same request is done once, however often it comes."""
+"""Idempotent creates: requests with the same `Idempotency-Key` create one task, however often they are sent."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
@@ -23,29 +23,44 @@ from core.tasks import Idempotency, Task
 
 HEADER: Final = "Idempotency-Key"
 KEPT: Final = timedelta(hours=24)
-"""A key means its first request for so long."""
+"""How long a key stands for its first request."""
 
 _TRIES: Final = 5
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+def idempotency_of(key: str, *, caller: Caller, route: str, body_hash: str, now: datetime) -> Idempotency:
     """
-    The task of a request.
+    What makes a request of that caller with that key the same request.
+
+    Args:
+        key: Visible ASCII characters.
+        caller: Each owner has keys of its own; callers without an API key share theirs.
+        route: What is created; one word.
+        body_hash: SHA-256 of the body, in hex.
+        now: The time of the request.
+    """
+    owner = caller.owner or "anonymous"
+    return Idempotency(key=f"{owner} {route} {key}", body_hash=body_hash, until=now + KEPT)
+
+
+class CreateOutcome(Struct, frozen=True, kw_only=True):
+    """
+    The task of a create request.
 
     Attributes:
-        replayed: Whether it was there already.
+        replayed: Whether an earlier request with the same idempotency key had created it.
     """
 
     task: Task
     replayed: bool
 
 
-class Once:
+class IdempotentCreate:
     """
-    Does what a caller's key names once.
+    Creates one task per idempotency key.
 
     Args:
-        tasks: They keep the keys: what was done and that it was done are one write.
+        tasks: They store the keys: the task and its key are one write.
         clock: Time.
     """
 
@@ -53,63 +68,48 @@ class Once:
         self._tasks = tasks
         self._clock = clock
 
-    def same(self, key: str, *, caller: Caller, route: str, body_hash: str) -> Idempotency:
+    async def __call__(self, idempotency: Idempotency, create: Callable[[], Awaitable[Task]]) -> CreateOutcome:
         """
-        What makes a request of that caller with that key the same request.
+        The task that an earlier request with the key created, in whatever state it is now, or a new one.
 
         Args:
-            key: Visible ASCII characters.
-            caller: Whose it is; those without a key of the server share theirs.
-            route: For what; one word.
-            body_hash: SHA-256 of the body, in hex.
-        """
-        whose = caller.owner or "anonymous"
-        return Idempotency(key=f"{whose} {route} {key}", body_hash=body_hash, until=self._clock() + KEPT)
-
-    async def __call__(self, same: Idempotency | None, create: Callable[[], Awaitable[Task]]) -> Taken:
-        """
-        The task that the request created before, whatever became of it, or a new one.
-
-        Args:
-            same: What makes the request the same request; None where its caller does not say.
-            create: Creates the task, with `same`.
+            idempotency: The key, and the hash of the body.
+            create: Creates the task with that `idempotency`; may be called more than once.
 
         Raises:
             IdempotencyKeyReused: The key belongs to a request with another body.
-            ReplayedRequest: Its signature created something else, with another key or none.
-            Stale: Others kept taking the key, and it was gone each time when it was looked for.
+            ReplayedRequest: The request's signature created another task, with another key or none.
+            Stale: Concurrent requests took the key each time, and their task was deleted before it could be read.
         """
-        if same is None:
-            return Taken(task=await create(), replayed=False)
         refused: PolyrelayError | None = None
         for _ in range(_TRIES):
-            if (found := await self._found(same)) is not None:
-                return Taken(task=_checked(found, same), replayed=True)
+            if (found := await self._found(idempotency)) is not None:
+                return CreateOutcome(task=_checked(found, idempotency), replayed=True)
             if refused is not None:
                 raise refused
             try:
-                return Taken(task=await create(), replayed=False)
+                return CreateOutcome(task=await create(), replayed=False)
             except IdempotencyKeyTaken:
                 continue
             except (ComeBackLater, ReplayedRequest) as error:
-                # Perhaps the first of these requests took the last place, or has the same signature.
+                # The first of these requests may have taken the last free slot, or have the same signature.
                 refused = error
-        raise Stale("other requests with that Idempotency-Key came and went; try again")
+        raise Stale("tasks with that Idempotency-Key were created and deleted meanwhile; try again")
 
-    async def _found(self, same: Idempotency) -> Task | None:
+    async def _found(self, idempotency: Idempotency) -> Task | None:
         try:
-            task = await self._tasks.created_with(same.key)
+            task = await self._tasks.created_with(idempotency.key)
         except TaskNotFound:
             return None
         now = self._clock()
         if task.idempotency is None or task.idempotency.until > now:
             return task
-        await self._tasks.free_key(same.key, before=now)
+        await self._tasks.free_key(idempotency.key, before=now)
         return None
 
 
-def _checked(task: Task, same: Idempotency) -> Task:
-    if task.idempotency is not None and task.idempotency.body_hash != same.body_hash:
+def _checked(task: Task, idempotency: Idempotency) -> Task:
+    if task.idempotency is not None and task.idempotency.body_hash != idempotency.body_hash:
         message = "Used within the last 24 hours with another body. Allowed: the same body, or another key."
         raise IdempotencyKeyReused([FieldProblem(field=HEADER, message=message)])
     return task

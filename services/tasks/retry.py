@@ -15,7 +15,7 @@ from core.task_states import State
 from core.tasks import Task
 from core.wakes import WakeQueue
 from services.limits.task_quotas import TaskQuotas
-from services.tasks.fallbacks import available
+from services.tasks.create_fields import refuse_closed
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ class RetryTask:
                 continue
         if not routes:
             raise NotPossible(f"task {task.id} cannot be retried: its models are no longer served here")
-        available(routes)
+        refuse_closed(routes)
 
 
 def reopened(task: Task, *, now: datetime) -> Task:

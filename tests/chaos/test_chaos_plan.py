@@ -5,6 +5,7 @@ from msgspec import json
 
 from cli.embedded.upstreams import VENDORS, simulated
 from core.clock import utc_now
+from core.redaction import redaction
 from core.registry import load_registry
 from polyrelay import Env, TaskType
 from services.limits.task_quotas import QuotaLimits, TaskQuotas
@@ -74,10 +75,11 @@ async def test_the_api_accepts_every_planned_task(seed: int) -> None:
     env = Env(simulated(VENDORS, "http://127.0.0.1:1"))
     registry = load_registry(env)
     tasks = MemoryTaskRepository()
-    accept = CreateTask(tasks, MemoryWakeQueue(), registry, utc_now, TaskQuotas(MemoryQuotas(), tasks, QuotaLimits()))
+    task_quotas = TaskQuotas(MemoryQuotas(), tasks, QuotaLimits())
+    create = CreateTask(tasks, MemoryWakeQueue(), registry, utc_now, task_quotas, redact=redaction())
     try:
         for planned in plan_tasks(seed):
-            task = await accept(TaskType(planned.type), planned.body)
-            assert task.prompt == planned.prompt
+            created = await create(TaskType(planned.type), planned.body)
+            assert created.task.prompt == planned.prompt
     finally:
         await registry.aclose()

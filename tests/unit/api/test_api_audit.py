@@ -11,7 +11,7 @@ from litestar.testing import AsyncTestClient
 from msgspec import structs
 
 from api.app import build_app
-from api.middleware.audit import NO_CHANGE
+from api.route_policy import policy_of
 from api.routes.audit import AuditListQuery, AuditRowView
 from core.audit import Action, AuditRow, Outcome
 from core.callers import Role
@@ -225,8 +225,7 @@ def test_every_route_that_may_change_something_says_what_it_does(api: ApiFixture
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
         for method in handler.http_methods
-        if method not in {"GET", "HEAD", "OPTIONS"}
-        and handler.opt.get("audit") not in {*Action, NO_CHANGE} - {Action.OTHER}
+        if method not in {"GET", "HEAD", "OPTIONS"} and policy_of(handler).audit is Action.OTHER
     ]
     assert silent == []
 
@@ -237,5 +236,5 @@ def test_the_list_is_for_admins(api: ApiFixture) -> None:
     (route,) = [route for route in app.routes if route.path == AUDIT]
     assert isinstance(route, HTTPRoute)
     (handler,) = [handler for handler in route.route_handlers if "GET" in handler.http_methods]
-    assert handler.opt["access"] == Role.ADMIN
+    assert policy_of(handler).access is Role.ADMIN
     assert set(AuditListQuery.__struct_fields__) >= {"since", "until", "target"}

@@ -1,34 +1,24 @@
-"""The bound on a key's requests, as callers meet it."""
+"""The rate limit of an API key, as callers meet it."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
-import httpx
 import pytest
 
-from api.app import build_app
-from core.callers import Caller, KeyLimits, Role
-from core.settings import Settings
-from tests.unit.api.api_fixture import ApiFixture, new_api_fixture
-
-CALLER = Caller(role=Role.APP, owner="ow_1", limits=KeyLimits(requests_per_minute=3))
+from services.access.api_keys import KeyOrder
+from tests.unit.api.api_fixture import ApiFixture
+from tests.unit.api.callers import Client, api_keys_of, asking
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """Of an application that knows who calls it."""
-    api: ApiFixture = new_api_fixture()
-    app = build_app(api.adapters(), Settings(auth="none"))
-
-    async def known(scope: Any, receive: Any, send: Any) -> None:
-        scope["state"] = {"caller": CALLER} if scope["path"].startswith("/api/") else {}
-        await app(scope, receive, send)
-
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(known), base_url="http://relay") as client:
+async def client(api: ApiFixture) -> AsyncIterator[Client]:
+    """A caller whose key allows three requests per minute."""
+    made = await api_keys_of(api).create(KeyOrder(requests_per_minute=3))
+    async with asking(api) as client:
+        client.headers["Authorization"] = f"Bearer {made.secret.reveal()}"
         yield client
 
 
-async def test_beyond_its_limit_a_key_is_reported_to_come_back(client: httpx.AsyncClient) -> None:
+async def test_beyond_its_limit_a_key_is_reported_to_come_back(client: Client) -> None:
     """429 with Retry-After, whatever the key asks for."""
     paths = ["/api/v1/ai/models", "/api/v1/ai/tasks", "/api/v1/ai/task/result/task_x", "/api/v1/ai/models"]
     answers = [await client.get(path) for path in paths]
@@ -38,7 +28,7 @@ async def test_beyond_its_limit_a_key_is_reported_to_come_back(client: httpx.Asy
     assert answers[-1].headers["retry-after"] == answers[-1].headers["ratelimit-reset"]
 
 
-async def test_each_answer_says_what_is_left(client: httpx.AsyncClient) -> None:
+async def test_each_answer_says_what_is_left(client: Client) -> None:
     """Also one that refuses."""
     answers = [await client.get("/api/v1/ai/models") for _ in range(4)]
 
@@ -52,7 +42,7 @@ async def test_each_answer_says_what_is_left(client: httpx.AsyncClient) -> None:
     assert all(0 < int(answer.headers["ratelimit-reset"]) <= 60 for answer in answers)
 
 
-async def test_what_is_refused_is_counted(client: httpx.AsyncClient) -> None:
+async def test_what_is_refused_is_counted(client: Client) -> None:
     """By whose limit it is, and the code."""
     for _ in range(4):
         await client.get("/api/v1/ai/models")

@@ -1,12 +1,13 @@
 """A desk where callers' requests on tasks are served: ports in memory, and vendors that can be asked to stop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from core.attempts import Attempt, Failure
+from core.callers import ANYBODY, Caller
 from core.gates import Gate, Ticket
 from core.random_ids import new_task_id
 from core.redaction import redaction
@@ -120,7 +121,9 @@ class UseCaseFixture:
         )
         need_queue = None if without_queue else self.queue.ping
         task_quotas = TaskQuotas(self.quotas, self.tasks, quota_limits or QuotaLimits(), need_queue=need_queue)
-        self.create = CreateTask(self.tasks, self.queue, self.registry, self.clock, task_quotas)
+        self.create_task = CreateTask(
+            self.tasks, self.queue, self.registry, self.clock, task_quotas, redact=redaction()
+        )
         self.recorder = Recorder(self.tasks, self.queue, self.quotas)
         self.cancel = CancelTask(
             tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=self.quotas, clock=self.clock
@@ -137,6 +140,10 @@ class UseCaseFixture:
             used_signatures=self.used_signatures,
             clock=self.clock,
         )
+
+    async def create(self, task_type: TaskType, body: Mapping[str, Any], caller: Caller = ANYBODY) -> Task:
+        """Create a task; returns it as stored."""
+        return (await self.create_task(task_type, body, caller)).task
 
     def clock(self) -> datetime:
         """Now."""

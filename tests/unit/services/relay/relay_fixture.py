@@ -10,6 +10,7 @@ import httpx
 
 from core.callers import ANYBODY, Caller
 from core.catalogue import read_catalogue
+from core.redaction import redaction
 from core.tasks import RelayCall, Task
 from polyrelay import Disabled, Provider, Secret
 from services.limits.task_quotas import QuotaLimits, TaskQuotas
@@ -97,7 +98,7 @@ class RelayFixture(ExecutionFixture):
         task_quotas = TaskQuotas(quotas, self.tasks, QuotaLimits())
         self.submit = RelaySubmit(
             tasks=self.tasks,
-            create=CreateTask(self.tasks, self.queue, self.registry, self.clock, task_quotas),
+            create=CreateTask(self.tasks, self.queue, self.registry, self.clock, task_quotas, redact=redaction()),
             registry=self.registry,
             announcements=self.announcements,
             cancel=CancelTask(tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=quotas, clock=self.clock),
@@ -108,7 +109,7 @@ class RelayFixture(ExecutionFixture):
 
     async def taken(self, body: bytes = BODY, call: RelayCall = SUBMIT, caller: Caller = ANYBODY) -> Task:
         """A submit that no worker has looked at."""
-        return await self.submit.take(call, body, caller)
+        return (await self.submit.create(call, body, caller)).task
 
     async def submitted(
         self, body: bytes = BODY, call: RelayCall = SUBMIT, caller: Caller = ANYBODY

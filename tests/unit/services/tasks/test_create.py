@@ -1,9 +1,13 @@
-"""Taking tasks, beside HTTP."""
+"""The use case that creates tasks, without HTTP."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import pytest
 
 from core.audit import AuditRow
 from core.errors import DuplicateTask, InvalidRequest, ProviderUnavailable, QueueUnavailable, StoreUnavailable
+from core.redaction import redaction
 from core.tasks import Task, TaskInput
 from polyrelay import TaskType
 from services.limits.task_quotas import QuotaLimits, TaskQuotas
@@ -13,10 +17,18 @@ from tests.fakes.tasks import MemoryTaskRepository
 from tests.fakes.wakes import MemoryWakeQueue
 from tests.unit.api.api_fixture import GOOD, NOW, api_registry
 
+Create = Callable[[TaskType, Mapping[str, Any]], Awaitable[Task]]
 
-def accept(tasks: MemoryTaskRepository, queue: MemoryWakeQueue) -> CreateTask:
-    """The use case on those twins."""
-    return CreateTask(tasks, queue, api_registry(), lambda: NOW, TaskQuotas(MemoryQuotas(), tasks, QuotaLimits()))
+
+def creating(tasks: MemoryTaskRepository, queue: MemoryWakeQueue) -> Create:
+    """Creates a task with those in-memory adapters."""
+    task_quotas = TaskQuotas(MemoryQuotas(), tasks, QuotaLimits())
+    create_task = CreateTask(tasks, queue, api_registry(), lambda: NOW, task_quotas, redact=redaction())
+
+    async def create(task_type: TaskType, body: Mapping[str, Any]) -> Task:
+        return (await create_task(task_type, body)).task
+
+    return create
 
 
 class Watched(MemoryTaskRepository):
@@ -34,24 +46,24 @@ class Watched(MemoryTaskRepository):
 
 
 async def test_a_task_is_stored_before_a_worker_is_woken() -> None:
-    """A wake for a task that is not on record would be lost."""
+    """A wake for a task that is not stored yet would be lost."""
     queue = MemoryWakeQueue(clock=lambda: NOW)
     tasks = Watched(queue)
 
-    task = await accept(tasks, queue)(TaskType.IMAGE, GOOD)
+    task = await creating(tasks, queue)(TaskType.IMAGE, GOOD)
 
     assert tasks.woken_before == [False]
     assert [wake.task_id for wake in queue.history] == [task.id]
 
 
 async def test_an_unreachable_queue_does_not_refuse_the_task() -> None:
-    """The record is what counts; the reconciler sends the wake later."""
+    """The task is stored; the reconciler sends the wake later."""
     tasks, queue = MemoryTaskRepository(), MemoryWakeQueue()
     queue.reachable = False
     with pytest.raises(QueueUnavailable):
         await queue.ping()
 
-    task = await accept(tasks, queue)(TaskType.IMAGE, GOOD)
+    task = await creating(tasks, queue)(TaskType.IMAGE, GOOD)
 
     assert (await tasks.get(task.id)).wake_at == NOW
 
@@ -62,40 +74,40 @@ async def test_an_unreachable_store_wakes_nobody() -> None:
     tasks.reachable = False
 
     with pytest.raises(StoreUnavailable):
-        await accept(tasks, queue)(TaskType.IMAGE, GOOD)
+        await creating(tasks, queue)(TaskType.IMAGE, GOOD)
 
     assert queue.history == []
 
 
-async def test_a_prompt_is_the_models_business() -> None:
-    """A model that can do without a prompt takes tasks without one."""
+async def test_only_the_model_decides_whether_a_prompt_is_required() -> None:
+    """A task of a model whose params require no prompt is created without one."""
     tasks = MemoryTaskRepository()
     body = {"provider": "lab", "model": "writer", "user_id": "ada", "messages": [{"role": "user", "content": "hi"}]}
 
-    task = await accept(tasks, MemoryWakeQueue())(TaskType.TEXT, body)
+    task = await creating(tasks, MemoryWakeQueue())(TaskType.TEXT, body)
 
     assert task.prompt is None
     assert await tasks.get_input(task.id) == {"messages": [{"role": "user", "content": "hi"}]}
 
 
 async def test_wrong_fields_are_reported_before_missing_credentials() -> None:
-    """A caller learns first what it can mend itself."""
+    """The caller is told first what it can correct itself."""
     body = {**GOOD, "provider": "shed", "model": "sculptor"}
-    take = accept(MemoryTaskRepository(), MemoryWakeQueue())
+    create = creating(MemoryTaskRepository(), MemoryWakeQueue())
 
     with pytest.raises(ProviderUnavailable):
-        await take(TaskType.IMAGE, body)
+        await create(TaskType.IMAGE, body)
     with pytest.raises(InvalidRequest) as caught:
-        await take(TaskType.IMAGE, {**body, "user_id": ""})
+        await create(TaskType.IMAGE, {**body, "user_id": ""})
     assert [problem.field for problem in caught.value.details] == ["user_id"]
 
 
 async def test_two_tasks_have_two_ids() -> None:
     """The same body twice is two tasks."""
     tasks = MemoryTaskRepository()
-    take = accept(tasks, MemoryWakeQueue())
+    create = creating(tasks, MemoryWakeQueue())
 
-    first, second = await take(TaskType.IMAGE, GOOD), await take(TaskType.IMAGE, GOOD)
+    first, second = await create(TaskType.IMAGE, GOOD), await create(TaskType.IMAGE, GOOD)
 
     assert first.id != second.id
     with pytest.raises(DuplicateTask):

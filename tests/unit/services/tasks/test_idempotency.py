@@ -1,6 +1,7 @@
 """The same request is done once."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -16,12 +17,18 @@ from core.errors import (
     StoreUnavailable,
     TaskNotFound,
 )
+from core.redaction import redaction
+from core.registry import Registry
 from core.task_states import State
 from core.tasks import Idempotency, Task
-from services.tasks.idempotency import KEPT, Once
+from services.limits.task_quotas import QuotaLimits, TaskQuotas
+from services.tasks.create import CreateTask
+from services.tasks.idempotency import KEPT, CreateOutcome, idempotency_of
 from tests.contracts.task_repository import outcome_of
 from tests.contracts.tasks import NOW, a_task
+from tests.fakes.quotas import MemoryQuotas
 from tests.fakes.tasks import MemoryTaskRepository
+from tests.fakes.wakes import MemoryWakeQueue
 
 
 class Counter:
@@ -39,21 +46,34 @@ class Counter:
         self.now = NOW
         self.created = 0
         self.refusal: Exception | None = None
-        self.once = Once(self.tasks, lambda: self.now)
+        self._create_task = CreateTask(
+            self.tasks,
+            MemoryWakeQueue(),
+            Registry([]),
+            lambda: self.now,
+            TaskQuotas(MemoryQuotas(), self.tasks, QuotaLimits()),
+            redact=redaction(),
+        )
 
     async def ask(
         self, key: str | None = "k", *, body: str = "b", route: str = "image", caller: Caller = ANYBODY
     ) -> Task:
         """One request; its task."""
-        same = None if key is None else self.once.same(key, caller=caller, route=route, body_hash=body)
-        return (await self.once(same, lambda: self._create(same, caller))).task
+        if key is None:
+            return (await self.once(None, lambda: self._create(None, caller))).task
+        idempotency = idempotency_of(key, caller=caller, route=route, body_hash=body, now=self.now)
+        return (await self.once(idempotency, lambda: self._create(idempotency, caller))).task
 
-    async def _create(self, same: Idempotency | None, caller: Caller) -> Task:
+    async def once(self, idempotency: Idempotency | None, create: Callable[[], Awaitable[Task]]) -> CreateOutcome:
+        """One request, which creates its task like that."""
+        return await self._create_task.once(idempotency, create)
+
+    async def _create(self, idempotency: Idempotency | None, caller: Caller) -> Task:
         self.created += 1
         await asyncio.sleep(0)  # everybody has looked for the key by now
         if self.refusal is not None:
             raise self.refusal
-        task = a_task(idempotency=same, replay=caller.replay, owner=caller.owner)
+        task = a_task(idempotency=idempotency, replay=caller.replay, owner=caller.owner)
         await self.tasks.add(task, {})
         return task
 
@@ -114,7 +134,7 @@ async def test_a_key_is_the_callers_own_and_for_one_route(counter: Counter, othe
 async def test_no_two_scopes_are_spelt_alike(counter: Counter) -> None:
     """A key cannot be made to look like another owner's or another route's."""
     keys = {
-        counter.once.same(key, caller=Caller(role=Role.APP, owner=owner), route=route, body_hash="").key
+        idempotency_of(key, caller=Caller(role=Role.APP, owner=owner), route=route, body_hash="", now=NOW).key
         for owner in ("a", "anonymous", None)
         for route in ("image", "video")
         for key in ("k", "image-k", "a/image/k", "video:k")
@@ -163,16 +183,16 @@ async def test_an_error_is_not_kept(counter: Counter, refusal: Exception) -> Non
 async def test_no_room_beside_oneself_is_no_error(counter: Counter) -> None:
     """Where the first of these requests took the last place, the others are answered with its task."""
     first = await counter.ask("first")
-    same = counter.once.same("k", caller=ANYBODY, route="image", body_hash="b")
+    idempotency = idempotency_of("k", caller=ANYBODY, route="image", body_hash="b", now=NOW)
 
     async def full() -> Task:
-        await counter.tasks.add(structs.replace(a_task(), idempotency=same), {})
+        await counter.tasks.add(structs.replace(a_task(), idempotency=idempotency), {})
         raise QueueFull("full", retry_after_s=1)
 
-    taken = await counter.once(same, full)
+    created = await counter.once(idempotency, full)
 
-    assert taken.replayed
-    assert taken.task.id != first.id
+    assert created.replayed
+    assert created.task.id != first.id
 
 
 async def test_a_signed_request_that_comes_again_is_a_repetition(counter: Counter) -> None:
