@@ -1,4 +1,4 @@
-"""A small server that answers as Acme does. Run it beside the server to try the plugin: `python tests/fake_acme.py`."""
+"""A fake Acme API. Run it beside a server to try the plugin: `python tests/fake_acme.py`."""
 
 import itertools
 import json
@@ -13,12 +13,12 @@ NUMBERS = itertools.count(1)
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """A picture is ready when it is asked for the second time."""
+    """A picture is finished at the second query."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Start a picture; prompts with "forbidden" and "unlucky" are refused, and fail."""
+        """Start a picture. A prompt with "forbidden" is refused; one with "unlucky" fails."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.headers["Authorization"] != f"Bearer {KEY}":
             self.answer(401, {"message": "unknown key"})
@@ -30,7 +30,7 @@ class Vendor(BaseHTTPRequestHandler):
             self.answer(202, {"id": name, "state": "queued"})
 
     def do_GET(self) -> None:
-        """How a picture is, or the picture itself."""
+        """Return the state of a picture, or the picture itself."""
         name = self.path.rsplit("/", 1)[-1]
         if name == "drawn.png":
             self.send(200, "image/png", png())
@@ -41,7 +41,7 @@ class Vendor(BaseHTTPRequestHandler):
             self.answer(200, {"id": name, **self.state(name)})
 
     def state(self, name: str) -> dict[str, str]:
-        """How it is by now."""
+        """The current state of a picture."""
         if PICTURES[name] < 2:
             return {"state": "drawing"}
         if name.startswith("unlucky"):
@@ -49,11 +49,11 @@ class Vendor(BaseHTTPRequestHandler):
         return {"state": "done", "url": f"http://{self.headers['Host']}/drawn.png"}
 
     def answer(self, status: int, value: object) -> None:
-        """Send JSON."""
+        """Send a JSON answer."""
         self.send(status, "application/json", json.dumps(value).encode())
 
     def send(self, status: int, media_type: str, body: bytes) -> None:
-        """Send an answer."""
+        """Send an answer with any body."""
         self.send_response(status)
         self.send_header("Content-Type", media_type)
         self.send_header("Content-Length", str(len(body)))
@@ -62,14 +62,14 @@ class Vendor(BaseHTTPRequestHandler):
 
 
 def png() -> bytes:
-    """A grey picture of 64 x 64."""
+    """A grey PNG of 64 x 64 pixels."""
     rows = zlib.compress((b"\0" + b"\x80" * 64) * 64)
     head = struct.pack(">2I5B", 64, 64, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(map(chunk, (b"IHDR", b"IDAT", b"IEND"), (head, rows, b"")))
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """A part of a PNG file."""
+    """One chunk of a PNG file."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 

@@ -1,4 +1,4 @@
-"""The contract of polyrelay, and what is Acme's own."""
+"""Tests of the provider contract, and of the statuses of Acme."""
 
 import polyrelay_acme
 import pytest
@@ -9,7 +9,7 @@ URL = "https://files.acme.example/p-1.png"
 
 
 class TestProvider(ProviderContract):
-    """Everything that the server relies on."""
+    """The conformance kit: all that the server relies on."""
 
     plugin = polyrelay_acme
     env = {"ACME_API_KEY": "a-made-up-key-of-acme"}
@@ -27,7 +27,7 @@ class TestProvider(ProviderContract):
 
 
 def test_a_blocked_prompt_is_rejected_as_such() -> None:
-    """Status 451 says that the content is the reason."""
+    """Status 451 means that the content was refused."""
     error = polyrelay_acme.fault(Answer(status=451, headers={}, body=b"{}"))
 
     assert isinstance(error, Rejected)
@@ -36,5 +36,5 @@ def test_a_blocked_prompt_is_rejected_as_such() -> None:
 
 @pytest.mark.parametrize(("status", "kind"), [(409, Overloaded), (429, type(None)), (500, type(None))])
 def test_too_many_open_pictures_are_tried_again_later(status: int, kind: type) -> None:
-    """Status 409 started nothing; the other statuses mean what they usually mean."""
+    """Status 409 means that nothing was started; the other statuses have their usual meaning."""
     assert isinstance(polyrelay_acme.fault(Answer(status=status, headers={}, body=b"{}")), kind)

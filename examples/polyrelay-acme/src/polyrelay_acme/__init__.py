@@ -14,7 +14,7 @@ class PictureParams(Params, frozen=True, kw_only=True):
     size: Literal["512x512", "1024x1024"] = "1024x1024"
 
 
-class Picture(Struct):  # of an answer only what is used
+class Picture(Struct):  # only the fields that are used
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
     state: str
     url: str | None = None
@@ -48,7 +48,7 @@ def outcome(picture: Picture) -> Outcome:
     return Pending(operation=picture.id, poll_after_s=2.0)
 
 
-def fault(answer: Answer) -> ProviderError | None:  # what Acme's own statuses mean; None is "as usual"
+def fault(answer: Answer) -> ProviderError | None:  # the vendor's own statuses; None: the usual meaning
     if answer.status == 451:
         return Rejected("acme does not draw this", reason="content_blocked", http_status=451)
     if answer.status == 409:
