@@ -18,7 +18,7 @@ from simulator.connections import HttpRequest
 from simulator.drawing import Recipe, seed_of
 from simulator.faults import FailGeneration, Fault
 from simulator.ledger import Call
-from simulator.plans import Plan, count_asked, within_ratio
+from simulator.plans import Plan, count_in_prompt, within_ratio
 from simulator.references import InvalidPicture, check_base64, check_link
 from simulator.upstream import Upstream, failure, upstream_of
 
@@ -153,7 +153,7 @@ def _count(params: ImageParams) -> int:
         return 1
     options = params.sequential_image_generation_options or SequentialOptions()
     most = min(options.max_images, GROUP_LIMIT - len(params.references))
-    return max(min(count_asked(params.prompt) or 3, most), 1)
+    return max(min(count_in_prompt(params.prompt) or 3, most), 1)
 
 
 def _head(params: ImageParams, now: float) -> dict[str, Any]:

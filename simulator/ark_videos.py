@@ -169,10 +169,10 @@ async def get_video(request: HttpRequest, task_id: str) -> Reply:
     operation = upstream.operations.find(FAMILY, task_id)
     call = Call(kind="ark.video.query", prompt="" if operation is None else operation.prompt, body=task_id)
 
-    async def look(fault: Fault | None) -> Answer:
+    async def show(fault: Fault | None) -> Answer:
         return json_answer(view(upstream, request, _known(operation, task_id), fault))
 
-    return await upstream.perform(request, call, look)
+    return await upstream.perform(request, call, show)
 
 
 def _known(operation: Operation | None, task_id: str) -> Operation:
@@ -256,14 +256,14 @@ async def list_videos(request: HttpRequest) -> Reply:
         service_tier=query.get("filter.service_tier"),
     )
 
-    async def look(_fault: Fault | None) -> Answer:
+    async def show(_fault: Fault | None) -> Answer:
         now = upstream.clock()
         recent = (task for task in upstream.operations.newest(FAMILY) if now - task.created_at < LIST_LIFE_S)
         found = [task for task in recent if chosen.matches(task, now)]
         shown = found[(page - 1) * size : page * size]
         return json_answer({"total": len(found), "items": [view(upstream, request, task, None) for task in shown]})
 
-    return await upstream.perform(request, Call(kind="ark.video.list", body=dict(query)), look)
+    return await upstream.perform(request, Call(kind="ark.video.list", body=dict(query)), show)
 
 
 def _page(text: str, name: str) -> int:

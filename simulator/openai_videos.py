@@ -126,10 +126,10 @@ async def get_video(request: HttpRequest, video_id: str) -> Reply:
     upstream = upstream_of(request)
     operation, call = _lookup(upstream, request, video_id, "query")
 
-    async def look(fault: Fault | None) -> Answer:
+    async def show(fault: Fault | None) -> Answer:
         return json_answer(view(_known(operation, video_id), upstream.clock(), fault))
 
-    return await upstream.perform(request, call, look)
+    return await upstream.perform(request, call, show)
 
 
 def _lookup(upstream: Upstream, request: HttpRequest, video_id: str, what: str) -> tuple[Operation | None, Call]:
@@ -201,7 +201,7 @@ async def list_videos(request: HttpRequest) -> Reply:
     if not limit.isdecimal() or int(limit) > 100:
         raise invalid("limit", "0 to 100")
 
-    async def look(_fault: Fault | None) -> Answer:
+    async def show(_fault: Fault | None) -> Answer:
         found = list(upstream.operations.newest(FAMILY))
         if query.get("order") == "asc":
             found.reverse()
@@ -210,7 +210,7 @@ async def list_videos(request: HttpRequest) -> Reply:
         page = {"first_id": shown[0]["id"] if shown else None, "last_id": shown[-1]["id"] if shown else None}
         return json_answer({"object": "list", "data": shown, "has_more": len(found) > len(shown), **page})
 
-    return await upstream.perform(request, Call(kind=f"{FAMILY}.list", body=dict(query)), look)
+    return await upstream.perform(request, Call(kind=f"{FAMILY}.list", body=dict(query)), show)
 
 
 def _after(found: list[Operation], last_id: str | None) -> list[Operation]:

@@ -46,7 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-def count_asked(prompt: str) -> int | None:
+def count_in_prompt(prompt: str) -> int | None:
     """The number of pictures that a prompt names, as in "4张" or "3 pictures", or None."""
     match = ASKED_COUNT.search(prompt)
     return max(int(match.group(1)), 1) if match else None

@@ -153,26 +153,26 @@ async def submit(upstream: Upstream, request: HttpRequest, family: str, document
 
 async def query(upstream: Upstream, request: HttpRequest, family: str, document: Any) -> Reply:
     """`CVSync2AsyncGetResult` and `CVGetResult`. Unknown, old and other families' tasks are `not_found`."""
-    asked, options = _read_query(document)
-    operation = upstream.operations.find(f"visual.{family}", asked.task_id)
+    form, options = _read_query(document)
+    operation = upstream.operations.find(f"visual.{family}", form.task_id)
     prompt = "" if operation is None else operation.prompt
-    call = Call(kind="visual.query", prompt=prompt, model=asked.req_key, body=document)
+    call = Call(kind="visual.query", prompt=prompt, model=form.req_key, body=document)
 
-    async def look(fault: Fault | None) -> Answer:
+    async def show(fault: Fault | None) -> Answer:
         if operation is None or upstream.clock() - operation.created_at > TASK_LIFE_S:
             return json_answer(visual_envelope({"status": "not_found"}))
-        if operation.model != asked.req_key:
+        if operation.model != form.req_key:
             raise VisualError(50215, "Input Invalid For This Service: req_key is not the one of the submit")
         return await _view(upstream, request, operation, options, fault)
 
-    return await upstream.perform(request, call, look)
+    return await upstream.perform(request, call, show)
 
 
 def _read_query(document: Any) -> tuple[Query, QueryOptions]:
     try:
-        asked = read(document, Query)
-        options = msgspec.json.decode(asked.req_json) if asked.req_json else {}
-        return asked, read(options, QueryOptions)
+        form = read(document, Query)
+        options = msgspec.json.decode(form.req_json) if form.req_json else {}
+        return form, read(options, QueryOptions)
     except InvalidField as error:
         raise _field_error(error) from error
     except msgspec.DecodeError as error:
@@ -247,13 +247,13 @@ _PROCESS_EXTRAS: dict[str, Any] = {
 async def cancel(upstream: Upstream, request: HttpRequest, document: Any) -> Reply:
     """`CVCancelTask`, which no page describes: an open task becomes `not_found`; an ended or unknown one gets 50215."""
     try:
-        asked = read(document, Query)
+        form = read(document, Query)
     except InvalidField as error:
         raise _field_error(error) from error
-    found = (upstream.operations.find(f"visual.{family}", asked.task_id) for family in (SYNC2ASYNC, TASK))
+    found = (upstream.operations.find(f"visual.{family}", form.task_id) for family in (SYNC2ASYNC, TASK))
     operation = next(filter(None, found), None)
     prompt = "" if operation is None else operation.prompt
-    call = Call(kind="visual.cancel", prompt=prompt, model=asked.req_key, body=document)
+    call = Call(kind="visual.cancel", prompt=prompt, model=form.req_key, body=document)
 
     async def stop(_fault: Fault | None) -> Answer:
         if operation is None or operation.phase(upstream.clock()) not in {Phase.QUEUED, Phase.RUNNING}:

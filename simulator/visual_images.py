@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from simulator.errors import VisualError
-from simulator.plans import Plan, count_asked, within_ratio
+from simulator.plans import Plan, count_in_prompt, within_ratio
 from simulator.visual_params import MEGABYTE, AigcMeta, LogoInfo, Pictures, Prompt, VisualParams
 
 Side = Annotated[int, Meta(ge=1, le=16384)]
@@ -88,7 +88,7 @@ class Image4(VisualParams, frozen=True, kw_only=True):
             if not link.startswith(("http://", "https://")):
                 raise VisualError(50200, "Parameter Error: image_urls")
         most = 15 - len(self.image_urls)
-        count = 1 if self.force_single else min(count_asked(self.prompt) or 1, most)
+        count = 1 if self.force_single else min(count_in_prompt(self.prompt) or 1, most)
         return self.drawn(self._size(), "jpeg", count=count)
 
     def _size(self) -> tuple[int, int]:
