@@ -39,10 +39,6 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     clock: Clock
     random_source: RandomSource
 
-    def now(self) -> datetime:
-        """The clock."""
-        return self.clock()
-
     def retry_at(
         self,
         error: ProviderError,

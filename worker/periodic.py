@@ -12,14 +12,20 @@ from core.locks import Locks
 log = structlog.get_logger(__name__)
 
 
-async def every(period_s: float, act: Callable[[], Awaitable[object]]) -> None:
+async def every(
+    period_s: float,
+    act: Callable[[], Awaitable[object]],
+    *,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> None:
     """
     Call `act` every `period_s` seconds, with a jitter of 10 %: workers must not run their jobs at the same moments.
 
-    A failure is logged and the job goes on: a worker without its periodic jobs would look healthy and be useless.
+    The first call comes after one period. A failure is logged and the job goes on: a worker without its periodic jobs
+    would look healthy and be useless.
     """
     while True:
-        await asyncio.sleep(period_s * random.uniform(0.9, 1.1))
+        await sleep(period_s * random.uniform(0.9, 1.1))
         try:
             await act()
         except Exception:

@@ -73,7 +73,7 @@ class PollStep:
         """
         route = self._router.route_of_attempt(task)
         if route is None:
-            if self._retries.now() >= task.deadline:
+            if self._retries.clock() >= task.deadline:
                 await self._failures.deadline_passed(task)
             return None
         gates = self._admissions.gates_of(task, route)
@@ -82,7 +82,7 @@ class PollStep:
                 task_input = await self._tasks.get_input(task.id)
             wanted = input_for(task_input, task.choices[task.choice])
             job = plugin_calls.job_of(task, route.model, wanted, attempt=task.attempt.number)
-            within_s = min(plugin_calls.response_timeout_s(task, self._retries.now()), POLL_TIMEOUT_S)
+            within_s = min(plugin_calls.response_timeout_s(task, self._retries.clock()), POLL_TIMEOUT_S)
             response = plugin_calls.poll(route.service, job, task.attempt.operation or "", within_s=within_s)
             outcome = await self._calls.poll(task, response)
         except plugin_calls.InputMismatch as error:
@@ -97,7 +97,7 @@ class PollStep:
 
     async def _polled(self, task: Task, outcome: Outcome, gates: TaskGates) -> float | None:
         """Save what the vendor responded; without news, return in how many seconds to poll again."""
-        now = self._retries.now()
+        now = self._retries.clock()
         match outcome:
             case Pending() if now >= task.deadline:
                 await self._failures.deadline_passed(task, gates)
@@ -114,7 +114,7 @@ class PollStep:
 
     async def _failed(self, task: Task, error: ProviderError, gates: TaskGates) -> None:
         """Poll again, or end the attempt if the error ends the operation or the deadline has passed."""
-        now, failure = self._retries.now(), failure_of(error)
+        now, failure = self._retries.clock(), failure_of(error)
         failures = task.attempt.poll_failures + 1
         poll_at = self._retries.poll_again_at(error, failures=failures, now=now)
         if poll_at is None:

@@ -61,7 +61,8 @@ class Recorder:
             if not await persistently(lambda: self._on_record(task)):
                 raise
         self._on_change(task)
-        await leave(self._quotas, task)
+        if task.quotas:
+            await leave(self._quotas, task)
 
     async def record(self, task: Task) -> None:
         """
@@ -90,7 +91,8 @@ class Recorder:
             raise
         _log_step(task)
         self._on_change(task)
-        await leave(self._quotas, task)
+        if task.quotas:
+            await leave(self._quotas, task)
         if task.wake_at is None or task.lease is not None:
             return
         try:

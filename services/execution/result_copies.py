@@ -39,7 +39,7 @@ class ResultCopier:
     async def done(self, task: Task, done: Done) -> None:
         """The provider is done: completed, or storing while links are copied."""
         results = await persistently(lambda: self._results.take(task, done))
-        now = self._retries.now()
+        now = self._retries.clock()
         if not self._results.to_copy(results):
             await self._complete(task, transitions.finished(task, results, done.usage, now=now))
             return
@@ -52,13 +52,13 @@ class ResultCopier:
 
     async def resume(self, task: Task) -> None:
         """Copy again what nobody copies any more."""
-        if not self._leases.expired(task, self._retries.now()):
+        if not self._leases.expired(task, self._retries.clock()):
             return
         if task.lease is not None:  # counted, since a result may be what kills its workers
             await self._copy_failed(task, CopyFailed("the worker that copied it stopped"))
             return
         with self._leases.held() as owner:
-            task = transitions.storing_taken(task, owner=owner, lease_s=self._leases.lease_s, now=self._retries.now())
+            task = transitions.storing_taken(task, owner=owner, lease_s=self._leases.lease_s, now=self._retries.clock())
             await self._recorder.claim(task)
             await self._copy(task)
 
@@ -68,12 +68,12 @@ class ResultCopier:
         except LinkGone as error:
             failure = Failure(code="result_lost", message=f"the result could not be stored: {error}")
             await self._recorder.record(
-                transitions.ended_unhappily(task, failure, again_at=None, choice=task.choice, now=self._retries.now())
+                transitions.ended_unhappily(task, failure, again_at=None, choice=task.choice, now=self._retries.clock())
             )
         except (CopyFailed, StoreUnavailable) as error:
             await self._copy_failed(task, error)
         else:
-            await self._complete(task, transitions.stored(task, results, now=self._retries.now()))
+            await self._complete(task, transitions.stored(task, results, now=self._retries.clock()))
 
     async def _complete(self, task: Task, completed: Task) -> None:
         try:
@@ -84,7 +84,7 @@ class ResultCopier:
             raise
 
     async def _copy_failed(self, task: Task, error: Exception) -> None:
-        now = self._retries.now()
+        now = self._retries.clock()
         failures = task.attempt.copy_failures + 1
         again_at = self._retries.copy_again_at(failures=failures, now=now)
         log.warning("copy_failed", reason=str(error), failures=failures)

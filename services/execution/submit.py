@@ -77,7 +77,7 @@ class SubmitStep:
             AuditFailed, StoreUnavailable, QueueUnavailable: Before the vendor was called; repeat the step later.
             Stale: Another process changed the task first.
         """
-        if self._retries.now() >= task.deadline:
+        if self._retries.clock() >= task.deadline:
             await self._failures.deadline_passed(task)
             return
         match await self._router.route(task, task_input):
@@ -103,7 +103,7 @@ class SubmitStep:
         await self._failed(task, error, None, idempotent=route is not None and route.model.idempotent_submit)
 
     async def _postpone(self, task: Task, again_at: datetime) -> None:
-        now = self._retries.now()
+        now = self._retries.clock()
         again_at = until_deadline(again_at, deadline=task.deadline, now=now)
         await self._recorder.record(transitions.postponed(task, again_at=again_at, now=now))
 
@@ -111,14 +111,14 @@ class SubmitStep:
         """Claim the task under a lease, then call the vendor, then save the outcome: in this order, always."""
         with self._leases.held() as owner:
             submitting = transitions.begun(
-                task, choice=chosen.choice, owner=owner, lease_s=self._leases.lease_s, now=self._retries.now()
+                task, choice=chosen.choice, owner=owner, lease_s=self._leases.lease_s, now=self._retries.clock()
             )
             call = await self._claimed(submitting, chosen)
             if call is None:
                 return
             attempt = submitting.attempt
             log.info("submit_started", provider=attempt.provider, model=attempt.model, attempt=attempt.number)
-            within_s = plugin_calls.response_timeout_s(submitting, self._retries.now())
+            within_s = plugin_calls.response_timeout_s(submitting, self._retries.clock())
             try:
                 outcome = await call.perform(plugin_calls.submit(chosen.route.service, chosen.job, within_s=within_s))
             except ProviderError as error:
@@ -150,7 +150,7 @@ class SubmitStep:
         """Save what the vendor responded; it accepted the attempt."""
         match outcome:
             case Pending():
-                now = self._retries.now()
+                now = self._retries.clock()
                 await chosen.gates.report()
                 poll_at = until_deadline(now + poll_interval(outcome), deadline=task.deadline, now=now)
                 try:
@@ -175,7 +175,7 @@ class SubmitStep:
 
     async def _failed(self, task: Task, error: ProviderError, gates: TaskGates | None, *, idempotent: bool) -> None:
         """Submit again, ask the next choice, or fail the task."""
-        now, choice = self._retries.now(), task.choice
+        now, choice = self._retries.clock(), task.choice
         again_at = self._failures.retry_at(task, error, idempotent=idempotent, in_submit=True, now=now)
         if takes_nothing(error):
             choice = (task.choice + 1) % len(task.choices)

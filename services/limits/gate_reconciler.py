@@ -1,4 +1,4 @@
-"""Brings the gates back in line with the records: after a crash, a lost message, or the loss of all Redis data."""
+"""Gate reconciler: corrects the gates by the stored tasks, after a crash, a lost call or the loss of all Redis data."""
 
 from collections.abc import AsyncIterator
 
@@ -16,17 +16,17 @@ log = structlog.get_logger(__name__)
 
 class GateReconciler:
     """
-    Compares who holds gates with who is on record as submitted.
+    Compares the tasks that hold gates with the tasks that are stored as submitted.
 
-    A hold is dropped only where two looks in a row find nobody behind it: between entering a gate and the record of the
-    attempt there is a moment in which a live hold looks like a leftover.
+    A hold is ended only if two runs in a row find no submitted task for it: a task enters its gates a moment before its
+    attempt is stored.
 
     Args:
-        tasks: The record.
+        tasks: The stored tasks.
         gates: Shared by all workers.
         admissions: Knows which gates a task needs.
-        waker: Wakes those who may enter.
-        registry: Where models are served.
+        waker: Wakes the tasks that may enter.
+        registry: Which models this process serves.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class GateReconciler:
         self._suspects: frozenset[str] = frozenset()
 
     async def reconcile(self) -> None:
-        """End holds of tasks that are not submitted, restore missing ones, and wake heads of lines that sleep."""
+        """End holds of tasks that are not submitted, restore missing holds, and wake tasks that may enter."""
         try:
             holders = frozenset(await self._gates.holders())
             submitted = {task.id: task async for task in self._submitted()}
@@ -65,7 +65,7 @@ class GateReconciler:
             after = page[-1].id
 
     def _ticket(self, task: Task) -> Ticket | None:
-        """What the task holds; None where this worker does not know its model."""
+        """What the task holds; None if this process does not know its model."""
         try:
             route = self._registry.route_of(task, task.attempt)
         except InvalidRequest:

@@ -1,4 +1,4 @@
-"""Brings the quotas back in line with the records: after a crash, a lost message, or the loss of all Redis data."""
+"""Quota reconciler: corrects the quotas by the stored tasks, after a crash, a lost call or a loss of all Redis data."""
 
 from collections.abc import AsyncIterator
 
@@ -15,12 +15,12 @@ log = structlog.get_logger(__name__)
 
 class QuotaReconciler:
     """
-    Compares who counts in quotas with who is on record.
+    Compares the tasks that count in quotas with the stored tasks.
 
-    Who counts is dropped only where two looks in a row find nobody behind it: a new task counts before it is stored.
+    A task is no longer counted only if two runs in a row do not find it stored: a new task counts before it is stored.
 
     Args:
-        tasks: The record.
+        tasks: The stored tasks.
         quotas: Shared by all processes.
         clock: Now.
     """
@@ -32,17 +32,17 @@ class QuotaReconciler:
         self._suspects: frozenset[tuple[str, str]] = frozenset()
 
     async def reconcile(self) -> None:
-        """Count open tasks that are not counted, and no longer those that are not on record as open."""
+        """Count stored open tasks that are not counted, and stop counting tasks that are not stored as open."""
         try:
             counted = {(name, task_id) for name, ids in (await self._quotas.counted()).items() for task_id in ids}
-            on_record = {
+            stored = {
                 (name, task.id): task async for task in self._open() for name in quotas_of(task.quotas, task.state)
             }
-            missing = on_record.keys() - counted
+            missing = stored.keys() - counted
             await self._quotas.restore(
-                [self._counted(name, on_record[name, task_id]) for name, task_id in sorted(missing)]
+                [self._counted(name, stored[name, task_id]) for name, task_id in sorted(missing)]
             )
-            leftovers = counted - on_record.keys()
+            leftovers = counted - stored.keys()
             dropped = leftovers & self._suspects
             for name, task_id in dropped:
                 await self._quotas.give_back(task_id, [name])

@@ -1,4 +1,4 @@
-"""How fast a key may ask: so many requests in a minute, counted for all processes together."""
+"""Request rate limiter per API key: sliding one-minute window shared by all processes."""
 
 import asyncio
 from datetime import timedelta
@@ -12,21 +12,23 @@ from core.errors import QueueUnavailable, TooManyRequests
 from core.rates import RateLimitStatus, Rates
 
 PATIENCE_S: Final = 0.5
-"""A request waits so long to be counted, at most; then it is let through."""
+"""How long a request waits to be counted, at most; then it passes uncounted."""
 
 PAUSE: Final = timedelta(seconds=1)
-"""After Redis did not answer, requests are let through uncounted for so long."""
+"""How long requests pass uncounted after Redis did not respond."""
 
 log = structlog.get_logger(__name__)
 
 
 class RateLimiter:
     """
-    Counts the requests of keys. Where Redis is away they are let through: a limit must not make the server unusable.
+    Counts the requests of API keys.
+
+    If Redis is unavailable requests pass uncounted: a rate limit must not make the server unusable.
 
     Args:
         rates: Shared by all processes.
-        defaults: What holds for keys that have no limits of their own.
+        defaults: The limits of keys that have none of their own.
         clock: Now.
     """
 
@@ -38,10 +40,10 @@ class RateLimiter:
 
     async def admit(self, caller: Caller) -> RateLimitStatus | None:
         """
-        Count a request and answer what is left; None where nothing is bounded, or nobody counts just now.
+        Count a request; returns what is left of the limit, or None if there is no limit or Redis is unavailable.
 
         Raises:
-            TooManyRequests: The key made as many requests in the last minute as it may.
+            TooManyRequests: The key has reached its limit of requests in the last minute.
         """
         if caller.owner is None:
             return None

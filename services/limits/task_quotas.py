@@ -1,4 +1,4 @@
-"""Room for new tasks: which quotas a task counts in, and that it does so before it is stored and until it has ended."""
+"""Task quotas: new tasks are refused when a quota is full; a task counts from before it is stored until it ends."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,22 +16,22 @@ from core.task_states import State
 from core.tasks import Task
 
 FULL_RETRY_AFTER_S: Final = 10
-"""When a caller for whom there was no room is to come back, in seconds."""
+"""The `Retry-After` of a task that a quota refused, in seconds."""
 
 GRACE: Final = timedelta(minutes=2)
-"""A task whose end nobody told is counted no longer that much after its deadline."""
+"""How long after its deadline a task is counted if its end was not reported."""
 
 log = structlog.get_logger(__name__)
 
 
 class QuotaLimits(Struct, frozen=True, kw_only=True):
     """
-    What an operator bounds.
+    The limits that the operator set.
 
     Attributes:
         slots: Open submissions by provider, "*" for those that are not named: the limits of the providers' gates.
-        queue: Tasks of one provider that may wait beside them, or None for any number.
-        key: What holds for keys that have no limits of their own.
+        queue: Tasks of one provider that may wait beside them; None for no limit.
+        key: The limits of keys that have none of their own.
     """
 
     slots: Mapping[str, int] = {}
@@ -41,15 +41,16 @@ class QuotaLimits(Struct, frozen=True, kw_only=True):
 
 class TaskQuotas:
     """
-    Lets new tasks in while there is room.
+    Counts new tasks in their quotas, and refuses them when a quota is full.
 
-    Where Redis is away the records are counted instead, which calls at the same moment may exceed by one each.
+    If Redis is unavailable, tasks are counted in MongoDB; concurrent requests may then exceed the limit by one each.
 
     Args:
         quotas: Shared by all processes.
-        tasks: The record.
-        bounds: What the operator bounds.
-        need_queue: Asks the queue where nothing else does, to refuse tasks while it is away; None to take them.
+        tasks: The stored tasks.
+        quota_limits: The limits that the operator set.
+        need_queue: Pings the queue when no quota is taken, to refuse tasks while Redis is unavailable. None to create
+            them all the same.
     """
 
     def __init__(
@@ -66,13 +67,13 @@ class TaskQuotas:
         self._need_queue = need_queue
 
     def slots_of(self, caller: Caller) -> int | None:
-        """How many submissions of the caller's key may be open at once."""
+        """How many submissions of the caller's key may be open at once; None for no limit."""
         if caller.owner is None:
             return None
         return _or_default(caller.limits.max_concurrent, self._quota_limits.key.max_concurrent)
 
     def needed(self, provider: str, owner: str | None, limits: KeyLimits) -> Sequence[Quota]:
-        """In which quotas a task counts that is for that provider, and comes with a key of that owner."""
+        """The quotas in which a task for that provider counts, if a key of that owner creates it."""
         slots = self._quota_limits.slots.get(provider, self._quota_limits.slots.get("*"))
         found = [_quota("provider", provider, slots, self._quota_limits.queue)]
         if owner is not None:
@@ -84,13 +85,13 @@ class TaskQuotas:
     @asynccontextmanager
     async def taken(self, task: Task, needed: Sequence[Quota]) -> AsyncIterator[None]:
         """
-        Count the task, and store it within the block; where that fails it is counted no longer.
+        Count the task; store it within the block. If the block raises, the task is no longer counted.
 
-        A process that dies in the block leaves it counted, until the next healing finds no such task on record.
+        If the process crashes in the block, the task is counted until the quota reconciler finds that it is not stored.
 
         Raises:
-            QueueFull, TooManyTasks: There is no room.
-            QueueUnavailable: Redis is away, and tasks are not taken without it.
+            QueueFull, TooManyTasks: A quota is full.
+            QueueUnavailable: Redis is unavailable, and a setting says that no task is created without it.
         """
         await self._take(task, needed)
         try:
@@ -123,12 +124,12 @@ class TaskQuotas:
 
 
 async def leave(quotas: Quotas, task: Task) -> None:
-    """The task was saved as it is now: count it no longer where it has ended, or does not wait any more."""
+    """Stop counting a task in the quotas that its present state has left; call it after the save."""
     await give_back(quotas, task.id, quotas_remaining(task))
 
 
 async def give_back(quotas: Quotas, task_id: str, names: Sequence[str]) -> None:
-    """Count a task in those no longer. Made up for by upkeep where Redis is away."""
+    """Stop counting a task in those quotas. If Redis is unavailable, the quota reconciler does it later."""
     if not names:
         return
     try:
@@ -138,7 +139,7 @@ async def give_back(quotas: Quotas, task_id: str, names: Sequence[str]) -> None:
 
 
 def _quota(kind: str, whose: str, slots: int | None, queue: int | None) -> Quota | None:
-    """Where slots are limited, waiting is bounded with them: a task that is let in may have a slot at once."""
+    """If slots are limited, they count together with the waiting tasks: a new task may get a slot at once."""
     if queue is None:
         return None
     if slots is None:

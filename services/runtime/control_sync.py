@@ -1,4 +1,4 @@
-"""Keeps one process in line with what the operator decided, and tells the others what it runs."""
+"""Control sync: one process follows the operator's switches and reloads, and reports what it runs to the others."""
 
 import asyncio
 import os
@@ -19,17 +19,17 @@ from core.switches import Controls
 from services.runtime.live_registry import LiveRegistry
 
 LOOK_S: Final = 0.75
-"""How often a process looks for decisions, in seconds."""
-TELL: Final = timedelta(seconds=10)
-"""A process without news tells that it lives that often."""
+"""How often a process reads the control state, in seconds."""
+REPORT_EVERY: Final = timedelta(seconds=10)
+"""How often a process reports if nothing changed."""
 ALIVE: Final = timedelta(seconds=35)
-"""A process that told nothing for so long counts as gone."""
+"""A process whose latest report is older counts as stopped."""
 
 log = structlog.get_logger(__name__)
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Which process this is; `role` is "api" or "worker"."""
+    """The identity of a process; `role` is "api" or "worker"."""
 
     id: str
     role: str
@@ -38,21 +38,21 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 def this_process(role: str) -> Identity:
-    """This one; its id is unlike any other's, also after a restart."""
+    """The identity of this process; no other process has its id, not even after a restart."""
     host, pid = socket.gethostname(), os.getpid()
     return Identity(id=f"{host}-{pid}-{secrets.token_hex(4)}", role=role, host=host, pid=pid)
 
 
 class ControlSync:
     """
-    Follows the decisions.
+    Follows the control state that all processes share.
 
     Args:
-        room: Where they are kept.
-        registry: Of this process.
+        control: The shared control state.
+        registry: The registry of this process.
         identity: This process.
         clock: Now.
-        stalls: What blocked its event loop.
+        stalls: What blocked the event loop of this process.
 
     Attributes:
         on_reload: Called when the plugins may have changed.
@@ -60,14 +60,14 @@ class ControlSync:
 
     def __init__(
         self,
-        task_quotas: ControlStore,
+        control: ControlStore,
         registry: LiveRegistry,
         identity: Identity,
         clock: Clock,
         *,
         stalls: Callable[[], Sequence[Stall]] = tuple,
     ) -> None:
-        self._task_quotas = task_quotas
+        self._control = control
         self._registry = registry
         self._identity = identity
         self._clock = clock
@@ -82,32 +82,32 @@ class ControlSync:
 
     async def begin(self) -> None:
         """
-        Take over what was decided before this process began; its plugins are as they are installed now.
+        Apply what was decided before this process started; its plugins are those that are installed now.
 
         Raises:
-            StoreUnavailable: Nothing is known; the process must not serve.
+            StoreUnavailable: The control state is unknown; the process must not serve.
         """
-        self._follow(await self._task_quotas.read())
+        self._follow(await self._control.read())
         self._generation = self._controls.generation
         await self._report()
 
     async def run(self) -> None:
-        """Look for decisions until cancelled; while the database is away the latest ones hold."""
+        """Read the control state every `LOOK_S` until cancelled; while MongoDB is unavailable, the latest one holds."""
         try:
             while True:
                 await asyncio.sleep(LOOK_S)
                 try:
                     await self.look()
-                except Exception:  # such as a decision that only a newer version understands
+                except Exception:  # such as a state that only a newer version can read
                     log.exception("control_sync_failed")
         finally:
             if self._reloading is not None:
                 self._reloading.cancel()
 
     async def look(self) -> None:
-        """Follow what was decided since the last look, and tell the others."""
+        """Apply what was decided since the last call, close unused providers, and report."""
         try:
-            self._follow(await self._task_quotas.read())
+            self._follow(await self._control.read())
             if self._controls.generation > self._generation and self._reloading is None:
                 self._reloading = asyncio.create_task(self._reload(self._controls))
             await self._registry.close_unused()
@@ -119,9 +119,9 @@ class ControlSync:
             self._unavailable = True
 
     async def end(self) -> None:
-        """Tell that this process ends; made up for by time where the database is away."""
+        """Withdraw the report of this process. If MongoDB is unavailable, the report counts no longer after `ALIVE`."""
         with suppress(StoreUnavailable):
-            await self._task_quotas.withdraw(self._identity.id)
+            await self._control.withdraw(self._identity.id)
 
     def _follow(self, controls: Controls) -> None:
         if controls.revision != self._controls.revision:
@@ -129,7 +129,7 @@ class ControlSync:
         self._controls = controls
 
     async def _reload(self, controls: Controls) -> None:
-        """In a task of its own: a plugin that hangs in its import must not keep the switches from being followed."""
+        """Runs in a task of its own: a plugin that hangs during its import must not delay the switches."""
         forced = [plugin for plugin, generation in controls.forced.items() if generation > self._generation]
         try:
             await self._registry.reload(forced=forced)
@@ -154,27 +154,27 @@ class ControlSync:
             stalls=tuple(self._stalls()),
         )
         if self._reported is None or _is_news(report, self._reported):
-            await self._task_quotas.report(report)
+            await self._control.report(report)
             self._reported = report
 
 
 def _is_news(report: ProcessReport, reported: ProcessReport) -> bool:
-    return report.seen - reported.seen >= TELL or structs.replace(report, seen=reported.seen) != reported
+    return report.seen - reported.seen >= REPORT_EVERY or structs.replace(report, seen=reported.seen) != reported
 
 
-async def alive(task_quotas: ControlStore, now: datetime) -> Sequence[ProcessReport]:
+async def alive(control: ControlStore, now: datetime) -> Sequence[ProcessReport]:
     """
-    The processes of the server that live.
+    The latest reports of the processes that are running.
 
     Raises:
-        StoreUnavailable: They cannot be asked for.
+        StoreUnavailable: MongoDB is unavailable.
     """
-    return await task_quotas.processes(since=now - ALIVE)
+    return await control.processes(since=now - ALIVE)
 
 
 @asynccontextmanager
 async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """All of it runs while inside."""
+    """Run these coroutines until the block ends."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
         yield
@@ -185,4 +185,4 @@ async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """The default of `on_reload`."""

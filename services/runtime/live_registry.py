@@ -1,4 +1,4 @@
-"""A registry whose providers and switches change while the process runs."""
+"""Live registry: providers and switches change while the process runs."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -9,7 +9,7 @@ import structlog
 
 from core.plugins import Plugin, owner_of, reload_plugins
 from core.registry import Registry, Route
-from core.switches import Controls, Mode, Switch
+from core.switches import Controls, Mode
 from polyrelay import Env, Provider
 
 LONGEST_CLOSE_S: Final = 10.0
@@ -19,13 +19,13 @@ log = structlog.get_logger(__name__)
 
 class LiveRegistry(Registry):
     """
-    As `Registry`, with plugins that come, go and are replaced.
+    As `Registry`, with plugins that are added, removed and replaced.
 
-    A change is made between two steps of the event loop: who asked for a route before keeps what it got, and its
-    provider is closed when the last such route is gone.
+    A change is made between two callbacks of the event loop. A route that was handed out before keeps its provider,
+    which is closed when its last route is garbage-collected.
 
     Args:
-        plugins: Those that were loaded at the start.
+        plugins: The plugins that were loaded at the start.
         env: Handed to plugins.
     """
 
@@ -37,19 +37,19 @@ class LiveRegistry(Registry):
         self._replaced: list[Provider] = []
 
     def route(self, provider: str, model: str) -> Route:
-        """As `Registry.route`; what it leads to stays open as long as the route is held."""
+        """As `Registry.route`; the provider stays open as long as the route is referenced."""
         route = super().route(provider, model)
         self._given.add(route)
         return route
 
     def relay_route(self, provider: str, model: str) -> Route:
-        """As `Registry.relay_route`, and `route` here."""
+        """As `Registry.relay_route`; the provider stays open as long as the route is referenced."""
         route = super().relay_route(provider, model)
         self._given.add(route)
         return route
 
     def follow(self, controls: Controls) -> None:
-        """Switch the providers as the operator decided; what changed is logged."""
+        """Switch the providers as the operator decided; each change is logged."""
         for name, switch in controls.switches.items():
             if self.switches.get(name) != switch and (switch.mode is not Mode.ENABLED or name in self.switches):
                 log.info("provider_switched", provider=name, mode=switch.mode.value, reason=switch.reason)
@@ -57,12 +57,12 @@ class LiveRegistry(Registry):
 
     async def reload(self, *, forced: Collection[str] = ()) -> None:
         """
-        Have the plugins that are installed now.
+        Replace the plugins by those that are installed now.
 
-        Plugins are imported in a thread, so that the event loop goes on. Call it from one place at a time.
+        Plugins are imported in a thread, so the event loop is not blocked. Two calls must not run at once.
 
         Args:
-            forced: Plugins or providers that are loaded anew even where they look the same.
+            forced: Plugins or providers that are loaded again even if they look unchanged.
         """
         plugins = await asyncio.to_thread(reload_plugins, self._plugins, self._env, forced=forced)
         before = self.providers
@@ -74,7 +74,7 @@ class LiveRegistry(Registry):
         log.info("plugins_reloaded", plugins=len(plugins), replaced=len(self._replaced))
 
     async def close_unused(self) -> None:
-        """Close replaced providers that nobody uses any more."""
+        """Close replaced providers that no route refers to."""
         used = {id(route.provider) for route in self._given}
         unused = [provider for provider in self._replaced if id(provider) not in used]
         self._replaced = [provider for provider in self._replaced if id(provider) in used]
@@ -82,19 +82,15 @@ class LiveRegistry(Registry):
             await _closed(provider)
 
     async def aclose(self) -> None:
-        """Close every provider, replaced ones too."""
+        """Close every provider, also the replaced ones."""
         replaced, self._replaced = self._replaced, []
         for provider in replaced:
             await _closed(provider)
         await super().aclose()
 
     def plugin_of(self, module: str) -> str | None:
-        """The plugin that a module belongs to, or None; safe to ask from another thread."""
+        """The plugin that a module belongs to, or None. Thread-safe."""
         return owner_of(module, self._plugins)
-
-    def switch_of(self, provider: str) -> Switch | None:
-        """How the operator switched it last, or None where that never happened."""
-        return self.switches.get(provider)
 
 
 def _providers(plugins: Sequence[Plugin]) -> list[Provider]:
@@ -105,7 +101,7 @@ async def _closed(provider: Provider) -> None:
     try:
         async with asyncio.timeout(LONGEST_CLOSE_S):
             await provider.aclose()
-    except (Exception, SystemExit):  # plugin code, or it takes too long
+    except (Exception, SystemExit):  # plugin code, or a timeout
         log.exception("provider_close_failed", provider=provider.name)
     else:
         log.info("provider_closed", provider=provider.name)

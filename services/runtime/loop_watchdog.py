@@ -1,8 +1,8 @@
 """
-Sees when something blocks the event loop, and whose code it is.
+Event loop watchdog: detects code that blocks the event loop, and names the plugin that it belongs to.
 
-A thread looks whether the loop still turns. Code that holds the interpreter's lock all the while, inside of a C
-extension, is seen only when it lets go.
+A thread checks that the loop still runs. Code that holds the interpreter's lock all the time, inside a C extension, is
+detected only when it releases the lock.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from core.clock import Clock
 from core.control import Stall
 
 SERVER: Final = "server"
-"""Stands for a plugin's name where no plugin's code was at work."""
+"""The name for the plugin if no plugin's code was running."""
 _LINES_SHOWN: Final = 8
 
 log = structlog.get_logger(__name__)
@@ -33,8 +33,8 @@ class Watchdog:
     Watches the event loop of one thread.
 
     Args:
-        owner_of: Names the plugin of a module; called from another thread.
-        stall_s: The loop counts as blocked when it does not turn for so long, in seconds.
+        owner_of: The plugin of a module; called from another thread.
+        stall_s: The loop counts as blocked if it does not run for this time, in seconds.
         clock: Now.
     """
 
@@ -47,15 +47,15 @@ class Watchdog:
         self._ended = threading.Event()
         self._stalls: dict[str, Stall] = {}
         self._stalled_since = 0.0
-        self._blamed = SERVER
+        self._stalled_plugin = SERVER
 
     @property
     def stalls(self) -> tuple[Stall, ...]:
-        """What was seen since the start, by plugin."""
+        """The stalls since the start, by plugin."""
         return tuple(self._stalls[plugin] for plugin in sorted(self._stalls))
 
     async def run(self) -> None:
-        """Watch the loop that this runs on, until cancelled."""
+        """Watch the event loop that this runs on, until cancelled."""
         self._thread_id = threading.get_ident()
         self._beat = time.monotonic()
         thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -70,25 +70,25 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._ended.wait(self._stall_s / 4):
             try:
-                self._look()
-            except Exception:  # a watchdog that ended would look as if all were well
+                self._check()
+            except Exception:  # a watchdog that ended would look as if no code blocked the loop
                 log.exception("watchdog_failed")
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         beat = self._beat
         blocked_s = time.monotonic() - beat
         if blocked_s <= self._stall_s:
             return
         if beat == self._stalled_since:
-            self._lasts(self._blamed, blocked_s)
+            self._prolong(self._stalled_plugin, blocked_s)
         else:
             self._stalled_since = beat
-            self._blamed = self._seen(blocked_s).plugin
+            self._stalled_plugin = self._new_stall(blocked_s).plugin
 
-    def _seen(self, blocked_s: float) -> Stall:
-        """A new stall: whose it is, counted and logged once."""
+    def _new_stall(self, blocked_s: float) -> Stall:
+        """A new stall, with its plugin; it is counted and logged once."""
         stack = list(_frames(sys._current_frames().get(self._thread_id)))
-        plugin, frame = self._culprit(stack)
+        plugin, frame = self._plugin_in(stack)
         where = _place(frame) if frame is not None else "unknown"
         before = self._stalls.get(plugin)
         stall = Stall(
@@ -103,7 +103,7 @@ class Watchdog:
         log.error("event_loop_blocked", plugin=plugin, blocked_s=round(blocked_s, 1), where=where, frames=shown)
         return stall
 
-    def _lasts(self, plugin: str, blocked_s: float) -> None:
+    def _prolong(self, plugin: str, blocked_s: float) -> None:
         stall = self._stalls[plugin]
         if blocked_s > stall.longest_s:
             longer = Stall(
@@ -115,8 +115,8 @@ class Watchdog:
             )
             self._stalls = {**self._stalls, plugin: longer}
 
-    def _culprit(self, stack: list[FrameType]) -> tuple[str, FrameType | None]:
-        """The innermost frame of a plugin; without one, the innermost frame of all."""
+    def _plugin_in(self, stack: list[FrameType]) -> tuple[str, FrameType | None]:
+        """The plugin and its innermost frame; without a plugin, the innermost frame of all."""
         for frame in stack:
             plugin = self._owner_of(str(frame.f_globals.get("__name__", "")))
             if plugin is not None:

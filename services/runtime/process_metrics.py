@@ -1,4 +1,4 @@
-"""Metrics that API and workers have in common: switches, plugins, the event loop, memory."""
+"""Metrics of every process, API and worker: switches, plugins, the event loop, memory."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +17,7 @@ _PAGE_BYTES: Final = 4096
 
 
 def process_text(registry: Registry, stalls: Iterable[Stall], resident: int | None) -> bytes:
-    """How the process stands, in Prometheus' text format; `resident` is its memory in bytes, or None."""
+    """The metrics in Prometheus' text format; `resident` is the memory of the process in bytes, or None."""
     collectors = CollectorRegistry()
     modes = Gauge("polyrelay_provider_mode", "1 for how it is switched.", ["provider", "mode"], registry=collectors)
     for name in registry.providers:
@@ -36,7 +36,7 @@ def process_text(registry: Registry, stalls: Iterable[Stall], resident: int | No
 
 
 def resident_bytes() -> int | None:
-    """The memory that this process occupies, in bytes; None where the system does not tell."""
+    """The resident memory of this process, in bytes; None if the system does not report it."""
     try:
         return int(_STATM.read_text("ascii").split()[1]) * _PAGE_BYTES
     except (OSError, ValueError, IndexError):
@@ -44,7 +44,7 @@ def resident_bytes() -> int | None:
 
 
 class _Stalls(Collector):
-    """Counted by the watchdog, told as they stand."""
+    """The stalls that the watchdog has counted."""
 
     def __init__(self, stalls: Iterable[Stall]) -> None:
         self._stalls = tuple(stalls)

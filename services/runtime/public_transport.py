@@ -1,8 +1,8 @@
 """
-Where the server may be sent to: links that others write are fetched from the public internet only.
+SSRF protection: links in vendor responses are fetched from public addresses only.
 
-A link of a vendor's answer, and every redirect on the way, is resolved once, its addresses are checked, and the
-connection goes to the address that was checked: a name that means something else a moment later leads nowhere else.
+The host of a link, and of every redirect, is resolved once. Its addresses are checked, and the connection is made to an
+address that was checked, so a later change of the DNS record has no effect.
 """
 
 import asyncio
@@ -24,31 +24,31 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 _PORTS: Final = {"http": 80, "https": 443}
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _NOT_PUBLIC: Final = tuple(map(ip_network, ("192.0.0.0/24", "168.63.129.16/32", "64:ff9b:1::/48")))
-"""Beside what Python knows: protocol assignments, what tells machines of Azure about themselves, and local NAT64."""
+"""Addresses that Python calls global: IETF protocol assignments, Azure's metadata service, and local NAT64."""
 
 
 class ForbiddenAddress(httpx.TransportError):
-    """The link leads to where the server may not be sent."""
+    """The link leads to an address that is neither public nor trusted."""
 
 
 class Trusted(Struct, frozen=True, kw_only=True):
     """
-    What may be fetched beside the public internet.
+    What may be fetched beside public addresses.
 
     Attributes:
-        networks: Addresses of them.
-        hosts: Names, for all ports ("minio.internal") or one ("127.0.0.1:9000").
+        networks: Networks whose addresses are allowed.
+        hosts: Host names, for all ports ("minio.internal") or one ("127.0.0.1:9000").
     """
 
     networks: tuple[Network, ...] = ()
     hosts: frozenset[str] = frozenset()
 
     def names(self, host: str, port: int) -> bool:
-        """Whether the host is trusted by its name, wherever that leads."""
+        """Whether the host is trusted by its name, whatever its addresses are."""
         return not self.hosts.isdisjoint({host, f"{host}:{port}"})
 
     def reaches(self, address: Address) -> bool:
-        """Whether that address may be connected to."""
+        """Whether a connection to that address is allowed."""
         return is_public(address) or any(address in network for network in self.networks)
 
 
@@ -58,7 +58,7 @@ def trusted(places: Sequence[str], urls: Sequence[str]) -> Trusted:
 
     Args:
         places: Networks, and hosts with or without a port.
-        urls: Addresses that the operator set by themselves, such as that of a vendor: host and port are trusted.
+        urls: URLs that the operator set, such as a vendor's: their host and port are trusted.
     """
     networks = tuple(network for place in places if (network := network_of(place)) is not None)
     hosts = {place.lower() for place in places if network_of(place) is None}
@@ -69,14 +69,14 @@ def trusted(places: Sequence[str], urls: Sequence[str]) -> Trusted:
 
 class PublicTransport(httpx.AsyncBaseTransport):
     """
-    Sends requests to the public internet, and to what is trusted.
+    Sends requests to public addresses, and to what is trusted.
 
-    Where the environment names a proxy for a link, the proxy connects, and what it may reach is its own affair.
+    If the environment names a proxy for a link, the proxy connects, and nothing is checked here.
 
     Args:
-        trusted: What may be fetched beside.
-        direct: Connects; its connections must not be kept, as they are made to addresses and not to names.
-        resolve: Finds the addresses of a host.
+        trusted: What may be fetched beside public addresses.
+        direct: Connects. It must not keep connections alive: they are made to addresses and not to names.
+        resolve: Resolves the addresses of a host.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class PublicTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """
-        Send a request; redirects come as requests of their own.
+        Send a request; httpx sends redirects as separate requests.
 
         Raises:
-            ForbiddenAddress: It leads to where the server may not be sent.
-            httpx.TransportError: It could not be sent, or got no answer.
+            ForbiddenAddress: An address of the host is neither public nor trusted.
+            httpx.TransportError: The request could not be sent, or got no response.
         """
         scheme, host = request.url.scheme, request.url.host
         if scheme not in _PORTS or not host:
@@ -137,13 +137,13 @@ class PublicTransport(httpx.AsyncBaseTransport):
 
 
 async def resolved(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host, as the system finds them."""
+    """The addresses of a host, as the system resolves them."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def is_public(address: Address) -> bool:
-    """Whether the address is on the public internet; one that stands for another is judged by that."""
+    """Whether the address is public; one that embeds an IPv4 address is judged by that one."""
     if isinstance(address, IPv6Address):
         if address in _NAT64:
             return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
@@ -155,7 +155,7 @@ def is_public(address: Address) -> bool:
 
 
 def _to(address: str, request: httpx.Request) -> httpx.Request:
-    """The same request, sent to that address; certificates are checked for the name."""
+    """The same request, sent to that address; the certificate is checked for the host name."""
     host = request.url.host
     named = {} if host == address else {"sni_hostname": host}
     return httpx.Request(

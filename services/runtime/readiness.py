@@ -1,4 +1,4 @@
-"""Whether what a process depends on answers."""
+"""Readiness: whether the dependencies of a process are available."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,32 +12,32 @@ PING_TIMEOUT_S: Final = 3.0
 
 
 class Dependency(Struct, frozen=True, kw_only=True):
-    """Whether a dependency answers, and if not, why."""
+    """Whether a dependency is available, and if not, why."""
 
     ok: bool
     error: str | None = None
 
 
 class Readiness(Struct, frozen=True, kw_only=True):
-    """`ok` where all dependencies answer, else `unavailable`."""
+    """`ok` if all dependencies are available, else `unavailable`."""
 
     status: str
     dependencies: dict[str, Dependency]
 
     @property
     def good(self) -> bool:
-        """Whether all dependencies answer."""
+        """Whether all dependencies are available."""
         return all(dependency.ok for dependency in self.dependencies.values())
 
 
 async def readiness(pings: Mapping[str, Callable[[], Awaitable[None]]]) -> Readiness:
-    """Ask all dependencies at once, each for at most `PING_TIMEOUT_S`."""
-    found = dict(zip(pings, await asyncio.gather(*map(_asked, pings.values())), strict=True))
+    """Ping all dependencies at once, each for at most `PING_TIMEOUT_S`."""
+    found = dict(zip(pings, await asyncio.gather(*map(_pinged, pings.values())), strict=True))
     good = all(dependency.ok for dependency in found.values())
     return Readiness(status="ok" if good else "unavailable", dependencies=found)
 
 
-async def _asked(ping: Callable[[], Awaitable[None]]) -> Dependency:
+async def _pinged(ping: Callable[[], Awaitable[None]]) -> Dependency:
     try:
         await asyncio.wait_for(ping(), PING_TIMEOUT_S)
     except TimeoutError:

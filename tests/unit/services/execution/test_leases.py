@@ -77,3 +77,16 @@ async def test_a_task_that_nobody_holds_is_taken_at_any_time() -> None:
     execution_fixture.leases.distrust(until=execution_fixture.now + timedelta(seconds=LEASE_S))
 
     assert execution_fixture.leases.expired(task, execution_fixture.now)
+
+
+async def test_a_shorter_distrust_does_not_shorten_a_longer_one() -> None:
+    """After an outage, a later call with an earlier moment does not let leases expire before the first moment."""
+    execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
+    task = await execution_fixture.task(await submitting(execution_fixture))
+    leases, expired_at = execution_fixture.leases, execution_fixture.now + timedelta(seconds=LEASE_S)
+
+    leases.distrust(until=expired_at + timedelta(seconds=20))
+    leases.distrust(until=expired_at + timedelta(seconds=10))
+
+    assert not leases.expired(task, expired_at + timedelta(seconds=19))
+    assert leases.expired(task, expired_at + timedelta(seconds=20))

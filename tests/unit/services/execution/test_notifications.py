@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from core.task_states import State
 from core.tasks import RelayCall
@@ -35,12 +36,14 @@ async def test_other_tasks_are_not_announced() -> None:
     assert announcements.announced == []
 
 
-async def test_a_queue_that_is_unavailable_hurts_nobody() -> None:
-    """Who waits reads the record now and then."""
+async def test_a_failed_notification_is_logged() -> None:
+    """If Redis is unavailable the notification is lost; the API reads the stored task now and then."""
     announcements = MemoryAnnouncements()
     announcements.reachable = False
 
-    Notifications(announcements).changed(a_task(state=State.WAITING, relay=CALL))
-    await asyncio.sleep(0)
+    with structlog.testing.capture_logs() as logs:
+        Notifications(announcements).changed(a_task(state=State.WAITING, relay=CALL))
+        await asyncio.sleep(0)
 
     assert announcements.announced == []
+    assert [entry["event"] for entry in logs] == ["notification_failed"]
