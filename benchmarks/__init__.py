@@ -1,1 +1,1 @@
-"""Measures the server, and beside it what a user would pick instead: `make bench`."""
+"""Benchmarks: measures the server, and the alternatives that a user might choose. Run them with `make bench`."""

@@ -37,9 +37,10 @@ RESULTS: Final = Path(__file__).resolve().parent / "results"
 
 def main() -> int:
     """
-    Measure, print, and keep the report as JSON.
+    Measure, print, and save the report as JSON.
 
-    Exit code 1 where a figure broke: the others are kept, and the report says why. 130 after Ctrl-C: nothing is kept.
+    Exit code 1 if a figure failed: the others are saved, and the report gives the reason. 130 after Ctrl-C: nothing is
+    saved.
     """
     options = _options()
     terminal = Console(stderr=True)
@@ -61,12 +62,12 @@ def main() -> int:
 
 
 async def measured(name: str, measure: Callable[[Bench], Awaitable[Figure]], bench: Bench) -> Figure:
-    """The figure, or one that says why there is none."""
+    """The figure, or one with the reason why it could not be measured."""
     try:
         return await measure(bench)
-    except Exception as error:  # whatever broke one figure must not cost the others, half an hour of them
+    except Exception as error:  # the failure of one figure must not discard the others, which take half an hour
         reason = reason_in(str(error) or type(error).__name__)
-        bench.say(f"{name} broke: {reason}")
+        bench.say(f"{name} failed: {reason}")
         missing = Series(case="", system=OURS, measure="nothing", unit="", missing=reason)
         return Figure(name=name, title=name, subject=OURS, key=missing.measure, series=[missing], broken=True)
 
@@ -101,11 +102,11 @@ async def _run(options: argparse.Namespace, terminal: Console) -> Report:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the server and its peers.")
     parser.add_argument("--only", type=_names, default=list(FIGURES), metavar="NAMES", help=f"of {', '.join(FIGURES)}")
-    parser.add_argument("--rounds", type=int, default=3, help="how often all systems take turns (3)")
-    parser.add_argument("--quick", action="store_true", help="measure less: to see that it works, not for numbers")
-    parser.add_argument("--no-peers", dest="peers", action="store_false", help="measure only ourselves")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds in which all systems take turns (3)")
+    parser.add_argument("--quick", action="store_true", help="measure less: to check that it works, not for results")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="measure this server only")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="on standard output")
-    parser.add_argument("--out", type=Path, help="where the JSON is kept (benchmarks/results/DATE.json)")
+    parser.add_argument("--out", type=Path, help="file for the JSON report (benchmarks/results/DATE.json)")
     options = parser.parse_args()
     options.out = options.out or RESULTS / f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}.json"
     return options

@@ -1,10 +1,9 @@
 """
-Accepting a task durably, against a bare echo of the same JSON by the same framework and server.
+Creating a task durably, compared with a plain echo of the same JSON by the same framework and server.
 
-Both run in one process of granian with litestar; the durable one stores in a real MongoDB, journaled by a majority, and
-wakes through a real Valkey. Between them stands the least that a durable create can be; see `barest`. Beside them the
-gateways, which relay a picture's request to the simulator and keep nothing: another kind of work, shown because it is
-what a user would run instead.
+Both run in one process of granian with litestar. The API stores tasks in a real MongoDB, journaled by a majority, and
+wakes workers through a real Valkey. `barest` is the minimal durable create between the two. The gateways relay an image
+request to the simulator and store nothing: a different kind of work, shown because a user might run them instead.
 """
 
 import contextlib
@@ -63,7 +62,7 @@ _SETTINGS: Final = {
 
 
 class Echo(Struct):
-    """The same JSON, as the framework reads it at its best."""
+    """The same JSON, in the type that the framework decodes fastest."""
 
     provider: str
     model: str
@@ -75,17 +74,17 @@ class Echo(Struct):
 
 @post("/echo")
 async def echo(data: Echo) -> Echo:
-    """Decode and encode."""
+    """Decode the body and encode it again."""
     return data
 
 
 def echo_app() -> Litestar:
-    """An application that does nothing else."""
+    """An application with the echo only."""
     return Litestar([echo], openapi_config=None, logging_config=None)
 
 
 def unrecorded_app() -> Litestar:
-    """The API, which puts nothing on the audit log for a new task: what that row costs is the difference."""
+    """The API without the audit row of a new task: the difference to the API is the cost of that row."""
     app = create_app()
     create = app.state.use_cases.create
 
@@ -101,7 +100,7 @@ def unrecorded_app() -> Litestar:
 
 
 async def measure(bench: Bench) -> Figure:
-    """Start everything, measure in turns, stop everything."""
+    """Start all systems, measure them in turns, and stop them."""
     connections, seconds = ((1, 16), 0.5) if bench.quick else (CONNECTIONS, 3.0)
     series: list[Series] = []
     async with _endpoints(bench) as found:
@@ -133,7 +132,7 @@ async def measure(bench: Bench) -> Figure:
 
 
 def connections_case(count: int) -> str:
-    """How the case of so many connections is called."""
+    """The name of the case with that number of connections."""
     return f"{count} connection{'s' if count > 1 else ''}"
 
 
@@ -151,7 +150,7 @@ async def _once(endpoint: Endpoint | str, connections: int, seconds: float) -> M
 
 @contextlib.asynccontextmanager
 async def _endpoints(bench: Bench) -> AsyncIterator[Mapping[str, Endpoint | str]]:
-    """Everything that is asked, by name, or why it cannot be."""
+    """All endpoints by name, or the reason why one cannot be measured."""
     folder = bench.folder / "accept"
     folder.mkdir()
     async with contextlib.AsyncExitStack() as closing:
@@ -170,7 +169,7 @@ async def _endpoints(bench: Bench) -> AsyncIterator[Mapping[str, Endpoint | str]
 
 
 async def _own(folder: Path, closing: contextlib.AsyncExitStack) -> Mapping[str, Endpoint]:
-    """Creating a task, and what it is compared with, on servers of their own."""
+    """Creating a task, and the endpoints that it is compared with, each on servers of its own."""
     mongo, valkey = MongoServer(folder / "mongo", cache_gb=1.0), ValkeyServer(folder / "valkey")
     for server in (mongo, valkey):
         closing.push_async_callback(server.stop)

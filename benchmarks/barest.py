@@ -1,9 +1,9 @@
 """
-The least that a durable create can be on this stack: what the framework, MongoDB and Valkey cost by themselves.
+The minimal durable create on this stack: the cost of the framework, MongoDB and Valkey by themselves.
 
-It decodes a request, has it inserted, journaled by a majority, has a wake put into a sorted set, and answers with an
-id. Requests of one moment share both writes, as ours do. No rules are checked, no index is kept, nothing is logged or
-audited, nobody is asked for a key, and no queue could take the wake from where it is.
+It decodes a request, inserts it, journaled by a majority, adds a wake to a sorted set, and answers with an id. Requests
+of the same moment share both writes, as in the API. There is no validation, index, log, audit row or authentication,
+and no worker could read the wake.
 """
 
 import os
@@ -25,13 +25,13 @@ _MOST = 500
 
 
 class Created(Struct):
-    """The answer."""
+    """The response."""
 
     task_id: str
 
 
 def barest_app() -> Litestar:
-    """The application, on the stores that MONGO_URL and REDIS_URL name."""
+    """The application, on the servers of MONGO_URL and REDIS_URL."""
     tasks = connect_mongo(os.environ["MONGO_URL"]).get_collection("barest")
     redis = connect_queue(os.environ["REDIS_URL"])
 

@@ -1,4 +1,4 @@
-"""What every figure is given to measure with."""
+"""The options of a run, which every figure gets."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +11,11 @@ class Bench(Struct, frozen=True, kw_only=True):
     One run.
 
     Attributes:
-        folder: For data and logs; removed after the run.
-        rounds: How often all systems take turns.
-        quick: Measure less of everything: to see that it works, not for numbers.
-        peers: Whether others are measured beside us.
-        say: Tells people what is being done.
+        folder: For data and logs; deleted after the run.
+        rounds: Number of rounds in which all systems take turns.
+        quick: Measure less of everything: to check that it works, not for results.
+        peers: Whether other systems are measured, too.
+        say: Prints a progress message.
     """
 
     folder: Path

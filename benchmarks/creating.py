@@ -1,4 +1,4 @@
-"""Creates tasks over HTTP as fast as some connections can, with as little of this process's time as can be."""
+"""Creates tasks over HTTP as fast as the connections allow, with little processor time in this process."""
 
 import asyncio
 import json
@@ -11,15 +11,15 @@ _LONGEST_ANSWER_BYTES: Final = 65_536
 
 async def create_tasks(api_url: str, kind: str, bodies: Iterator[Mapping[str, Any]], *, connections: int) -> list[str]:
     """
-    Create one task for each body; the ids, in no order.
+    Create one task for each body. Returns their ids, in no order.
 
     Args:
         kind: text, image or video.
-        bodies: What is sent; shared by all connections.
-        connections: So many requests are under way at once.
+        bodies: The request bodies, shared by all connections.
+        connections: Number of concurrent requests.
 
     Raises:
-        RuntimeError: An answer was not 201; shows it.
+        RuntimeError: A response was not 201; the text shows it.
     """
     ids: list[str] = []
     async with asyncio.TaskGroup() as group:

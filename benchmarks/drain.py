@@ -1,4 +1,4 @@
-"""How many no-op jobs a second one, two and four worker processes do, from a queue that is full."""
+"""Throughput: no-op jobs per second of one, two and four worker processes, from a full queue."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _LOOK_S: Final = 0.2
 
 
 async def measure(bench: Bench, *, workers: Sequence[int] = (1, 2, 4)) -> Figure:
-    """Counted while all workers are at work, so that neither their start nor the last job counts."""
+    """Count while all workers are busy, so that neither their start nor the last jobs count."""
     seconds = 0.5 if bench.quick else 3.0
     series: list[Series] = []
     async with queues(bench) as found:
@@ -44,7 +44,7 @@ async def measure(bench: Bench, *, workers: Sequence[int] = (1, 2, 4)) -> Figure
 
 
 def workers_case(count: int) -> str:
-    """How the case of so many worker processes is called."""
+    """The name of the case with that number of worker processes."""
     return f"{count} worker{'s' if count > 1 else ''}"
 
 
@@ -59,7 +59,7 @@ async def _once(found: Queues, name: str, workers: int, seconds: float) -> Mappi
 
 def rate_of(begun: Sequence[Begun], *, workers: int, seconds: float) -> float:
     """
-    Jobs a second from the moment at which each worker has begun its first one, for at most so long.
+    Jobs per second, from the moment at which each worker has begun its first job, for at most `seconds`.
 
     Raises:
         Failed: Not all workers got a job, or too few jobs were left to measure.
@@ -72,12 +72,12 @@ def rate_of(begun: Sequence[Begun], *, workers: int, seconds: float) -> float:
     start = max(firsts.values())
     inside = [each.at_ns for each in begun if start <= each.at_ns <= start + seconds * 1e9]
     if len(inside) < 2 or max(inside) == start:
-        raise Failed("the queue was empty before all workers were at work")
+        raise Failed("the queue was empty before all workers were busy")
     return (len(inside) - 1) / ((max(inside) - start) / 1e9)
 
 
 async def _until_done(run: QueueRun, workers: int, seconds: float) -> None:
-    """Until all workers have been at work for so long, or nothing more begins."""
+    """Wait until all workers have been busy for that time, or no more jobs begin."""
     loop = asyncio.get_running_loop()
     until, before = loop.time() + _START_S, -1
     all_at_work: float | None = None

@@ -1,5 +1,5 @@
 """
-Tasks created over HTTP until they are completed on record, per second, with vendors that answer at once.
+End to end: tasks per second from their creation over HTTP until they are stored as completed. Vendors answer at once.
 
 API, worker, MongoDB, Valkey, the simulator and the clients share this machine: the figure is that of all of them.
 """
@@ -29,7 +29,7 @@ _BODY: Final = {"provider": "openai", "model": "gpt-4", "user_id": "benchmark"}
 _PATIENCE_S: Final = 300.0
 
 SLOTS: Final = 64
-"""Steps that run at once: the more, the more of them share a round trip."""
+"""Number of concurrent steps: the more, the more of them share a round trip."""
 
 
 class EndToEnd(Struct, frozen=True, kw_only=True):
@@ -37,10 +37,10 @@ class EndToEnd(Struct, frozen=True, kw_only=True):
     One round.
 
     Attributes:
-        tasks: How many.
+        tasks: Number of tasks.
         created_s: From the first request to the last 201.
-        completed_s: From the first request until all are completed on record.
-        tasks_per_s: Of `completed_s`.
+        completed_s: From the first request until all are stored as completed.
+        tasks_per_s: Tasks per second of `completed_s`.
         cpu_ms_per_task: Processor time of each process for each task, in milliseconds.
     """
 
@@ -55,14 +55,14 @@ class EndToEnd(Struct, frozen=True, kw_only=True):
 
 
 WORKERS: Final = 2
-"""As many as the machine has cores: one alone waits for MongoDB's journal half of its time."""
+"""As many as the machine has cores: a single one waits half of its time for MongoDB's journal."""
 
 
 async def measure(
     *, tasks: int = 4000, rounds: int = 3, workers: int = WORKERS, concurrency: int = SLOTS, connections: int = 64
 ) -> list[EndToEnd]:
     """
-    Some rounds on one stack, which is started and stopped here; the first warms up and does not count.
+    Measure rounds on one stack, which is started and stopped here. The first round is a warm-up and does not count.
 
     Raises:
         TimeoutError: Tasks were open five minutes after the last was created.
@@ -112,7 +112,7 @@ async def _round(stack: Stack, *, tasks: int, concurrency: int, connections: int
 
 
 async def figure(bench: Bench) -> Figure:
-    """The rounds for `make bench`: the rate, and what each process needed."""
+    """The rounds for `make bench`: the rate, and the processor time of each process."""
     bench.say(f"end to end: {bench.rounds} rounds")
     rounds = await measure(tasks=200 if bench.quick else 4000, rounds=bench.rounds)
     rate = Series(

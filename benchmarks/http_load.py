@@ -1,7 +1,7 @@
 """
-A load generator: one process, raw sockets, connections that are kept, one request after the other on each.
+Load generator: one process, raw sockets, persistent connections with one request at a time.
 
-A client library would cost more than what it measures.
+A client library would need more processor time than the measured server.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ _LONGEST_WAIT_S: Final = 60.0
 
 class Load(Struct, frozen=True, kw_only=True):
     """
-    What came of one run.
+    The result of one run.
 
     Attributes:
-        connections: So many requests were open at once.
-        requests: Answered within the measured time.
+        connections: Number of concurrent requests.
+        requests: Good responses within the measured time.
         seconds: The measured time.
-        failed: Answers with another status than the expected one; they are not in `requests`.
-        p50_ms: Half of the answers took at most so long.
-        p99_ms: All but one in a hundred took at most so long.
+        failed: Responses with another status than the expected one; they are not in `requests`.
+        p50_ms: Median of the response times, in milliseconds.
+        p99_ms: 99th percentile of the response times, in milliseconds.
     """
 
     connections: int
@@ -39,16 +39,16 @@ class Load(Struct, frozen=True, kw_only=True):
 
     @property
     def per_second(self) -> float:
-        """Good answers per second."""
+        """Good responses per second."""
         return self.requests / self.seconds
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
     """
-    Where what is posted.
+    A URL, and the body that is posted to it.
 
     Attributes:
-        expected: Status of a good answer.
+        expected: Status of a good response.
     """
 
     url: str
@@ -59,11 +59,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 async def post_load(endpoint: Endpoint, *, connections: int, seconds: float, warm_up_s: float = 0.5) -> Load:
     """
-    Post that body again and again, and count what is answered after the warm-up.
+    Post that body repeatedly, and count the responses after the warm-up.
 
     Raises:
         ConnectionError: The server closed a connection.
-        TimeoutError: The last answers did not come.
+        TimeoutError: The last responses did not come.
     """
     address = urlsplit(endpoint.url)
     request = _request(address.path, address.netloc, endpoint)
@@ -78,7 +78,7 @@ async def post_load(endpoint: Endpoint, *, connections: int, seconds: float, war
 
 
 class _Caller(asyncio.Protocol):
-    """One connection: sends the request as soon as the answer to the one before is complete."""
+    """One connection: sends the next request as soon as the response to the last one is complete."""
 
     def __init__(self, request: bytes, expected: int, begins: float, ends: float) -> None:
         self.took_s: list[float] = []
@@ -92,12 +92,12 @@ class _Caller(asyncio.Protocol):
         self._sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Send the first request."""
         self._transport = transport
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Take a piece of an answer."""
+        """Read a part of a response."""
         self._received = received = self._received + data if self._received else data
         head = received.find(b"\r\n\r\n")
         if head < 0 or len(received) < head + 4 + _content_length(received[:head]):
@@ -116,7 +116,7 @@ class _Caller(asyncio.Protocol):
         self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The server hung up, or we did."""
+        """Either side closed the connection."""
         if not self.ended.done():
             self.ended.set_exception(exc or ConnectionError("the server closed the connection"))
 

@@ -1,4 +1,4 @@
-"""Puts a report into the page of the docs: `python -m benchmarks.page benchmarks/results/DATE.json`."""
+"""Writes a report into its page of the docs: `python -m benchmarks.page benchmarks/results/DATE.json`."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,20 +18,20 @@ _END: Final = "<!-- The end of the run. -->\n"
 
 
 def main() -> None:
-    """Replace what the page says about a run."""
+    """Replace the report on the page."""
     report = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Report)
     PAGE.write_text(with_report(PAGE.read_text("utf-8"), report), "utf-8")
 
 
 def with_report(page: str, report: Report) -> str:
     """
-    The page with that run in place of the one that it had.
+    The page with that run instead of the one that it has.
 
     Raises:
-        ValueError: It has no place for one, or the run was a quick one.
+        ValueError: The page has no markers for a report, or the run was a quick one.
     """
     if report.quick:
-        raise ValueError("a quick run measures too little to be quoted")
+        raise ValueError("a quick run measures too little to be published")
     before, begin, rest = page.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not (begin and end):
@@ -69,7 +69,7 @@ def _figure(figure: Figure) -> Iterator[str]:
 
 
 def _with_reason(row: Sequence[str]) -> Sequence[str]:
-    """Without what was set; why nothing was measured stands where the key measure would."""
+    """The row without the setting; the reason for a missing measurement replaces the key measure."""
     *cells, last = row
     return [*cells[:3], last, *cells[4:]] if last.startswith("missing: ") else cells
 

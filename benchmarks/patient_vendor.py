@@ -1,7 +1,7 @@
 """
-A provider inside the worker's process, whose vendor answers at once and is never done: for measuring polls.
+A provider in the worker process whose vendor answers at once and never completes: measures the lateness of polls.
 
-It asks for polls every `POLL_EVERY_S`, and when its worker ends it writes to `LATENESS_FILE` how late they came.
+It asks for a poll every `POLL_EVERY_S`. When its worker stops, it writes to `LATENESS_FILE` how late the polls came.
 """
 
 import time
@@ -17,19 +17,19 @@ MODEL: Final = "patience"
 
 
 class Waited(Params, frozen=True):
-    """What it takes."""
+    """The input that it takes."""
 
     prompt: str
 
 
 class PatientService:
     """
-    Answers each poll with "not yet", and notes how late it came.
+    Answers each poll with "pending", and records how late it came.
 
     Args:
         every_s: The interval that it asks for, in seconds.
-        file: Gets, when the service is closed, the moment and the lateness of each poll but a task's first, in seconds,
-            as doubles.
+        file: When the service is closed, the moment and the lateness of each poll but a task's first are written here,
+            in seconds, as doubles.
     """
 
     def __init__(self, *, every_s: float, file: Path | None) -> None:
@@ -44,11 +44,11 @@ class PatientService:
         return self._pending(job.task_id)
 
     async def poll(self, _: Job[Waited], operation: str) -> Outcome:
-        """Not yet."""
+        """Pending."""
         return self._pending(operation)
 
     async def aclose(self) -> None:
-        """Write what was noted; the API has such a service, too, which nobody polls."""
+        """Write the recorded polls, if there are any: the API has this service, too, and never polls."""
         if self._file is not None and self._lateness:
             self._file.write_bytes(self._lateness.tobytes())
 

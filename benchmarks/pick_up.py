@@ -1,4 +1,4 @@
-"""How long an idle worker takes to begin a job: from just before it is enqueued to the job's first line."""
+"""Pick-up latency of an idle worker: from just before a job is enqueued to the first line of the job."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -14,7 +14,7 @@ _WARM_UP: Final = 2
 
 
 async def measure(bench: Bench) -> Figure:
-    """One worker process, which has nothing else to do."""
+    """Measure one worker process, which is otherwise idle."""
     jobs = 3 if bench.quick else 30
     async with queues(bench) as found:
         series = await in_turns(

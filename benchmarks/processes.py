@@ -1,4 +1,4 @@
-"""What processes use: their time and their memory, as Linux counts them."""
+"""Processor time and memory of processes, as Linux counts them."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def rss_bytes(pid: int) -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that it started, and theirs."""
+    """The child processes of a process, and their children."""
     try:
         lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:

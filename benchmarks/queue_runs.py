@@ -1,4 +1,4 @@
-"""Runs a queue: its workers, its producer, and what its jobs wrote down."""
+"""Runs a queue: its workers, its producer, and the records of its jobs."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ _LONGEST_S: Final = 120.0
 
 
 class Begun(Struct, frozen=True, kw_only=True):
-    """A job that began: when, and when it was asked for, in nanoseconds since 1970; in which process."""
+    """A job that began: when it began and was requested, in nanoseconds since 1970, and in which process."""
 
     at_ns: int
     sent_ns: int
@@ -39,8 +39,8 @@ class QueueRun:
 
     Args:
         peer: The queue.
-        commands: How it is run.
-        folder: Logs, and what the jobs write down.
+        commands: Its commands.
+        folder: For logs and the records of jobs.
         redis_url: The server.
     """
 
@@ -54,7 +54,7 @@ class QueueRun:
 
     @contextlib.asynccontextmanager
     async def workers(self, count: int, *, name: str = "worker") -> AsyncIterator[Sequence[ChildProcess]]:
-        """So many worker processes, started at once; killed at the end: what they leave is thrown away."""
+        """That number of worker processes, started at once and killed at the end; what they leave is deleted."""
         workers = [self._process(f"{name}-{number}", self._commands.worker) for number in range(count)]
         try:
             await asyncio.gather(*(worker.start() for worker in workers))
@@ -83,17 +83,17 @@ class QueueRun:
             raise Failed(f"{' '.join(args)}: {reason_in(producer.output())}")
 
     def begun(self) -> Sequence[Begun]:
-        """The jobs that began so far."""
+        """All jobs that have begun."""
         return [each for path in self._out.glob("*.begun") for each in _read(path)]
 
     def at_work(self) -> tuple[int, int]:
-        """In how many processes jobs began, and how much they wrote; cheap, to be asked often."""
+        """The number of processes in which jobs began, and how much they wrote. Cheap enough to be called often."""
         sizes = [size for path in self._out.glob("*.begun") if (size := path.stat().st_size)]
         return len(sizes), sum(sizes)
 
     async def until_begun(self, count: int, *, within_s: float) -> None:
         """
-        Wait for so many.
+        Wait until that number of jobs has begun.
 
         Raises:
             Failed: They did not begin in time.
@@ -102,7 +102,7 @@ class QueueRun:
             raise Failed(f"{len(self.begun())} of {count} jobs began within {within_s:g} s; {self._last_words()}")
 
     async def begin(self, count: int, *, within_s: float) -> bool:
-        """Whether so many begin in time."""
+        """Whether that number of jobs begins in time."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         while len(self.begun()) < count:
@@ -129,7 +129,7 @@ class QueueRun:
 
 class Queues:
     """
-    The queues that take part, on one server.
+    The compared queues, on one server.
 
     Attributes:
         contestants: All of them, ours first.
@@ -144,25 +144,25 @@ class Queues:
 
     @property
     def contestants(self) -> Sequence[Contestant]:
-        """Those that cannot be installed, too, with the reason."""
+        """All queues; those that cannot be installed have the reason."""
         return [
             Contestant(name=name, setting=peer.setting, missing=commands if isinstance(commands, str) else None)
             for name, (peer, commands) in self._found.items()
         ]
 
     def peer(self, name: str) -> QueuePeer:
-        """What is known about that one."""
+        """The description of that queue."""
         return self._found[name][0]
 
     async def clear(self) -> None:
-        """Empty the server."""
+        """Delete all data of the server."""
         async with Redis.from_url(self._server.url) as redis:
             await redis.flushall()
 
     @contextlib.asynccontextmanager
     async def run(self, name: str) -> AsyncIterator[QueueRun]:
         """
-        That queue, with a folder of its own. Others may run beside it: their keys have other names.
+        Run that queue in a folder of its own. Other queues may run at the same time: their keys have other names.
 
         Raises:
             Failed: It is not installed, or did not start.
@@ -181,7 +181,7 @@ class Queues:
 
 @contextlib.asynccontextmanager
 async def queues(bench: Bench) -> AsyncIterator[Queues]:
-    """All queues, installed where they are not yet, and a server for them."""
+    """All queues, installed if necessary, and a server for them."""
     found = {peer.name: (peer, await _commands(bench, peer)) for peer in QUEUES if bench.peers or peer.packages is None}
     server = ValkeyServer(bench.folder / "queues-valkey")
     await server.start()
@@ -199,7 +199,7 @@ async def _commands(bench: Bench, peer: QueuePeer) -> Commands | str:
 
 
 def _read(path: Path) -> Sequence[Begun]:
-    """Whole lines only: the last one may be under way."""
+    """Read complete lines only: the last one may not be written completely."""
     lines = path.read_bytes().split(b"\n")[:-1]
     pid = int(path.stem)
     return [Begun(at_ns=int(at), sent_ns=int(sent), pid=pid) for at, sent in (line.split() for line in lines)]

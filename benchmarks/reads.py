@@ -1,4 +1,4 @@
-"""What reads take with many tasks stored, against the same reads with few: over HTTP, one at a time, in turns."""
+"""Read latency with many stored tasks, compared with few: over HTTP, one request at a time, in turns."""
 
 import asyncio
 import contextlib
@@ -41,10 +41,10 @@ _LISTS: Final = {
 
 class Store(Struct, frozen=True, kw_only=True):
     """
-    An API with so many tasks.
+    An API with stored tasks.
 
     Attributes:
-        ids: Some of them, oldest first.
+        ids: The ids of some of them, oldest first.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Store(Struct, frozen=True, kw_only=True):
 
 
 async def measure(bench: Bench, *, few: int = FEW, many: int = MANY) -> Figure:
-    """Two APIs on one MongoDB, each with a database of its own."""
+    """Measure two APIs on one MongoDB, each with a database of its own."""
     many = many // 50 if bench.quick else many
     requests = 20 if bench.quick else 200
     took: dict[tuple[str, str], list[Mapping[str, float]]] = {}
@@ -104,7 +104,7 @@ def _target(case: str, store: Store, random_source: random.Random) -> str:
 
 
 async def _times(case: str, stores: Sequence[Store], requests: int) -> Sequence[Sequence[float]]:
-    """Milliseconds of each request to each store; they take turns with every request."""
+    """Milliseconds of each request to each API; they take turns with every request."""
     random_source = random.Random(1)
     async with contextlib.AsyncExitStack() as closing:
         callers = [await closing.enter_async_context(contextlib.aclosing(await Caller.to(each.url))) for each in stores]
@@ -119,7 +119,7 @@ async def _times(case: str, stores: Sequence[Store], requests: int) -> Sequence[
 
 
 class Caller:
-    """One connection that is kept; as little of this process's time as can be."""
+    """A persistent connection that needs little processor time in this process."""
 
     def __init__(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._host = host
@@ -134,7 +134,7 @@ class Caller:
 
     async def get(self, target: str) -> bytes:
         """
-        The body of the answer.
+        The body of the response.
 
         Raises:
             RuntimeError: It was not 200.
@@ -150,7 +150,7 @@ class Caller:
         return body
 
     async def aclose(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._writer.close()
 
 
@@ -182,12 +182,12 @@ def _api(folder: Path, mongo_url: str, redis_url: str) -> Stack:
 
 
 def _filled(url: str, count: int, bench: Bench) -> Sequence[str]:
-    """Store so many tasks and answer the ids of some."""
+    """Store that number of tasks and return the ids of some."""
     step = max(count // 10, 1)
     load(
         url,
         count,
-        reported=lambda done: None if done % step else bench.say(f"reads: {done:,} of {count:,} tasks stored"),
+        on_progress=lambda done: None if done % step else bench.say(f"reads: {done:,} of {count:,} tasks stored"),
     )
     with MongoClient[dict[str, Any]](url) as client:
         tasks = client.get_default_database()["tasks"]
@@ -197,7 +197,7 @@ def _filled(url: str, count: int, bench: Bench) -> Sequence[str]:
 
 
 async def _prepare(url: str) -> None:
-    """Indexes after the tasks: that is faster."""
+    """Create the indexes after the tasks, which is faster."""
     repository = MongoTaskRepository(connect_mongo(f"{url}&socketTimeoutMS=600000"))
     await repository.prepare()
     await repository.aclose()

@@ -1,4 +1,4 @@
-"""How long a job waits whose worker is killed (`kill -9`) while it runs, until another worker begins it again."""
+"""Recovery: how long the job of a killed worker (`kill -9`) waits until another worker begins it again."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from benchmarks.queue_runs import QueueRun, Queues, queues
 from benchmarks.series import Figure, Series
 from benchmarks.turns import Failed
 
-_JOBS: Final = 3  # so many slots has a queue with the engine of plain arq
+_JOBS: Final = 3  # the number of slots of a queue with the engine of plain arq
 _HOLD_S: Final = 600
 _BEGIN_S: Final = 30.0
 _SETTLE_S: Final = 3.0
@@ -22,10 +22,11 @@ _UNITS: Final = {"median": "s", "last": "s"}
 
 async def measure(bench: Bench, *, patience_s: float = 100.0) -> Figure:
     """
-    Jobs of each queue, then tasks of the whole server.
+    Measure jobs of each queue, then tasks of the whole server.
 
     Args:
-        patience_s: A queue that takes longer is said to, with what decides how long, and is out of the next rounds.
+        patience_s: A queue that takes longer is reported as such, with the setting that decides how long, and left out
+            of the next rounds.
     """
     async with queues(bench) as found:
         jobs = await _jobs(bench, found, 1.0 if bench.quick else patience_s)
@@ -40,7 +41,7 @@ async def measure(bench: Bench, *, patience_s: float = 100.0) -> Figure:
 
 
 async def _jobs(bench: Bench, found: Queues, patience_s: float) -> Sequence[Series]:
-    """Three jobs run in one worker, which is killed; a second one stands by. All queues at once: it is all waiting."""
+    """Three jobs run in one worker, which is killed; a second one is idle. All queues at once: they only wait."""
     numbers: dict[str, list[Mapping[str, float]]] = {}
     missing = {each.name: each.missing for each in found.contestants if each.missing}
     for turn in range(bench.rounds):
@@ -71,14 +72,14 @@ async def _jobs(bench: Bench, found: Queues, patience_s: float) -> Sequence[Seri
 
 
 async def _once(found: Queues, name: str, patience_s: float) -> Mapping[str, float] | str:
-    """The delays, or why there are none."""
+    """The delays, or the reason why there are none."""
     try:
         async with found.run(name) as run, run.workers(1, name="killed") as (killed,):
             await run.produce("hold", str(_JOBS), str(_HOLD_S))
             await run.until_begun(_JOBS, within_s=_BEGIN_S)
             before = {each.pid for each in run.begun()}
             async with run.workers(1, name="other"):
-                await asyncio.sleep(_SETTLE_S)  # it stands by; there is nothing that it could tell
+                await asyncio.sleep(_SETTLE_S)  # until it is idle; it reports nothing by which to see that
                 at_ns = time.time_ns()
                 await killed.kill()
                 if not await run.begin(2 * _JOBS, within_s=patience_s):

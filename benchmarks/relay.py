@@ -1,5 +1,5 @@
 """
-What the relay adds: the same signed calls to the vendor directly and through the relay, in turns.
+Relay overhead: the same signed calls to the vendor directly and through the relay, in turns.
 
 The simulator plays the vendor and takes 20 ms for each call. API, worker, MongoDB, Valkey, the simulator and the
 clients share this machine.
@@ -39,11 +39,11 @@ class Latency(Struct, frozen=True, kw_only=True):
 
     Attributes:
         call: "submit", "query" or "process".
-        clients: So many calls were open at once.
-        system: Whether the vendor was called directly or through us.
-        calls: How many.
-        p50_ms: Half of them took at most so long.
-        p95_ms: All but one in twenty took at most so long.
+        clients: Number of concurrent calls.
+        system: Whether the vendor was called directly or through the relay.
+        calls: Number of calls.
+        p50_ms: Median of their durations, in milliseconds.
+        p95_ms: 95th percentile of their durations, in milliseconds.
     """
 
     call: str
@@ -56,7 +56,7 @@ class Latency(Struct, frozen=True, kw_only=True):
 
 async def measure(*, calls: int = 400, rounds: int = 3, concurrency: int = 10) -> list[Latency]:
     """
-    Some rounds on one stack, which is started and stopped here; what warms up does not count.
+    Measure rounds on one stack, which is started and stopped here. The warm-up does not count.
 
     Raises:
         RuntimeError: A call failed.

@@ -1,4 +1,4 @@
-"""What a run found, for programs and, by `table`, for people."""
+"""The report of a run, as JSON; `table` prints it."""
 
 import os
 import platform
@@ -17,10 +17,10 @@ from benchmarks.targets import Verdict
 
 class Machine(Struct, frozen=True, kw_only=True):
     """
-    Where it ran.
+    The machine of the run.
 
     Attributes:
-        load: Load average of the minute before: what others did here.
+        load: Load average of the minute before the run: the load of other programs.
     """
 
     cores: int
@@ -32,7 +32,7 @@ class Machine(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def here(cls) -> Self:
-        """This one."""
+        """This machine."""
         return cls(
             cores=os.cpu_count() or 1,
             processor=_processor(),
@@ -44,12 +44,12 @@ class Machine(Struct, frozen=True, kw_only=True):
 
     @property
     def busy(self) -> bool:
-        """Whether something else used more than a quarter of it."""
+        """Whether other programs used more than a quarter of the machine."""
         return self.load > self.cores / 4
 
     @property
     def words(self) -> str:
-        """For people."""
+        """The machine in one line of text."""
         return (
             f"{self.cores} cores of {self.processor}, {self.memory_gib:g} GiB, {self.system}, Python {self.python}, "
             f"load {self.load:g} before the run"
@@ -61,8 +61,8 @@ class Report(Struct, frozen=True, kw_only=True):
     One run.
 
     Attributes:
-        quick: Whether less was measured: such numbers are not to be quoted.
-        seconds: How long it took.
+        quick: Whether less was measured: such numbers are not published.
+        seconds: Duration of the run.
     """
 
     version: str
@@ -85,7 +85,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def own_version() -> str:
-    """Of what is measured."""
+    """The version that is measured."""
     return version("polyrelay")
 
 

@@ -1,4 +1,4 @@
-"""Any number of tasks on record, made by the server's own document code: realistic ones, the same ones each time."""
+"""Stores any number of realistic tasks with the server's own document code; the same tasks each time."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ from polyrelay import TaskType, Usage
 from repositories.mongodb.task_documents import Document, document_of, encode_input
 
 BUSY_USER: Final = "user-0"
-"""Owns every fifth task; a thousand others share the rest."""
+"""Owner of every fifth task; a thousand others share the rest."""
 
 _BATCH: Final = 1000
 _FIRST: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,8 +39,8 @@ _PROMPT: Final = (
 )
 
 
-def load(url: str, count: int, *, reported: Callable[[int], None]) -> None:
-    """Store so many tasks in the collection `tasks` of that database; `reported` hears how many are stored so far."""
+def load(url: str, count: int, *, on_progress: Callable[[int], None]) -> None:
+    """Store `count` tasks in the collection `tasks` of that database; `on_progress` gets the number stored so far."""
     with MongoClient[Document](url) as client:
         tasks = client.get_default_database().get_collection("tasks", write_concern=WriteConcern(w=1))
         documents = map(_stored, made(count))
@@ -48,11 +48,11 @@ def load(url: str, count: int, *, reported: Callable[[int], None]) -> None:
         while batch := list(islice(documents, _BATCH)):
             tasks.insert_many(batch, ordered=False)
             done += len(batch)
-            reported(done)
+            on_progress(done)
 
 
 def made(count: int, *, seed: int = 1) -> Iterator[Task]:
-    """So many tasks, one each second, oldest first."""
+    """That number of tasks, one per second, oldest first."""
     random_source = random.Random(seed)
     states = random_source.choices(list(_STATES), weights=list(_STATES.values()), k=count)
     for number, state in enumerate(states):
@@ -83,7 +83,7 @@ def _task(number: int, state: State, random_source: random.Random) -> Task:
 def _outcome(state: State, task_type: TaskType, provider: str, model: str, created: datetime) -> Mapping[str, Any]:
     if state is State.PENDING:
         return {}
-    failure = Failure(code="provider_unavailable", message="the vendor was away") if state is State.FAILED else None
+    failure = Failure(code="provider_unavailable", message="vendor unavailable") if state is State.FAILED else None
     attempt = Attempt(
         number=1,
         provider=provider,

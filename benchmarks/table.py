@@ -1,4 +1,4 @@
-"""The report for people."""
+"""Prints a report as tables."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from benchmarks.series import Figure, Spread
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the machine, then what was promised, then each figure."""
+    """Print the machine, then the targets, then each figure."""
     console.print(f"[bold]polyrelay {report.version}[/] on {report.machine.words}, {report.started:%Y-%m-%d %H:%M} UTC")
     if report.verdicts:
         console.print(_verdicts(report))
@@ -21,14 +21,14 @@ def show(report: Report, console: Console) -> None:
 
 
 def number(value: float) -> str:
-    """Three digits that say something."""
+    """The number with three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def spread(values: Spread | None) -> str:
-    """The median with the range, or the median alone where the range is nothing."""
+    """The median with the range, or the median alone if the range is zero."""
     if values is None:
         return ""
     if values.low == values.high:
@@ -37,19 +37,19 @@ def spread(values: Spread | None) -> str:
 
 
 def measures_of(figure: Figure) -> Mapping[str, str]:
-    """The units of what was measured, the key measure first."""
+    """The measures with their units, the key measure first."""
     units = {series.measure: series.unit for series in figure.series}
     return {figure.key: units.pop(figure.key), **units}
 
 
 def headings_of(figure: Figure) -> Sequence[str]:
-    """Those of `rows_of`."""
+    """The headings of the columns of `rows_of`."""
     measures = [f"{name}, {unit}" for name, unit in measures_of(figure).items()]
     return ["", "", f"{figure.subject} / it, {figure.key}", *measures, "set"]
 
 
 def rows_of(figure: Figure) -> Sequence[Sequence[str]]:
-    """For each case and system: both, the ratio of the key measure, each measure, and what was set or is missing."""
+    """For each case and system: both names, the ratio of the key measure, each measure, and the setting or reason."""
     measures = measures_of(figure)
     rows = []
     before = None

@@ -1,4 +1,4 @@
-"""What the figures must show, as ratios within one run where that is possible."""
+"""Performance targets of the figures, as ratios within one run where possible."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -12,11 +12,11 @@ from benchmarks.series import Figure, Spread, ratio_of, spread_of
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """
-    Whether a figure shows what it must.
+    Whether a figure meets its target.
 
     Attributes:
-        measured: The median with its range, or why there is none.
-        holds: Of the median; None where it was not measured.
+        measured: The median with its range, or the reason why there is none.
+        holds: Whether the median meets the target; None if it was not measured.
     """
 
     figure: str
@@ -27,15 +27,15 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 class Target(Struct, frozen=True, kw_only=True):
     """
-    What a figure must show.
+    A target of a figure.
 
     Attributes:
-        name: For people.
-        figure: Its name.
-        bound: What the median must not pass.
-        at_least: Whether it must not be less than the bound, or not more.
-        unit: Of the bound; empty for a ratio.
-        of: What is compared with the bound.
+        name: Its description.
+        figure: The name of the figure.
+        bound: The limit for the median.
+        at_least: Whether the median must be at least the limit, or else at most.
+        unit: The unit of the limit; empty for a ratio.
+        of: Computes the value that is compared with the limit.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Target(Struct, frozen=True, kw_only=True):
     unit: str = ""
 
     def judged(self, figures: Mapping[str, Figure]) -> Verdict:
-        """What the run says about it."""
+        """The verdict of a run on the target."""
         figure = figures.get(self.figure)
         found = None if figure is None else self.of(figure)
         wanted = f"at {'least' if self.at_least else 'most'} {self.bound:g} {self.unit}".strip()
@@ -58,7 +58,7 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 def ratio_to(case: str, system: str, measure: str) -> Callable[[Figure], Spread | None]:
-    """The subject's number over that system's."""
+    """The subject's number divided by that system's."""
 
     def found(figure: Figure) -> Spread | None:
         series = figure.find(case, system, measure)
@@ -68,7 +68,7 @@ def ratio_to(case: str, system: str, measure: str) -> Callable[[Figure], Spread 
 
 
 def number_of(case: str, measure: str, system: str = OURS) -> Callable[[Figure], Spread | None]:
-    """The number itself."""
+    """The subject's number."""
 
     def found(figure: Figure) -> Spread | None:
         series = figure.find(case, system, measure)
@@ -78,7 +78,7 @@ def number_of(case: str, measure: str, system: str = OURS) -> Callable[[Figure],
 
 
 def more_than(case: str, system: str, measure: str) -> Callable[[Figure], Spread | None]:
-    """How much more the subject's number is than that system's, round by round."""
+    """The subject's number minus that system's, round by round."""
 
     def found(figure: Figure) -> Spread | None:
         ours, theirs = figure.find(case, figure.subject, measure), figure.find(case, system, measure)
@@ -90,7 +90,7 @@ def more_than(case: str, system: str, measure: str) -> Callable[[Figure], Spread
 
 
 def growth(case: str, before: str, measure: str) -> Callable[[Figure], Spread | None]:
-    """The subject's number in a case over its number in the case before."""
+    """The subject's number in a case divided by that in the preceding case."""
 
     def found(figure: Figure) -> Spread | None:
         one, other = figure.find(case, figure.subject, measure), figure.find(before, figure.subject, measure)
@@ -186,6 +186,6 @@ TARGETS: Final = (
 
 
 def verdicts(figures: Sequence[Figure]) -> Sequence[Verdict]:
-    """What the run says about each target whose figure it measured."""
+    """The verdict of a run on each target whose figure it measured."""
     by_name = {figure.name: figure for figure in figures}
     return [target.judged(by_name) for target in TARGETS if target.figure in by_name]

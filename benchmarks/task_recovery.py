@@ -1,4 +1,4 @@
-"""What becomes of tasks on record when one of two workers is killed (`kill -9`) while vendors work on them."""
+"""Recovery of stored tasks when one of two workers is killed (`kill -9`) while vendors work on them."""
 
 import asyncio
 import tempfile
@@ -31,7 +31,7 @@ _SETTING: Final = (
 
 
 async def measure(bench: Bench) -> list[Series]:
-    """From the kill, at which all tasks have been submitted, until they are completed: the median and the last one."""
+    """Time from the kill, when all tasks are submitted, until they are completed: the median and the last one."""
     contestants = [
         Contestant(name=OURS, setting=_SETTING),
         Contestant(name=NOBODY, setting="the same, without the kill"),

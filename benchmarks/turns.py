@@ -1,4 +1,4 @@
-"""All systems in turns, round by round, so that what disturbs the machine disturbs everybody."""
+"""Measures all systems in turns, round by round, so that a disturbance of the machine affects all of them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -9,17 +9,17 @@ from benchmarks.series import Series
 
 
 class Failed(Exception):
-    """A system did not do what it was asked; says why."""
+    """A system did not do what was requested; the text says why."""
 
 
 class Contestant(Struct, frozen=True, kw_only=True):
     """
-    A system that takes part.
+    A system that is measured.
 
     Attributes:
-        name: As tables show it.
-        setting: What was set, for the table.
-        missing: Why it cannot take part, or None.
+        name: Its name in tables.
+        setting: Its settings, for the table.
+        missing: The reason why it cannot be measured, or None.
     """
 
     name: str
@@ -37,13 +37,13 @@ async def in_turns(
     about: str,
 ) -> Sequence[Series]:
     """
-    Measure each once in each round; one that fails is out of the rounds that follow.
+    Measure each system once in each round. A system that fails is left out of the following rounds.
 
     Args:
         measure: Measures the contestant of that name; raises `Failed`.
-        case: The one that is measured.
-        units: Of each measure, in order.
-        about: For people: what is measured.
+        case: The case that is measured.
+        units: The units of the measures, in order.
+        about: What is measured, for progress messages.
     """
     numbers: dict[tuple[str, str], list[float]] = {}
     missing = {each.name: each.missing for each in contestants if each.missing}

@@ -1,8 +1,8 @@
 """
-Many open tasks in one worker: how late polls are, what memory it takes, and what is written.
+Many open tasks in one worker: lateness of polls, memory, and writes.
 
-The vendor is inside the worker's process and answers at once, so what is measured is ours. The tasks are put on record
-as they stand after their submit, their first polls spread over one interval.
+The vendor is in the worker process and answers at once, so only the server is measured. The tasks are stored as they
+are after their submit, with their first polls spread over one interval.
 """
 
 import argparse
@@ -42,7 +42,7 @@ _ADDED_AT_ONCE: Final = 500
 _LEAD_S: Final = 5.0
 
 SLOTS: Final = 32
-"""Steps that run at once. A thousand polls a second leave each of ten slots 10 ms: too few on a busy machine."""
+"""Concurrent steps. At a thousand polls a second each of ten slots has 10 ms: too few on a busy machine."""
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -52,13 +52,13 @@ class Waiting(Struct, frozen=True, kw_only=True):
     Attributes:
         tasks: Open tasks, all in one worker.
         every_s: The interval that the vendor asks for, in seconds.
-        polls_per_s: Over the measured time.
-        p50_ms: Lateness of the polls, in milliseconds: from the moment asked for to the call of the vendor.
-        p95_ms: The same.
-        worst_ms: The same.
-        rss_mb: Memory of the worker at the end; `most_rss_mb` is the most that it ever was.
-        tasks_written: How many of the tasks have another version than before.
-        cpu_percent: Of one processor, by process.
+        polls_per_s: Polls per second over the measured time.
+        p50_ms: Median lateness of polls, in milliseconds: from the requested moment to the call of the vendor.
+        p95_ms: 95th percentile of it.
+        worst_ms: Maximum of it.
+        rss_mb: Memory of the worker at the end; `most_rss_mb` is the highest that it was.
+        tasks_written: Number of tasks whose version changed.
+        cpu_percent: Percentage of one processor, by process.
     """
 
     tasks: int
@@ -79,7 +79,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
 async def measure(
     *, tasks: int = 10_000, every_s: float = 10.0, for_s: float = 60.0, concurrency: int = SLOTS
 ) -> Waiting:
-    """One run on a stack of its own, after one and a half intervals to settle in."""
+    """One run on a stack of its own, measured after one and a half intervals."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         lateness = folder / "lateness"
@@ -122,7 +122,7 @@ async def measure(
 
 
 async def figure(bench: Bench) -> Figure:
-    """A run a round, for `make bench`."""
+    """One run per round, for `make bench`."""
     tasks, every_s, for_s = (500, 2.0, 5.0) if bench.quick else (10_000, 10.0, 30.0)
     runs = []
     for turn in range(bench.rounds):
@@ -167,7 +167,7 @@ def _plugin_in(folder: Path) -> str:
 
 
 async def _wait_for(database: Database, stack: Stack, *, tasks: int, every_s: float) -> datetime:
-    """Put the tasks on record and their wakes in the queue; answers when the first poll is due."""
+    """Store the tasks and queue their wakes. Returns when the first poll is due."""
     repository = MongoTaskRepository(database)
     redis = connect_queue(stack.redis_url)
     queue = NotifyingWakeQueue(redis)
@@ -205,7 +205,7 @@ async def _versions(database: Database) -> dict[str, int]:
 
 
 def _lateness_ms(file: Path, from_: float, until: float) -> list[float]:
-    """Of the polls in that time, sorted."""
+    """The lateness of the polls in that time, sorted."""
     noted = array("d")
     noted.frombytes(file.read_bytes())
     return sorted(late * 1000 for at, late in zip(noted[::2], noted[1::2], strict=True) if from_ <= at < until)

@@ -1,1 +1,1 @@
-"""What a user would pick instead, each in an environment of its own."""
+"""Peers: the alternatives that a user might choose, each in an environment of its own."""

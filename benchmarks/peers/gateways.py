@@ -1,7 +1,7 @@
 """
-The gateways that relay a picture's request to a vendor: LiteLLM's proxy and Portkey's.
+Gateways that relay an image request to a vendor: LiteLLM's proxy and Portkey's.
 
-They do different work from ours: they hold the caller's connection, keep nothing, and nothing goes on without them.
+Their work differs from ours: they hold the caller's connection and store nothing, and a request ends with them.
 """
 
 import contextlib
@@ -30,10 +30,10 @@ _BEARER: Final = {"Authorization": f"Bearer {_KEY}"}
 
 class Gateway(Struct, frozen=True, kw_only=True):
     """
-    A gateway that a user would run.
+    A gateway that a user might run.
 
     Attributes:
-        ready: The path that answers once it works.
+        ready: The path that responds once the gateway is ready.
     """
 
     name: str
@@ -58,17 +58,17 @@ GATEWAYS: Final = (LITELLM, PORTKEY)
 
 
 def asked_directly(simulator_url: str) -> Endpoint:
-    """The vendor without anybody in between."""
+    """The vendor without a gateway."""
     return Endpoint(url=f"{simulator_url}{_PATH}", body=_BODY, headers=_BEARER, expected=200)
 
 
 @contextlib.asynccontextmanager
 async def running(gateway: Gateway, simulator_url: str, folder: Path, said: Said) -> AsyncIterator[Endpoint]:
     """
-    That gateway in front of the simulator, installed if it is not yet.
+    That gateway in front of the simulator, installed if necessary.
 
     Raises:
-        Failed: It cannot be installed or does not start; says why.
+        Failed: It cannot be installed or does not start; the text says why.
     """
     port = free_port()
     try:
@@ -111,7 +111,7 @@ async def _process(gateway: Gateway, simulator_url: str, folder: Path, port: int
 
 
 def _litellm(environment: Path, simulator_url: str, folder: Path, port: int) -> list[str]:
-    """Its configuration is YAML, of which JSON is a part."""
+    """Its configuration is YAML; JSON is valid YAML."""
     params = {"model": f"openai/{_MODEL}", "api_base": f"{simulator_url}/v1", "api_key": _KEY}
     config = folder / "litellm.yaml"
     config.write_text(json.dumps({"model_list": [{"model_name": _MODEL, "litellm_params": params}]}))
@@ -123,6 +123,6 @@ def _portkey_headers(simulator_url: str) -> Mapping[str, str]:
 
 
 def _environment(folder: Path) -> Mapping[str, str]:
-    """Nothing of ours, and nothing that makes them ask the internet."""
+    """An environment without our settings, and without any that make a gateway call the internet."""
     inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return {**inherited, "HOME": str(folder), "NODE_ENV": "production", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}

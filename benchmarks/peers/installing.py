@@ -1,4 +1,4 @@
-"""Environments for the peers: made once, kept under `benchmarks/.peers`, and named after what is in them."""
+"""Environments of the peers: created once under `benchmarks/.peers`, and named after their packages."""
 
 import asyncio
 import hashlib
@@ -13,19 +13,19 @@ from msgspec import Struct
 PEERS: Final = Path(__file__).resolve().parents[1] / ".peers"
 
 Said: TypeAlias = Callable[[str], None]
-"""Hears what is being done, for people."""
+"""Gets progress messages."""
 
 _LONGEST_S: Final = 900.0
 _DONE: Final = "installed"
 
 
 class NotInstalled(Exception):
-    """A peer cannot be installed here; says why."""
+    """A peer cannot be installed here; the text says why."""
 
 
 class Packages(Struct, frozen=True, kw_only=True):
     """
-    What an environment holds.
+    The packages of an environment.
 
     Attributes:
         pip: Requirements for a virtual environment of this Python.
@@ -38,7 +38,7 @@ class Packages(Struct, frozen=True, kw_only=True):
 
 async def installed(name: str, packages: Packages, *, said: Said, root: Path = PEERS) -> Path:
     """
-    The folder with that environment, made if it is not there.
+    The folder of that environment, created if necessary.
 
     Raises:
         NotInstalled: An installer failed or is missing.
@@ -87,7 +87,7 @@ def _words(command: Sequence[str]) -> str:
 
 
 def reason_in(output: str) -> str:
-    """The last line of what a program printed that names an error, in words that say nothing about this machine."""
+    """The last printed line that names an error, without anything about this machine."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     said = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
     return " ".join(word for word in said[-1].split() if "/" not in word)

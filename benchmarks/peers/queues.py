@@ -1,4 +1,4 @@
-"""The queues that are compared: how each is installed, started and fed."""
+"""The compared queues: how each is installed and started, and how jobs are enqueued."""
 
 import re
 import sys
@@ -22,14 +22,14 @@ class QueuePeer(Struct, frozen=True, kw_only=True):
     A queue that runs the one job of `programs.jobs`.
 
     Attributes:
-        name: As tables show it.
-        packages: What its environment holds; None for our own environment.
-        worker: The command of one worker process; `{bin}` is the environment's folder of programs, and so below.
+        name: Its name in tables.
+        packages: The packages of its environment; None for our own environment.
+        worker: The command of one worker process; `{bin}` is the folder of programs of the environment, also below.
         producer: The command that enqueues; gets the arguments of `programs.jobs.produce`.
-        env: Further environment of both.
-        most_per_s: No-ops that all workers on a small machine surely do not exceed: so many are enqueued.
-        setting: What was set, for the table.
-        recovers: What decides how long a killed worker's job stays, for the table.
+        env: Further environment variables of both.
+        most_per_s: A rate of no-ops that all workers on a small machine do not exceed; decides how many are enqueued.
+        setting: Its settings, for the table.
+        recovers: What decides how long the job of a killed worker waits, for the table.
     """
 
     name: str
@@ -43,7 +43,7 @@ class QueuePeer(Struct, frozen=True, kw_only=True):
 
 
 class Commands(Struct, frozen=True, kw_only=True):
-    """How an installed queue is run."""
+    """The commands of an installed queue."""
 
     worker: Sequence[str]
     producer: Sequence[str]
@@ -52,7 +52,7 @@ class Commands(Struct, frozen=True, kw_only=True):
 
 async def commands_of(peer: QueuePeer, *, said: Said, root: Path = PEERS) -> Commands:
     """
-    Install it where it is not there, and say how it is run.
+    Install the queue if necessary, and return its commands.
 
     Raises:
         NotInstalled: It cannot be installed.

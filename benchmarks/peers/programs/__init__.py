@@ -1,1 +1,1 @@
-"""What runs in the peers' own environments: the one job, set up as its pages say. Only `own_jobs` is of ours."""
+"""Programs that run in the environments of the peers: the one job, set up as each documentation says."""

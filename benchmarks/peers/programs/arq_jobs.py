@@ -15,14 +15,14 @@ async def job(_: dict[str, Any], sent_ns: int, hold_s: float) -> None:
 
 
 class WorkerSettings:
-    """What `arq` runs."""
+    """The settings that `arq` runs with."""
 
     functions = (job,)
     redis_settings = RedisSettings.from_dsn(jobs.redis_url())
 
 
 async def serve(work: Callable[[jobs.Add], Awaitable[None]]) -> None:
-    """Hand out arq's pool."""
+    """Enqueue through arq's pool."""
     pool = await create_pool(WorkerSettings.redis_settings)
     await work(jobs.one_by_one(lambda sent_ns, hold_s: pool.enqueue_job("job", sent_ns, hold_s)))
     await pool.aclose()

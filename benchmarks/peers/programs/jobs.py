@@ -1,7 +1,7 @@
 """
-The one job that every system runs, and how the benchmark asks for it. Standard library only: it runs everywhere.
+The one job that every system runs, and how the benchmark enqueues it. Standard library only: it runs everywhere.
 
-The job writes when its first line ran and when it was asked for, as nanoseconds since 1970, into a file of its process.
+The job writes when its first line ran and when it was requested, in nanoseconds since 1970, to a file of its process.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from typing import TypeAlias
 CONCURRENCY = 10
 _AT_ONCE = 200
 _LOOK_S = 0.005
-_GAP_S = (0.02, 0.52)  # a poll of half a second is met at any point
+_GAP_S = (0.02, 0.52)  # spread over a polling interval of half a second
 
 Add: TypeAlias = Callable[[Sequence[int], float], Awaitable[object]]
-"""Enqueues the job once for each moment at which it is asked for, with how long it holds its slot, in seconds."""
+"""Enqueues the job once for each moment of request, with how long it holds its slot, in seconds."""
 
 Serve: TypeAlias = Callable[[Callable[[Add], Awaitable[None]]], Awaitable[None]]
-"""Opens a client of the queue, hands its `Add` over, and closes it."""
+"""Opens a client of the queue, calls the function with its `Add`, and closes it."""
 
 
 def redis_url() -> str:
@@ -32,7 +32,7 @@ def redis_url() -> str:
 
 
 async def job(sent_ns: int, hold_s: float = 0.0) -> None:
-    """Write down that it began; then hold the slot, if asked to."""
+    """Record that the job began; then hold the slot for that time."""
     os.write(_file(os.getpid()), b"%d %d\n" % (time.time_ns(), sent_ns))
     if hold_s:
         await asyncio.sleep(hold_s)
@@ -42,8 +42,8 @@ def produce(serve: Serve) -> None:
     """
     Enqueue as the command line says.
 
-    `many COUNT`: as fast as may be. `hold COUNT SECONDS`: jobs that hold their slots. `one COUNT`: each a while after
-    the one before has begun, so that it finds an idle worker.
+    `many COUNT`: as fast as possible. `hold COUNT SECONDS`: jobs that hold their slots. `one COUNT`: each job a while
+    after the last one has begun, so that it finds an idle worker.
     """
     kind, count, *hold = sys.argv[1:]
     ways = {"many": _many, "hold": _many, "one": _one_by_one}
@@ -71,7 +71,7 @@ async def _one_by_one(add: Add, count: int, _: float) -> None:
 
 
 def one_by_one(add: Callable[[int, float], Awaitable[object]]) -> Add:
-    """For a queue that takes one job at a time: many at once."""
+    """Enqueues many jobs concurrently, for a queue that takes one job per call."""
 
     async def add_all(sent_ns: Sequence[int], hold_s: float) -> None:
         await asyncio.gather(*(add(each, hold_s) for each in sent_ns))
@@ -80,7 +80,7 @@ def one_by_one(add: Callable[[int, float], Awaitable[object]]) -> Add:
 
 
 def begun() -> int:
-    """How many jobs have begun."""
+    """The number of jobs that have begun."""
     return sum(path.read_bytes().count(b"\n") for path in _folder().glob("*.begun"))
 
 

@@ -1,4 +1,4 @@
-"""Our own queue, without the server around it: `worker claim`, or `worker arq` for the engine of plain arq."""
+"""Our own queue without the rest of the server: `worker claim`, or `worker arq` for the engine of plain arq."""
 
 import asyncio
 import os
@@ -18,19 +18,19 @@ from worker.main import _loop_factory
 
 
 def engine_name() -> QueueEngine:
-    """Which engine is measured."""
+    """The engine that is measured."""
     return cast(QueueEngine, os.environ["BENCH_ENGINE"])
 
 
 async def step(task_id: str, _: str) -> float | None:
-    """The task's id carries the job's arguments."""
+    """Run the job; the task's id contains its arguments."""
     sent_ns, hold_s, _ = task_id.split("-")
     await jobs.job(int(sent_ns), float(hold_s))
     return None
 
 
 async def work() -> None:
-    """As the worker process sets its engine up, with the settings' defaults."""
+    """Run the engine as a worker process does, with default settings."""
     redis = connect_queue(jobs.redis_url())
     await _engine(redis).run()
 
@@ -43,7 +43,7 @@ def _engine(redis: ArqRedis) -> Engine:
 
 
 async def serve(work: Callable[[jobs.Add], Awaitable[None]]) -> None:
-    """Hand out the queue of wakes."""
+    """Enqueue through the wake queue."""
     redis = connect_queue(jobs.redis_url())
     queue = wake_queue(redis, engine_name())
     numbers = iter(range(10**9))

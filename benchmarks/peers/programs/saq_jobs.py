@@ -1,4 +1,4 @@
-"""SAQ as its README shows it: 10 jobs at once. Three tries: with one, it gives up a killed worker's job."""
+"""SAQ as its README shows it: 10 jobs at once. Three tries: with one, the job of a killed worker is not run again."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,7 +19,7 @@ settings = {"queue": queue, "functions": [job], "concurrency": jobs.CONCURRENCY}
 
 
 async def serve(work: Callable[[jobs.Add], Awaitable[None]]) -> None:
-    """Hand out SAQ's queue."""
+    """Enqueue through SAQ's queue."""
     await queue.connect()
 
     async def add(sent_ns: int, hold_s: float) -> None:

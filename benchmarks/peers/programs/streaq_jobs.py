@@ -11,7 +11,7 @@ job = worker.task(name="job", silent=True)(jobs.job)
 
 
 async def serve(work: Callable[[jobs.Add], Awaitable[None]]) -> None:
-    """Hand out streaQ's worker as a client."""
+    """Enqueue through streaQ's worker, used as a client."""
 
     async def add(sent_ns: Sequence[int], hold_s: float) -> None:
         await worker.enqueue_many([job.enqueue(each, hold_s) for each in sent_ns])

@@ -1,4 +1,4 @@
-"""taskiq with taskiq-redis: the stream broker, which acknowledges; BENCH_BROKER=list is the one that does not."""
+"""taskiq with taskiq-redis: the stream broker, which acknowledges; BENCH_BROKER=list is the broker that does not."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ job = broker.register_task(jobs.job, task_name="job")
 
 
 async def serve(work: Callable[[jobs.Add], Awaitable[None]]) -> None:
-    """Hand out taskiq's broker."""
+    """Enqueue through taskiq's broker."""
     await broker.startup()
     await work(jobs.one_by_one(job.kiq))
     await broker.shutdown()

@@ -74,7 +74,7 @@ async def test_a_figure_that_breaks_is_reported_with_the_reason_and_costs_no_oth
 
     assert (figure.name, figure.broken) == ("waiting", True)
     assert rows_of(figure) == [["", "polyrelay", "", "", "missing: worker-1 ended while it started"]]
-    assert said == ["waiting broke: worker-1 ended while it started"]
+    assert said == ["waiting failed: worker-1 ended while it started"]
 
 
 def begun(*at_ms: float, pid: int) -> list[Begun]:
