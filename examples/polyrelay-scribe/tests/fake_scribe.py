@@ -1,4 +1,4 @@
-"""A small server that answers as Scribe does. Run it beside the server: `python tests/fake_scribe.py`."""
+"""A server that answers like Scribe, to try the plugin: `python tests/fake_scribe.py`."""
 
 import itertools
 import json
@@ -13,12 +13,12 @@ NUMBERS = itertools.count(1)
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """A text is written when it is asked for the first time, but never one whose prompt has the word "epic"."""
+    """A text is ready at the first poll; one whose prompt has the word "epic" never is."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Start a text, or write it at once, event by event."""
+        """Start a text, or send it as a stream."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.headers["Authorization"] != f"Bearer {KEY}":
             self.answer(401, {"message": "unknown key"})
@@ -30,7 +30,7 @@ class Vendor(BaseHTTPRequestHandler):
             self.answer(202, {"id": name, "state": "writing"})
 
     def do_GET(self) -> None:
-        """How a text is."""
+        """Send the state of a text."""
         name = self.path.rsplit("/", 1)[-1]
         if TEXTS.get(name) == "writing":
             TEXTS[name] = "written"
@@ -45,7 +45,7 @@ class Vendor(BaseHTTPRequestHandler):
                 self.answer(200, {"id": name, "state": "writing"})
 
     def do_DELETE(self) -> None:
-        """Stop a text that is not written yet."""
+        """Stop a text that is not ready."""
         name = self.path.rsplit("/", 1)[-1]
         if name not in TEXTS:
             self.answer(404, {"message": "no such text"})

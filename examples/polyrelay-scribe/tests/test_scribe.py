@@ -1,4 +1,4 @@
-"""The contract of polyrelay, cancel and stream included."""
+"""The contract of polyrelay, including cancel and stream."""
 
 import polyrelay_scribe
 from polyrelay.testing import ProviderContract, Reply, Talk
@@ -15,7 +15,7 @@ data: [DONE]
 
 
 class TestProvider(ProviderContract):
-    """Everything that the server relies on."""
+    """The provider keeps the contract."""
 
     plugin = polyrelay_scribe
     env = {"SCRIBE_API_KEY": "a-made-up-key-of-scribe"}

@@ -1,4 +1,4 @@
-"""Texts by Scribe, as they are written. Source: the pages of Scribe's API, version 1, read on 2026-11-22."""
+"""Texts by Scribe, also as a stream. Source: the pages of Scribe's API, version 1, read on 2026-11-22."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -21,7 +21,7 @@ class TextParams(Params, frozen=True, kw_only=True):
 
 
 class Text(Struct):
-    """A text that Scribe writes, or wrote."""
+    """The state of a text at Scribe."""
 
     id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
     state: str
@@ -41,7 +41,7 @@ MODELS = (Model(name="scribe-1", type=TaskType.TEXT, params=TextParams, timeout_
 
 
 class Texts:
-    """Starts a text and asks for it; or hands it out while it is written. Stops when told to."""
+    """Starts, polls, streams and cancels texts."""
 
     models = MODELS
 
@@ -53,17 +53,17 @@ class Texts:
         return outcome((await self._http.submit("/v1/texts", json=body(job.params))).read(Text))
 
     async def poll(self, job: Job[TextParams], operation: str) -> Outcome:
-        """Ask for a text."""
+        """Read the state of a text."""
         return outcome((await self._http.query("GET", f"/v1/texts/{operation}")).read(Text))
 
     async def cancel(self, job: Job[TextParams], operation: str) -> None:
-        """Stop a text; Scribe answers 410 where it is written already, which `fault` makes a `Rejected`."""
+        """Stop a text. Scribe answers 410 where it is too late, which `fault` maps to `Rejected`."""
         stopped = (await self._http.query("DELETE", f"/v1/texts/{operation}")).read(Text)
         if stopped.state != "stopped":
-            raise ProtocolError("scribe does not say that it stopped")
+            raise ProtocolError("scribe did not confirm that it stopped")
 
     async def stream(self, job: Job[TextParams]) -> AsyncIterator[Delta]:
-        """The pieces of a text; a stream that breaks off is no whole text."""
+        """Yield the pieces of a text. A stream that is cut off raises `OutcomeUnknown`."""
         ended = False
         async with aclosing(self._http.events("/v1/texts/stream", json=body(job.params))) as events:
             async for event in events:
@@ -79,12 +79,12 @@ class Texts:
 
 
 def body(params: TextParams) -> dict[str, object]:
-    """The request for a text."""
+    """The body of a request for a text."""
     return {"prompt": params.prompt, "max_words": params.max_words}
 
 
 def outcome(text: Text) -> Outcome:
-    """What Scribe says about a text."""
+    """The outcome for the state of a text."""
     if text.state == "failed":
         raise GenerationFailed("scribe found no words")
     if text.state == "stopped":
@@ -105,7 +105,7 @@ def read_piece(event: bytes) -> Delta:
 
 
 def fault(answer: Answer) -> ProviderError | None:
-    """What Scribe's own statuses mean; None is "as the status usually means"."""
+    """Map Scribe's own statuses; after None the HTTP status decides."""
     if answer.status == 410:
         return Rejected("the text is written already", reason="not_found", http_status=410)
     return None
