@@ -1,4 +1,4 @@
-"""Who may call, in the API's description: the ways to say who one is, keys, and users."""
+"""Access in the API description: authentication schemes, and the operations on API keys and users."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,7 +7,8 @@ from api.openapi.schemas import Json, Schemas, json_answer, problems
 from api.routes.keys import KeyList, KeyListQuery, MadeKey
 from api.routes.users import UserList, UserQuery, UserView
 from api.views.tasks import Envelope
-from services.access.api_keys import KeyOrder, KeyView, RotationOrder
+from services.access.api_keys import KeyOrder, RotationOrder
+from services.access.key_view import KeyView
 from services.access.users import UserChange, UserOrder
 
 SECURITY_SCHEMES: Final[Json] = {
@@ -23,7 +24,7 @@ SECURITY_SCHEMES: Final[Json] = {
         "type": "apiKey",
         "in": "query",
         "name": "signature",
-        "description": "Links to files carry it, with the time at which they expire.",
+        "description": "Links to files have it, with the time at which they expire.",
     },
 }
 SECURITY: Final[list[Json]] = [{"bearer": []}, {"signature": []}]
@@ -41,12 +42,12 @@ _KEY: Final = {
 }
 _USER: Final = {"name": "user_id", "in": "path", "required": True, "schema": {"type": "string"}}
 _FOR_FEW: Final = frozenset({"admin", "keys", "users"})
-"""Tags of operations that not every role may do."""
+"""Tags of operations that not every role may call."""
 _OF_BODIES: Final = (400, 408, 413, 415)
 
 
 def guarded(paths: Mapping[str, Mapping[str, Json]], schemas: Schemas) -> None:
-    """Say of each operation that asks for a key what is answered without a good one, and to what is too much."""
+    """Add to each operation that requires a key the errors of authentication, rate limit and bodies."""
     for methods in paths.values():
         for operation in methods.values():
             if operation.get("security") == []:
@@ -67,7 +68,7 @@ def access_paths(schemas: Schemas) -> Json:
                 "responses": _answers(schemas, 200, KeyList, "One page.", 422),
             },
             "post": {
-                **_about("keys", "create_key", "Make an API key"),
+                **_about("keys", "create_key", "Create an API key"),
                 "requestBody": _body(schemas, KeyOrder),
                 "responses": _answers(schemas, 201, MadeKey, "The key, with its secret.", 400, 409, 413, 415, 422),
             },
@@ -81,7 +82,7 @@ def access_paths(schemas: Schemas) -> Json:
         },
         "/api/v1/admin/keys/{key_id}/revoke": {
             "post": {
-                **_about("keys", "revoke_key", "Take an API key back for good"),
+                **_about("keys", "revoke_key", "Revoke an API key for good"),
                 "parameters": [_KEY],
                 "responses": _answers(schemas, 200, KeyView, "The key, revoked.", 404, 409),
             }
@@ -109,7 +110,7 @@ def access_paths(schemas: Schemas) -> Json:
                 },
             },
             "post": {
-                **_about("users", "create_user", "Make a user"),
+                **_about("users", "create_user", "Create a user"),
                 "requestBody": _body(schemas, UserOrder),
                 "responses": _answers(schemas, 201, UserView, "The user.", 400, 409, 413, 415, 422),
             },
@@ -127,9 +128,9 @@ def access_paths(schemas: Schemas) -> Json:
                 "responses": _answers(schemas, 200, UserView, "The user.", 400, 404, 409, 413, 415, 422),
             },
             "delete": {
-                **_about("users", "delete_user", "Remove a user; tasks that name it stay"),
+                **_about("users", "delete_user", "Delete a user; tasks that name it stay"),
                 "parameters": [_USER],
-                "responses": _answers(schemas, 200, UserView, "The user, as it was.", 404),
+                "responses": _answers(schemas, 200, UserView, "The user, as it was before.", 404),
             },
         },
     }

@@ -1,4 +1,4 @@
-"""Bodies to start from, shown in the API's documentation."""
+"""Example bodies of creates, shown in the API documentation."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -77,4 +77,4 @@ EXAMPLES: Final[Mapping[TaskType, tuple[Mapping[str, Any], ...]]] = {
         },
     ),
 }
-"""One for each model that the project started with."""
+"""One for each model that the first version served."""

@@ -1,4 +1,4 @@
-"""The relay's calls in the API's description: the vendor's shapes, of which only what is sure is stated."""
+"""Relay operations in the API description: the vendor's shapes, as far as they are certain."""
 
 from typing import Any, Final, TypeAlias
 
@@ -10,7 +10,7 @@ Json: TypeAlias = dict[str, Any]
 COMPONENTS: Final[Json] = {
     "RelaySubmission": {
         "title": "RelaySubmission",
-        "description": "What the vendor's page of the capability says; it is sent to the vendor as it comes.",
+        "description": "As the vendor's page of the capability says; it is sent to the vendor unchanged.",
         "type": "object",
         "properties": {
             "req_key": {"type": "string", "description": "The vendor's name of the capability."},
@@ -21,11 +21,11 @@ COMPONENTS: Final[Json] = {
     },
     "RelayInquiry": {
         "title": "RelayInquiry",
-        "description": "Which task to ask for.",
+        "description": "The task to query.",
         "type": "object",
         "properties": {
-            "req_key": {"type": "string", "description": "That of the submit."},
-            "task_id": {"type": "string", "description": "As the submit answered it."},
+            "req_key": {"type": "string", "description": "The same as in the submit."},
+            "task_id": {"type": "string", "description": "From the response to the submit."},
             "req_json": {"type": "string", "description": 'JSON inside a string, such as {"return_url": true}.'},
         },
         "required": ["req_key", "task_id"],
@@ -33,7 +33,7 @@ COMPONENTS: Final[Json] = {
     },
     "RelayEnvelope": {
         "title": "RelayEnvelope",
-        "description": "The vendor's answer, with our id of the task; or ours in the same shape.",
+        "description": "The vendor's response with our id of the task, or our own in the same shape.",
         "type": "object",
         "properties": {
             "code": {"type": "integer", "description": "10000 for success."},
@@ -46,7 +46,7 @@ COMPONENTS: Final[Json] = {
     },
     "GatewayEnvelope": {
         "title": "GatewayEnvelope",
-        "description": "A refusal of the signing gateway: who calls, or which Action.",
+        "description": "An error of the signing gateway: about the caller's key or signature, or about the Action.",
         "type": "object",
         "properties": {
             "ResponseMetadata": {
@@ -75,19 +75,19 @@ COMPONENTS: Final[Json] = {
 _ENVELOPE: Final = {"$ref": "#/components/schemas/RelayEnvelope"}
 _EITHER: Final = {"anyOf": [_ENVELOPE, {"$ref": "#/components/schemas/GatewayEnvelope"}]}
 _STATUSES: Final = {
-    "200": "The vendor's word; `code` and `data.status` say what it is.",
-    "400": "The vendor's refusal, or ours: the body is wrong or too large, or the signature's time is.",
-    "401": "The caller's key or signature is not good.",
-    "403": "The caller's key may not do that.",
+    "200": "The vendor's response; `code` and `data.status` say what it is.",
+    "400": "Refused by the vendor or by this server: the body is wrong or too large, or the signature's time is wrong.",
+    "401": "The caller's key or signature is not valid.",
+    "403": "The role of the caller's key does not allow that.",
     "404": "There is no such Action or Version.",
-    "429": "A limit is reached, the vendor's or ours; come back later.",
-    "500": "The vendor's internal error, or ours.",
-    "default": "Whatever else the vendor answered.",
+    "429": "A limit of the vendor or of this server is reached; try again later.",
+    "500": "An internal error of the vendor or of this server.",
+    "default": "Any other response of the vendor.",
 }
 
 
 def relay_paths() -> Json:
-    """The paths of the relay."""
+    """The operations of the relay."""
     actions = [*QUERY_OF, *sorted(QUERIES)]
     return {
         "/": {"post": _call("relay_action", "Call an Action of Volcengine's visual API", actions, required=True)},

@@ -20,37 +20,37 @@ IDEMPOTENCY_KEY: Final = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "description": "Your own word for this task, 1 to 255 visible ASCII characters. The same key with the same body is"
-    " the same task and the same answer for 24 hours; with another body it is refused.",
+    "description": "A key of your own for this task, 1 to 255 visible ASCII characters. For 24 hours the same key with"
+    " the same body is the same task and the same response; with another body it is refused.",
     "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN},
 }
 REFERENCE: Final = "#/components/schemas/{name}"
 PROBLEMS: Final = {
     400: "The body is not valid JSON (`malformed_json`).",
-    401: "It is not known who calls: no key, a wrong one, one that expired or was revoked, or a signature that does not"
-    " fit (`unauthenticated`, `key_expired`, `key_revoked`, `invalid_signature`, `clock_skew`, `replayed_request`).",
+    401: "The caller is not authenticated: no key, a wrong, expired or revoked key, or a signature that is not valid"
+    " (`unauthenticated`, `key_expired`, `key_revoked`, `invalid_signature`, `clock_skew`, `replayed_request`).",
     403: "The key's role does not allow that (`forbidden`).",
     404: "There is no such task, file, key or user (`task_not_found`, `file_not_found`, `key_not_found`,"
     " `user_not_found`).",
     408: "The body did not arrive in time (`request_timeout`).",
-    409: "It is not in a state for that (`not_possible`), or others kept changing it; then try again (`conflict`)."
-    " Or another user has that address (`email_taken`).",
+    409: "Its state does not allow that (`not_possible`), or concurrent changes kept preventing it; then try again"
+    " (`conflict`). Or another user has that address (`email_taken`).",
     413: "The body is larger than MAX_BODY_BYTES (`body_too_large`).",
     415: "The body is not declared as `application/json` (`unsupported_media_type`).",
     416: "The range lies outside of the file (`range_not_satisfiable`).",
     422: "Fields are wrong; `error.details` names each (`invalid_request`, `unknown_provider`, `unknown_model`,"
     " `idempotency_key_reused`).",
-    429: "A limit is reached; come back after so many seconds as Retry-After says: the key's requests in a minute"
+    429: "A limit is reached; try again after the number of seconds in Retry-After: the key's requests in a minute"
     " (`rate_limited`), its tasks (`too_many_tasks`) or the provider's (`queue_full`).",
-    500: "A defect of the server; the log has more under the `request_id` (`internal_error`). Or the audit log does not"
-    " take what was to be done, and nothing was done (`AUDIT_FAILED`).",
+    500: "A defect of the server; its log has details under the `request_id` (`internal_error`). Or the audit row"
+    " could not be written, and nothing was done (`AUDIT_FAILED`).",
     503: "The provider has no credentials here or was switched off (`provider_unavailable`), or the store cannot be"
     " reached (`store_unavailable`, with Retry-After).",
 }
 
 
 class Schemas:
-    """Collects the components that operations refer to."""
+    """Collects the schemas that operations refer to."""
 
     def __init__(self) -> None:
         self.components: dict[str, Any] = {}
@@ -62,7 +62,7 @@ class Schemas:
         return {name: _published(value) for name, value in reference.items()}
 
     def fields(self, kind: type[Struct], *, prefix: str = "") -> tuple[Json, list[str], str]:
-        """A Struct's properties, the required ones and its description; schemas inside of it go by that prefix."""
+        """A Struct's properties, the required ones and its description; names of inner schemas get the prefix."""
         template = f"#/components/schemas/{prefix}{{name}}"
         try:
             (reference,), components = msgspec.json.schema_components([kind], ref_template=template)
@@ -104,16 +104,18 @@ def _published(name: str) -> str:
 
 
 def problems(schemas: Schemas, *statuses: int) -> Json:
+    """The error responses with those statuses."""
     schema = schemas.of(ProblemAnswer)
     return {str(status): json_answer(schema, PROBLEMS[status]) for status in statuses}
 
 
 def json_answer(schema: Mapping[str, Any], description: str) -> Json:
+    """A JSON response."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def described(schema: Mapping[str, Any]) -> Json:
-    """A query parameter's description, which an optional field has inside of its alternatives."""
+    """A query parameter's description; an optional field has it inside its alternatives."""
     options: Iterable[Mapping[str, Any]] = schema.get("anyOf", [schema])
     texts = [option["description"] for option in options if "description" in option]
     return {"description": texts[0]} if texts else {}

@@ -13,7 +13,8 @@ from core.audit import Action
 from core.callers import Role
 from core.keys import KeyQuery
 from core.validation import checked
-from services.access.api_keys import KeyOrder, KeyView, NewKey, RotationOrder, key_view
+from services.access.api_keys import KeyOrder, NewKey, RotationOrder
+from services.access.key_view import KeyView, key_view
 
 PATH: Final = "/api/v1/admin/keys"
 SHOWN_ONCE: Final = "The secret is shown this once; keep it now."

@@ -22,7 +22,8 @@ from core.keys import KeyQuery
 from core.units import seconds
 from core.validation import checked
 from core.vault import vault_of
-from services.access.api_keys import ApiKeys, KeyOrder, KeyView, NewKey, RotationOrder, key_view
+from services.access.api_keys import ApiKeys, KeyOrder, NewKey, RotationOrder
+from services.access.key_view import KeyView, key_view
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Looks keys up, and remembers for a moment what it found: every request asks."""
+"""API key cache: keeps for two seconds what a process read of keys, because every request looks one up."""
 
 import time
 from collections import OrderedDict
@@ -12,33 +12,35 @@ from core.keys import ApiKey, Keys, fingerprint_of
 from polyrelay import Secret
 
 HOLD_S: Final = 2.0
-"""So long a process may believe what it read: by then every process refuses a key that was revoked."""
+"""How long an entry is used, in seconds: after that time every process refuses a revoked key."""
 
-_MOST_FOUND: Final = 10_000
-_MOST_MISSED: Final = 10_000
+MOST_KEYS: Final = 10_000
+"""Entries of found keys, and as many of keys that do not exist."""
 
 
-class _Seen(Struct, frozen=True):
+class _Entry(Struct, frozen=True):
     key: ApiKey | None
     until_s: float
 
 
 class KeyCache:
     """
-    Keys by what a request shows of them.
+    Looks up keys by their secret or access key.
 
-    What is not there is remembered apart from what is, so that a flood of wrong keys drives no good one out.
+    Keys that do not exist are cached separately, so that many wrong keys do not displace existing ones.
 
     Args:
-        keys: Where they are stored.
+        keys: The stored keys.
+        most: Entries of found keys, and of keys that do not exist; the oldest are dropped.
         monotonic_s: A clock that never goes back, in seconds.
     """
 
-    def __init__(self, keys: Keys, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, keys: Keys, *, most: int = MOST_KEYS, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
+        self._most = most
         self._now_s = monotonic_s
-        self._found: OrderedDict[str, _Seen] = OrderedDict()
-        self._missed: OrderedDict[str, _Seen] = OrderedDict()
+        self._found: OrderedDict[str, _Entry] = OrderedDict()
+        self._missed: OrderedDict[str, _Entry] = OrderedDict()
 
     async def of_secret(self, secret: Secret) -> ApiKey | None:
         """The key with that secret, or None. Raises `StoreUnavailable`."""
@@ -46,26 +48,26 @@ class KeyCache:
         return await self._looked_up(f"secret {fingerprint}", lambda: self._keys.of_fingerprint(fingerprint))
 
     async def of_access_key(self, access_key: str) -> ApiKey | None:
-        """The key with that public half, or None. Raises `StoreUnavailable`."""
+        """The key with that access key, its public half, or None. Raises `StoreUnavailable`."""
         return await self._looked_up(f"access {access_key}", lambda: self._keys.of_access_key(access_key))
 
     async def _looked_up(self, name: str, read: Callable[[], Awaitable[ApiKey]]) -> ApiKey | None:
-        asked_s = self._now_s()
-        seen = self._found.get(name) or self._missed.get(name)
-        if seen is not None and asked_s < seen.until_s:
-            return seen.key
+        now_s = self._now_s()
+        entry = self._found.get(name) or self._missed.get(name)
+        if entry is not None and now_s < entry.until_s:
+            return entry.key
         try:
             key: ApiKey | None = await read()
         except KeyNotFound:
             key = None
-        # Counted from before the read: what it saw may have changed while it was on its way.
-        self._remember(name, _Seen(key, asked_s + HOLD_S))
+        # The time counts from before the read: the key may have changed since it was read.
+        self._store(name, _Entry(key, now_s + HOLD_S))
         return key
 
-    def _remember(self, name: str, seen: _Seen) -> None:
+    def _store(self, name: str, entry: _Entry) -> None:
         self._found.pop(name, None)
         self._missed.pop(name, None)
-        shelf, most = (self._missed, _MOST_MISSED) if seen.key is None else (self._found, _MOST_FOUND)
-        shelf[name] = seen
-        if len(shelf) > most:
-            shelf.popitem(last=False)
+        entries = self._missed if entry.key is None else self._found
+        entries[name] = entry
+        if len(entries) > self._most:
+            entries.popitem(last=False)

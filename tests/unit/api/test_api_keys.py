@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.access.api_keys import KeyView
+from services.access.key_view import KeyView
 from tests.unit.api.api_fixture import ApiFixture
 from tests.unit.api.callers import Callers, Client, Who, asking, callers_of
 

@@ -9,7 +9,8 @@ from core.callers import KeyLimits, Role
 from core.errors import InvalidRequest, KeyNotFound, NotPossible, Stale
 from core.keys import ApiKey, KeyState, fingerprint_of
 from core.vault import NotReadable, Vault
-from services.access.api_keys import ApiKeys, KeyOrder, RotationOrder, key_view
+from services.access.api_keys import ApiKeys, KeyOrder, RotationOrder
+from services.access.key_view import key_view
 from tests.fakes.access import MemoryKeys
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -212,7 +213,7 @@ async def test_a_new_encryption_key_takes_over(scene: Scene) -> None:
         key.secret for key in made
     ]
     with pytest.raises(NotReadable):
-        await scene.api_keys._reencrypt(made[0].key.id)
+        await scene.api_keys.reencrypt()
 
 
 async def test_without_an_encryption_key_none_is_made(scene: Scene) -> None:
