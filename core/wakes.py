@@ -46,7 +46,7 @@ class WakeQueue(Protocol):
             QueueUnavailable: Redis is unavailable.
         """
 
-    async def repair(self, wakes: Sequence[Wake]) -> None:
+    async def requeue(self, wakes: Sequence[Wake]) -> None:
         """
         Add wakes that were lost; a wake that is in the queue for that moment is neither added nor moved.
 

@@ -57,8 +57,8 @@ class NotifyingWakeQueue(ArqWakeQueue):
         """As `WakeQueue.wake`."""
         await self._together(Wake(task_id=task_id, at=at, priority=priority))
 
-    async def repair(self, wakes: Sequence[Wake]) -> None:
-        """As `WakeQueue.repair`; several hundred go in one round trip."""
+    async def requeue(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.requeue`; several hundred go in one round trip."""
         await self._written(await self.lost(wakes), ids_tried=1, existing="NX")
 
     async def _wake_each(self, wakes: Sequence[Wake]) -> Sequence[QueueUnavailable | None]:

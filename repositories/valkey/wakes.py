@@ -67,8 +67,8 @@ class ArqWakeQueue:
                 queued.update(name for name, place in zip(some, places, strict=True) if place is not None)
         return [wake for name, wake in zip(names, wakes, strict=True) if name not in queued]
 
-    async def repair(self, wakes: Sequence[Wake]) -> None:
-        """As `WakeQueue.repair`."""
+    async def requeue(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.requeue`."""
         for wake in await self.lost(wakes):
             with queue_errors(self._redis):
                 if not await self._redis.exists(in_progress_key_prefix + self.name_of(wake.task_id, wake.at)):

@@ -79,7 +79,7 @@ class Reconciler:
         try:
             while page := await self._tasks.overdue(before=before, after=after, limit=_PAGE):
                 lost = await self._lost(page)
-                await self._queue.repair(lost)
+                await self._queue.requeue(lost)
                 found, after = found + len(lost), page[-1].id
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("reconcile_interrupted", reason=str(error))

@@ -166,7 +166,7 @@ class UsersContract:
             await users.save(structs.replace(user, name="A. L.", version=2))
         assert (await users.get(user.id)).name == "Ada L."
 
-    async def test_a_removed_user_is_gone_and_the_address_free(self, users: Users) -> None:
+    async def test_a_deleted_user_is_not_found_and_the_address_is_free(self, users: Users) -> None:
         """A write that comes too late does not bring the user back."""
         user = a_user("ada@example.com")
         await users.add(user)

@@ -16,21 +16,21 @@ async def heard(event: asyncio.Event) -> None:
 class AnnouncementsContract:
     """The rules of `core.announcements.Announcements`."""
 
-    async def test_who_listens_hears_each_announcement(self, worker: Announcements, api: Announcements) -> None:
+    async def test_a_listener_is_notified_of_each_announcement(self, worker: Announcements, api: Announcements) -> None:
         """Again and again while the block runs."""
         with api.listening(ONE) as event:
             for _ in range(3):
                 await worker.announce(ONE)
                 await heard(event)
 
-    async def test_everybody_who_listens_for_the_task_hears(self, worker: Announcements, api: Announcements) -> None:
+    async def test_all_listeners_of_a_task_are_notified(self, worker: Announcements, api: Announcements) -> None:
         """Two callers may wait for the same task."""
         with api.listening(ONE) as first, api.listening(ONE) as second:
             await worker.announce(ONE)
             await heard(first)
             await heard(second)
 
-    async def test_other_tasks_are_not_heard(self, worker: Announcements, api: Announcements) -> None:
+    async def test_announcements_of_other_tasks_do_not_notify(self, worker: Announcements, api: Announcements) -> None:
         """Each hears of its own task only."""
         with api.listening(ONE) as one, api.listening(OTHER) as other:
             await worker.announce(ONE)
@@ -41,7 +41,7 @@ class AnnouncementsContract:
             await heard(other)
             assert not one.is_set()
 
-    async def test_what_was_announced_before_is_not_heard(self, worker: Announcements, api: Announcements) -> None:
+    async def test_an_earlier_announcement_does_not_notify(self, worker: Announcements, api: Announcements) -> None:
         """Who begins to listen reads the record afterwards; there is no memory of announcements."""
         await worker.announce(ONE)
         with api.listening(OTHER) as other:
@@ -50,7 +50,9 @@ class AnnouncementsContract:
         with api.listening(ONE) as event:
             assert not event.is_set()
 
-    async def test_who_left_is_not_in_the_way(self, worker: Announcements, api: Announcements) -> None:
+    async def test_a_listener_that_left_does_not_affect_the_others(
+        self, worker: Announcements, api: Announcements
+    ) -> None:
         """One of two stops listening; the other goes on."""
         with api.listening(ONE) as event:
             with api.listening(ONE):

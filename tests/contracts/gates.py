@@ -112,7 +112,7 @@ class HoldContract:
 
         assert len(await granted(gates, tickets)) == 50
 
-    async def test_a_gate_of_zero_lets_nobody_in(self, gates: Gates) -> None:
+    async def test_a_gate_with_limit_zero_admits_no_task(self, gates: Gates) -> None:
         """And nobody is woken for it."""
         closed = Gate(name="provider:x", limit=0)
 
@@ -139,7 +139,7 @@ class HoldContract:
         clock.forward(HOLD_S + 1)
         assert not (await gates.enter(a_ticket(2, ONE))).granted
 
-    async def test_a_hold_that_nobody_ends_is_dropped_at_its_end(self, gates: Gates, clock: MovableClock) -> None:
+    async def test_a_hold_expires_at_its_end(self, gates: Gates, clock: MovableClock) -> None:
         """To the millisecond; whoever died in it takes no room for ever."""
         await gates.enter(a_ticket(1, ONE))
         clock.forward(HOLD_S - 0.001)
@@ -165,7 +165,7 @@ class HoldContract:
         assert sum(answer.granted for answer in answers) == 2
         assert await queued_at(gates, TWO.name) == 98
 
-    async def test_what_the_records_show_is_held_whatever_the_limit(self, gates: Gates) -> None:
+    async def test_stored_submissions_are_held_whatever_the_limit(self, gates: Gates) -> None:
         """After a loss; those who ask then wait until there are fewer than the limit."""
         await gates.restore([a_ticket(number, ONE, TWO) for number in range(3)])
 
@@ -200,7 +200,7 @@ class HoldContract:
 class WaitQueueContract:
     """Waiting for a full gate."""
 
-    async def test_those_who_wait_come_in_as_they_were_created(self, gates: Gates) -> None:
+    async def test_waiting_tasks_are_admitted_by_creation_time(self, gates: Gates) -> None:
         """In whatever order they asked; in the same millisecond by their ids."""
         same = NOW + timedelta(milliseconds=3)
         tickets = [a_ticket(number, ONE) for number in (5, 1, 4)]
@@ -210,7 +210,7 @@ class WaitQueueContract:
 
         assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_7", "task_9", "task_4", "task_5"]
 
-    async def test_the_classes_of_a_line_take_turns_by_weight(self, gates: Gates) -> None:
+    async def test_the_priorities_of_a_wait_queue_take_turns_by_weight(self, gates: Gates) -> None:
         """Of ten turns critical has six, default three, low one; within a class the first comes first."""
         tickets = [a_ticket(100 * rank + n, ONE, priority=p) for rank, p in enumerate(Priority) for n in range(1, 21)]
         await gates.enter(holder := a_ticket(0, ONE))
@@ -243,7 +243,7 @@ class WaitQueueContract:
 
         assert {ticket.task_id for ticket in low} <= set(order)
 
-    async def test_a_newcomer_does_not_pass_those_in_queue(self, gates: Gates) -> None:
+    async def test_a_new_task_does_not_overtake_waiting_tasks(self, gates: Gates) -> None:
         """Also where a place is free already and the woken one has not come yet."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
         assert list(await gates.leave(a_ticket(1, TWO))) == ["task_3"]
@@ -251,7 +251,7 @@ class WaitQueueContract:
         assert (await gates.enter(a_ticket(4, TWO))).refusal is Refusal.FULL
         assert (await gates.enter(a_ticket(3, TWO))).granted
 
-    async def test_a_newcomer_comes_in_where_there_is_room_for_those_in_queue_as_well(self, gates: Gates) -> None:
+    async def test_a_new_task_is_admitted_if_there_are_slots_for_the_waiting_ones_too(self, gates: Gates) -> None:
         """A free place that nobody is ahead for does not stay free."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
         await gates.leave(a_ticket(1, TWO))
@@ -269,7 +269,7 @@ class WaitQueueContract:
         assert await queued_at(gates, ONE.name) == 3
         assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_2", "task_3"]
 
-    async def test_a_task_that_leaves_the_line_and_comes_back_has_its_place_again(self, gates: Gates) -> None:
+    async def test_a_task_that_leaves_the_wait_queue_and_returns_has_its_place_again(self, gates: Gates) -> None:
         """Its place is when it was created, not when it asked."""
         tickets = [a_ticket(number, ONE) for number in range(1, 3)]
         await gates.enter(holder := a_ticket(0, ONE))
@@ -280,21 +280,21 @@ class WaitQueueContract:
 
         assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_2"]
 
-    async def test_only_those_in_a_line_are_in_queue(self, gates: Gates) -> None:
+    async def test_only_waiting_tasks_are_in_the_wait_queue(self, gates: Gates) -> None:
         """Not holders, not strangers."""
         await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE)])
 
         assert list(await gates.in_wait_queue(["task_2", "task_1", "task_3"])) == [True, False, False]
         assert list(await gates.in_wait_queue([])) == []
 
-    async def test_leaving_wakes_as_many_as_there_is_room_for(self, gates: Gates) -> None:
+    async def test_leaving_wakes_as_many_tasks_as_there_are_free_slots(self, gates: Gates) -> None:
         """So nobody is woken in vain: one leaves, one is woken, of however many."""
         await granted(gates, [a_ticket(number, TWO) for number in range(100)])
 
         assert list(await gates.leave(a_ticket(0, TWO))) == ["task_2"]
         assert list(await gates.leave(a_ticket(1, TWO))) == ["task_2", "task_3"]
 
-    async def test_a_lost_wake_is_repaired(self, gates: Gates) -> None:
+    async def test_a_lost_wake_is_found_again(self, gates: Gates) -> None:
         """Heads of lines with room are named until they come; others are not."""
         await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE), a_ticket(3, ONE)])
         assert list(await gates.next_waiting()) == []
@@ -305,7 +305,9 @@ class WaitQueueContract:
         await gates.enter(a_ticket(2, ONE))
         assert list(await gates.next_waiting()) == []
 
-    async def test_a_hold_that_runs_out_makes_room_for_the_head(self, gates: Gates, clock: MovableClock) -> None:
+    async def test_an_expired_hold_frees_a_slot_for_the_first_waiting_task(
+        self, gates: Gates, clock: MovableClock
+    ) -> None:
         """Found by the repair, and by a newcomer that must wait behind."""
         await granted(gates, [a_ticket(1, ONE)])
         clock.forward(HOLD_S - 1)
@@ -319,7 +321,7 @@ class WaitQueueContract:
         assert list(newcomer.wakes) == ["task_2"]
         assert list(await gates.next_waiting()) == ["task_2"]
 
-    async def test_a_dead_task_at_the_head_does_not_block_its_line(self, gates: Gates, clock: MovableClock) -> None:
+    async def test_an_expired_first_task_does_not_block_its_wait_queue(self, gates: Gates, clock: MovableClock) -> None:
         """Who did not ask again in time is woken once more and gives up the place; the next is woken as well."""
         await gates.enter(a_ticket(1, ONE))
         await gates.enter(a_ticket(2, ONE))
@@ -439,7 +441,9 @@ class SubmitIntervalContract:
         clock.forward(0.001)
         assert (await gates.enter(second)).granted
 
-    async def test_those_who_wait_have_moments_of_their_own(self, gates: Gates, clock: MovableClock) -> None:
+    async def test_tasks_that_wait_for_the_submit_interval_have_different_times(
+        self, gates: Gates, clock: MovableClock
+    ) -> None:
         """One spacing apart, in the order of the line; each is let in at its own."""
         tickets = [a_ticket(number, submit_interval_s=2) for number in range(4)]
         answers = [await gates.enter(ticket) for ticket in tickets]
@@ -449,7 +453,7 @@ class SubmitIntervalContract:
             clock.forward(2)
             assert (await gates.enter(ticket)).granted
 
-    async def test_one_that_died_costs_its_own_moment_only(self, gates: Gates, clock: MovableClock) -> None:
+    async def test_an_expired_task_costs_its_own_interval_only(self, gates: Gates, clock: MovableClock) -> None:
         """The next is let in at the moment that it was told; later the dead one's place is given up."""
         tickets = [a_ticket(number, submit_interval_s=2) for number in range(4)]
         await granted(gates, tickets)
@@ -460,7 +464,7 @@ class SubmitIntervalContract:
         assert (await gates.enter(a_ticket(9, submit_interval_s=2))).granted
         assert list(await gates.in_wait_queue(["task_1"])) == [False]
 
-    async def test_who_waits_for_the_submit_interval_only_is_not_passed_at_a_gate(
+    async def test_a_task_that_waits_for_the_submit_interval_only_is_not_overtaken_at_a_gate(
         self, gates: Gates, clock: MovableClock
     ) -> None:
         """A later task of another account does not take the room that it waits beside."""
@@ -475,7 +479,7 @@ class SubmitIntervalContract:
         assert (await gates.enter(waiting)).granted
         assert list(await gates.leave(waiting)) == ["task_3"]
 
-    async def test_who_gives_up_waiting_for_the_submit_interval_lets_the_next_one_go(self, gates: Gates) -> None:
+    async def test_a_task_that_stops_waiting_for_the_submit_interval_lets_the_next_one_go(self, gates: Gates) -> None:
         """Its room at the gate is free again."""
         await gates.enter(a_ticket(1, submit_interval_s=2))
         await gates.enter(a_ticket(2, ONE, submit_interval_s=2))
@@ -483,7 +487,7 @@ class SubmitIntervalContract:
 
         assert list(await gates.leave(a_ticket(2, ONE, submit_interval_s=2))) == ["task_3"]
 
-    async def test_priority_counts_among_those_who_wait_for_the_submit_interval(self, gates: Gates) -> None:
+    async def test_priority_counts_among_tasks_that_wait_for_the_submit_interval(self, gates: Gates) -> None:
         """A critical newcomer has an earlier moment than many others who came before."""
         await granted(gates, [a_ticket(number, submit_interval_s=2) for number in range(21)])
 

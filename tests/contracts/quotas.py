@@ -26,7 +26,7 @@ class QuotasContract:
         """Stands at `NOW`."""
         return MovableClock()
 
-    async def test_as_many_as_the_bound_count(self, quotas: Quotas) -> None:
+    async def test_as_many_tasks_as_the_limit_count(self, quotas: Quotas) -> None:
         """The next is told which quota is full, and does not count."""
         assert [await taken(quotas, f"task_{number}", TWO) for number in range(3)] == [None, None, TWO]
         assert await quotas.counted() == {TWO.name: {"task_0", "task_1"}}
@@ -38,13 +38,13 @@ class QuotasContract:
         assert await taken(quotas, "task_2", TWO, ONE) == ONE
         assert await quotas.counted() == {ONE.name: {"task_1"}}
 
-    async def test_a_bound_of_zero_takes_nobody(self, quotas: Quotas) -> None:
+    async def test_a_limit_of_zero_refuses_every_task(self, quotas: Quotas) -> None:
         """Which closes what it bounds."""
         closed = Quota(name="open:key:x", most=0)
 
         assert await taken(quotas, "task_1", closed) == closed
 
-    async def test_of_many_at_once_exactly_as_many_as_the_bound_count(self, quotas: Quotas) -> None:
+    async def test_of_many_at_once_exactly_as_many_as_the_limit_count(self, quotas: Quotas) -> None:
         """A hundred at a quota of two: calls of the same moment do not exceed it."""
         answers = await asyncio.gather(*(taken(quotas, f"task_{number}", TWO) for number in range(100)))
 
@@ -55,7 +55,7 @@ class QuotasContract:
         assert [await taken(quotas, "task_1", ONE) for _ in range(2)] == [None, None]
         assert await quotas.counted() == {ONE.name: {"task_1"}}
 
-    async def test_who_is_given_back_makes_room(self, quotas: Quotas) -> None:
+    async def test_giving_back_frees_a_place(self, quotas: Quotas) -> None:
         """In those quotas only; twice is the same as once."""
         await taken(quotas, "task_1", ONE, TWO)
         for _ in range(2):
@@ -64,14 +64,14 @@ class QuotasContract:
         assert await quotas.counted() == {TWO.name: {"task_1"}}
         assert await taken(quotas, "task_2", ONE) is None
 
-    async def test_who_never_counted_can_be_given_back(self, quotas: Quotas) -> None:
+    async def test_a_task_that_never_counted_can_be_given_back(self, quotas: Quotas) -> None:
         """Nothing happens."""
         await taken(quotas, "task_1", ONE)
         await quotas.give_back("task_2", [ONE.name, "open:key:unknown"])
 
         assert await quotas.counted() == {ONE.name: {"task_1"}}
 
-    async def test_what_the_records_show_counts_however_full_it_is(self, quotas: Quotas) -> None:
+    async def test_stored_tasks_count_however_full_the_quota_is(self, quotas: Quotas) -> None:
         """After a loss; new ones are refused until there are fewer than the bound."""
         await quotas.restore([Counted(quota=ONE.name, task_id=f"task_{n}", until=UNTIL) for n in range(3)])
         assert await taken(quotas, "task_9", ONE) == ONE
@@ -86,7 +86,9 @@ class QuotasContract:
 
         assert await quotas.counted() == {}
 
-    async def test_who_is_never_given_back_counts_until_its_time(self, quotas: Quotas, clock: MovableClock) -> None:
+    async def test_a_task_that_is_never_given_back_counts_until_its_time(
+        self, quotas: Quotas, clock: MovableClock
+    ) -> None:
         """To the millisecond; what a crash left behind fills nothing for ever."""
         await taken(quotas, "task_1", ONE)
         clock.forward(599.999)

@@ -158,7 +158,7 @@ class TaskRepositoryContract:
         assert await repository.created_with("k-1") == winner
         assert (await repository.page(TaskQuery())).total == 1
 
-    async def test_tasks_with_other_keys_and_without_do_not_meet(self, repository: TaskRepository) -> None:
+    async def test_tasks_with_other_keys_or_none_do_not_conflict(self, repository: TaskRepository) -> None:
         """A key means its own task only."""
         keyed = [a_task(idempotency=same(key)) for key in ("k-1", "k-2")]
         for task in (*keyed, a_task(), a_task()):
@@ -176,7 +176,7 @@ class TaskRepositoryContract:
         with pytest.raises(DuplicateTask):
             await repository.add(task, SMALL)
 
-    async def test_no_save_touches_a_key(self, repository: TaskRepository) -> None:
+    async def test_no_save_changes_an_idempotency_key(self, repository: TaskRepository) -> None:
         """Neither one that knows another key nor one that knows none: what a vendor did can always be stored."""
         first, other = a_task(idempotency=same("k-1")), a_task(idempotency=same("k-2"))
         for task in (first, other):
@@ -204,7 +204,7 @@ class TaskRepositoryContract:
         assert await repository.created_with("k-1") == second
         assert (await repository.get(first.id)).idempotency is None
 
-    async def test_a_removed_task_leaves_no_key(self, repository: TaskRepository) -> None:
+    async def test_a_deleted_task_leaves_no_idempotency_key(self, repository: TaskRepository) -> None:
         """The same request creates a new task then."""
         first = a_task(idempotency=same("k-1"))
         await repository.add(first, SMALL)
@@ -279,7 +279,7 @@ class TaskRepositoryContract:
         assert winners == [await repository.get(task.id)]
 
     @pytest.mark.parametrize("state", sorted(OPEN))
-    async def test_a_cancellation_request_to_cancel_is_noted_beside_the_versions(
+    async def test_a_cancellation_request_is_stored_without_a_new_version(
         self, repository: TaskRepository, state: State
     ) -> None:
         """An open task takes it without a new version, so that the step of a worker is not lost to it."""
@@ -298,9 +298,7 @@ class TaskRepositoryContract:
 
         assert answered.cancel_requested == NOW
 
-    async def test_a_cancellation_request_survives_the_save_of_one_who_has_not_seen_it(
-        self, repository: TaskRepository
-    ) -> None:
+    async def test_a_cancellation_request_survives_a_save_of_an_older_read(self, repository: TaskRepository) -> None:
         """A worker that read the task before saves its step, and the next reader finds step and wish."""
         task = await stored(repository, state=State.SUBMITTING)
         await repository.request_cancel(task.id, at=NOW)
@@ -326,7 +324,7 @@ class TaskRepositoryContract:
         assert (await repository.page(TaskQuery())).total == 0
 
     @pytest.mark.parametrize("task_input", [SMALL, LARGE], ids=["small", "large"])
-    async def test_reopening_forgets_the_cancellation_request_and_keeps_the_input(
+    async def test_reopening_deletes_the_cancellation_request_and_keeps_the_input(
         self, repository: TaskRepository, task_input: dict[str, Any]
     ) -> None:
         """A retried task is not cancelled for what was wished before it failed."""

@@ -145,7 +145,7 @@ class EngineContract:
 
         assert sorted(steps.ran) == sorted(wake.task_id for wake in wakes)
 
-    async def test_a_wake_that_is_worked_on_is_not_repaired(self, fixture: EngineFixture) -> None:
+    async def test_a_wake_that_is_running_is_not_requeued(self, fixture: EngineFixture) -> None:
         """A step that takes long is not begun again beside itself, however often its wake is taken for lost."""
         lost, after = Wake(task_id="task_slow", at=utc_now()), Wake(task_id="task_after", at=utc_now())
         goes_on = asyncio.Event()
@@ -159,7 +159,7 @@ class EngineContract:
         async with at_work(fixture.engine(steps, concurrency=10)):
             await steps.have(1)
             for _ in range(3):
-                await fixture.queue.repair([lost, after])
+                await fixture.queue.requeue([lost, after])
             await steps.have(2)
             goes_on.set()
             await settled(fixture.redis)
@@ -215,7 +215,7 @@ class EngineContract:
             async with asyncio.timeout(PATIENCE_S):
                 await low.wait()
 
-    async def test_a_worker_serves_the_priorities_that_it_is_reported(self, fixture: EngineFixture) -> None:
+    async def test_a_worker_serves_the_priorities_of_its_settings(self, fixture: EngineFixture) -> None:
         """What it does not serve stays for others."""
         now = utc_now() - timedelta(seconds=1)
         await fixture.queue.wake("low_1", at=now, priority=Priority.LOW)
@@ -320,7 +320,7 @@ class EngineContract:
             await steps.have(1)
             for number in range(3):
                 assert await fixture.queue.lost([kept]) == []
-                await fixture.queue.repair([kept])
+                await fixture.queue.requeue([kept])
                 await fixture.queue.wake(f"task_after_{number}", at=utc_now())
                 await steps.have(number + 2)
 
@@ -364,14 +364,14 @@ class EngineContract:
                 return not engine.running and await fixture.queue.lost([kept]) == [kept]
 
             await until(lost)
-            await fixture.queue.repair([kept])
+            await fixture.queue.requeue([kept])
             await steps.have(3)
             await settled(fixture.redis)
 
         assert len(steps.ran) == 3
         assert set(steps.wakes) == {fixture.queue.name_of(kept.task_id, kept.at)}
 
-    async def test_the_wakes_of_a_dead_worker_come_back(self, fixture: EngineFixture) -> None:
+    async def test_the_wakes_of_a_crashed_worker_come_back(self, fixture: EngineFixture) -> None:
         """When their lock runs out, and no sooner."""
         steps = Steps()
         began = utc_now()

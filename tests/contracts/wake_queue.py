@@ -66,15 +66,15 @@ class WakeQueueContract:
 
         assert sorted(await queue.due(utc_now())) == ["task_1", "task_2"]
 
-    async def test_a_lost_wake_is_repaired(self, queue: ReadableQueue) -> None:
+    async def test_a_lost_wake_is_requeued(self, queue: ReadableQueue) -> None:
         """A wake that is not there is queued; one that is there, late or early, is one."""
         late, early = utc_now() - timedelta(minutes=5), utc_now() + timedelta(minutes=5)
         await queue.queue.wake("task_1", at=late)
         await queue.queue.wake("task_2", at=early)
         lost = [Wake(task_id=f"task_{number}", at=at) for number, at in ((1, late), (2, early), (3, late))]
 
-        await queue.queue.repair(lost)
-        await queue.queue.repair(lost)
+        await queue.queue.requeue(lost)
+        await queue.queue.requeue(lost)
 
         assert sorted(await queue.due(early)) == ["task_1", "task_2", "task_3"]
 
@@ -115,7 +115,7 @@ class WakeQueueContract:
             [f"task_{priority}"] for priority in Priority
         ]
 
-    async def test_many_wakes_are_repaired_like_each_of_them(self, queue: ReadableQueue) -> None:
+    async def test_many_wakes_are_requeued_like_each_of_them(self, queue: ReadableQueue) -> None:
         """1,200 lost wakes are queued, each at its time and under its priority; an empty list does nothing."""
         now = utc_now()
         wakes = [
@@ -123,8 +123,8 @@ class WakeQueueContract:
             for number in range(600)
             for priority in (Priority.CRITICAL, Priority.LOW)
         ]
-        await queue.queue.repair(wakes)
-        await queue.queue.repair([])
+        await queue.queue.requeue(wakes)
+        await queue.queue.requeue([])
 
         for priority in (Priority.CRITICAL, Priority.LOW):
             assert await queue.due(now + timedelta(seconds=598), priority) == [f"task_{n:04}" for n in range(599)]

@@ -44,8 +44,8 @@ class MemoryWakeQueue:
         self._check()
         return [wake for wake in wakes if _kept(wake) not in self.wakes and _kept(wake) not in self.put_back]
 
-    async def repair(self, wakes: Sequence[Wake]) -> None:
-        """As `WakeQueue.repair`."""
+    async def requeue(self, wakes: Sequence[Wake]) -> None:
+        """As `WakeQueue.requeue`."""
         self._add(await self.lost(wakes))
 
     async def ping(self) -> None:

@@ -48,7 +48,7 @@ class TestMongoUsedSignatures(UsedSignaturesContract):
     """`MongoUsedSignatures` keeps the contract."""
 
 
-async def test_a_newer_versions_fields_are_let_be(keys: MongoKeys, database: Database) -> None:
+async def test_fields_of_a_newer_version_are_ignored(keys: MongoKeys, database: Database) -> None:
     """Two versions of the server run side by side."""
     key = a_key()
     await keys.add(key)
@@ -57,7 +57,7 @@ async def test_a_newer_versions_fields_are_let_be(keys: MongoKeys, database: Dat
     assert await keys.get(key.id) == key
 
 
-async def test_a_database_that_is_unavailable_is_reported_as_such() -> None:
+async def test_an_unavailable_database_raises_store_unavailable() -> None:
     """Nobody is taken for unknown because nobody can be asked."""
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
 

@@ -111,7 +111,7 @@ async def test_a_search_reads_one_index(
     assert "hasSortStage" not in seen
 
 
-async def test_a_database_that_is_unavailable_is_reported_as_such() -> None:
+async def test_an_unavailable_database_raises_store_unavailable() -> None:
     """Nothing may be done then, and nothing is guessed; an outcome waits, and closing does not wait for ever."""
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
     audit = MongoAuditLog(database)

@@ -21,7 +21,7 @@ class TestMongoControlStore(ControlContract):
     """`MongoControlStore` keeps the contract."""
 
 
-async def test_a_database_that_is_unavailable_is_reported_as_such() -> None:
+async def test_an_unavailable_database_raises_store_unavailable() -> None:
     """Neither decisions nor reports are guessed."""
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
     control = MongoControlStore(database)

@@ -134,7 +134,7 @@ async def test_a_server_dies_with_its_parent(kind: type[EmbeddedServer], tmp_pat
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_valkey_keeps_what_it_was_reported(tmp_path: Path, end: str) -> None:
+async def test_valkey_keeps_what_it_stored(tmp_path: Path, end: str) -> None:
     """Wakes of `dev` survive a restart, in order or by force."""
     server = ValkeyServer(tmp_path, port=free_port())
     await server.start()

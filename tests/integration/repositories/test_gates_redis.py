@@ -56,7 +56,7 @@ async def test_a_hold_is_kept_longer_than_a_day_where_it_says_so(gates: RedisGat
         assert await redis.ttl(key) >= held_s + RULES.kept.total_seconds() - 60
 
 
-async def test_a_task_whose_note_was_lost_can_still_be_forgotten(gates: RedisGates, redis: ArqRedis) -> None:
+async def test_a_task_whose_record_was_lost_can_still_be_forgotten(gates: RedisGates, redis: ArqRedis) -> None:
     """All gates are searched; its hold and the place of another are found, and the next is woken."""
     await granted(gates, [a_ticket(number, ONE) for number in (1, 2, 3)])
     await redis.delete("polyrelay:gate:task:task_1", "polyrelay:gate:task:task_2")
@@ -66,7 +66,7 @@ async def test_a_task_whose_note_was_lost_can_still_be_forgotten(gates: RedisGat
     assert list(await gates.holders()) == []
 
 
-async def test_a_task_whose_note_was_lost_leaves_by_its_ticket(gates: RedisGates, redis: ArqRedis) -> None:
+async def test_a_task_whose_record_was_lost_leaves_by_its_ticket(gates: RedisGates, redis: ArqRedis) -> None:
     """The ticket names the gates as well."""
     await granted(gates, [a_ticket(number, ONE) for number in (1, 2)])
     await redis.delete("polyrelay:gate:task:task_1")
@@ -94,7 +94,9 @@ async def test_more_tasks_are_restored_than_fit_in_one_request(gates: RedisGates
     assert sum(await gates.in_wait_queue([f"task_{number}" for number in range(2_100)])) == 0
 
 
-async def test_five_thousand_in_queue_before_a_gate_of_two_come_in_in_order(gates: RedisGates, redis: ArqRedis) -> None:
+async def test_five_thousand_waiting_tasks_are_admitted_in_order_by_a_gate_of_two(
+    gates: RedisGates, redis: ArqRedis
+) -> None:
     """Each that leaves wakes just one, and a call costs about the same whether few stand in line or thousands."""
     tickets = {f"task_{number}": a_ticket(number, TWO, ONE_THOUSAND) for number in range(5_002)}
     queue = list(tickets.values())

@@ -42,7 +42,7 @@ async def test_processes_with_connections_of_their_own_share_the_locks(
         database.client.close()
 
 
-async def test_a_database_that_is_unavailable_is_reported_as_such() -> None:
+async def test_an_unavailable_database_raises_store_unavailable() -> None:
     """Nobody does the job by mistake: not to know is an error."""
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
 

@@ -196,7 +196,7 @@ def row_of(task: Task) -> AuditRow:
     return AuditRow(id=new_row_id(NOW), at=NOW, action=Action.TASK_CREATE, target=task.id)
 
 
-async def test_a_caller_who_leaves_harms_no_other(repository: MongoTaskRepository) -> None:
+async def test_a_cancelled_caller_does_not_affect_the_others(repository: MongoTaskRepository) -> None:
     """Whatever the moment: the others are stored, and its own task is stored whole or not at all."""
     for turns in range(6):
         good, gone = [a_task() for _ in range(3)], a_task()

@@ -149,7 +149,7 @@ async def test_a_save_that_no_document_can_hold_fails_alone(repository: MongoTas
     assert (await repository.get(small.id), await repository.get(large.id)) == (after(small), large)
 
 
-async def test_a_batch_without_a_server_is_nobodys(tmp_path: Any) -> None:
+async def test_a_batch_without_a_server_fails_each_caller(tmp_path: Any) -> None:
     """Each caller is told that the store is away, and can save when it is back."""
     async with running(MongoServer(tmp_path, port=free_port())) as server:
         repository = MongoTaskRepository(connect_mongo(server.url, timeout_s=0.5))

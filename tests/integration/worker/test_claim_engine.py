@@ -201,7 +201,7 @@ async def test_a_stop_without_redis_does_not_hang(tmp_path: Path) -> None:
         await redis.aclose()
 
 
-async def test_a_job_that_nobody_understands_is_dropped(fixture: ClaimEngineFixture) -> None:
+async def test_an_undecodable_job_is_dropped(fixture: ClaimEngineFixture) -> None:
     """It is logged and harms no other; the record brings the task back."""
     await fixture.redis.enqueue_job("unheard_of", _job_id="task_x:1")
     await fixture.redis.psetex("arq:job:task_y:1", 60_000, b"\xc1")

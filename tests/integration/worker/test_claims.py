@@ -128,7 +128,7 @@ async def test_wakes_of_plain_arq_are_taken(fixture: ClaimEngineFixture) -> None
     assert claim.id.startswith("task_1:")
 
 
-async def test_the_notification_rings_for_one_sleeper_of_that_priority(fixture: ClaimEngineFixture) -> None:
+async def test_a_wake_notifies_one_idle_worker_of_that_priority(fixture: ClaimEngineFixture) -> None:
     """Not for those who do not serve it; and a wake for later rings only where it is the earliest."""
     critical = asyncio.create_task(fixture.claims(priorities=[Priority.CRITICAL]).notified())
     default = asyncio.create_task(fixture.claims(priorities=[Priority.DEFAULT]).notified())
@@ -142,7 +142,7 @@ async def test_the_notification_rings_for_one_sleeper_of_that_priority(fixture: 
     assert await fixture.redis.exists(notification_key_of(Priority.CRITICAL)) == 0
 
 
-async def test_who_leaves_something_rings_for_others(fixture: ClaimEngineFixture) -> None:
+async def test_a_worker_that_leaves_due_wakes_notifies_another(fixture: ClaimEngineFixture) -> None:
     """Whoever fills all slots, or has none, passes on that there is more."""
     await wake_each(fixture.queue, many(3, Priority.DEFAULT, at=LONG_AGO))
     assert await fixture.claims().notified()

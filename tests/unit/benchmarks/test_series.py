@@ -47,9 +47,9 @@ def test_a_percentile_is_one_of_the_values_and_grows_with_its_share(values: list
     assert percentile(values, 0.0) == min(values) <= found <= percentile(values, 1.0) == max(values)
 
 
-def test_there_is_no_percentile_of_nothing() -> None:
+def test_there_is_no_percentile_of_no_values() -> None:
     """It is an error, not a zero that looks fast."""
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="no values"):
         percentile([], 0.5)
 
 

@@ -31,7 +31,7 @@ async def test_a_queue_that_is_unavailable_is_reported_as_such(worker: MemoryAnn
         await worker.announce("task_one")
 
 
-def test_nothing_is_kept_of_those_who_left() -> None:
+def test_nothing_is_kept_of_listeners_that_left() -> None:
     """A process that lives for months does not remember every task that somebody waited for."""
     listeners = Listeners()
     with listeners.listening("task_one"), listeners.listening("task_one"), listeners.listening("task_other"):
@@ -40,7 +40,7 @@ def test_nothing_is_kept_of_those_who_left() -> None:
     assert len(listeners) == 0
 
 
-def test_after_a_gap_everybody_looks() -> None:
+def test_after_a_gap_all_listeners_are_notified() -> None:
     """When it is not known what was missed, all are told."""
     listeners = Listeners()
     with listeners.listening("task_one") as one, listeners.listening("task_other") as other:

@@ -78,7 +78,7 @@ async def held(writer: Writer, commit: GroupCommit[str, str]) -> AsyncIterator[N
         await first
 
 
-async def test_a_caller_who_is_alone_is_served_alone(writer: Writer, commit: GroupCommit[str, str]) -> None:
+async def test_a_single_item_is_written_at_once(writer: Writer, commit: GroupCommit[str, str]) -> None:
     """Nobody waits for company: one after the other, each is a write of its own."""
     assert [await commit("a"), await commit("b")] == ["A", "B"]
     assert writer.batches == [["a"], ["b"]]
@@ -152,7 +152,7 @@ async def test_a_write_that_fails_fails_exactly_its_own_callers(writer: Writer, 
     assert writer.batches == [list("abc"), list("def")]
 
 
-async def test_who_leaves_before_the_write_is_left_out(writer: Writer, commit: GroupCommit[str, str]) -> None:
+async def test_a_caller_cancelled_before_the_write_is_left_out(writer: Writer, commit: GroupCommit[str, str]) -> None:
     """Nothing of it is written, and the others are."""
     async with held(writer, commit):
         gone, stays = asyncio.create_task(commit("gone")), asyncio.create_task(commit("stays"))
@@ -165,7 +165,9 @@ async def test_who_leaves_before_the_write_is_left_out(writer: Writer, commit: G
     assert writer.batches == [["first"], ["stays"]]
 
 
-async def test_who_leaves_during_the_write_disturbs_nobody(writer: Writer, commit: GroupCommit[str, str]) -> None:
+async def test_a_caller_cancelled_during_the_write_does_not_affect_the_others(
+    writer: Writer, commit: GroupCommit[str, str]
+) -> None:
     """It is written all the same, whole, and so are those beside it."""
     writer.gate.clear()
     gone, stays = asyncio.create_task(commit("gone")), asyncio.create_task(commit("stays"))
@@ -190,7 +192,9 @@ async def test_a_write_knows_nothing_of_the_request_that_began_it(
     assert writer.request == ""
 
 
-async def test_the_end_of_the_event_loop_ends_all_who_wait(writer: Writer, commit: GroupCommit[str, str]) -> None:
+async def test_the_end_of_the_event_loop_cancels_all_waiting_callers(
+    writer: Writer, commit: GroupCommit[str, str]
+) -> None:
     """Those in the write, and those behind it; nobody hangs."""
     writer.gate.clear()
     before = asyncio.all_tasks()

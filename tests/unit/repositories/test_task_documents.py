@@ -72,7 +72,7 @@ def test_a_field_of_a_newer_server_is_overlooked() -> None:
     assert task_of(document) == task
 
 
-def test_an_empty_field_takes_no_room() -> None:
+def test_an_empty_field_is_not_stored() -> None:
     """What is None or empty is not in the document: partial indexes rely on it."""
     document = document_of(a_task(wake_at=None))
 
