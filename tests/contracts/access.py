@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def a_key(*, age_s: float = 0, **fields: Any) -> ApiKey:
-    """A key that was created so many seconds ago; its secret is of no matter."""
+    """A key that was created that many seconds ago."""
     created = NOW - timedelta(seconds=age_s)
     key_id = new_key_id(created)
     key = ApiKey(
@@ -33,14 +33,14 @@ def a_key(*, age_s: float = 0, **fields: Any) -> ApiKey:
 
 
 def a_user(email: str, *, age_s: float = 0, **fields: Any) -> User:
-    """A user that was created so many seconds ago."""
+    """A user that was created that many seconds ago."""
     created = NOW - timedelta(seconds=age_s)
     user = User(id=new_user_id(created), email=email, name="Ada", created=created, updated=created)
     return structs.replace(user, **fields)
 
 
 class KeysContract:
-    """What every place for keys does."""
+    """The rules of `core.keys.Keys`."""
 
     async def test_a_key_comes_back_as_it_was_stored(self, keys: Keys) -> None:
         """By its id, by its access key and by its secret's fingerprint, with all that it has."""
@@ -113,7 +113,7 @@ class KeysContract:
 
 
 class UsersContract:
-    """What every place for users does."""
+    """The rules of `core.users.Users`."""
 
     async def test_a_user_comes_back_as_it_was_stored(self, users: Users) -> None:
         """By its id and by its address, in whatever case the address is asked for."""
@@ -130,7 +130,7 @@ class UsersContract:
                 await looked_up
 
     async def test_an_address_belongs_to_one_user(self, users: Users) -> None:
-        """Whatever the case of its letters; a second user neither gets it at first nor later."""
+        """Ignoring case; a second user gets it neither when created nor by a change."""
         first, second = a_user("ada@example.com"), a_user("grace@example.com")
         await users.add(first)
         await users.add(second)
@@ -142,7 +142,7 @@ class UsersContract:
         assert await users.get(second.id) == second
 
     async def test_a_user_may_change_the_case_of_their_own_address(self, users: Users) -> None:
-        """It is not taken by another one."""
+        """It is not taken by another user."""
         user = a_user("ada@example.com")
         await users.add(user)
         await users.save(structs.replace(user, email="Ada@example.com", version=2))
@@ -150,7 +150,7 @@ class UsersContract:
         assert (await users.of_email("ada@example.com")).email == "Ada@example.com"
 
     async def test_of_many_with_one_address_at_once_one_is_stored(self, users: Users) -> None:
-        """The database decides, not a look before."""
+        """The unique index decides, not an earlier read."""
         done = await asyncio.gather(*(users.add(a_user("ada@example.com")) for _ in range(8)), return_exceptions=True)
 
         assert done.count(None) == 1
@@ -188,10 +188,10 @@ class UsersContract:
 
 
 class UsedSignaturesContract:
-    """What every place for used-up signatures does."""
+    """The rules of `core.used_signatures.UsedSignatures`."""
 
     async def test_a_signature_is_used_up_once(self, used_signatures: UsedSignatures) -> None:
-        """Of many at once, one gets it; others are not concerned."""
+        """Of many at once, one succeeds; other signatures are not affected."""
         got = await asyncio.gather(*(used_signatures.spend("one", until=NOW + timedelta(days=9000)) for _ in range(8)))
 
         assert sorted(got) == [False] * 7 + [True]

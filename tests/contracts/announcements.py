@@ -17,7 +17,7 @@ class AnnouncementsContract:
     """The rules of `core.announcements.Announcements`."""
 
     async def test_a_listener_is_notified_of_each_announcement(self, worker: Announcements, api: Announcements) -> None:
-        """Again and again while the block runs."""
+        """As often as the task is announced while the block runs."""
         with api.listening(ONE) as event:
             for _ in range(3):
                 await worker.announce(ONE)
@@ -31,7 +31,7 @@ class AnnouncementsContract:
             await heard(second)
 
     async def test_announcements_of_other_tasks_do_not_notify(self, worker: Announcements, api: Announcements) -> None:
-        """Each hears of its own task only."""
+        """Each listener is notified of its own task only."""
         with api.listening(ONE) as one, api.listening(OTHER) as other:
             await worker.announce(ONE)
             await worker.announce(OTHER)
@@ -42,7 +42,7 @@ class AnnouncementsContract:
             assert not one.is_set()
 
     async def test_an_earlier_announcement_does_not_notify(self, worker: Announcements, api: Announcements) -> None:
-        """Who begins to listen reads the record afterwards; there is no memory of announcements."""
+        """A listener reads the stored task after it began to listen; announcements are not kept."""
         await worker.announce(ONE)
         with api.listening(OTHER) as other:
             await worker.announce(OTHER)
@@ -53,7 +53,7 @@ class AnnouncementsContract:
     async def test_a_listener_that_left_does_not_affect_the_others(
         self, worker: Announcements, api: Announcements
     ) -> None:
-        """One of two stops listening; the other goes on."""
+        """One of two listeners stops; the other is still notified."""
         with api.listening(ONE) as event:
             with api.listening(ONE):
                 pass

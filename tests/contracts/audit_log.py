@@ -45,7 +45,7 @@ def a_full_row() -> AuditRow:
 async def shown_when(
     audit: AuditLog, holds: Callable[[Sequence[AuditRow]], bool], query: AuditQuery | None = None
 ) -> Sequence[AuditRow]:
-    """The rows, newest first, once that holds of them; what is told later is not there at once."""
+    """The rows, newest first, once the condition holds: ends and notes are written later."""
     until = time.monotonic() + WITHIN_S
     while not holds(rows := await audit.page(query or AuditQuery())):
         assert time.monotonic() < until, f"not within {WITHIN_S:g} s; the rows are {rows}"
@@ -54,10 +54,10 @@ async def shown_when(
 
 
 class AuditLogContract:
-    """What every audit log does."""
+    """The rules of `core.audit.AuditLog`."""
 
     async def test_a_row_is_there_once_it_is_begun(self, audit: AuditLog) -> None:
-        """In each of its fields; its outcome is not known."""
+        """With each of its fields; its outcome is `begun`."""
         full, plain = a_full_row(), a_row(at=NOW + timedelta(milliseconds=1))
         await audit.begin(full)
         await audit.begin(plain)
@@ -95,14 +95,14 @@ class AuditLogContract:
         assert (ended.error, ended.target, ended.status, ended.upstream_request_id) == ("e", "t", 500, "u")
 
     async def test_the_end_of_a_row_that_is_gone_makes_none(self, audit: AuditLog) -> None:
-        """A row that was removed by its age, or never taken, does not come back as half a row."""
+        """A row that was deleted by its age, or never stored, does not come back as half a row."""
         audit.end(AuditEnding(id="audit_gone", outcome=Outcome.DONE))
         audit.note(noted := a_row())
 
         assert list(await shown_when(audit, bool)) == [noted]
 
     async def test_a_note_is_a_row(self, audit: AuditLog) -> None:
-        """With its outcome, and without a caller who waits for it."""
+        """With its outcome; no caller waits for the write."""
         row = a_full_row()
         audit.note(row)
 

@@ -12,7 +12,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def a_report(name: str = "p1", **fields: Any) -> ProcessReport:
-    """What a worker tells."""
+    """A report of a worker."""
     defaults: dict[str, Any] = {
         "id": name,
         "role": "worker",
@@ -29,10 +29,10 @@ def a_report(name: str = "p1", **fields: Any) -> ProcessReport:
 
 
 class ControlContract:
-    """What every control room does."""
+    """The rules of `core.control.ControlStore`."""
 
     async def test_nothing_was_decided_at_first(self, control: ControlStore) -> None:
-        """No provider is switched off, and nothing is to be reloaded."""
+        """No provider is switched off, and no reload is requested."""
         assert await control.read() == Controls()
 
     async def test_decisions_are_kept_and_counted(self, control: ControlStore) -> None:
@@ -64,7 +64,7 @@ class ControlContract:
         assert (found.revision, len(found.switches)) == (10, 10)
 
     async def test_reports_are_replaced_and_withdrawn(self, control: ControlStore) -> None:
-        """A process is shown as it told last, by role and id, and not after it ended."""
+        """A process is shown with its last report, by role and id, and not after it withdrew."""
         await control.report(a_report("b"))
         await control.report(a_report("a"))
         await control.report(a_report("a", generation=3))
@@ -77,7 +77,7 @@ class ControlContract:
         assert list(await control.processes(since=NOW)) == expected
 
     async def test_a_process_that_is_silent_is_not_shown(self, control: ControlStore) -> None:
-        """Only those that told something since that moment."""
+        """Only processes that reported since that moment."""
         await control.report(a_report("old", seen=NOW - timedelta(seconds=1)))
         await control.report(a_report("new"))
 

@@ -33,16 +33,16 @@ class MovableClock:
         self.now = NOW
 
     def __call__(self) -> datetime:
-        """The moment."""
+        """The current time of the clock."""
         return self.now
 
     def forward(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Move the clock forward."""
         self.now += timedelta(seconds=seconds)
 
 
 def a_ticket(number: int, *gates: Gate, **values: Any) -> Ticket:
-    """Of the task of that number, created so many milliseconds after `NOW`."""
+    """The ticket of the task of that number, created `number` milliseconds after `NOW`."""
     fields = {
         "task_id": f"task_{number}",
         "account": "volcengine",
@@ -55,7 +55,7 @@ def a_ticket(number: int, *gates: Gate, **values: Any) -> Ticket:
 
 
 async def granted(gates: Gates, tickets: Sequence[Ticket]) -> list[str]:
-    """Ask for each in turn: which tasks are let in."""
+    """Enter with each ticket in turn. Returns the ids of the granted tasks."""
     return [ticket.task_id for ticket in tickets if (await gates.enter(ticket)).granted]
 
 
@@ -77,7 +77,7 @@ async def circuit_breaker(gates: Gates) -> CircuitBreakerView:
 
 
 async def leave_in_turn(gates: Gates, tickets: Sequence[Ticket], holder: Ticket) -> list[str]:
-    """Let the holder of a gate of one leave, then whoever is woken, to the end: the order in which they came in."""
+    """Let the holder of a gate of one leave, then each woken task. Returns the order in which they were admitted."""
     by_id = {ticket.task_id: ticket for ticket in tickets}
     order = []
     while woken := await gates.leave(holder):
@@ -89,7 +89,7 @@ async def leave_in_turn(gates: Gates, tickets: Sequence[Ticket], holder: Ticket)
 
 
 class HoldContract:
-    """Holding gates, and leaving them."""
+    """Holds: admission up to the limit, and leaving."""
 
     @pytest.fixture
     def clock(self) -> MovableClock:
@@ -97,7 +97,7 @@ class HoldContract:
         return MovableClock()
 
     async def test_as_many_as_the_limit_are_let_in(self, gates: Gates) -> None:
-        """The next one is refused, told which gate is full, and when to ask again."""
+        """The next one is refused, with the full gate and when to ask again."""
         tickets = [a_ticket(number, TWO) for number in range(3)]
 
         assert await granted(gates, tickets[:2]) == ["task_0", "task_1"]
@@ -113,14 +113,14 @@ class HoldContract:
         assert len(await granted(gates, tickets)) == 50
 
     async def test_a_gate_with_limit_zero_admits_no_task(self, gates: Gates) -> None:
-        """And nobody is woken for it."""
+        """And no task is woken for it."""
         closed = Gate(name="provider:x", limit=0)
 
         assert await granted(gates, [a_ticket(1, closed)]) == []
         assert list(await gates.next_waiting()) == []
 
     async def test_all_gates_are_held_or_none(self, gates: Gates) -> None:
-        """A task that one gate refuses takes no room of the others."""
+        """A task that one gate refuses takes no slot of the others."""
         await gates.enter(a_ticket(1, TWO, ONE))
         await gates.enter(a_ticket(2, TWO, ONE))
 
@@ -140,7 +140,7 @@ class HoldContract:
         assert not (await gates.enter(a_ticket(2, ONE))).granted
 
     async def test_a_hold_expires_at_its_end(self, gates: Gates, clock: MovableClock) -> None:
-        """To the millisecond; whoever died in it takes no room for ever."""
+        """To the millisecond: the slot of a crashed worker is free then."""
         await gates.enter(a_ticket(1, ONE))
         clock.forward(HOLD_S - 0.001)
         assert not (await gates.enter(a_ticket(2, ONE))).granted
@@ -151,7 +151,7 @@ class HoldContract:
         assert (await gates.enter(a_ticket(2, ONE))).granted
 
     async def test_leaving_twice_is_leaving_once(self, gates: Gates) -> None:
-        """The second time ends nobody else's hold."""
+        """The second call ends no other task's hold."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO)])
         await gates.leave(a_ticket(1, TWO))
         await gates.leave(a_ticket(1, TWO))
@@ -166,7 +166,7 @@ class HoldContract:
         assert await queued_at(gates, TWO.name) == 98
 
     async def test_stored_submissions_are_held_whatever_the_limit(self, gates: Gates) -> None:
-        """After a loss; those who ask then wait until there are fewer than the limit."""
+        """After the state was lost; tasks that ask then wait until fewer than the limit hold."""
         await gates.restore([a_ticket(number, ONE, TWO) for number in range(3)])
 
         assert sorted(await gates.holders()) == ["task_0", "task_1", "task_2"]
@@ -174,7 +174,7 @@ class HoldContract:
         assert [list(await gates.leave(a_ticket(number, ONE, TWO))) for number in range(3)] == [[], [], ["task_9"]]
 
     async def test_asking_for_other_gates_gives_up_the_former_ones(self, gates: Gates) -> None:
-        """As with a fallback to another vendor; whoever waits for the former is woken."""
+        """As for a fallback to another vendor; a task that waits for a former gate is woken."""
         await gates.enter(a_ticket(1, ONE))
         await gates.enter(a_ticket(2, ONE))
 
@@ -184,7 +184,7 @@ class HoldContract:
         assert list(admission.wakes) == ["task_2"]
 
     async def test_a_task_is_forgotten_by_its_id(self, gates: Gates) -> None:
-        """Its hold or its place is gone, and the next is woken."""
+        """Its hold or place ends, and the next task is woken."""
         await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE), a_ticket(3, ONE)])
 
         assert list(await gates.forget("task_2")) == []
@@ -192,16 +192,16 @@ class HoldContract:
         assert list(await gates.forget("task_unknown")) == []
 
     async def test_a_task_without_gates_is_let_in(self, gates: Gates) -> None:
-        """And counts among those who hold, to be compared with the records."""
+        """It is among the holders, which are compared with the stored tasks."""
         assert (await gates.enter(a_ticket(1))).granted
         assert list(await gates.holders()) == ["task_1"]
 
 
 class WaitQueueContract:
-    """Waiting for a full gate."""
+    """Wait queues of full gates."""
 
     async def test_waiting_tasks_are_admitted_by_creation_time(self, gates: Gates) -> None:
-        """In whatever order they asked; in the same millisecond by their ids."""
+        """In whatever order they asked; those of the same millisecond by id."""
         same = NOW + timedelta(milliseconds=3)
         tickets = [a_ticket(number, ONE) for number in (5, 1, 4)]
         tickets += [a_ticket(number, ONE, since=same) for number in (9, 7)]
@@ -211,7 +211,7 @@ class WaitQueueContract:
         assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_7", "task_9", "task_4", "task_5"]
 
     async def test_the_priorities_of_a_wait_queue_take_turns_by_weight(self, gates: Gates) -> None:
-        """Of ten turns critical has six, default three, low one; within a class the first comes first."""
+        """Of ten turns critical has six, default three, low one; within a priority the oldest task is first."""
         tickets = [a_ticket(100 * rank + n, ONE, priority=p) for rank, p in enumerate(Priority) for n in range(1, 21)]
         await gates.enter(holder := a_ticket(0, ONE))
         await granted(gates, tickets)
@@ -226,7 +226,7 @@ class WaitQueueContract:
             ]
 
     async def test_low_has_its_turns_although_critical_never_ends(self, gates: Gates) -> None:
-        """No class starves: one turn in ten is low's while the others are never empty."""
+        """No priority starves: one turn in ten is low's while the others always have waiting tasks."""
         await gates.enter(holder := a_ticket(0, ONE))
         low = [a_ticket(number, ONE, priority=Priority.LOW) for number in range(1, 4)]
         tickets = {ticket.task_id: ticket for ticket in low}
@@ -244,7 +244,7 @@ class WaitQueueContract:
         assert {ticket.task_id for ticket in low} <= set(order)
 
     async def test_a_new_task_does_not_overtake_waiting_tasks(self, gates: Gates) -> None:
-        """Also where a place is free already and the woken one has not come yet."""
+        """Also while a slot is free and the woken task has not entered yet."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
         assert list(await gates.leave(a_ticket(1, TWO))) == ["task_3"]
 
@@ -252,7 +252,7 @@ class WaitQueueContract:
         assert (await gates.enter(a_ticket(3, TWO))).granted
 
     async def test_a_new_task_is_admitted_if_there_are_slots_for_the_waiting_ones_too(self, gates: Gates) -> None:
-        """A free place that nobody is ahead for does not stay free."""
+        """A slot that no waiting task needs does not stay free."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
         await gates.leave(a_ticket(1, TWO))
         await gates.leave(a_ticket(2, TWO))
@@ -261,7 +261,7 @@ class WaitQueueContract:
         assert (await gates.enter(a_ticket(3, TWO))).granted
 
     async def test_asking_again_keeps_the_place(self, gates: Gates) -> None:
-        """One place, and the same."""
+        """The task keeps its one place."""
         tickets = [a_ticket(number, ONE) for number in range(1, 4)]
         await gates.enter(holder := a_ticket(0, ONE))
         await granted(gates, [*tickets, tickets[0], tickets[0]])
@@ -270,7 +270,7 @@ class WaitQueueContract:
         assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_2", "task_3"]
 
     async def test_a_task_that_leaves_the_wait_queue_and_returns_has_its_place_again(self, gates: Gates) -> None:
-        """Its place is when it was created, not when it asked."""
+        """Its place follows from its creation time, not from when it asked."""
         tickets = [a_ticket(number, ONE) for number in range(1, 3)]
         await gates.enter(holder := a_ticket(0, ONE))
         await granted(gates, tickets)
@@ -281,21 +281,21 @@ class WaitQueueContract:
         assert await leave_in_turn(gates, tickets, holder) == ["task_1", "task_2"]
 
     async def test_only_waiting_tasks_are_in_the_wait_queue(self, gates: Gates) -> None:
-        """Not holders, not strangers."""
+        """Neither holders nor unknown tasks are."""
         await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE)])
 
         assert list(await gates.in_wait_queue(["task_2", "task_1", "task_3"])) == [True, False, False]
         assert list(await gates.in_wait_queue([])) == []
 
     async def test_leaving_wakes_as_many_tasks_as_there_are_free_slots(self, gates: Gates) -> None:
-        """So nobody is woken in vain: one leaves, one is woken, of however many."""
+        """One leaves, one is woken, however many wait."""
         await granted(gates, [a_ticket(number, TWO) for number in range(100)])
 
         assert list(await gates.leave(a_ticket(0, TWO))) == ["task_2"]
         assert list(await gates.leave(a_ticket(1, TWO))) == ["task_2", "task_3"]
 
     async def test_a_lost_wake_is_found_again(self, gates: Gates) -> None:
-        """Heads of lines with room are named until they come; others are not."""
+        """The first tasks of wait queues with free slots are returned until they enter; others are not."""
         await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE), a_ticket(3, ONE)])
         assert list(await gates.next_waiting()) == []
         await gates.leave(a_ticket(1, ONE))
@@ -308,7 +308,7 @@ class WaitQueueContract:
     async def test_an_expired_hold_frees_a_slot_for_the_first_waiting_task(
         self, gates: Gates, clock: MovableClock
     ) -> None:
-        """Found by the repair, and by a newcomer that must wait behind."""
+        """It is found by the reconciler, and by a new task that has to wait behind it."""
         await granted(gates, [a_ticket(1, ONE)])
         clock.forward(HOLD_S - 1)
         later = clock() + timedelta(seconds=HOLD_S)
@@ -322,7 +322,7 @@ class WaitQueueContract:
         assert list(await gates.next_waiting()) == ["task_2"]
 
     async def test_an_expired_first_task_does_not_block_its_wait_queue(self, gates: Gates, clock: MovableClock) -> None:
-        """Who did not ask again in time is woken once more and gives up the place; the next is woken as well."""
+        """A task that did not ask again in time is removed and woken once; the next one is woken as well."""
         await gates.enter(a_ticket(1, ONE))
         await gates.enter(a_ticket(2, ONE))
         clock.forward((RULES.wait_queue_check + RULES.wait_queue_late).total_seconds() - 300)
@@ -334,7 +334,7 @@ class WaitQueueContract:
         assert (await gates.enter(a_ticket(3, ONE))).granted
 
     async def test_a_task_that_waits_for_another_gate_now_lets_the_next_one_go(self, gates: Gates) -> None:
-        """The head, woken for one gate, finds another full: it moves there, and the next is woken in its stead."""
+        """The first task finds another gate full: it moves to that wait queue, and the next is woken instead."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO, ONE)])
         await granted(gates, [a_ticket(3, TWO, ONE), a_ticket(4, TWO, OTHER)])
         assert await queued_at(gates, TWO.name) == 2
@@ -345,7 +345,7 @@ class WaitQueueContract:
         assert list(await gates.leave(a_ticket(2, TWO, ONE))) == ["task_3"]
 
     async def test_a_place_given_up_for_another_gate_wakes_the_next(self, gates: Gates) -> None:
-        """The room was taken between the wake and the asking; who asks names whom to wake instead."""
+        """The slot of the other gate was taken meanwhile: the answer names the task to wake instead."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO)])
         await granted(gates, [a_ticket(3, TWO, ONE), a_ticket(4, TWO)])
         assert list(await gates.leave(a_ticket(1, TWO))) == ["task_3"]
@@ -357,24 +357,24 @@ class WaitQueueContract:
 
 
 class LearningContract:
-    """Limits that the vendor teaches."""
+    """Learned limits."""
 
-    async def crowd(self, gates: Gates, count: int) -> list[Ticket]:
-        """So many hold the gate that learns."""
+    async def enter_all(self, gates: Gates, count: int) -> list[Ticket]:
+        """Enter with `count` tasks at the gate that learns."""
         tickets = [a_ticket(number, LEARNS) for number in range(count)]
         assert len(await granted(gates, tickets)) == count
         return tickets
 
     async def test_nothing_is_limited_until_the_vendor_says_so(self, gates: Gates) -> None:
-        """Success alone teaches no limit."""
-        tickets = await self.crowd(gates, 20)
+        """A success alone sets no limit."""
+        tickets = await self.enter_all(gates, 20)
         await gates.report(tickets[0], VendorStatus.AVAILABLE)
 
         assert (await gate_view(gates, LEARNS.name)).limit is None
 
     async def test_too_many_at_once_lowers_the_limit_to_what_was_open_beside(self, gates: Gates) -> None:
         """Each further one lowers it again."""
-        tickets = await self.crowd(gates, 5)
+        tickets = await self.enter_all(gates, 5)
         await gates.report(tickets[4], VendorStatus.THROTTLED)
         assert (await gate_view(gates, LEARNS.name)).limit == 4
         await gates.leave(tickets[4])
@@ -384,8 +384,8 @@ class LearningContract:
         assert not (await gates.enter(a_ticket(9, LEARNS))).granted
 
     async def test_a_learned_limit_is_never_below_one_nor_raised_by_too_many(self, gates: Gates) -> None:
-        """Else nothing would be tried any more, or too much."""
-        (alone,) = await self.crowd(gates, 1)
+        """At least one task is always tried."""
+        (alone,) = await self.enter_all(gates, 1)
         await gates.report(alone, VendorStatus.THROTTLED)
         assert (await gate_view(gates, LEARNS.name)).limit == 1
         await gates.restore([a_ticket(number, LEARNS) for number in range(5)])
@@ -394,8 +394,8 @@ class LearningContract:
         assert (await gate_view(gates, LEARNS.name)).limit == 1
 
     async def test_success_raises_a_learned_limit_by_one_in_a_round(self, gates: Gates) -> None:
-        """Each adds one part of the limit; who has room by that is woken."""
-        tickets = await self.crowd(gates, 3)
+        """Each success adds a fraction of it; a task that has a slot by that is woken."""
+        tickets = await self.enter_all(gates, 3)
         await gates.report(tickets[2], VendorStatus.THROTTLED)
         await gates.leave(tickets[2])
         await gates.enter(tickets[2])
@@ -407,8 +407,8 @@ class LearningContract:
         assert (await gates.enter(tickets[2])).granted
 
     async def test_a_limit_far_above_use_is_forgotten(self, gates: Gates) -> None:
-        """More than 64, and more than ten times what is open."""
-        tickets = await self.crowd(gates, 66)
+        """Above 64, and above ten times the open submissions."""
+        tickets = await self.enter_all(gates, 66)
         await gates.report(tickets[0], VendorStatus.THROTTLED)
         for ticket in tickets[5:]:
             await gates.leave(ticket)
@@ -417,7 +417,7 @@ class LearningContract:
         assert (await gate_view(gates, LEARNS.name)).limit is None
 
     async def test_a_set_limit_is_not_learned(self, gates: Gates) -> None:
-        """What operators set stays."""
+        """A limit set by an operator stays."""
         await gates.enter(a_ticket(1, TWO))
         await gates.report(a_ticket(1, TWO), VendorStatus.THROTTLED)
 
@@ -425,12 +425,12 @@ class LearningContract:
 
 
 class SubmitIntervalContract:
-    """Time between two submits of one account."""
+    """Submit interval of an account."""
 
     async def test_two_submits_are_never_closer_than_the_submit_interval(
         self, gates: Gates, clock: MovableClock
     ) -> None:
-        """The second is told its moment, and is let in then, not a millisecond before."""
+        """The second task is admitted at the time that it was given, and not a millisecond before."""
         assert (await gates.enter(a_ticket(1, submit_interval_s=2))).granted
         second = a_ticket(2, submit_interval_s=2)
 
@@ -444,7 +444,7 @@ class SubmitIntervalContract:
     async def test_tasks_that_wait_for_the_submit_interval_have_different_times(
         self, gates: Gates, clock: MovableClock
     ) -> None:
-        """One spacing apart, in the order of the line; each is let in at its own."""
+        """They are one submit interval apart, in the order of the wait queue; each is admitted at its own time."""
         tickets = [a_ticket(number, submit_interval_s=2) for number in range(4)]
         answers = [await gates.enter(ticket) for ticket in tickets]
 
@@ -454,7 +454,7 @@ class SubmitIntervalContract:
             assert (await gates.enter(ticket)).granted
 
     async def test_an_expired_task_costs_its_own_interval_only(self, gates: Gates, clock: MovableClock) -> None:
-        """The next is let in at the moment that it was told; later the dead one's place is given up."""
+        """The next task is admitted at the time that it was given; the expired task is removed later."""
         tickets = [a_ticket(number, submit_interval_s=2) for number in range(4)]
         await granted(gates, tickets)
         clock.forward(4)
@@ -467,7 +467,7 @@ class SubmitIntervalContract:
     async def test_a_task_that_waits_for_the_submit_interval_only_is_not_overtaken_at_a_gate(
         self, gates: Gates, clock: MovableClock
     ) -> None:
-        """A later task of another account does not take the room that it waits beside."""
+        """A later task of another account does not take the slot that is kept free for it."""
         await gates.enter(a_ticket(1, submit_interval_s=2))
         waiting = a_ticket(2, ONE, submit_interval_s=2)
         assert (await gates.enter(waiting)).refusal is Refusal.SUBMIT_INTERVAL
@@ -480,7 +480,7 @@ class SubmitIntervalContract:
         assert list(await gates.leave(waiting)) == ["task_3"]
 
     async def test_a_task_that_stops_waiting_for_the_submit_interval_lets_the_next_one_go(self, gates: Gates) -> None:
-        """Its room at the gate is free again."""
+        """Its slot at the gate is free again."""
         await gates.enter(a_ticket(1, submit_interval_s=2))
         await gates.enter(a_ticket(2, ONE, submit_interval_s=2))
         await gates.enter(a_ticket(3, ONE, account="other"))
@@ -488,7 +488,7 @@ class SubmitIntervalContract:
         assert list(await gates.leave(a_ticket(2, ONE, submit_interval_s=2))) == ["task_3"]
 
     async def test_priority_counts_among_tasks_that_wait_for_the_submit_interval(self, gates: Gates) -> None:
-        """A critical newcomer has an earlier moment than many others who came before."""
+        """A new critical task gets an earlier time than many older tasks."""
         await granted(gates, [a_ticket(number, submit_interval_s=2) for number in range(21)])
 
         critical = await gates.enter(a_ticket(99, submit_interval_s=2, priority=Priority.CRITICAL))
@@ -497,7 +497,7 @@ class SubmitIntervalContract:
         assert await queued_at(gates, "spacing:volcengine") == 21
 
     async def test_each_account_has_its_own_submit_interval(self, gates: Gates) -> None:
-        """And a task without spacing does not wait."""
+        """And a task without a submit interval does not wait."""
         await gates.enter(a_ticket(1, submit_interval_s=2))
 
         assert (await gates.enter(a_ticket(2, submit_interval_s=2, account="other"))).granted
@@ -505,15 +505,15 @@ class SubmitIntervalContract:
 
 
 class CircuitBreakerContract:
-    """Whether the vendor is up."""
+    """Circuit breakers."""
 
     async def open(self, gates: Gates, *, failures: int = RULES.open_after) -> None:
-        """The vendor was away so many times in a row."""
+        """Report that many successive failures to reach the vendor."""
         for _ in range(failures):
             await gates.report(a_ticket(0), VendorStatus.UNAVAILABLE)
 
     async def test_a_circuit_breaker_opens_after_some_failures_in_a_row(self, gates: Gates) -> None:
-        """Then nobody is let in, and each is told when to ask again."""
+        """Then no task is admitted, and each gets a time to ask again."""
         await self.open(gates, failures=4)
         assert (await gates.enter(a_ticket(1))).granted
         await self.open(gates, failures=1)
@@ -525,7 +525,7 @@ class CircuitBreakerContract:
 
     @pytest.mark.parametrize("vendor_status", [VendorStatus.AVAILABLE, VendorStatus.THROTTLED])
     async def test_a_vendor_that_answers_breaks_the_row(self, gates: Gates, vendor_status: VendorStatus) -> None:
-        """Too many at once is an answer as well."""
+        """ "Too many at once" shows that the vendor is available, too."""
         await self.open(gates, failures=4)
         await gates.report(a_ticket(0), vendor_status)
         await self.open(gates, failures=4)
@@ -534,7 +534,7 @@ class CircuitBreakerContract:
         assert (await circuit_breaker(gates)).failures == 4
 
     async def test_leaving_with_a_vendor_status_reports_it_and_leaves(self, gates: Gates) -> None:
-        """In one step: the row is broken, the hold is over, and who stands next is woken."""
+        """In one step: the failures are reset, the hold ends, and the next waiting task is woken."""
         await self.open(gates, failures=4)
         assert (await gates.enter(a_ticket(1, ONE))).granted
         assert not (await gates.enter(a_ticket(2, ONE))).granted
@@ -545,7 +545,7 @@ class CircuitBreakerContract:
         assert (await gates.enter(a_ticket(2, ONE))).granted
 
     async def test_what_teaches_nothing_leaves_the_row(self, gates: Gates) -> None:
-        """Neither a failure nor a success."""
+        """It is neither a failure nor a success."""
         await self.open(gates, failures=4)
         await gates.report(a_ticket(0), VendorStatus.UNKNOWN)
         await self.open(gates, failures=1)
@@ -553,7 +553,7 @@ class CircuitBreakerContract:
         assert (await circuit_breaker(gates)).state == "open"
 
     async def test_a_holder_is_not_stopped_by_an_open_circuit_breaker(self, gates: Gates) -> None:
-        """It was let in before."""
+        """It was admitted before."""
         await gates.enter(a_ticket(1, ONE))
         await self.open(gates)
 
@@ -562,7 +562,7 @@ class CircuitBreakerContract:
     async def test_after_the_cool_down_one_probe_at_a_time_is_let_through(
         self, gates: Gates, clock: MovableClock
     ) -> None:
-        """Of many that ask at once; the others are told to ask again soon."""
+        """Of many that ask at once, one is granted; the others ask again soon."""
         await self.open(gates)
         clock.forward(RULES.open_for.total_seconds())
         assert (await circuit_breaker(gates)).state == "half_open"
@@ -573,7 +573,7 @@ class CircuitBreakerContract:
         assert {answer.again_at for answer in answers if not answer.granted} == {clock() + RULES.probe_check}
 
     async def test_a_probe_that_goes_well_closes_the_circuit_breaker(self, gates: Gates, clock: MovableClock) -> None:
-        """All are let in again, and who kept the place in a line is woken."""
+        """All tasks are admitted again, and those that kept their place in a wait queue are woken."""
         await granted(gates, [a_ticket(1, TWO), a_ticket(2, TWO), a_ticket(3, TWO)])
         await self.open(gates)
         await gates.leave(a_ticket(1, TWO))
@@ -586,7 +586,7 @@ class CircuitBreakerContract:
         assert (await circuit_breaker(gates)).state == "closed"
 
     async def test_a_probe_that_fails_opens_it_for_twice_as_long(self, gates: Gates, clock: MovableClock) -> None:
-        """Up to the longest; failures of earlier submits do not prolong it meanwhile."""
+        """Up to the maximum; failures of earlier submits do not prolong it."""
         await self.open(gates)
         waits = []
         for number in range(1, 7):
@@ -603,7 +603,7 @@ class CircuitBreakerContract:
         assert waits == [30, 60, 120, 240, 300, 300]
 
     async def test_a_probe_that_dies_is_followed_by_another(self, gates: Gates, clock: MovableClock) -> None:
-        """When its time is up."""
+        """Once its time has passed."""
         await self.open(gates)
         clock.forward(30)
         assert (await gates.enter(a_ticket(1))).granted
@@ -617,7 +617,7 @@ class CircuitBreakerContract:
     async def test_a_probe_that_taught_nothing_is_followed_by_another_at_once(
         self, gates: Gates, clock: MovableClock, ending: str
     ) -> None:
-        """The circuit stays half open."""
+        """The circuit breaker stays half open."""
         await self.open(gates)
         clock.forward(30)
         await gates.enter(a_ticket(1))
@@ -630,7 +630,7 @@ class CircuitBreakerContract:
         assert (await circuit_breaker(gates)).state == "half_open"
 
     async def test_an_open_circuit_breaker_gives_no_place_and_takes_none(self, gates: Gates) -> None:
-        """Who is told so may try a fallback; who stood in a line stands there still."""
+        """A refused task may try a fallback; a task in a wait queue keeps its place."""
         await granted(gates, [a_ticket(1, ONE), a_ticket(2, ONE)])
         await self.open(gates)
         await granted(gates, [a_ticket(2, ONE), a_ticket(3, ONE)])
@@ -638,7 +638,7 @@ class CircuitBreakerContract:
         assert list(await gates.in_wait_queue(["task_2", "task_3"])) == [True, False]
 
     async def test_each_account_has_its_own_circuit_breaker(self, gates: Gates) -> None:
-        """One vendor away does not stop another."""
+        """An unavailable vendor does not stop another."""
         await self.open(gates)
 
         assert (await gates.enter(a_ticket(1, account="openai"))).granted

@@ -17,7 +17,7 @@ class MovedClock:
         return self.now
 
     def move(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Move the clock forward."""
         self.now += timedelta(seconds=seconds)
 
 
@@ -25,14 +25,14 @@ class LocksContract:
     """The rules of `core.locks.Locks`."""
 
     async def test_a_job_is_done_once_in_its_period(self, locks: Locks, clock: MovedClock) -> None:
-        """Who asks first may; until the period is over nobody else may, nor the same one again."""
+        """The first caller gets the lock; until the period ends no other caller gets it, nor the same one again."""
         assert await locks.take("reconcile", for_s=10)
         assert not await locks.take("reconcile", for_s=10)
         clock.move(9.999)
         assert not await locks.take("reconcile", for_s=10)
 
     async def test_the_next_period_begins_when_the_last_one_ends(self, locks: Locks, clock: MovedClock) -> None:
-        """At its very end, and then for as long as is asked for anew."""
+        """Exactly at its end, and then for as long as the new caller requests."""
         assert await locks.take("reconcile", for_s=10)
         clock.move(10)
         assert await locks.take("reconcile", for_s=60)
@@ -47,13 +47,13 @@ class LocksContract:
         assert await locks.take("heal", for_s=10)
 
     async def test_of_many_who_ask_for_a_new_lock_at_once_one_may(self, locks: Locks) -> None:
-        """Also the very first time, when there is nothing yet to lock."""
+        """Also the first time, when there is no document yet."""
         answers = await asyncio.gather(*(locks.take("reconcile", for_s=10) for _ in range(20)))
 
         assert sorted(answers) == [False] * 19 + [True]
 
     async def test_of_many_who_ask_for_an_ended_lock_at_once_one_may(self, locks: Locks, clock: MovedClock) -> None:
-        """Each period has one who does the job."""
+        """In each period one caller runs the job."""
         assert await locks.take("reconcile", for_s=10)
         for _ in range(3):
             clock.move(10)

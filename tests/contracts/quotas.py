@@ -27,19 +27,19 @@ class QuotasContract:
         return MovableClock()
 
     async def test_as_many_tasks_as_the_limit_count(self, quotas: Quotas) -> None:
-        """The next is told which quota is full, and does not count."""
+        """The next task is refused with the full quota, and does not count."""
         assert [await taken(quotas, f"task_{number}", TWO) for number in range(3)] == [None, None, TWO]
         assert await quotas.counted() == {TWO.name: {"task_0", "task_1"}}
 
     async def test_a_task_counts_in_all_or_in_none(self, quotas: Quotas) -> None:
-        """One that a later quota refuses does not fill the former ones."""
+        """A task that a later quota refuses does not count in the earlier ones."""
         await taken(quotas, "task_1", ONE)
 
         assert await taken(quotas, "task_2", TWO, ONE) == ONE
         assert await quotas.counted() == {ONE.name: {"task_1"}}
 
     async def test_a_limit_of_zero_refuses_every_task(self, quotas: Quotas) -> None:
-        """Which closes what it bounds."""
+        """So it closes what it limits."""
         closed = Quota(name="open:key:x", most=0)
 
         assert await taken(quotas, "task_1", closed) == closed
@@ -51,12 +51,12 @@ class QuotasContract:
         assert answers.count(None) == 2
 
     async def test_a_task_that_counts_already_does_so_once(self, quotas: Quotas) -> None:
-        """And is not refused by the quota that it fills itself."""
+        """And it is not refused by a quota that it fills itself."""
         assert [await taken(quotas, "task_1", ONE) for _ in range(2)] == [None, None]
         assert await quotas.counted() == {ONE.name: {"task_1"}}
 
     async def test_giving_back_frees_a_place(self, quotas: Quotas) -> None:
-        """In those quotas only; twice is the same as once."""
+        """In those quotas only; giving back twice is the same as once."""
         await taken(quotas, "task_1", ONE, TWO)
         for _ in range(2):
             await quotas.give_back("task_1", [ONE.name])
@@ -72,7 +72,7 @@ class QuotasContract:
         assert await quotas.counted() == {ONE.name: {"task_1"}}
 
     async def test_stored_tasks_count_however_full_the_quota_is(self, quotas: Quotas) -> None:
-        """After a loss; new ones are refused until there are fewer than the bound."""
+        """After the state was lost; new tasks are refused until fewer than the limit count."""
         await quotas.restore([Counted(quota=ONE.name, task_id=f"task_{n}", until=UNTIL) for n in range(3)])
         assert await taken(quotas, "task_9", ONE) == ONE
 
@@ -81,7 +81,7 @@ class QuotasContract:
         assert await taken(quotas, "task_9", ONE) is None
 
     async def test_nothing_can_be_restored(self, quotas: Quotas) -> None:
-        """No records, no counts."""
+        """An empty list restores nothing."""
         await quotas.restore([])
 
         assert await quotas.counted() == {}
@@ -89,7 +89,7 @@ class QuotasContract:
     async def test_a_task_that_is_never_given_back_counts_until_its_time(
         self, quotas: Quotas, clock: MovableClock
     ) -> None:
-        """To the millisecond; what a crash left behind fills nothing for ever."""
+        """To the millisecond; what a crash left behind expires."""
         await taken(quotas, "task_1", ONE)
         clock.forward(599.999)
         assert await taken(quotas, "task_2", ONE) == ONE

@@ -16,7 +16,7 @@ class SourceFailed(Exception):
 
 
 async def pieces(*, count: int, fails: bool = False) -> AsyncIterator[bytes]:
-    """So many different pieces of one MiB, and then perhaps an error."""
+    """That number of different chunks of one MiB, then the error, if there is one."""
     for number in range(count):
         yield bytes([number]) * MIB
     if fails:
@@ -24,7 +24,7 @@ async def pieces(*, count: int, fails: bool = False) -> AsyncIterator[bytes]:
 
 
 async def read(store: ResultStore, name: str) -> bytes:
-    """The file's bytes, which are as many as the store says."""
+    """The bytes of the file; checks that their number is the stated size."""
     found = await store.open(name)
     data = b"".join([chunk async for chunk in found.chunks])
     assert found.size_bytes == len(data)
@@ -51,7 +51,7 @@ class ResultStoreContract:
         assert await read(store, "task_1/1/0.png") == data
 
     async def test_a_second_file_of_one_name_replaces_the_first(self, store: ResultStore) -> None:
-        """The old bytes are gone, also where the new file is shorter."""
+        """The old bytes are deleted, also if the new file is shorter."""
         await store.put("task_1/1/0.png", b"the first one")
         await store.put("task_1/1/0.png", b"second")
 
@@ -84,7 +84,7 @@ class ResultStoreContract:
 
     @pytest.mark.parametrize("name", ["task_1/1/0.png", "task_1", *BAD_NAMES])
     async def test_a_file_that_is_not_there_is_not_found(self, store: ResultStore, name: str) -> None:
-        """A folder is no file, and a name that leads elsewhere names none."""
+        """A folder is not a file, nor is a name outside of the store."""
         await store.put("task_1/2/0.png", b"x")
 
         with pytest.raises(FileNotFound):

@@ -20,7 +20,7 @@ LARGE: dict[str, Any] = {"images": ["A" * (9 * 2**20), "B" * (10 * 2**20)]}
 
 
 async def stored(repository: TaskRepository, **fields: Any) -> Task:
-    """A task that is on record."""
+    """A stored task."""
     task = a_task(**fields)
     await repository.add(task, {"prompt": "a cat"})
     return task
@@ -78,7 +78,7 @@ class TaskRepositoryContract:
         assert (await repository.page(TaskQuery())).total == 4
 
     async def test_no_save_changes_what_makes_a_request_the_same(self, repository: TaskRepository) -> None:
-        """What stands under unique indexes is written with the task only: no save of a paid outcome can fail by it."""
+        """Fields with unique indexes are written with the task only, so no save of a paid outcome can fail by them."""
         once = Idempotency(key="owner-1 /task k", body_hash="00", until=NOW)
         task = await stored(repository, idempotency=once, replay="signature")
         await repository.save(structs.replace(task, version=2, idempotency=None, replay="another"))
@@ -90,7 +90,7 @@ class TaskRepositoryContract:
     async def test_an_input_comes_back_as_it_was_added(
         self, repository: TaskRepository, task_input: dict[str, Any]
     ) -> None:
-        """Inputs of every size that a caller may send come back whole."""
+        """Inputs of every size that a caller may send come back complete."""
         task = a_task()
         await repository.add(task, task_input)
 
@@ -102,7 +102,7 @@ class TaskRepositoryContract:
     async def test_a_task_is_read_with_an_input_that_is_not_large(
         self, repository: TaskRepository, task_input: dict[str, Any], apart: bool
     ) -> None:
-        """In one look; a large one is left to be read by itself."""
+        """In one read; a large input is read separately."""
         task = a_full_task()
         await repository.add(task, task_input)
 
@@ -111,7 +111,7 @@ class TaskRepositoryContract:
         assert (found.task, found.input) == (task, None if apart else task_input)
 
     async def test_an_unknown_task_is_not_found(self, repository: TaskRepository) -> None:
-        """Neither a task nor an input is invented."""
+        """Neither a task nor an input is returned."""
         with pytest.raises(TaskNotFound):
             await repository.get("task_none")
         with pytest.raises(TaskNotFound):
@@ -135,7 +135,7 @@ class TaskRepositoryContract:
 
     @pytest.mark.parametrize("task_input", [SMALL, {"image": "A" * 2**20}], ids=["small", "large"])
     async def test_of_two_adds_at_once_one_wins(self, repository: TaskRepository, task_input: dict[str, Any]) -> None:
-        """One is stored whole, the other is told that it was second."""
+        """One is stored completely, the other one is refused."""
         task = a_task()
 
         outcomes = await asyncio.gather(*(outcome_of(repository.add(task, task_input)) for _ in range(2)))
@@ -148,7 +148,7 @@ class TaskRepositoryContract:
     async def test_of_many_adds_with_one_key_one_wins(
         self, repository: TaskRepository, task_input: dict[str, Any]
     ) -> None:
-        """The others are told, and find the winner at once by the key."""
+        """The others are refused, and find the stored task at once by the key."""
         tasks = [a_task(idempotency=same("k-1", number)) for number in range(5)]
 
         outcomes = await asyncio.gather(*(outcome_of(repository.add(task, task_input)) for task in tasks))
@@ -169,7 +169,7 @@ class TaskRepositoryContract:
             await repository.created_with("k-3")
 
     async def test_the_same_task_twice_is_a_duplicate_whatever_its_key(self, repository: TaskRepository) -> None:
-        """Its id is what is there already."""
+        """Its id is stored already."""
         task = a_task(idempotency=same("k-1"))
         await repository.add(task, SMALL)
 
@@ -177,7 +177,7 @@ class TaskRepositoryContract:
             await repository.add(task, SMALL)
 
     async def test_no_save_changes_an_idempotency_key(self, repository: TaskRepository) -> None:
-        """Neither one that knows another key nor one that knows none: what a vendor did can always be stored."""
+        """Neither a save with another key nor one with none: what a vendor did can always be stored."""
         first, other = a_task(idempotency=same("k-1")), a_task(idempotency=same("k-2"))
         for task in (first, other):
             await repository.add(task, SMALL)
@@ -191,7 +191,7 @@ class TaskRepositoryContract:
         assert (await repository.created_with("k-1")).id == first.id
 
     async def test_a_key_is_dropped_once_its_time_has_come(self, repository: TaskRepository) -> None:
-        """Not before; then another task may have it, and a save of the first does not bring it back."""
+        """Not before; then another task may have it, and a save of the first does not set it again."""
         first, second = a_task(idempotency=same("k-1")), a_task(idempotency=same("k-1"))
         await repository.add(first, SMALL)
 
@@ -266,7 +266,7 @@ class TaskRepositoryContract:
             await repository.get(task.id)
 
     async def test_of_many_saves_of_one_version_one_wins(self, repository: TaskRepository) -> None:
-        """Exactly one of ten racing writers is not stale, and its version is on record."""
+        """Exactly one of ten racing writers is not stale, and its version is stored."""
         task = await stored(repository)
         versions = [
             task.to(State.SUBMITTING, now=NOW, lease=Lease(owner=f"worker-{number}", until=NOW)) for number in range(10)
@@ -282,7 +282,7 @@ class TaskRepositoryContract:
     async def test_a_cancellation_request_is_stored_without_a_new_version(
         self, repository: TaskRepository, state: State
     ) -> None:
-        """An open task takes it without a new version, so that the step of a worker is not lost to it."""
+        """An open task takes it without a new version, so that the running step of a worker can still save."""
         task = await stored(repository, state=state)
 
         answered = await repository.request_cancel(task.id, at=NOW)
@@ -290,7 +290,7 @@ class TaskRepositoryContract:
         assert answered == await repository.get(task.id) == structs.replace(task, cancel_requested=NOW)
 
     async def test_the_first_cancellation_request_counts(self, repository: TaskRepository) -> None:
-        """Wishing again changes nothing."""
+        """A second request changes nothing."""
         task = await stored(repository, state=State.WAITING)
         await repository.request_cancel(task.id, at=NOW)
 
@@ -299,7 +299,7 @@ class TaskRepositoryContract:
         assert answered.cancel_requested == NOW
 
     async def test_a_cancellation_request_survives_a_save_of_an_older_read(self, repository: TaskRepository) -> None:
-        """A worker that read the task before saves its step, and the next reader finds step and wish."""
+        """A worker that read the task before saves its step; the next reader finds the step and the request."""
         task = await stored(repository, state=State.SUBMITTING)
         await repository.request_cancel(task.id, at=NOW)
 
@@ -312,13 +312,13 @@ class TaskRepositoryContract:
     async def test_a_task_that_ended_takes_no_cancellation_request(
         self, repository: TaskRepository, state: State
     ) -> None:
-        """It is answered as it stands."""
+        """The task is returned as it is stored."""
         task = await stored(repository, state=state, wake_at=None)
 
         assert await repository.request_cancel(task.id, at=NOW) == task == await repository.get(task.id)
 
     async def test_a_cancellation_request_for_an_unknown_task_is_not_found(self, repository: TaskRepository) -> None:
-        """And it invents none."""
+        """And none is created."""
         with pytest.raises(TaskNotFound):
             await repository.request_cancel("task_none", at=NOW)
         assert (await repository.page(TaskQuery())).total == 0
@@ -327,7 +327,7 @@ class TaskRepositoryContract:
     async def test_reopening_deletes_the_cancellation_request_and_keeps_the_input(
         self, repository: TaskRepository, task_input: dict[str, Any]
     ) -> None:
-        """A retried task is not cancelled for what was wished before it failed."""
+        """A retried task is not cancelled by a request from before it failed."""
         task = a_task(state=State.WAITING)
         await repository.add(task, task_input)
         await repository.request_cancel(task.id, at=NOW)
@@ -388,7 +388,7 @@ class TaskRepositoryContract:
         ]
 
     async def test_submitted_tasks_come_in_pages_by_id(self, repository: TaskRepository) -> None:
-        """Those that a vendor has, whole, each once, whatever their states' order."""
+        """Those that a vendor has, complete, each once, whatever the order of their states."""
         tasks = [
             await stored(repository, created=NOW + timedelta(seconds=number), state=state)
             for number, state in enumerate([*State, *State])
@@ -418,7 +418,7 @@ class TaskRepositoryContract:
         assert await repository.get_input(task.id) == SMALL
 
     async def test_a_stale_delete_is_refused(self, repository: TaskRepository) -> None:
-        """A task that went on since it was read is not removed."""
+        """A task that changed since it was read is not deleted."""
         task = await stored(repository)
         newer = task.to(State.SUBMITTING, now=NOW)
         await repository.save(newer)
@@ -429,7 +429,7 @@ class TaskRepositoryContract:
         assert await repository.get(task.id) == newer
 
     async def test_a_save_and_a_delete_at_once_do_not_both_happen(self, repository: TaskRepository) -> None:
-        """One of them is stale, and the record is what the other one made it."""
+        """One of them is stale, and the result is that of the other one."""
         task = await stored(repository)
 
         saved, deleted = await asyncio.gather(
@@ -472,7 +472,7 @@ class TaskRepositoryContract:
 
     @pytest.mark.parametrize("query", [TaskQuery(count_limit=3), TaskQuery(count_limit=3, user_id="user-1")], ids=str)
     async def test_a_total_is_counted_up_to_a_limit(self, repository: TaskRepository, query: TaskQuery) -> None:
-        """As many as the limit is exact; of more than that the limit is told, and that it is not exact."""
+        """Up to the limit the total is exact; above it the total is the limit, and marked as not exact."""
         totals = []
         for _ in range(5):
             page = await repository.page(query)
@@ -563,14 +563,14 @@ class TaskRepositoryContract:
         assert [task.id for task in await repository.overdue(before=NOW)] == [late.id]
 
     async def test_a_task_that_ended_is_no_longer_overdue(self, repository: TaskRepository) -> None:
-        """Ending drops the wake."""
+        """A final task has no wake."""
         task = await stored(repository, wake_at=NOW - timedelta(hours=1))
         await repository.save(task.to(State.FAILED, now=NOW))
 
         assert list(await repository.overdue(before=NOW)) == []
 
     async def test_pages_of_overdue_tasks_starve_none(self, repository: TaskRepository) -> None:
-        """In order of id, above `after`, whatever their wakes: each one is met once, though none is repaired."""
+        """By id, above `after`, whatever their wakes: each task is returned once, though none is requeued."""
         wakes = [5, 1, 4, 2, 3]
         ids = [
             (

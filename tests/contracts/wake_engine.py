@@ -26,7 +26,7 @@ PATIENCE_S = 20.0
 
 
 class EngineFixture(Protocol):
-    """A queue, and engines on it."""
+    """A wake queue, and engines that take from it."""
 
     redis: ArqRedis
     queue: WakeQueue
@@ -34,15 +34,15 @@ class EngineFixture(Protocol):
     def engine(
         self, step: Step, *, concurrency: int = 10, priorities: Collection[Priority] = tuple(Priority)
     ) -> Engine:
-        """One more engine, as of another process."""
+        """Another engine, as in another process."""
 
     async def lock(self, task_id: str, *, for_s: float) -> None:
-        """Queue a wake that a worker has claimed, and then the worker died."""
+        """Queue a wake that a worker has claimed before it crashed."""
 
 
 class Steps:
     """
-    Steps that are noted, then done.
+    Records each step, then runs it.
 
     Attributes:
         ran: The tasks, in the order in which their steps began.
@@ -78,14 +78,14 @@ class Steps:
             self.at_once[task_id] -= 1
 
     async def have(self, number: int) -> None:
-        """Wait until so many steps began."""
+        """Wait until that number of steps began."""
         async with asyncio.timeout(PATIENCE_S), self._changed:
             await self._changed.wait_for(lambda: len(self.ran) >= number)
 
 
 @asynccontextmanager
 async def at_work(*engines: Engine) -> AsyncIterator[None]:
-    """The engines, taking wakes while the block runs."""
+    """Run the engines while the block runs."""
     work = [asyncio.create_task(engine.run()) for engine in engines]
     try:
         yield
@@ -102,7 +102,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def settled(redis: ArqRedis) -> None:
-    """Wait until the queue holds nothing, and see that nothing is left of the jobs."""
+    """Wait until the queue is empty, and check that no job keys are left."""
 
     async def empty() -> bool:
         return not any([await redis.zcard(name) for name in QUEUE_NAMES.values()])
@@ -112,7 +112,7 @@ async def settled(redis: ArqRedis) -> None:
 
 
 async def put_back(redis: ArqRedis) -> None:
-    """Wait until no wake is worked on."""
+    """Wait until no wake is running."""
 
     async def unlocked() -> bool:
         return not await redis.keys("arq:in-progress:*")
@@ -146,7 +146,7 @@ class EngineContract:
         assert sorted(steps.ran) == sorted(wake.task_id for wake in wakes)
 
     async def test_a_wake_that_is_running_is_not_requeued(self, fixture: EngineFixture) -> None:
-        """A step that takes long is not begun again beside itself, however often its wake is taken for lost."""
+        """A long step is not run twice at once, however often its wake is requeued."""
         lost, after = Wake(task_id="task_slow", at=utc_now()), Wake(task_id="task_after", at=utc_now())
         goes_on = asyncio.Event()
 
@@ -168,7 +168,7 @@ class EngineContract:
         assert steps.doubled == []
 
     async def test_wakes_of_a_priority_run_in_order_of_time(self, fixture: EngineFixture) -> None:
-        """The earliest first, whenever they were asked for."""
+        """The earliest first, in whatever order they were requested."""
         wakes = many(30, Priority.DEFAULT, at=utc_now() - timedelta(seconds=1))
         steps = Steps()
         await wake_each(fixture.queue, wakes[::-1])
@@ -216,7 +216,7 @@ class EngineContract:
                 await low.wait()
 
     async def test_a_worker_serves_the_priorities_of_its_settings(self, fixture: EngineFixture) -> None:
-        """What it does not serve stays for others."""
+        """Wakes of other priorities stay for other workers."""
         now = utc_now() - timedelta(seconds=1)
         await fixture.queue.wake("low_1", at=now, priority=Priority.LOW)
         await fixture.queue.wake("default_1", at=now)
@@ -232,7 +232,7 @@ class EngineContract:
         assert (steps.ran, others.ran) == (["default_1", "critical_1"], ["low_1"])
 
     async def test_a_later_wake_runs_when_it_is_due(self, fixture: EngineFixture) -> None:
-        """Not before its moment, and soon after, though it was asked for while the worker slept."""
+        """Not before its time, and shortly after, also if it was queued while the worker was idle."""
         began: dict[str, datetime] = {}
 
         async def note(task_id: str) -> None:
@@ -266,7 +266,7 @@ class EngineContract:
         assert steps.ran == ["task_1", "task_1"]
 
     async def test_a_step_may_wake_its_own_task_again_at_once(self, fixture: EngineFixture) -> None:
-        """A wake of the moment of the step that runs is not swallowed by it."""
+        """A wake for the time of the running step is not lost."""
         moment = utc_now()
 
         async def again(task_id: str) -> None:
@@ -292,7 +292,7 @@ class EngineContract:
         assert steps.wakes == [fixture.queue.name_of("task_1", at)]
 
     async def test_a_step_may_have_its_wake_put_back(self, fixture: EngineFixture) -> None:
-        """The same wake comes again then, as often as the step wants it, and goes when it is not wanted any more."""
+        """The same wake runs again, as often as the step defers it, and ends when the step does not."""
         began: list[datetime] = []
 
         async def note(_: str) -> None:
@@ -311,7 +311,7 @@ class EngineContract:
         assert began[3] - began[2] >= timedelta(seconds=0.14)
 
     async def test_a_wake_that_was_put_back_is_not_lost(self, fixture: EngineFixture) -> None:
-        """Repairing it adds none, and brings it no sooner."""
+        """Requeueing it adds no wake, and does not make it due earlier."""
         kept = Wake(task_id="task_kept", at=utc_now())
         steps = Steps()
         steps.again[kept.task_id] = [3600.0]
@@ -330,7 +330,7 @@ class EngineContract:
     async def test_a_wake_that_was_put_back_comes_at_its_moment_if_it_is_wanted_then(
         self, fixture: EngineFixture
     ) -> None:
-        """Somebody who asks for that moment is not put off until the step's."""
+        """A wake for its original time is not delayed until the step's time."""
         at = utc_now()
         steps = Steps()
         steps.again["task_1"] = [3600.0]
@@ -344,7 +344,7 @@ class EngineContract:
         assert steps.ran == ["task_1"] * 2
 
     async def test_a_wake_that_is_put_back_after_redis_was_emptied_is_lost(self, fixture: EngineFixture) -> None:
-        """And can be repaired; there is one chain of it as before."""
+        """It can be requeued, and then exists once as before."""
         kept = Wake(task_id="task_kept", at=utc_now())
         go = asyncio.Event()
 
@@ -372,7 +372,7 @@ class EngineContract:
         assert set(steps.wakes) == {fixture.queue.name_of(kept.task_id, kept.at)}
 
     async def test_the_wakes_of_a_crashed_worker_come_back(self, fixture: EngineFixture) -> None:
-        """When their lock runs out, and no sooner."""
+        """When their lock expires, and not earlier."""
         steps = Steps()
         began = utc_now()
         await fixture.lock("task_1", for_s=0.4)
@@ -385,7 +385,7 @@ class EngineContract:
         assert steps.ran == ["task_1"]
 
     async def test_a_stop_takes_nothing_more_and_waits(self, fixture: EngineFixture) -> None:
-        """Running steps end, what is queued stays for others."""
+        """Running steps end; queued wakes stay for other workers."""
         go = asyncio.Event()
 
         async def block(_: str) -> None:
@@ -407,7 +407,7 @@ class EngineContract:
         assert (steps.ran, others.ran) == (["task_1"], ["task_2"])
 
     async def test_what_a_stop_cuts_off_runs_elsewhere_at_once(self, fixture: EngineFixture) -> None:
-        """Without waiting for a lock, on a worker that sleeps already."""
+        """Without waiting for a lock, on a worker that is idle already."""
         steps, others = Steps(lambda _: asyncio.Event().wait()), Steps()  # type: ignore[arg-type, return-value]
         engine, other = fixture.engine(steps), fixture.engine(others)
         async with at_work(engine):
