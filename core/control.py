@@ -1,4 +1,4 @@
-"""What the processes of the server share while they run: the operator's decisions, and what each of them tells."""
+"""Port of the control state, which all processes share: the operator's switches, and a report of each process."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,10 +15,10 @@ class Stall(Struct, frozen=True, kw_only=True):
     How often one plugin's code blocked the event loop of a process.
 
     Attributes:
-        plugin: Its name, or "server" where no plugin's code was found at work.
+        plugin: Its name, or "server" if no plugin's code was running.
         count: How often.
-        longest_s: The longest time that was seen, in seconds.
-        last: When it was last seen.
+        longest_s: The longest stall, in seconds.
+        last: When the latest stall was detected.
         where: The innermost line of the plugin at that moment.
     """
 
@@ -31,13 +31,13 @@ class Stall(Struct, frozen=True, kw_only=True):
 
 class ProcessReport(Struct, frozen=True, kw_only=True):
     """
-    What one process of the server runs, told by itself.
+    The report of one process about what it runs.
 
     Attributes:
         role: "api" or "worker".
-        revision: The decisions that it follows.
-        generation: The latest request to look for plugins that it has carried out.
-        seen: When it last told.
+        revision: The revision of the switches that it follows.
+        generation: The latest request to reload plugins that it has carried out.
+        seen: When it reported.
     """
 
     id: str
@@ -53,22 +53,22 @@ class ProcessReport(Struct, frozen=True, kw_only=True):
 
 
 class ControlStore(Protocol):
-    """Where decisions and reports are kept. Every method raises `StoreUnavailable`."""
+    """The stored control state. Every method raises `StoreUnavailable` if MongoDB is unavailable."""
 
     async def read(self) -> Controls:
-        """What was decided up to now."""
+        """The present control state."""
 
     async def switch(self, provider: str, switch: Switch) -> Controls:
-        """Decide about one provider; answers what then holds."""
+        """Switch one provider; returns the new control state."""
 
     async def request_reload(self, plugin: str | None = None) -> Controls:
-        """Have all processes look for plugins again, and load that one anew even where it looks the same."""
+        """Have all processes reload their plugins, and load `plugin` again even if it looks unchanged."""
 
     async def report(self, report: ProcessReport) -> None:
-        """Tell what a process runs, in place of what it told before."""
+        """Store the report of a process in place of its former one."""
 
     async def withdraw(self, process_id: str) -> None:
-        """A process ends."""
+        """Delete the report of a process that stops."""
 
     async def processes(self, *, since: datetime) -> Sequence[ProcessReport]:
-        """The processes that told something since then, by role and id."""
+        """The reports since that moment, by role and id."""

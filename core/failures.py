@@ -1,4 +1,4 @@
-"""Provider errors as they are kept on record: our codes, which programs may rely on."""
+"""Failures: provider errors as they are stored, with our codes, which programs may rely on."""
 
 from typing import Final
 
@@ -44,7 +44,7 @@ _REJECTED: Final[dict[RejectReason, str]] = {
 
 
 def failure_of(error: ProviderError) -> Failure:
-    """What is kept on record of a provider's error."""
+    """What is stored of a provider's error."""
     return Failure(
         code=_code_of(error),
         message=error.message,
@@ -55,7 +55,7 @@ def failure_of(error: ProviderError) -> Failure:
 
 
 def failure_of_submit(error: ProviderError) -> Failure:
-    """After a submit, a damaged answer leaves the outcome as unknown as a missing one."""
+    """As `failure_of`, but after a submit a damaged response leaves the outcome unknown, as a missing one does."""
     if isinstance(error, ProtocolError):
         error = OutcomeUnknown(
             f"{error.message}; the vendor may have accepted and billed the request",
@@ -67,7 +67,7 @@ def failure_of_submit(error: ProviderError) -> Failure:
 
 
 def deadline_failure(task: Task) -> Failure:
-    """Why a task ended at its deadline, as far as is known."""
+    """The failure of a task that ended at its deadline, with the last error if there is one."""
     deadline = task.deadline.isoformat(timespec="seconds")
     if not task.attempts:
         return Failure(
@@ -89,7 +89,7 @@ def _code_of(error: ProviderError) -> str:
         case Unavailable() | NotAccepted():
             return "provider_unavailable"
         case Rejected():
-            return _REJECTED.get(error.reason, "invalid_input")  # a plugin's word is not checked
+            return _REJECTED.get(error.reason, "invalid_input")  # the reason that a plugin gives is not checked
         case GenerationFailed():
             return "generation_failed"
         case OutcomeUnknown():

@@ -1,9 +1,9 @@
 """
-Admission to a vendor: how many submissions are open at once, how fast they follow each other, whether the vendor is up.
+Port of the gates: limits of open submissions, submit intervals and circuit breakers, shared by all workers.
 
-A submission is *held* in its gates from before the submit until its outcome. Where a gate is full, tasks stand in its
-*line*, first come first served within their priority. State is kept by an adapter of `Gates` and may be lost at any
-time: the task records bring it back.
+A submission *holds* its gates from before the submit until its outcome. If a gate is full, tasks wait in its *wait
+queue*, first come, first served within their priority. An adapter of `Gates` may lose its state at any time: the gate
+reconciler restores it from the stored tasks.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,13 @@ from core.priorities import Priority
 
 class Gate(Struct, frozen=True, kw_only=True):
     """
-    A bound on open submissions.
+    A limit of open submissions.
 
     Attributes:
         name: Such as "provider:volcengine", "model:volcengine/jimeng_t2i_v40" or "user:42".
-        limit: At most so many held at once; None where it is learned from what the vendor takes, if `learns`, or none.
-        learns: Whether "too many at once" from the vendor lowers it.
+        limit: How many tasks may hold it at once. None: the limit is learned from the vendor's responses if `learns`,
+            else there is none.
+        learns: Whether a response "too many at once" lowers the limit.
     """
 
     name: str
@@ -36,13 +37,13 @@ class Ticket(Struct, frozen=True, kw_only=True):
     What a task needs to be submitted.
 
     Attributes:
-        task_id: Whose it is; a task holds each of its gates once.
-        account: The vendor account whose circuit and spacing apply, such as "volcengine".
-        gates: All of them must have room.
-        priority: Its class in a line.
-        since: Its place within that class: when it was created.
-        spacing_s: Least time between two submits of the account, in seconds.
-        held_until: When the hold is dropped by itself, should nobody end it.
+        task_id: The task; it holds each of its gates once.
+        account: The vendor account whose circuit breaker and submit interval apply, such as "volcengine".
+        gates: All of them must have a free slot.
+        priority: Its class in a wait queue.
+        since: Its place within that class: when the task was created.
+        submit_interval_s: Least time between two submits of the account, in seconds.
+        held_until: When the hold expires if nothing ends it.
     """
 
     task_id: str
@@ -67,11 +68,11 @@ class Admission(Struct, frozen=True, kw_only=True):
     Whether a task may be submitted now.
 
     Attributes:
-        refusal: None where it may; its gates are then held.
-        gate: The full gate in whose line the task now stands.
-        again_at: When to ask again. A task in a line is woken by `Gates.leave` of another; this is for the case that
-            the wake is lost, and to keep the place: who asks much later is taken for dead and is woken only once more.
-        wakes: Ids of tasks that may enter now instead, as this one waits for another gate than before; wake them.
+        refusal: None if it may; its gates are then held.
+        gate: The full gate in whose wait queue the task is.
+        again_at: When to enter again. `Gates.leave` of another task wakes a task in a wait queue; this is for a lost
+            wake, and keeps the place: a task that enters much later is removed from the queue and woken only once.
+        wakes: Ids of tasks that may enter now, because this one waits for another gate than before; wake them.
     """
 
     refusal: Refusal | None = None
@@ -86,16 +87,16 @@ class Admission(Struct, frozen=True, kw_only=True):
 
 
 class VendorStatus(StrEnum):
-    """What a submission, or a poll, showed about the vendor."""
+    """What the response to a submit or a poll, or a missing one, shows about the vendor."""
 
     AVAILABLE = "well"
-    """It took the submission: a learned limit grows, the circuit closes."""
+    """It accepted the submit: a learned limit grows, the circuit breaker closes."""
     THROTTLED = "crowded"
-    """Too many at once: a learned limit falls to what was held beside this one."""
+    """Too many at once: a learned limit falls to the number of holds beside this one; the circuit breaker closes."""
     UNAVAILABLE = "away"
-    """It could not be reached or broke down: counts toward opening the circuit."""
+    """It could not be reached or failed: counts toward opening the circuit breaker."""
     UNKNOWN = "nothing"
-    """Nothing is to be learned from it, such as a refused input."""
+    """The response shows nothing about the vendor, such as a rejected input."""
 
 
 class GateView(Struct, frozen=True, kw_only=True):
@@ -116,12 +117,12 @@ class GateView(Struct, frozen=True, kw_only=True):
 
 class CircuitBreakerView(Struct, frozen=True, kw_only=True):
     """
-    An account's circuit as operators see it.
+    The circuit breaker of an account as operators see it.
 
     Attributes:
         state: closed, open or half_open.
-        failures: In a row.
-        open_until: When a probe is let through next, or None.
+        failures: Successive failures.
+        open_until: When the next probe may be submitted, or None.
     """
 
     account: str
@@ -132,53 +133,52 @@ class CircuitBreakerView(Struct, frozen=True, kw_only=True):
 
 class Gates(Protocol):
     """
-    Shared by all workers. Every method raises `QueueUnavailable` where Redis cannot be reached, and is atomic.
+    The gates, shared by all workers. Every method is atomic, and raises `QueueUnavailable` if Redis is unavailable.
     """
 
     async def enter(self, ticket: Ticket) -> Admission:
         """
         Hold all gates of the ticket, or none.
 
-        Granted where the circuit lets it through, the spacing has passed and every gate has room for it and for those
-        who stand before it in that gate's line. Where a gate is full the task stands in the line of the first such
-        gate (and in no other). Where only the spacing is missing it stands in the line of each gate that has a limit,
-        so that nobody passes it. Asking again keeps the place; asking while held is granted and prolongs the hold;
-        asking for other gates or another account gives up the former ones.
+        Granted if the circuit breaker is not open, the submit interval has passed, and every gate has a slot for the
+        task and for those before it in that gate's wait queue. If a gate is full, the task waits in the queue of the
+        first such gate, and in no other. If only the submit interval is missing, it waits in the queue of each gate
+        that has a limit, so that no other task overtakes it. Entering again keeps the place. Entering while held is
+        granted and prolongs the hold. Entering other gates, or those of another account, leaves the former ones.
 
-        An open circuit takes no place away, and gives none. A place follows from priority and `since`: a task that
-        leaves a line, say to try a fallback, and comes back has lost nothing.
+        An open circuit breaker takes no place away, and gives none. A place follows from priority and `since`: a task
+        that leaves a wait queue, for example to try a fallback, and returns has the same place.
         """
 
     async def report(self, ticket: Ticket, vendor_status: VendorStatus) -> Sequence[str]:
         """
-        Tell what a submit or a poll showed; the hold goes on.
+        Report what a submit or a poll showed; the hold goes on.
 
-        Answers the ids of tasks that may enter now, because a limit grew or the circuit closed; wake them.
+        Returns the ids of tasks that may enter now because a limit grew or the circuit breaker closed; wake them.
         """
 
     async def leave(self, ticket: Ticket, vendor_status: VendorStatus | None = None) -> Sequence[str]:
         """
-        End the hold, or the place in a line, and answer the ids of tasks that may enter now; wake them.
+        End the hold, or leave the wait queue; returns the ids of tasks that may enter now, for waking them.
 
-        With `vendor_status`, as `report` first.
-
-        They are as many for each gate as there is room in it, and at most 100.
+        With `vendor_status`, it is reported first, as by `report`. The ids are as many for each gate as it has free
+        slots, and at most 100.
         """
 
     async def restore(self, tickets: Sequence[Ticket]) -> None:
-        """Hold for tasks that the records show as submitted, whatever the limits: after the state was lost."""
+        """Hold the gates of tasks that are stored as submitted, whatever the limits: after the state was lost."""
 
     async def holders(self) -> Sequence[str]:
-        """Ids of the tasks that hold any gate, for comparing with the records."""
+        """Ids of the tasks that hold any gate, for comparing them with the stored tasks."""
 
     async def next_waiting(self) -> Sequence[str]:
-        """Ids of tasks at the head of a line whose gate has room, or who did not ask again in time; wake them."""
+        """Ids of the first tasks in queue for a gate with free slots, and of those that are late; wake them."""
 
     async def in_wait_queue(self, task_ids: Sequence[str]) -> Sequence[bool]:
-        """Which of the tasks stand in a line; the reconciler leaves those alone."""
+        """Which of the tasks are in a wait queue; the reconciler does not wake those."""
 
     async def forget(self, task_id: str) -> Sequence[str]:
-        """As `leave`, by id alone: for a task that is gone. Slower."""
+        """As `leave`, by the task's id alone: for a deleted task. Slower."""
 
     async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitBreakerView]]:
-        """All gates and circuits, for operators and metrics."""
+        """All gates and circuit breakers, for operators and metrics."""

@@ -1,4 +1,4 @@
-"""Use cases that race with workers: where somebody else writes first, they read again and decide again."""
+"""Optimistic concurrency: a use case whose write was stale reads the task again and decides again."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -12,10 +12,10 @@ MOST_TRIES: Final = 20
 
 async def until_first(act: Callable[[], Awaitable[T]]) -> T:
     """
-    Read, decide and write, again where others wrote in between.
+    Call `act`, which reads, decides and writes; call it again if another process wrote in between.
 
     Raises:
-        Stale: Others kept writing; try again.
+        Stale: Other processes wrote first in each of `MOST_TRIES` tries.
     """
     for _ in range(MOST_TRIES - 1):
         try:

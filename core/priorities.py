@@ -1,4 +1,4 @@
-"""How workers share themselves between priorities: six to three to one, and nobody starves."""
+"""Priorities and their weights, 6 : 3 : 1: how slots and wait queues are shared, so that no priority starves."""
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Priority(StrEnum):
-    """How soon a task is looked at, relative to others: by weights, so that none starves."""
+    """How soon a task is served, relative to others: by weights, so that none starves."""
 
     CRITICAL = "critical"
     DEFAULT = "default"
@@ -14,14 +14,14 @@ class Priority(StrEnum):
 
 
 WEIGHTS: Final[Mapping[Priority, int]] = {Priority.CRITICAL: 6, Priority.DEFAULT: 3, Priority.LOW: 1}
-"""Of ten tasks that are looked at while all priorities have some waiting, so many are of each."""
+"""Of ten tasks that are served while all priorities have waiting tasks: how many are of each. The one source."""
 
 
 def turns(served: Collection[Priority] = tuple(Priority)) -> tuple[Priority, ...]:
     """
-    Whose turn it is, one round, spread evenly: a priority with nothing waiting is passed over.
+    The priorities of one round of turns, spread evenly (smooth weighted round robin).
 
-    Each priority has as many turns as its weight, and none waits longer than one round.
+    Each priority has as many turns as its weight. A turn of a priority without waiting tasks goes to the next one.
     """
     weights = {priority: WEIGHTS[priority] for priority in Priority if priority in served}
     total = sum(weights.values())

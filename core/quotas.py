@@ -1,8 +1,8 @@
 """
-Quotas: how many tasks there may be before a new one is refused. A gate makes a task wait; a quota turns it away.
+Port of the task quotas: limits of tasks above which a new one is refused. A gate makes a task wait; a quota refuses it.
 
-A task *counts* in each quota that its record names, from before it is stored. Counting is done by an adapter of
-`Quotas`, whose state may be lost at any time: the records bring it back.
+A task *counts* in each quota that it names, from before it is stored. An adapter of `Quotas` counts, and may lose its
+state at any time: the quota reconciler restores it from the stored tasks.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -20,9 +20,9 @@ class Counting(StrEnum):
     """Which tasks a quota counts."""
 
     OPEN = "open"
-    """Those that have not ended: where slots are limited, and so the tasks that may have or await one."""
+    """Tasks that have not ended: if slots are limited, and with them the tasks that have one or wait for one."""
     WAITING = "waiting"
-    """Those that are pending: where slots are not limited, and only waiting is."""
+    """Pending tasks: if slots are not limited and only waiting is."""
 
     def counts(self, state: State) -> bool:
         """Whether a task in that state counts."""
@@ -31,15 +31,15 @@ class Counting(StrEnum):
 
 class Quota(Struct, frozen=True, kw_only=True):
     """
-    A bound on tasks.
+    A limit of tasks.
 
     Attributes:
         name: Such as "open:provider:volcengine" or "waiting:key:42"; see `quota_name`.
-        most: At most so many tasks count in it.
+        limit: How many tasks may count in it.
     """
 
     name: str
-    most: int
+    limit: int
 
 
 class Counted(Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class Counted(Struct, frozen=True, kw_only=True):
     A task that counts in a quota.
 
     Attributes:
-        until: When it is counted no longer, should nobody say that it has ended.
+        until: When it stops counting if its end is not reported.
     """
 
     quota: str
@@ -56,23 +56,23 @@ class Counted(Struct, frozen=True, kw_only=True):
 
 
 class Quotas(Protocol):
-    """Shared by all processes. Every method raises `QueueUnavailable` where Redis cannot be reached."""
+    """The quotas, shared by all processes. Every method raises `QueueUnavailable` if Redis is unavailable."""
 
     async def take(self, task_id: str, quotas: Sequence[Quota], *, until: datetime) -> Quota | None:
         """
-        Count a task in all of the quotas, or in none: answers the first one that is full, or None where it counts.
+        Count a task in all of the quotas, or in none; returns the first full one, or None if the task counts.
 
-        Atomic. A task that counts already does so once, and is not refused.
+        Atomic. A task that counts already is not refused, and counts once.
         """
 
     async def give_back(self, task_id: str, quotas: Sequence[str]) -> None:
-        """Count it in those no longer; where it does not, nothing happens."""
+        """Stop counting the task in those quotas; if it does not count, nothing happens."""
 
     async def restore(self, counted: Sequence[Counted]) -> None:
-        """Count what the records show, however full a quota is."""
+        """Count stored tasks, however full a quota is."""
 
     async def counted(self) -> Mapping[str, Set[str]]:
-        """The ids of the tasks that count, by quota; for comparing with the records."""
+        """The ids of the tasks that count, by quota; for comparing them with the stored tasks."""
 
 
 def quota_name(counting: Counting, kind: str, whose: str) -> str:
@@ -86,12 +86,12 @@ def counting_of(name: str) -> Counting:
 
 
 def quotas_of(names: Sequence[str], state: State) -> Sequence[str]:
-    """Those of a task's quotas in which it counts in that state."""
+    """The quotas out of `names` in which a task counts in that state."""
     return [name for name in names if counting_of(name).counts(state)]
 
 
-def quotas_remaining(task: Task) -> Sequence[str]:
-    """The quotas in which a task counts no longer, now that it has come to the state that it is in."""
+def quotas_to_release(task: Task) -> Sequence[str]:
+    """The quotas in which a task no longer counts since it reached its present state."""
     if task.state.final:
         return task.quotas
     if task.state is State.SUBMITTING:

@@ -1,22 +1,22 @@
-"""Rates: how many requests a key may make in a minute."""
+"""Port of the request rate limiter: counts the requests of each API key in a sliding minute."""
 
 from typing import Final, Protocol
 
 from msgspec import Struct
 
 WINDOW_S: Final = 60
-"""The minute, which slides by whole seconds."""
+"""The window in seconds. It slides, with a resolution of one second."""
 
 
 class RateLimitStatus(Struct, frozen=True, kw_only=True):
     """
-    What is left after a request.
+    The state of a rate limit after a request.
 
     Attributes:
         limit: Requests in a minute.
-        left: How many more are let through now.
-        reset_s: When there will be one more than now, in seconds.
-        passed: Whether this request was let through. One that was not does not count.
+        left: How many more requests pass now.
+        reset_s: When one more request than now will pass, in seconds.
+        passed: Whether this request passed. A rejected request does not count.
     """
 
     limit: int
@@ -26,7 +26,7 @@ class RateLimitStatus(Struct, frozen=True, kw_only=True):
 
 
 class Rates(Protocol):
-    """Shared by all processes. Raises `QueueUnavailable` where Redis cannot be reached."""
+    """Counters shared by all processes. Raises `QueueUnavailable` if Redis is unavailable."""
 
     async def count(self, whose: str, *, limit: int) -> RateLimitStatus:
-        """Count a request, unless as many as the limit were counted in the minute up to now."""
+        """Count a request of `whose`, unless `limit` requests were counted within the last minute."""

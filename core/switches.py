@@ -1,4 +1,4 @@
-"""What an operator decides about providers while the server runs."""
+"""Switches: an operator enables, drains or disables providers while the server runs."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,13 +8,13 @@ from typing import Final
 from msgspec import Struct
 
 LAGGING: Final = timedelta(seconds=10)
-"""For so long after a provider is drained, a process that does not know yet may still accept tasks for it."""
+"""How long after a provider is drained a process that does not know it yet may still create tasks for it."""
 _ASK_AGAIN_SOONEST: Final = timedelta(seconds=5)
 _ASK_AGAIN_LATEST: Final = timedelta(minutes=1)
 
 
 class Mode(StrEnum):
-    """Whether a provider is given work."""
+    """Which work a provider gets."""
 
     ENABLED = "enabled"
     DRAINING = "draining"
@@ -23,13 +23,13 @@ class Mode(StrEnum):
 
 class Switch(Struct, frozen=True, kw_only=True):
     """
-    How one provider is switched.
+    The switch of one provider.
 
     Attributes:
-        mode: Enabled takes everything. Draining takes no new tasks; those accepted before run to their end. Disabled
-            submits nothing; operations under way are polled to their end, since they are paid for.
-        since: When that was decided.
-        reason: What the operator said, or None.
+        mode: Enabled: all work. Draining: no new tasks; tasks that were created before run to their end. Disabled: no
+            submits; open operations are polled to their end, since they are paid for.
+        since: When the operator set it.
+        reason: The operator's reason, or None.
     """
 
     mode: Mode = Mode.ENABLED
@@ -48,29 +48,29 @@ class Switch(Struct, frozen=True, kw_only=True):
         return self.mode is not Mode.ENABLED
 
     def refuses_submit_of(self, created: datetime) -> bool:
-        """Whether a pending task that was created then is kept from the vendor."""
-        accepted_before = created <= self.since + LAGGING
-        return self.mode is Mode.DISABLED or (self.mode is Mode.DRAINING and not accepted_before)
+        """Whether a pending task that was created at that moment must not be submitted."""
+        created_before = created <= self.since + LAGGING
+        return self.mode is Mode.DISABLED or (self.mode is Mode.DRAINING and not created_before)
 
     def again_at(self, now: datetime) -> datetime:
         """
-        When a task that it keeps from the vendor is looked at again.
+        When a task that must not be submitted is woken again.
 
-        After about as long as the provider was off already: soon after a short pause, rarely where thousands of tasks
-        wait for hours.
+        After as long as the provider has been off, but between 5 s and 60 s: soon after a short pause, rarely if
+        thousands of tasks wait for hours.
         """
         return now + min(max(now - self.since, _ASK_AGAIN_SOONEST), _ASK_AGAIN_LATEST)
 
 
 class Controls(Struct, frozen=True, kw_only=True):
     """
-    Everything that was decided.
+    The control state: all switches, and the requests to reload plugins.
 
     Attributes:
-        revision: Goes up with each decision.
-        generation: Goes up with each request to look for plugins again.
-        switches: By provider; one that is missing is enabled.
-        forced: Plugins that are to be loaded anew by processes of a generation below that number.
+        revision: Incremented by each switch.
+        generation: Incremented by each request to reload plugins.
+        switches: By provider; a missing provider is enabled.
+        forced: By plugin: processes of a generation below that number load it again even if it looks unchanged.
     """
 
     revision: int = 0

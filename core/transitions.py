@@ -1,9 +1,9 @@
 """
-The steps of a task's life as pure functions: the record before and what happened give the record after.
+Transitions of a task as pure functions: the stored task and an event give the next version of the task.
 
     pending ─begun→ submitting ─accepted→ waiting ─finished→ storing ─stored→ completed
 
-`ended_unhappily` leads from every open state to `failed`, or back to `pending` where another attempt is safe.
+`attempt_failed` leads from every open state to `failed`, or back to `pending` if another attempt is safe.
 """
 
 from datetime import datetime, timedelta
@@ -32,12 +32,12 @@ def begun(task: Task, *, choice: int, owner: str, lease_s: float, now: datetime)
 
 
 def postponed(task: Task, *, again_at: datetime, now: datetime) -> Task:
-    """A pending task must wait: its vendor is away, or takes no submit just now."""
+    """A pending task must wait: its vendor is unavailable, or its submit interval has not passed."""
     return task.to(State.PENDING, now=now, wake_at=again_at)
 
 
 def cancelled(task: Task, failure: Failure, *, now: datetime) -> Task:
-    """The caller wanted it to end; `failure` says what that means for the vendor."""
+    """The caller requested cancellation; `failure` says what that means for the vendor."""
     attempts = task.attempts
     if attempts and attempts[-1].ended is None:
         attempts = task.with_attempt(ended=now, failure=failure)
@@ -45,7 +45,7 @@ def cancelled(task: Task, failure: Failure, *, now: datetime) -> Task:
 
 
 def accepted(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) -> Task:
-    """The vendor took the attempt and gave an operation."""
+    """The vendor accepted the attempt and returned an operation."""
     return task.to(
         State.WAITING,
         now=now,
@@ -57,7 +57,7 @@ def accepted(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) 
 
 
 def polled(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) -> Task:
-    """The vendor still works on it. A vendor may change its handle; progress never goes back."""
+    """The operation is not done. A vendor may change its handle; progress never decreases."""
     known = [progress for progress in (task.progress, pending.progress) if progress is not None]
     strange = _strange(pending)
     count = task.attempt.unknown_statuses + (strange is not None)
@@ -73,38 +73,38 @@ def polled(task: Task, pending: Pending, *, poll_at: datetime, now: datetime) ->
 
 
 def is_unchanged(before: Task, after: Task) -> bool:
-    """Whether a poll changed nothing but the moment of the next one: then there is nothing to put on record."""
+    """Whether a poll changed nothing but the moment of the next one; then nothing is saved."""
     return structs.replace(after, version=before.version, updated=before.updated, wake_at=before.wake_at) == before
 
 
 def _strange(pending: Pending) -> Failure | None:
-    """What a person should read about a status that nobody knows, should the task end without a better reason."""
+    """The failure to show for a status that the vendor's pages do not name, if the task ends without a better one."""
     if pending.unknown_status is None:
         return None
     word = str(pending.unknown_status)[:100]
     return Failure(code="protocol_error", message=f"the vendor's status was {word!r}, which is not known")
 
 
-def poll_missed(task: Task, failure: Failure, *, poll_at: datetime, now: datetime) -> Task:
-    """A poll brought no answer; the vendor still works on it as far as is known."""
+def poll_failed(task: Task, failure: Failure, *, poll_at: datetime, now: datetime) -> Task:
+    """A poll got no response; the operation counts as not done."""
     attempts = task.with_attempt(poll_failures=task.attempt.poll_failures + 1, failure=failure)
     return task.to(State.WAITING, now=now, attempts=attempts, wake_at=poll_at)
 
 
 def finished(task: Task, results: tuple[Result, ...], usage: Usage | None, *, now: datetime) -> Task:
-    """The vendor succeeded, and its results are where they will stay."""
+    """The vendor is done, and its results are stored or stay links."""
     return task.to(State.COMPLETED, now=now, **_success(task, results, usage, now))
 
 
 def storing_begun(
     task: Task, results: tuple[Result, ...], usage: Usage | None, *, owner: str, lease_s: float, now: datetime
 ) -> Task:
-    """The vendor succeeded; its links are on record and are now copied by `owner`."""
+    """The vendor is done; its links are stored with the task, and `owner` copies them."""
     return task.to(State.STORING, now=now, **_success(task, results, usage, now), **leased(owner, lease_s, now))
 
 
-def storing_taken(task: Task, *, owner: str, lease_s: float, now: datetime) -> Task:
-    """Somebody takes over, or takes up again, the copying of the results."""
+def storing_resumed(task: Task, *, owner: str, lease_s: float, now: datetime) -> Task:
+    """`owner` takes over the copying of the results, or starts it again."""
     return task.to(State.STORING, now=now, **leased(owner, lease_s, now))
 
 
@@ -115,11 +115,11 @@ def storing_postponed(task: Task, *, again_at: datetime, now: datetime) -> Task:
 
 
 def stored(task: Task, results: tuple[Result, ...], *, now: datetime) -> Task:
-    """All is where it will stay."""
+    """All results are stored."""
     return task.to(State.COMPLETED, now=now, results=results)
 
 
-def ended_unhappily(task: Task, failure: Failure, *, again_at: datetime | None, choice: int, now: datetime) -> Task:
+def attempt_failed(task: Task, failure: Failure, *, again_at: datetime | None, choice: int, now: datetime) -> Task:
     """The attempt, if one is open, failed: pending again for `choice` at `again_at`, or failed for good."""
     attempts = task.attempts
     if attempts and attempts[-1].ended is None:
@@ -143,12 +143,12 @@ def _success(task: Task, results: tuple[Result, ...], usage: Usage | None, now: 
 
 
 def lease_expired(task: Task, now: datetime) -> bool:
-    """Whether nobody holds the task any more."""
+    """Whether the task has no lease, or one that has expired."""
     return task.lease is None or task.lease.until <= now
 
 
 def leased(owner: str, lease_s: float, now: datetime) -> dict[str, Any]:
-    """The fields of a task that somebody works on: its lease, and a look at it when that runs out."""
+    """The fields of a task that `owner` works on: its lease, and a wake for the moment when the lease expires."""
     until = now + timedelta(seconds=lease_s)
     return {"lease": Lease(owner=owner, until=until), "wake_at": until}
 
@@ -159,7 +159,7 @@ def attempts_counted(task: Task) -> tuple[Attempt, ...]:
 
 
 def accepted_count(task: Task) -> int:
-    """How many of them the vendor took, with or without an operation: each may have been billed."""
+    """How many of them the vendor accepted, with or without an operation: each may have been billed."""
     return sum(
         attempt.accepted is not None or (attempt.failure is not None and attempt.failure.code == "generation_failed")
         for attempt in attempts_counted(task)

@@ -1,4 +1,4 @@
-"""A worker's health over HTTP, for probes and Prometheus: `/health`, `/ready`, `/metrics`."""
+"""Health endpoints of a worker, for probes and Prometheus: `/health`, `/ready`, `/metrics`."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -13,7 +13,7 @@ from worker.metrics import CONTENT_TYPE
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """The process answers."""
+    """The process responds."""
 
     status: str = "ok"
 
@@ -23,18 +23,18 @@ def health_app(pings: Mapping[str, Callable[[], Awaitable[None]]], metrics: Call
     The application.
 
     Args:
-        pings: What the worker depends on, by name.
-        metrics: The metrics' text.
+        pings: The dependencies of the worker, by name.
+        metrics: Returns the metrics' text.
     """
 
     @get("/health")
     async def health() -> Health:
-        """The process answers."""
+        """The process responds."""
         return Health()
 
     @get("/ready")
     async def ready() -> Response[Readiness]:
-        """Whether what the worker depends on answers."""
+        """Whether the dependencies of the worker are available."""
         found = await readiness(pings)
         return Response(found, status_code=200 if found.good else 503)
 

@@ -1,4 +1,4 @@
-"""What a worker counts, for Prometheus. Each process counts for itself."""
+"""Prometheus metrics of a worker process."""
 
 from typing import Final
 
@@ -21,7 +21,10 @@ class WorkerMetrics:
         self._registry = CollectorRegistry()
         self._running = Gauge("polyrelay_steps_running", "Steps that run just now.", registry=self._registry)
         self._submits = Counter(
-            "polyrelay_submits", "Attempts put on record.", ["provider", "model"], registry=self._registry
+            "polyrelay_submits",
+            "Attempts that were stored before their submit.",
+            ["provider", "model"],
+            registry=self._registry,
         )
         self._ended = Counter(
             "polyrelay_tasks_ended",
@@ -39,7 +42,7 @@ class WorkerMetrics:
         self._label = ModelLabels()
 
     def changed(self, task: Task) -> None:
-        """Count a version of a task that this worker put on record."""
+        """Count a version of a task that this worker saved."""
         asked = task.attempt if task.attempts else task
         served = (asked.provider, self._label(asked.model, task))
         if task.state is State.SUBMITTING:

@@ -1,4 +1,4 @@
-"""Ends asyncio tasks that may not hear the first time."""
+"""Cancellation of asyncio tasks that may swallow the first cancel."""
 
 import asyncio
 from collections.abc import Collection
@@ -9,7 +9,7 @@ _AGAIN_S: Final = 0.05
 
 async def cancelled(tasks: "Collection[asyncio.Task[Any]]") -> None:
     """
-    Cancel until all have ended, whatever they ended with.
+    Cancel these tasks until all have ended, whatever their results.
 
     Before Python 3.12 `asyncio.wait_for`, through which redis-py sends, swallows a cancel that meets its success.
     """

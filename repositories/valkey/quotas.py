@@ -51,7 +51,7 @@ class RedisQuotas:
         words: list[str | int] = []
         for task_id, quotas, until in takings:
             words += [task_id, milliseconds(until), len(quotas)]
-            words += [word for quota in quotas for word in (quota.name, quota.most)]
+            words += [word for quota in quotas for word in (quota.name, quota.limit)]
         with queue_errors(self._redis):
             answers = await self._take(keys=names, args=[*self._times(), *words])
         return [taking.quotas[full - 1] if full else None for taking, full in zip(takings, answers, strict=True)]

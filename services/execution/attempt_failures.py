@@ -40,7 +40,7 @@ class AttemptFailures:
             again_at: When the task is submitted again; None if it fails.
             choice: The choice of the next submit.
         """
-        ended = transitions.ended_unhappily(task, failure, again_at=again_at, choice=choice, now=self._retries.clock())
+        ended = transitions.attempt_failed(task, failure, again_at=again_at, choice=choice, now=self._retries.clock())
         await self._recorder.record(ended)
         if gates is not None:
             await gates.leave()

@@ -1,4 +1,4 @@
-"""Tells the API process that holds a relay's caller that the vendor's word is on record."""
+"""Notifies the API process that holds a relay request that the vendor's response is stored."""
 
 import asyncio
 from typing import Final
@@ -10,32 +10,32 @@ from core.errors import QueueUnavailable
 from core.task_states import State
 from core.tasks import Task
 
-_NO_NEWS: Final = frozenset({State.PENDING, State.SUBMITTING})
-"""Nobody is told that a task still waits to be submitted."""
+_BEFORE_RESPONSE: Final = frozenset({State.PENDING, State.SUBMITTING})
+"""States without a vendor's response; they are not announced."""
 
 log = structlog.get_logger(__name__)
 
 
 class Notifications:
     """
-    Announces changes of relayed tasks, beside the step that made them: no step waits for it.
+    Announces changes of relayed tasks, concurrently with the step that made them: no step waits for it.
 
     Args:
-        announcements: Where to.
+        announcements: Reach the API processes.
     """
 
     def __init__(self, announcements: Announcements) -> None:
         self._announcements = announcements
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
     def changed(self, task: Task) -> None:
-        """Announce what was saved, if somebody may wait for it."""
-        if task.relay is not None and task.state not in _NO_NEWS:
-            telling = asyncio.create_task(self._report(task.id))
-            self._under_way.add(telling)
-            telling.add_done_callback(self._under_way.discard)
+        """Announce a saved task if a relay request may wait for it."""
+        if task.relay is not None and task.state not in _BEFORE_RESPONSE:
+            announcing = asyncio.create_task(self._announce(task.id))
+            self._running.add(announcing)
+            announcing.add_done_callback(self._running.discard)
 
-    async def _report(self, task_id: str) -> None:
+    async def _announce(self, task_id: str) -> None:
         try:
             await self._announcements.announce(task_id)
         except QueueUnavailable as error:

@@ -125,4 +125,4 @@ class PollStep:
         else:
             log.warning("poll_failed", code=failure.code, reason=failure.message, failures=failures)
             poll_at = until_deadline(poll_at, deadline=task.deadline, now=now)
-            await self._recorder.record(transitions.poll_missed(task, failure, poll_at=poll_at, now=now))
+            await self._recorder.record(transitions.poll_failed(task, failure, poll_at=poll_at, now=now))

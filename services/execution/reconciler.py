@@ -1,4 +1,4 @@
-"""What a worker does beside its steps: keep its leases, and look for tasks whose wake was lost."""
+"""Reconciler of a worker: renews the leases of its running steps, and wakes tasks whose wake was lost."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,22 +14,22 @@ from core.wakes import Wake, WakeQueue
 from services.execution.leases import Leases
 
 _PAGE: Final = 500
-"""So many are looked at in one go: the event loop has its steps to run in between."""
+"""Tasks in one page: between two pages the event loop runs its steps."""
 
 log = structlog.get_logger(__name__)
 
 
 class Reconciler:
     """
-    Periodic work of one worker.
+    Periodic jobs of one worker.
 
     Args:
-        tasks: The record.
+        tasks: The stored tasks.
         queue: For the wakes.
-        gates: Tell who stands in a line.
+        gates: Know which tasks are in a wait queue.
         clock: Now.
-        leases: Those of this worker.
-        patience_s: How long after its time a wake counts as lost, in seconds.
+        leases: The leases of this worker.
+        patience_s: How long after its moment a wake counts as lost, in seconds.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Reconciler:
 
     async def renew(self) -> None:
         """
-        Prolong the leases of what runs in this worker, and no other: work that broke off must be taken up again.
+        Renew the leases of the running work of this worker, and no other: work that broke off must be taken up again.
 
-        Also where nothing runs: the call shows whether other workers could renew theirs.
+        Called also if nothing is running: the call shows whether other workers could renew their leases.
         """
         began = self._clock()
         try:
@@ -68,11 +68,11 @@ class Reconciler:
 
     async def reconcile(self) -> int:
         """
-        Wake every open task whose time has passed and whose wake the queue does not have; answers how many.
+        Wake every open task whose `wake_at` has passed and whose wake is not in the queue; returns how many.
 
-        The record tells which tasks, never the queue. A task that is polled without news is among them each time, and
-        its wake is found. One that stands in a gate's line is left alone until its deadline: it is woken when it is
-        its turn.
+        The stored tasks decide, never the queue. A task that is polled without news is among them each time, and its
+        wake is in the queue. A task in a gate's wait queue is left alone until its deadline: it is woken when a slot is
+        free.
         """
         found, after = 0, ""
         before = self._clock() - self._patience
@@ -99,5 +99,5 @@ class Reconciler:
 
 
 def _wake_of(task: OverdueTask) -> Wake:
-    """The wake that was lost, for the moment it was for: where it is not lost but late, nothing is added."""
+    """The lost wake, for its own moment: if it is late and not lost, the queue adds nothing."""
     return Wake(task_id=task.id, at=task.wake_at, priority=task.priority)

@@ -1,4 +1,4 @@
-"""Puts on record what happened to a task, and sets its next wake."""
+"""Saves what happened to a task by compare-and-set, and queues its next wake."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from core.task_repository import TaskRepository
 from core.task_states import State
 from core.tasks import Task
 from core.wakes import WakeQueue
-from services.limits.task_quotas import leave
+from services.limits.task_quotas import release_quotas
 
 T = TypeVar("T")
 
@@ -27,10 +27,10 @@ class Recorder:
     Saves the next version of a task and queues its wake.
 
     Args:
-        tasks: The record.
+        tasks: The stored tasks.
         queue: For the next wake.
-        quotas: Where tasks count while they are open.
-        on_change: Called with each version that was saved, for counting.
+        quotas: The quotas in which open tasks count.
+        on_change: Called with each saved version, for metrics and notifications.
     """
 
     def __init__(
@@ -48,28 +48,28 @@ class Recorder:
 
     async def claim(self, task: Task) -> None:
         """
-        Save a task under a lease, before anything is done under it; its owner must be unlike any other.
+        Save a task under a lease, before any work is done under it; no other lease may have its owner.
 
         Raises:
-            Stale: Somebody else wrote first.
-            StoreUnavailable: It is not on record; nothing may be done.
+            Stale: Another process changed the task first.
+            StoreUnavailable: The task is not saved; no work may be done.
         """
         try:
             await self._tasks.save(task)
         except StoreUnavailable:
-            # The write may have been done and only its answer lost.
-            if not await persistently(lambda: self._on_record(task)):
+            # MongoDB may have done the write although its response was lost.
+            if not await persistently(lambda: self._is_stored(task)):
                 raise
         self._on_change(task)
         if task.quotas:
-            await leave(self._quotas, task)
+            await release_quotas(self._quotas, task)
 
     async def record(self, task: Task) -> None:
         """
-        Save, however long the database is away, then set the next wake; a wake that is lost here is sent again later.
+        Save a task, retrying until MongoDB is available, then queue its next wake. The reconciler sends a lost wake.
 
         Raises:
-            Stale: Somebody else wrote first. What was to be recorded is in the log.
+            Stale: Another process changed the task first. The operation that was not saved is in the log.
         """
         tries = 0
 
@@ -81,9 +81,10 @@ class Recorder:
         try:
             await persistently(save)
         except Stale:
-            # A write whose answer was lost is refused when it is repeated. One that is refused at once is another's,
-            # though it may look the same: two who ask the vendor at once learn the same in the same millisecond.
-            if tries == 1 or not await persistently(lambda: self._on_record(task)):
+            # A write whose response was lost is refused when it is repeated. If the first write is refused, another
+            # process wrote, even if the versions look the same: two workers that poll at once may get the same
+            # response in the same millisecond.
+            if tries == 1 or not await persistently(lambda: self._is_stored(task)):
                 log.warning("write_conflict", state=task.state, operation=_operation(task))
                 raise
         except asyncio.CancelledError:
@@ -92,7 +93,7 @@ class Recorder:
         _log_step(task)
         self._on_change(task)
         if task.quotas:
-            await leave(self._quotas, task)
+            await release_quotas(self._quotas, task)
         if task.wake_at is None or task.lease is not None:
             return
         try:
@@ -101,19 +102,19 @@ class Recorder:
             log.warning("wake_failed", reason=str(error))
 
     def is_wake_of(self, task: Task, wake: str | None) -> bool:
-        """Whether that is the wake that the record sets: of a task's wakes, the one that may be put back."""
+        """Whether `wake` is the wake for the stored `wake_at`: the only wake of a task that may be put back."""
         return task.wake_at is not None and wake == self._queue.name_of(task.id, task.wake_at)
 
     async def is_deleted(self, task_id: str) -> bool:
-        """Whether the task was removed."""
+        """Whether the task was deleted."""
         try:
             await persistently(lambda: self._tasks.get(task_id))
         except TaskNotFound:
             return True
         return False
 
-    async def _on_record(self, task: Task) -> bool:
-        """Whether exactly this version is stored; a lease may have been renewed since."""
+    async def _is_stored(self, task: Task) -> bool:
+        """Whether exactly this version is stored; its lease may have been renewed since."""
         try:
             stored = await self._tasks.get(task.id)
         except TaskNotFound:
@@ -122,7 +123,7 @@ class Recorder:
 
 
 async def persistently(act: Callable[[], Awaitable[T]]) -> T:
-    """Repeat while the database or the result store is away: what a vendor did must not be forgotten."""
+    """Retry until the store accepts the write; a vendor's response must not be lost."""
     delay_s = _FIRST_DELAY_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a provider made, put where it will stay."""
+"""Completes tasks whose vendor is done, and copies the vendor's links into the result store."""
 
 import structlog
 
@@ -17,11 +17,11 @@ log = structlog.get_logger(__name__)
 
 class ResultCopier:
     """
-    Completes tasks whose provider is done.
+    Completes tasks whose vendor is done.
 
     Args:
-        recorder: Puts on record what happened.
-        results: Where outputs go.
+        recorder: Saves what happened.
+        results: The files of tasks.
         retries: When to try again.
         leases: The leases of this worker.
     """
@@ -37,7 +37,7 @@ class ResultCopier:
         return await persistently(lambda: self._results.with_response(task, answer))
 
     async def done(self, task: Task, done: Done) -> None:
-        """The provider is done: completed, or storing while links are copied."""
+        """Complete the task, or move it to `storing` and copy its links."""
         results = await persistently(lambda: self._results.take(task, done))
         now = self._retries.clock()
         if not self._results.to_copy(results):
@@ -51,14 +51,15 @@ class ResultCopier:
             await self._copy(task)
 
     async def resume(self, task: Task) -> None:
-        """Copy again what nobody copies any more."""
+        """Copy the links of a storing task whose lease has expired."""
         if not self._leases.expired(task, self._retries.clock()):
             return
-        if task.lease is not None:  # counted, since a result may be what kills its workers
+        if task.lease is not None:  # counted as a failed copy: the result may be what crashes the workers
             await self._copy_failed(task, CopyFailed("the worker that copied it stopped"))
             return
         with self._leases.held() as owner:
-            task = transitions.storing_taken(task, owner=owner, lease_s=self._leases.lease_s, now=self._retries.clock())
+            lease_s = self._leases.lease_s
+            task = transitions.storing_resumed(task, owner=owner, lease_s=lease_s, now=self._retries.clock())
             await self._recorder.claim(task)
             await self._copy(task)
 
@@ -68,7 +69,7 @@ class ResultCopier:
         except LinkGone as error:
             failure = Failure(code="result_lost", message=f"the result could not be stored: {error}")
             await self._recorder.record(
-                transitions.ended_unhappily(task, failure, again_at=None, choice=task.choice, now=self._retries.clock())
+                transitions.attempt_failed(task, failure, again_at=None, choice=task.choice, now=self._retries.clock())
             )
         except (CopyFailed, StoreUnavailable) as error:
             await self._copy_failed(task, error)
@@ -79,7 +80,7 @@ class ResultCopier:
         try:
             await self._recorder.record(completed)
         except Stale:
-            if await self._recorder.is_deleted(task.id):  # removed meanwhile: its files go as well
+            if await self._recorder.is_deleted(task.id):  # deleted meanwhile: delete the new files as well
                 await self._results.drop(task)
             raise
 

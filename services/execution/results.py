@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class LinkGone(Exception):
-    """The vendor refuses the link; it will not come back."""
+    """The vendor refuses the link for good."""
 
 
 class CopyFailed(Exception):
@@ -38,12 +38,12 @@ class CopyFailed(Exception):
 
 class Results:
     """
-    Takes what a provider made and puts it where it will stay.
+    Stores the outputs of tasks.
 
     Args:
-        store: Where files are kept.
+        store: The result store.
         clock: For the expiry of links.
-        copies: Whether links are copied; otherwise they are handed out as they are.
+        copies: Whether links are copied; otherwise callers get the vendor's links.
         http: Fetches links; follows redirects.
         max_bytes: A longer result is not copied.
     """
@@ -67,7 +67,7 @@ class Results:
         return tuple([await self._take(task, index, output) for index, output in enumerate(done.outputs)])
 
     def to_copy(self, results: tuple[Result, ...]) -> bool:
-        """Whether any of the results is a link that is to be copied."""
+        """Whether any of the results is a link that must be copied."""
         return self._copies and any(_is_link(result) for result in results)
 
     async def copy(self, task: Task) -> tuple[Result, ...]:
@@ -76,7 +76,7 @@ class Results:
 
         Raises:
             LinkGone: The vendor refuses a link for good.
-            CopyFailed: The vendor does not answer, or its file is cut short or too large.
+            CopyFailed: The vendor did not respond, or its file was cut short or is too large.
             StoreUnavailable: The store cannot be written.
         """
         return tuple(

@@ -96,7 +96,7 @@ class SubmitStep:
     async def lease_expired(self, task: Task) -> None:
         """The worker that submitted the task stopped before it saved the vendor's response: the outcome is unknown."""
         error = OutcomeUnknown(
-            "the worker that submitted the task stopped before the answer was on record; "
+            "the worker that submitted the task stopped before the response was stored; "
             "the vendor may have accepted and billed it"
         )
         route = self._router.route_of_attempt(task)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from core.callers import Caller, KeyLimits
 from core.errors import ComeBackLater, QueueFull, QueueUnavailable, TooManyTasks
-from core.quotas import Counting, Quota, Quotas, counting_of, quota_name, quotas_remaining
+from core.quotas import Counting, Quota, Quotas, counting_of, quota_name, quotas_to_release
 from core.task_repository import TaskRepository
 from core.task_states import State
 from core.tasks import Task
@@ -118,14 +118,14 @@ class TaskQuotas:
     async def _full_on_record(self, needed: Sequence[Quota]) -> Quota | None:
         for quota in needed:
             states = [state for state in State if counting_of(quota.name).counts(state)]
-            if await self._tasks.count_in(quota.name, states, limit=max(1, quota.most)) >= quota.most:
+            if await self._tasks.count_in(quota.name, states, limit=max(1, quota.limit)) >= quota.limit:
                 return quota
         return None
 
 
-async def leave(quotas: Quotas, task: Task) -> None:
+async def release_quotas(quotas: Quotas, task: Task) -> None:
     """Stop counting a task in the quotas that its present state has left; call it after the save."""
-    await give_back(quotas, task.id, quotas_remaining(task))
+    await give_back(quotas, task.id, quotas_to_release(task))
 
 
 async def give_back(quotas: Quotas, task_id: str, names: Sequence[str]) -> None:
@@ -143,8 +143,8 @@ def _quota(kind: str, whose: str, slots: int | None, queue: int | None) -> Quota
     if queue is None:
         return None
     if slots is None:
-        return Quota(name=quota_name(Counting.WAITING, kind, whose), most=queue)
-    return Quota(name=quota_name(Counting.OPEN, kind, whose), most=slots + queue)
+        return Quota(name=quota_name(Counting.WAITING, kind, whose), limit=queue)
+    return Quota(name=quota_name(Counting.OPEN, kind, whose), limit=slots + queue)
 
 
 def _or_default(limit: int | None, default: int | None) -> int | None:
@@ -155,7 +155,7 @@ def _no_room(full: Quota) -> ComeBackLater:
     counting, kind, whose = full.name.split(":", 2)
     verb = "are open" if counting == Counting.OPEN else "wait"
     if kind == "key":
-        text = f"{full.most} tasks of this key {verb} already, as many as may; come back later"
+        text = f"{full.limit} tasks of this key {verb} already, as many as may; come back later"
         return TooManyTasks(text, retry_after_s=FULL_RETRY_AFTER_S)
-    text = f"{full.most} tasks for {whose} {verb} already, as many as may; come back later"
+    text = f"{full.limit} tasks for {whose} {verb} already, as many as may; come back later"
     return QueueFull(text, retry_after_s=FULL_RETRY_AFTER_S)

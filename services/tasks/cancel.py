@@ -18,7 +18,7 @@ from core.task_states import State
 from core.tasks import Task
 from core.wakes import WakeQueue
 from services.limits.admission import TaskWaker, leave_gates
-from services.limits.task_quotas import leave
+from services.limits.task_quotas import release_quotas
 
 AT_THE_VENDOR: Final = frozenset({State.SUBMITTING, State.WAITING})
 NEVER_SENT: Final = Failure(code="cancelled", message="the task was cancelled before it was submitted")
@@ -92,7 +92,7 @@ class CancelTask:
         ended = transitions.cancelled(task, NOT_SENT_AGAIN if task.attempts else NEVER_SENT, now=self._clock())
         await self._tasks.save(ended)
         await leave_gates(self._gates, self._waker, task.id)
-        await leave(self._quotas, ended)
+        await release_quotas(self._quotas, ended)
         return ended
 
     async def _notify_worker(self, task: Task) -> None:

@@ -18,7 +18,7 @@ from services.access.request_signatures import SPENT_FOR
 from services.execution.vendor_audit import VendorCalls
 from services.execution.vendor_cancel import vendor_stopped
 from services.limits.admission import TaskWaker, leave_gates
-from services.limits.task_quotas import leave
+from services.limits.task_quotas import release_quotas
 
 
 class DeletedTask(Struct, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ class DeleteTask:
             ended, self._tasks, self._registry, self._calls
         )
         await leave_gates(self._gates, self._waker, task_id)
-        await leave(self._quotas, ended)
+        await release_quotas(self._quotas, ended)
         await self._results.delete_all(task_id)
         await self._keep_signature(ended)
         await self._tasks.delete(ended)

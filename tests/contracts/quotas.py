@@ -9,8 +9,8 @@ from core.quotas import Counted, Quota, Quotas
 from tests.contracts.gates import NOW, MovableClock
 
 UNTIL = NOW + timedelta(seconds=600)
-TWO = Quota(name="open:provider:volcengine", most=2)
-ONE = Quota(name="waiting:key:ow_1", most=1)
+TWO = Quota(name="open:provider:volcengine", limit=2)
+ONE = Quota(name="waiting:key:ow_1", limit=1)
 
 
 async def taken(quotas: Quotas, task_id: str, *needed: Quota) -> Quota | None:
@@ -40,7 +40,7 @@ class QuotasContract:
 
     async def test_a_limit_of_zero_refuses_every_task(self, quotas: Quotas) -> None:
         """So it closes what it limits."""
-        closed = Quota(name="open:key:x", most=0)
+        closed = Quota(name="open:key:x", limit=0)
 
         assert await taken(quotas, "task_1", closed) == closed
 

@@ -29,7 +29,7 @@ class MemoryQuotas:
         self._check()
         for quota in quotas:
             ids = self._live(quota.name)
-            if len(ids) >= quota.most and task_id not in ids:
+            if len(ids) >= quota.limit and task_id not in ids:
                 return quota
         await self.restore([Counted(quota=quota.name, task_id=task_id, until=until) for quota in quotas])
         return None

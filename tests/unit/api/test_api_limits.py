@@ -19,7 +19,7 @@ from core.settings import Settings, read_settings
 from core.task_states import State
 from polyrelay import TaskType
 from services.access.api_keys import KeyOrder
-from services.limits.task_quotas import leave
+from services.limits.task_quotas import release_quotas
 from tests.unit.api.api_fixture import GOOD, NOW, ApiFixture, failed
 from tests.unit.api.callers import ASKING, Callers, Who, api_keys_of, asking, callers_of
 
@@ -67,7 +67,7 @@ async def test_a_keys_second_task_is_refused_at_once_and_another_keys_is_not(
     task = await api.tasks.get(first.json()["data"]["task_id"])
     assert task.key_max_concurrent == 1
     await api.tasks.save(ended := task.to(State.FAILED, now=NOW))
-    await leave(api.quotas, ended)
+    await release_quotas(api.quotas, ended)
     assert (await client.post("/api/v1/ai/image/task", json=GOOD, headers=app)).status_code == 201
 
 

@@ -64,8 +64,8 @@ def test_an_accepted_attempt_waits_without_a_lease() -> None:
 
 def test_a_missed_poll_is_counted_and_a_good_one_forgets_it() -> None:
     """Failed polls are counted with their reason until a good one."""
-    missed = transitions.poll_missed(
-        transitions.poll_missed(waiting(), BROKEN, poll_at=LATER, now=NOW), BROKEN, poll_at=NOW, now=NOW
+    missed = transitions.poll_failed(
+        transitions.poll_failed(waiting(), BROKEN, poll_at=LATER, now=NOW), BROKEN, poll_at=NOW, now=NOW
     )
     assert (missed.attempt.poll_failures, missed.attempt.failure, missed.wake_at) == (2, BROKEN, NOW)
 
@@ -115,7 +115,7 @@ def test_storing_is_taken_put_off_and_ended() -> None:
     postponed = transitions.storing_postponed(storing, again_at=LATER, now=NOW)
     assert (postponed.lease, postponed.wake_at, postponed.attempt.copy_failures) == (None, LATER, 1)
 
-    taken = transitions.storing_taken(postponed, owner="w2", lease_s=30.0, now=LATER)
+    taken = transitions.storing_resumed(postponed, owner="w2", lease_s=30.0, now=LATER)
     assert taken.lease is not None
     assert (taken.lease.owner, taken.attempt.copy_failures) == ("w2", 1)
 
@@ -125,39 +125,39 @@ def test_storing_is_taken_put_off_and_ended() -> None:
 
 def test_an_unhappy_end_goes_back_or_ends() -> None:
     """A failed attempt is ended with its reason; the task is pending again, or failed with the same reason."""
-    again = transitions.ended_unhappily(waiting(), BROKEN, again_at=LATER, choice=0, now=NOW)
+    again = transitions.attempt_failed(waiting(), BROKEN, again_at=LATER, choice=0, now=NOW)
     assert (again.state, again.wake_at, again.lease, again.failure) == (State.PENDING, LATER, None, None)
     assert (again.attempt.ended, again.attempt.failure, again.progress) == (NOW, BROKEN, None)
 
-    failed = transitions.ended_unhappily(waiting(), BROKEN, again_at=None, choice=0, now=NOW)
+    failed = transitions.attempt_failed(waiting(), BROKEN, again_at=None, choice=0, now=NOW)
     assert (failed.state, failed.failure, failed.attempt.failure) == (State.FAILED, BROKEN, BROKEN)
 
 
 def test_an_attempt_that_ended_keeps_its_own_reason() -> None:
     """A task that fails between attempts does not rewrite the history of the last one."""
-    between = transitions.ended_unhappily(begun(), BROKEN, again_at=LATER, choice=0, now=NOW)
+    between = transitions.attempt_failed(begun(), BROKEN, again_at=LATER, choice=0, now=NOW)
     late = Failure(code="deadline_exceeded", message="late")
 
-    failed = transitions.ended_unhappily(between, late, again_at=None, choice=0, now=LATER)
+    failed = transitions.attempt_failed(between, late, again_at=None, choice=0, now=LATER)
 
     assert (failed.failure, failed.attempt.failure, failed.attempt.ended) == (late, BROKEN, NOW)
-    assert transitions.ended_unhappily(new(), late, again_at=None, choice=0, now=NOW).attempts == ()
+    assert transitions.attempt_failed(new(), late, again_at=None, choice=0, now=NOW).attempts == ()
 
 
 def test_attempts_are_numbered_on() -> None:
     """The next attempt has the next number, and the earlier ones stay."""
-    second = begun(transitions.ended_unhappily(waiting(), BROKEN, again_at=LATER, choice=0, now=NOW))
+    second = begun(transitions.attempt_failed(waiting(), BROKEN, again_at=LATER, choice=0, now=NOW))
     assert [attempt.number for attempt in second.attempts] == [1, 2]
     assert second.attempts[0].operation == "op"
 
 
 def test_what_may_have_been_billed_is_counted() -> None:
     """Attempts with an operation count, and those that failed within the submit; refused ones do not."""
-    refused = transitions.ended_unhappily(
+    refused = transitions.attempt_failed(
         begun(), Failure(code="overloaded", message="full"), again_at=LATER, choice=0, now=NOW
     )
     assert transitions.accepted_count(refused) == 0
-    within = transitions.ended_unhappily(begun(refused), BROKEN, again_at=LATER, choice=0, now=NOW)
+    within = transitions.attempt_failed(begun(refused), BROKEN, again_at=LATER, choice=0, now=NOW)
     assert transitions.accepted_count(within) == 1
     later = transitions.accepted(begun(within), Pending(operation="op"), poll_at=LATER, now=NOW)
     assert transitions.accepted_count(later) == 2

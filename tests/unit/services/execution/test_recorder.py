@@ -57,7 +57,7 @@ async def test_a_lost_race_is_logged_with_the_operation() -> None:
     waiting = transitions.accepted(task, pending("op-paid"), poll_at=execution_fixture.now, now=execution_fixture.now)
     failure = failure_of(Unavailable("x"))
     await execution_fixture.tasks.save(
-        transitions.ended_unhappily(task, failure, again_at=execution_fixture.now, choice=0, now=execution_fixture.now)
+        transitions.attempt_failed(task, failure, again_at=execution_fixture.now, choice=0, now=execution_fixture.now)
     )
 
     with structlog.testing.capture_logs() as logs, pytest.raises(Stale):
