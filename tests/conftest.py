@@ -1,4 +1,4 @@
-"""For all tests: the long ones first, no clock decides, and no test hears what another one set up for the logs."""
+"""Rules for all tests: long files run first, Hypothesis has no deadline, and logging is reset after each test."""
 
 import logging
 import signal
@@ -14,7 +14,7 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell that runs the tests in the background has them ignore Ctrl-C, and what they start would, too.
+    # A shell that runs the tests in the background lets them ignore SIGINT, and their child processes would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LONG: Final = ("tests/chaos/", "tests/faults/", "tests/acceptance/")
@@ -22,13 +22,13 @@ _LONG: Final = ("tests/chaos/", "tests/faults/", "tests/acceptance/")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first; within each half the random order stays."""
+    """Long files first; the order within both groups is kept."""
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 @pytest.fixture(autouse=True)
 def default_logs() -> Iterator[None]:
-    """A test that sets up logs, as commands do in their process, leaves no trace: no logger, level or handler."""
+    """Restore structlog, handlers and levels of loggers after a test that configures logging."""
     root = logging.getLogger()
     handlers, levels = root.handlers[:], {logger: logger.level for logger in _loggers()}
     yield
@@ -39,5 +39,5 @@ def default_logs() -> Iterator[None]:
 
 
 def _loggers() -> list[logging.Logger]:
-    named = logging.Logger.manager.loggerDict.values()
-    return [logging.getLogger(), *(logger for logger in named if isinstance(logger, logging.Logger))]
+    loggers = logging.Logger.manager.loggerDict.values()
+    return [logging.getLogger(), *(logger for logger in loggers if isinstance(logger, logging.Logger))]

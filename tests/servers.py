@@ -1,4 +1,4 @@
-"""Real servers for tests that stop and start their own; most tests use the shared ones of `tests/integration`."""
+"""Real servers for tests that stop and start their own. Most tests use the shared ones of `tests/integration`."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ _S = TypeVar("_S", bound=EmbeddedServer)
 
 @contextlib.contextmanager
 def started(server: _S) -> Iterator[_S]:
-    """The server, running; it is stopped at the end. For fixtures that outlive a test's event loop."""
+    """Run the server during the block. For fixtures with a wider scope than a test's event loop."""
     _run(server.start())
     try:
         yield server
@@ -22,7 +22,7 @@ def started(server: _S) -> Iterator[_S]:
 
 @contextlib.asynccontextmanager
 async def running(server: _S) -> AsyncIterator[_S]:
-    """The server, running; it is stopped at the end. For use within a test."""
+    """Run the server during the block. For use within a test."""
     await server.start()
     try:
         yield server
@@ -31,7 +31,7 @@ async def running(server: _S) -> AsyncIterator[_S]:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    # Not asyncio.run: that one takes the thread's loop away from pytest-asyncio.
+    # Not asyncio.run: it unsets the thread's event loop, which pytest-asyncio manages.
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(work)

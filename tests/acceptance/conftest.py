@@ -1,4 +1,4 @@
-"""The whole product as real processes: MongoDB, Valkey, simulator, API and workers, once for all acceptance tests."""
+"""Fixtures of the acceptance tests: the whole product as real processes, started once for all of them."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ FAST = ("--latency-image", "0.1", "--latency-video", "0.4", "--latency-text", "0
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything running, with a worker that polls often."""
+    """MongoDB, Valkey, simulator, API and worker, running, with short poll intervals."""
     whole = Stack(tmp_path_factory.mktemp("stack"), env={"POLL_SCALE": "0.05"}, simulator_args=FAST)
     asyncio.run(whole.start())
     try:
@@ -33,19 +33,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[Client]:
-    """An app's client of the running API."""
-    with Client(stack.api_url) as made:
-        yield made
+    """A client of the running API."""
+    with Client(stack.api_url) as opened:
+        yield opened
 
 
 @pytest.fixture
 def simulator(stack: Stack) -> Iterator[httpx.Client]:
-    """The simulator's control endpoint."""
+    """A client of the simulator's control endpoint."""
     with httpx.Client(base_url=stack.simulator_url or "") as control:
         yield control
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Where a test saves results."""
+    """The folder into which a test saves results."""
     return tmp_path / "out"

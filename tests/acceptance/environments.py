@@ -1,7 +1,7 @@
 """
-Bare environments: a wheel, and links to the dependencies that it asks for, as they are installed here.
+Isolated environments: a wheel, and links to its declared dependencies as they are installed here.
 
-So nothing is downloaded, and a dependency that is missing in `pyproject.toml` is missing there too.
+Nothing is downloaded, and a dependency that `pyproject.toml` does not declare is missing in them.
 """
 
 import re
@@ -30,7 +30,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 def build_wheel(source: Path, folder: Path) -> Path:
-    """The wheel of a project, built without a download."""
+    """Build a project's wheel without a download; returns its path."""
     run(*PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source))
     (built,) = folder.glob("*.whl")
     return built
@@ -40,7 +40,7 @@ def build_wheel(source: Path, folder: Path) -> Path:
 async def installed_server(
     python: Path, stack: Stack, folder: Path, *, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[AsyncClient]:
-    """API and worker of that environment beside the running stack's servers, in a database and a queue of their own."""
+    """Run API and worker of an environment on the stack's servers, with a database of their own; yields a client."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     env = {
@@ -82,15 +82,15 @@ async def installed_server(
 
 
 def bare_environment(wheel: Path, folder: Path, *, extra: str, tools: Iterable[str] = ()) -> Path:
-    """An environment with the wheel, what it asks for with that extra, and those tools; answers its Python."""
+    """Make an environment with the wheel, its dependencies with that extra, and those tools; returns its Python."""
     environment, linked = folder / "venv", folder / "dependencies"
     run(sys.executable, "-m", "venv", "--without-pip", str(environment))
     python = environment / "bin" / "python"
     linked.mkdir()
-    wanted_there = dependencies(metadata_of(wheel), extra)
+    needed = dependencies(metadata_of(wheel), extra)
     for tool in map(installed, tools):
-        wanted_there |= {canonicalize_name(tool.name): tool, **dependencies(tool, "")}
-    for found in wanted_there.values():
+        needed |= {canonicalize_name(tool.name): tool, **dependencies(tool, "")}
+    for found in needed.values():
         link(found, linked)
     install(python, wheel)
     (site,) = environment.glob("lib/python*/site-packages")
@@ -99,15 +99,15 @@ def bare_environment(wheel: Path, folder: Path, *, extra: str, tools: Iterable[s
 
 
 def install(python: Path, wheel: Path) -> None:
-    """Install a wheel alone; what it asks for must be there."""
+    """Install a wheel without its dependencies, which must be installed already."""
     run(*PIP, "--python", str(python), "install", "--quiet", "--no-deps", "--no-index", "--no-compile", str(wheel))
 
 
 def dependencies(metadata: Distribution, extra: str) -> dict[str, Distribution]:
-    """What a distribution with that extra needs here, all the way down, by name."""
+    """The direct and indirect dependencies of a distribution with that extra, by name."""
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()
-    waiting = list(wanted(metadata, {extra}))
+    waiting = list(requirements(metadata, {extra}))
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
@@ -115,12 +115,12 @@ def dependencies(metadata: Distribution, extra: str) -> dict[str, Distribution]:
             if (name, one) not in seen:
                 seen.add((name, one))
                 found[name] = installed(name)
-                waiting += wanted(found[name], {one})
+                waiting += requirements(found[name], {one})
     return found
 
 
-def wanted(metadata: Distribution, extras: set[str]) -> Iterator[Requirement]:
-    """The direct requirements that apply here."""
+def requirements(metadata: Distribution, extras: set[str]) -> Iterator[Requirement]:
+    """The direct requirements whose markers apply here."""
     for text in metadata.requires or ():
         requirement = Requirement(text)
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
@@ -128,15 +128,15 @@ def wanted(metadata: Distribution, extras: set[str]) -> Iterator[Requirement]:
 
 
 def installed(name: str) -> Distribution:
-    """A distribution of the running environment."""
+    """The distribution of that name in the running environment."""
     try:
         return distribution(name)
     except PackageNotFoundError:
-        pytest.fail(f"{name} is asked for by the wheel and not installed here; run `make install`")
+        pytest.fail(f"{name} is required by the wheel and not installed here; run `make install`")
 
 
 def link(found: Distribution, folder: Path) -> None:
-    """Make the modules and the metadata of a distribution visible in a folder."""
+    """Link the modules and the metadata of a distribution into a folder."""
     for first in {file.parts[0] for file in found.files or () if file.parts[0] not in {"..", "__pycache__"}}:
         target = folder / first
         if not target.exists():
@@ -144,7 +144,7 @@ def link(found: Distribution, folder: Path) -> None:
 
 
 def metadata_of(wheel: Path) -> Distribution:
-    """The wheel's own metadata."""
+    """The metadata of the wheel."""
     with zipfile.ZipFile(wheel) as content:
         (name,) = {entry.partition("/")[0] for entry in content.namelist() if ".dist-info/" in entry}
         content.extractall(wheel.parent / "metadata", [e for e in content.namelist() if e.startswith(f"{name}/")])
@@ -152,14 +152,14 @@ def metadata_of(wheel: Path) -> Distribution:
 
 
 def run_python(python: Path, cwd: Path, code: str) -> str:
-    """What a program prints in that environment."""
+    """Run a program, indented by 8 spaces, with that Python; returns what it prints."""
     lines = code.splitlines()
     return run(python, "-c", "\n".join(line[8:] for line in lines), cwd=cwd)
 
 
 def run(*command: "str | Path", cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
-    """What a command prints; it must succeed."""
-    plain = {"PATH": "/usr/bin:/bin", "HOME": str(cwd or ROOT), "LANG": "C.UTF-8", **(env or {})}
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=plain, capture_output=True, text=True)
+    """Run a command, which must succeed; returns what it prints."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(cwd or ROOT), "LANG": "C.UTF-8", **(env or {})}
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -1,4 +1,4 @@
-"""The small vendor servers of plugin projects, as processes."""
+"""Runs the vendor servers of plugin projects as processes."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def running_vendor(script: Path) -> Iterator[dict[str, str]]:
-    """Run a project's `fake_….py`; yields the settings that it prints: an address and a key."""
+    """Run a project's `fake_….py`; yields the settings that it prints: a URL and a key."""
     with subprocess.Popen(
         (sys.executable, "-u", str(script)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

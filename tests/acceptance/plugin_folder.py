@@ -1,11 +1,11 @@
-"""Plugins as an installer leaves them in a folder of the import path: module, metadata, list of files."""
+"""Installs plugins into a folder of the import path, as pip does: module, metadata, list of files."""
 
 import hashlib
 import shutil
 from pathlib import Path
 
 ANSWERS = '''
-"""A provider that takes its time, in two steps, and answers with its version."""
+"""A provider with submit and poll; its result is its version."""
 
 from polyrelay import Done, Job, Model, Outcome, Params, Pending, Provider, TaskType, TextOutput, hookimpl
 
@@ -38,7 +38,7 @@ class PluginFolder:
     A folder of installed plugins.
 
     Args:
-        path: Goes to PYTHONPATH of the processes that are to see them.
+        path: The folder; it must be in PYTHONPATH of the processes that load the plugins.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,24 +46,24 @@ class PluginFolder:
         path.mkdir(parents=True, exist_ok=True)
 
     def install(self, name: str, version: str, source: str = ANSWERS) -> None:
-        """That version of the plugin and no other, as after `pip install`."""
+        """Install that version in place of any other, as `pip install` does."""
         self.uninstall(name)
         module = self.path / f"plugin_{name}.py"
         text = source.replace("@name@", name).replace("@version@", version)
         module.write_text(text, "utf-8")
-        described = self.path / f"polyrelay_{name}-{version}.dist-info"
-        described.mkdir()
-        (described / "METADATA").write_text(
+        dist_info = self.path / f"polyrelay_{name}-{version}.dist-info"
+        dist_info.mkdir()
+        (dist_info / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: polyrelay-{name}\nVersion: {version}\n", "utf-8"
         )
         digest = hashlib.sha256(text.encode()).hexdigest()
-        (described / "RECORD").write_text(f"{module.name},sha256={digest},{len(text)}\n", "utf-8")
-        (described / "entry_points.txt").write_text(f"[polyrelay.providers]\n{name} = plugin_{name}\n", "utf-8")
+        (dist_info / "RECORD").write_text(f"{module.name},sha256={digest},{len(text)}\n", "utf-8")
+        (dist_info / "entry_points.txt").write_text(f"[polyrelay.providers]\n{name} = plugin_{name}\n", "utf-8")
 
     def uninstall(self, name: str) -> None:
-        """Nothing of the plugin is left, as after `pip uninstall`."""
+        """Delete all files of the plugin, as `pip uninstall` does."""
         (self.path / f"plugin_{name}.py").unlink(missing_ok=True)
         for cached in (self.path / "__pycache__").glob(f"plugin_{name}.*.pyc"):
             cached.unlink()
-        for described in self.path.glob(f"polyrelay_{name}-*.dist-info"):
-            shutil.rmtree(described)
+        for dist_info in self.path.glob(f"polyrelay_{name}-*.dist-info"):
+            shutil.rmtree(dist_info)

@@ -1,4 +1,4 @@
-"""The vendor's official clients, unmodified but for host, scheme and keys."""
+"""The vendor's official clients, unmodified except for host, scheme and keys."""
 
 import ast
 import json
@@ -14,15 +14,15 @@ Document = dict[str, Any]
 
 Keys = tuple[str, str]
 
-ANYBODY: Keys = ("AKLTanybody", "any-secret")
+ANY_KEYS: Keys = ("AKLTany", "any-secret")
 LINKS = {"req_json": '{"return_url": true}'}
 
 
-def visual_service(url: str, keys: Keys = ANYBODY) -> VisualService:
+def visual_service(url: str, keys: Keys = ANY_KEYS) -> VisualService:
     """
     The client of the package `volcengine`.
 
-    It is a singleton that its constructor resets; here each is one of its own, so that tests do not meet in it.
+    The package makes it a singleton that its constructor resets; here each call makes an object of its own.
     """
     service = object.__new__(VisualService)
     VisualService.__init__(service)
@@ -33,8 +33,8 @@ def visual_service(url: str, keys: Keys = ANYBODY) -> VisualService:
     return cast(VisualService, service)
 
 
-def universal_api(url: str, keys: Keys = ANYBODY) -> UniversalApi:
-    """The universal call of the package `volcenginesdk-core`, which signs two more headers."""
+def universal_api(url: str, keys: Keys = ANY_KEYS) -> UniversalApi:
+    """The universal client of the package `volcenginesdk-core`, which signs two more headers."""
     configuration = volcenginesdkcore.Configuration()
     configuration.host = url.removeprefix("http://")
     configuration.scheme = "http"
@@ -43,7 +43,7 @@ def universal_api(url: str, keys: Keys = ANYBODY) -> UniversalApi:
 
 
 def universal_call(universal: UniversalApi, action: str, form: Document) -> Document:
-    """A call of the visual API. The client reads no business envelope, so it is asked for the plain body."""
+    """Call the visual API; returns the body. The client parses no business envelope, so the body is read without it."""
     info = UniversalInfo(
         method="POST", service="cv", version="2022-08-31", action=action, content_type="application/json"
     )
@@ -53,7 +53,7 @@ def universal_call(universal: UniversalApi, action: str, form: Document) -> Docu
 
 
 def error_of(call: Callable[[Document], Any], form: Document) -> Document:
-    """The error body; the client raises a bare exception with the repr of the answer's bytes."""
+    """The error body of a call; the client raises a bare `Exception` with the repr of the body's bytes."""
     with pytest.raises(Exception, match=r"\{") as caught:
         call(form)
     document: Document = json.loads(ast.literal_eval(str(caught.value)))
@@ -61,7 +61,7 @@ def error_of(call: Callable[[Document], Any], form: Document) -> Document:
 
 
 def until_done(query: Callable[[Document], Document], form: Document) -> tuple[list[str], Document]:
-    """Query until it is over; the different statuses in their order, and the last data."""
+    """Query until the task has ended; the statuses in order without repetitions, and the last data."""
     seen: list[str] = []
     for _ in range(3000):
         data = query(form)["data"]
@@ -69,4 +69,4 @@ def until_done(query: Callable[[Document], Document], form: Document) -> tuple[l
             seen.append(data["status"])
         if data["status"] not in {"in_queue", "generating"}:
             return seen, data
-    raise AssertionError(f"not over, saw {seen}")
+    raise AssertionError(f"not ended, statuses {seen}")

@@ -1,4 +1,4 @@
-"""Text tasks at a steady rate, and how each of them ended."""
+"""Load of text tasks at a steady rate, and the end of each task."""
 
 import asyncio
 import time
@@ -13,8 +13,8 @@ _LONGEST_S = 90.0
 OPENAI: Mapping[str, Any] = {"provider": "openai", "model": "gpt-4"}
 
 
-class Placed(Struct, frozen=True, kw_only=True):
-    """A create and its answer; times are of `time.monotonic`, before and after the call."""
+class Created(Struct, frozen=True, kw_only=True):
+    """A create and its response; `began` and `ended` are `time.monotonic` before and after the call."""
 
     body: Mapping[str, Any]
     status: int
@@ -26,35 +26,35 @@ class Placed(Struct, frozen=True, kw_only=True):
 
 class TaskLoad:
     """
-    Places tasks.
+    Creates tasks.
 
     Args:
-        http: With the API's address as its base.
+        http: A client whose base URL is the API's.
 
     Attributes:
-        placed: What was answered up to now.
+        created: The creates and their responses until now.
     """
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
-        self.placed: list[Placed] = []
+        self.created: list[Created] = []
 
     async def run(self, body_of: Callable[[int], Mapping[str, Any]], *, rate: float, done: asyncio.Event) -> None:
-        """Place task after task, each at its time, until that is done."""
+        """Create `rate` tasks a second until `done` is set; `body_of` makes the body from the task's number."""
         started, number = time.monotonic(), 0
         async with asyncio.TaskGroup() as callers:
             while not done.is_set():
                 await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
-                callers.create_task(self.place(body_of(number)))
+                callers.create_task(self.create(body_of(number)))
                 number += 1
 
-    async def place(self, body: Mapping[str, Any]) -> Placed:
-        """Create one task."""
+    async def create(self, body: Mapping[str, Any]) -> Created:
+        """Create one task; fields of `body` override the defaults."""
         began = time.monotonic()
-        whole = {"user_id": "load", "prompt": "hello", **body}
-        response = await self._http.post("/api/v1/ai/text/task", json=whole)
+        fields = {"user_id": "load", "prompt": "hello", **body}
+        response = await self._http.post("/api/v1/ai/text/task", json=fields)
         answer = response.json()
-        placed = Placed(
+        created = Created(
             body=body,
             status=response.status_code,
             code=(answer.get("error") or {}).get("code"),
@@ -62,8 +62,8 @@ class TaskLoad:
             began=began,
             ended=time.monotonic(),
         )
-        self.placed.append(placed)
-        return placed
+        self.created.append(created)
+        return created
 
     async def ended(self, task_id: str) -> dict[str, Any]:
         """The task, once it has ended."""
@@ -75,8 +75,8 @@ class TaskLoad:
                     return task
                 await asyncio.sleep(0.2)
 
-    async def all_ended(self) -> list[tuple[Placed, dict[str, Any]]]:
-        """Every task that was accepted, with how it ended."""
-        accepted = [placed for placed in self.placed if placed.status == 201]
-        tasks = [await self.ended(placed.task_id) for placed in accepted]
-        return list(zip(accepted, tasks, strict=True))
+    async def all_ended(self) -> list[tuple[Created, dict[str, Any]]]:
+        """Every create that was answered with 201, with its task once it has ended."""
+        answered_201 = [created for created in self.created if created.status == 201]
+        tasks = [await self.ended(created.task_id) for created in answered_201]
+        return list(zip(answered_201, tasks, strict=True))

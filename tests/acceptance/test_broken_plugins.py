@@ -1,4 +1,4 @@
-"""Plugins that are broken in every way that we could think of, beside the built-in providers, under load."""
+"""Broken plugins beside the built-in providers, under load: the other providers work as without them."""
 
 import asyncio
 import os
@@ -44,17 +44,17 @@ BROKEN: Final[Mapping[str, tuple[str, str]]] = {
     "double": (DOUBLE_MODEL, "serves the model 'words' twice"),
     "exiting": (EXITING, "SystemExit: this plugin needs Windows"),
 }
-"""Plugins that cannot be loaded, and the reason that is told."""
+"""Plugins that cannot be loaded, and the reason that is reported."""
 
 
 @pytest.fixture(scope="module")
 def ports() -> tuple[int, int]:
-    """Where the workers tell their metrics."""
+    """The ports of the workers' metrics."""
     return free_port(), free_port()
 
 
 @pytest.fixture(scope="module")
-def beset(tmp_path_factory: pytest.TempPathFactory, ports: tuple[int, int]) -> Iterator[Stack]:
+def broken_stack(tmp_path_factory: pytest.TempPathFactory, ports: tuple[int, int]) -> Iterator[Stack]:
     """An API and two workers, with every broken plugin installed."""
     folder = PluginFolder(tmp_path_factory.mktemp("broken"))
     for name, (source, _) in BROKEN.items():
@@ -63,7 +63,7 @@ def beset(tmp_path_factory: pytest.TempPathFactory, ports: tuple[int, int]) -> I
         folder.install(name, "1.0", source)
     python_path = os.pathsep.join((str(folder.path), os.environ.get("PYTHONPATH", "")))
     whole = Stack(
-        tmp_path_factory.mktemp("beset"),
+        tmp_path_factory.mktemp("broken-stack"),
         env={"POLL_SCALE": "0.05"},
         worker_env={f"worker-{number}": {"WORKER_PORT": str(port)} for number, port in enumerate(ports, 1)},
         inherited=Inherited(env={**os.environ, "PYTHONPATH": python_path}),
@@ -77,17 +77,17 @@ def beset(tmp_path_factory: pytest.TempPathFactory, ports: tuple[int, int]) -> I
         asyncio.run(whole.stop())
 
 
-async def test_broken_plugins_do_not_affect_other_providers(beset: Stack, ports: tuple[int, int]) -> None:
-    """The server starts, every built-in's task completes, and the report names each plugin with what is wrong."""
-    async with httpx.AsyncClient(base_url=beset.api_url, trust_env=False, timeout=30.0) as http:
+async def test_broken_plugins_do_not_affect_other_providers(broken_stack: Stack, ports: tuple[int, int]) -> None:
+    """All tasks of a built-in provider complete, and the API lists each broken plugin with the reason."""
+    async with httpx.AsyncClient(base_url=broken_stack.api_url, trust_env=False, timeout=30.0) as http:
         load, done = TaskLoad(http), asyncio.Event()
         steady = asyncio.create_task(load.run(lambda _: OPENAI, rate=RATE, done=done))
         bad = TaskLoad(http)
         for number in range(6):
-            await bad.place({"provider": "odd", "model": "words", "prompt": "x" * number or "?"})
-            await bad.place({"provider": "leaking", "model": "words"})
-        await bad.place({"provider": "nonsense", "model": "words", "deadline_s": 20})
-        await bad.place({"provider": "blocking", "model": "words"})
+            await bad.create({"provider": "odd", "model": "words", "prompt": "x" * number or "?"})
+            await bad.create({"provider": "leaking", "model": "words"})
+        await bad.create({"provider": "nonsense", "model": "words", "deadline_s": 20})
+        await bad.create({"provider": "blocking", "model": "words"})
         ended = {"bad": await bad.all_ended()}
         done.set()
         await steady
@@ -96,17 +96,17 @@ async def test_broken_plugins_do_not_affect_other_providers(beset: Stack, ports:
         workers = [(await http.get(f"http://127.0.0.1:{port}/metrics")).text for port in ports]
 
     assert [task for _, task in ended["built-in"] if task["status"] != "completed"] == []
-    assert {placed.status for placed in load.placed} == {201}
-    statuses = {placed.body["provider"]: task["status"] for placed, task in ended["bad"]}
+    assert {created.status for created in load.created} == {201}
+    statuses = {created.body["provider"]: task["status"] for created, task in ended["bad"]}
     assert statuses == {"odd": "failed", "leaking": "completed", "nonsense": "failed", "blocking": "completed"}
-    reasons = {task["error"]["message"] for placed, task in ended["bad"] if placed.body["provider"] == "odd"}
+    reasons = {task["error"]["message"] for created, task in ended["bad"] if created.body["provider"] == "odd"}
     raised = ("BaseException", "KeyboardInterrupt", "SystemExit")
     assert len(reasons) == len(raised)
     assert all(any(f"the provider plugin raised {name}" in reason for reason in reasons) for name in raised), reasons
     _check_report(providers)
     assert any('polyrelay_event_loop_blocked_total{plugin="blocking"} 1.0' in text for text in workers)
     assert all('polyrelay_plugin_failed{plugin="raising"} 1.0' in text for text in workers)
-    log = "".join((beset.folder / "logs" / f"worker-{number}.log").read_text("utf-8") for number in (1, 2))
+    log = "".join((broken_stack.folder / "logs" / f"worker-{number}.log").read_text("utf-8") for number in (1, 2))
     assert '"event": "event_loop_blocked"' in log
     assert '"event": "plugin_load_failed"' in log
 
@@ -125,14 +125,18 @@ def _check_report(providers: Mapping[str, Any]) -> None:
     assert stall["where"].endswith(" submit")
 
 
-async def test_a_worker_over_its_memory_limit_stops_with_its_own_exit_code(beset: Stack) -> None:
-    """It stops in order, so that its supervisor can start a fresh one."""
-    limits = {"WORKER_MAX_RSS": "32MiB", "MONGO_URL": beset.mongo_url, "REDIS_URL": beset.redis_url}
+async def test_a_worker_over_its_memory_limit_stops_with_its_own_exit_code(broken_stack: Stack) -> None:
+    """It stops in order with `MEMORY_EXIT`, so that a supervisor can start another."""
+    servers = {"MONGO_URL": broken_stack.mongo_url, "REDIS_URL": broken_stack.redis_url}
+    env = {**own_environment(os.environ), **servers, "WORKER_MAX_RSS": "32MiB"}
     worker = await asyncio.create_subprocess_exec(
-        *own_module("cli", "worker"), env={**own_environment(os.environ), **limits}, cwd=beset.folder, stderr=PIPE
+        *own_module("cli", "worker"),
+        env=env,
+        cwd=broken_stack.folder,
+        stderr=PIPE,
     )
-    _, reported = await asyncio.wait_for(worker.communicate(), 60)
+    _, output = await asyncio.wait_for(worker.communicate(), 60)
 
     assert worker.returncode == MEMORY_EXIT
-    assert b"memory_limit_exceeded" in reported
-    assert b"worker_stopped" in reported
+    assert b"memory_limit_exceeded" in output
+    assert b"worker_stopped" in output

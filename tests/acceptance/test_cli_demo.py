@@ -1,4 +1,4 @@
-"""`polyrelay demo`, as a user runs it."""
+"""Tests of `polyrelay demo` as a process."""
 
 import io
 import json
@@ -24,8 +24,8 @@ def demo(folder: Path, *args: str, **environment: str) -> "subprocess.CompletedP
     )
 
 
-def test_the_demo_leaves_a_picture_a_video_and_a_text(tmp_path: Path) -> None:
-    """It exits 0, says where the three files are, they are what their names say, and nothing else is left."""
+def test_the_demo_saves_an_image_a_video_and_a_text(tmp_path: Path) -> None:
+    """It exits with 0 and reports three valid files of those types; it leaves no other file."""
     (tmp_path / ".env").write_text("PORT=1\nMONGO_URL=mongodb://nowhere.invalid/x\nARK_API_KEY=real\n")
 
     done = demo(tmp_path, "--out", "results", "--format", "json", OPENAI_API_KEY="real", LOG_LEVEL="error")
@@ -42,8 +42,8 @@ def test_the_demo_leaves_a_picture_a_video_and_a_text(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".env", "results"]
 
 
-def test_the_demo_reports_how_it_goes(tmp_path: Path) -> None:
-    """Without a terminal each change is a line, and the files are named at the end."""
+def test_the_demo_prints_its_progress(tmp_path: Path) -> None:
+    """Without a terminal each change is a line, and the last lines name the saved files."""
     done = demo(tmp_path)
 
     assert done.returncode == 0, done.stderr
@@ -53,7 +53,7 @@ def test_the_demo_reports_how_it_goes(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_stops_the_demo_and_cleans_up(tmp_path: Path) -> None:
-    """Exit code 130, no process and no folder left."""
+    """The exit code is 130; no process and no temporary folder is left."""
     running = subprocess.Popen(
         [sys.executable, "-P", "-m", "cli", "demo"],
         cwd=tmp_path,
@@ -68,9 +68,9 @@ def test_ctrl_c_stops_the_demo_and_cleans_up(tmp_path: Path) -> None:
     assert "ready" in running.stdout.readline()
 
     running.send_signal(signal.SIGINT)
-    said, _ = running.communicate(timeout=60)
+    output, _ = running.communicate(timeout=60)
 
-    assert running.returncode == 130, said
+    assert running.returncode == 130, output
     assert [path.name for path in tmp_path.iterdir()] == ["demo-results"]
     assert not [link for link in Path("/proc").glob("[0-9]*/cwd") if str(tmp_path) in _target(link)]
 
@@ -82,8 +82,8 @@ def _target(link: Path) -> str:
         return ""
 
 
-def test_a_demo_that_cannot_save_says_so(tmp_path: Path) -> None:
-    """Where the results cannot be written it exits 1 with the reason, and starts nothing."""
+def test_a_demo_that_cannot_save_fails_before_it_starts(tmp_path: Path) -> None:
+    """If the results cannot be written it exits with 1 and the reason, and starts no server."""
     (tmp_path / "taken").write_text("a file")
 
     done = demo(tmp_path, "--out", "taken/deeper")

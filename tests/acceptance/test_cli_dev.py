@@ -1,4 +1,4 @@
-"""`polyrelay dev`, as a user runs it: real processes, real signals."""
+"""Tests of `polyrelay dev` as a process, with real signals."""
 
 import os
 import re
@@ -25,7 +25,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 class Dev:
-    """A running `polyrelay dev`; what it started can be told by its data folder or its session."""
+    """A running `polyrelay dev`."""
 
     def __init__(self, folder: Path, *args: str, **environment: str) -> None:
         self.port = free_port()
@@ -48,25 +48,25 @@ class Dev:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def said(self) -> str:
+    def printed(self) -> str:
         return self.output.read_text(errors="replace")
 
     def wait_for(self, pattern: str) -> "re.Match[str]":
-        """The first match in what it prints."""
+        """Wait until its output matches the pattern; returns the first match."""
         wait_until(
-            lambda: re.search(pattern, self.said) is not None or self.process.poll() is not None,
-            description=lambda: f"{pattern!r} in\n{self.said}",
+            lambda: re.search(pattern, self.printed) is not None or self.process.poll() is not None,
+            description=lambda: f"{pattern!r} in\n{self.printed}",
         )
-        found = re.search(pattern, self.said)
-        assert found is not None, self.said
+        found = re.search(pattern, self.printed)
+        assert found is not None, self.printed
         return found
 
     def descendants(self) -> list[int]:
-        """It and everything below it."""
-        return [self.process.pid, *below(self.process.pid)]
+        """The process id of it and of all its descendants."""
+        return [self.process.pid, *descendants_of(self.process.pid)]
 
     def end(self) -> None:
-        """Whatever a test did, nothing of it stays."""
+        """Kill it if it still runs."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -86,16 +86,16 @@ def wait_until(predicate: Callable[[], bool], *, description: Callable[[], str] 
     while not predicate():
         if time.monotonic() > until:
             pytest.fail(f"not within {within_s} s: {description if isinstance(description, str) else description()}")
-        select_nothing(0.05)
+        pause(0.05)
 
 
-def select_nothing(seconds: float) -> None:
-    """Let others run between two looks at a condition."""
+def pause(seconds: float) -> None:
+    """Wait without `time.sleep` between two checks of a condition."""
     signal.sigtimedwait([], seconds)
 
 
 def parents() -> dict[int, int]:
-    """Each living process's parent."""
+    """The parent of each running process."""
     found: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -107,38 +107,38 @@ def parents() -> dict[int, int]:
     return found
 
 
-def below(pid: int) -> list[int]:
+def descendants_of(pid: int) -> list[int]:
     tree = parents()
     direct = [child for child, parent in tree.items() if parent == pid]
-    return [*direct, *(deeper for child in direct for deeper in below(child))]
+    return [*direct, *(deeper for child in direct for deeper in descendants_of(child))]
 
 
-def none_lives(pids: list[int]) -> bool:
+def all_ended(pids: list[int]) -> bool:
     return not set(pids) & set(parents())
 
 
-def made(url: str) -> TaskView:
-    """A picture, asked for and waited for over HTTP."""
+def image_task(url: str) -> TaskView:
+    """Create an image task and wait for its end."""
     with Client(url) as relay:
         return relay.wait(relay.create("image", **TASK).task_id, 60)
 
 
 @LINUX
-def test_dev_serves_and_ctrl_c_leaves_nothing_behind_but_the_data(tmp_path: Path) -> None:
-    """A task runs; Ctrl-C ends every process in seconds with exit code 0; the next `dev` has the task and its file."""
+def test_dev_serves_and_ctrl_c_ends_all_processes_and_keeps_the_data(tmp_path: Path) -> None:
+    """A task completes; Ctrl-C ends every process with exit code 0; the next `dev` has the task and its file."""
     with dev(tmp_path, API_PROCESSES="2") as first:
         first.wait_for(r"ready +http")
-        task = made(first.url)
+        task = image_task(first.url)
         assert task.status == "completed"
         processes = first.descendants()
         assert len(processes) >= 7
 
         first.process.send_signal(signal.SIGINT)
         assert first.process.wait(timeout=30) == 0
-        wait_until(lambda: none_lives(processes), description="every process ended", within_s=5)
-        assert re.search(r"^worker-1 +\| .*task_completed", first.said, re.MULTILINE)
-        assert re.search(r"Ark.*simulator", first.said)
-        assert f"curl -s {first.url}/api/v1/ai/image/task" in first.said
+        wait_until(lambda: all_ended(processes), description="every process ended", within_s=5)
+        assert re.search(r"^worker-1 +\| .*task_completed", first.printed, re.MULTILINE)
+        assert re.search(r"Ark.*simulator", first.printed)
+        assert f"curl -s {first.url}/api/v1/ai/image/task" in first.printed
 
     with dev(tmp_path) as second:
         second.wait_for(r"ready +http")
@@ -150,11 +150,11 @@ def test_dev_serves_and_ctrl_c_leaves_nothing_behind_but_the_data(tmp_path: Path
 
 
 @LINUX
-def test_everything_dies_with_a_killed_dev_and_the_folder_can_be_used_again(tmp_path: Path) -> None:
-    """`kill -9` of the parent leaves no process and no lock behind; the data is whole."""
+def test_all_processes_end_with_a_killed_dev_and_its_folder_can_be_used_again(tmp_path: Path) -> None:
+    """After `kill -9` of the parent no process and no lock is left, and the next `dev` has the data."""
     with dev(tmp_path) as first:
         first.wait_for(r"ready +http")
-        task = made(first.url)
+        task = image_task(first.url)
         processes = first.descendants()
         first.process.kill()
         first.process.wait()
@@ -163,41 +163,41 @@ def test_everything_dies_with_a_killed_dev_and_the_folder_can_be_used_again(tmp_
             second.wait_for(r"ready +http")
             with Client(second.url) as relay:
                 assert relay.get(task.task_id).status == "completed"
-        wait_until(lambda: none_lives(processes), description="every process of the killed dev ended", within_s=40)
+        wait_until(lambda: all_ended(processes), description="every process of the killed dev ended", within_s=40)
 
 
 @LINUX
 def test_a_second_dev_on_the_same_folder_is_refused(tmp_path: Path) -> None:
-    """It names the process that has the folder, exits 1 and does no harm."""
+    """It names the process that uses the folder, exits with 1, and does not disturb the first."""
     with dev(tmp_path) as first:
         first.wait_for(r"ready +http")
         with dev(tmp_path) as second:
             assert second.process.wait(timeout=30) == 1
-            assert f"process {first.process.pid}" in " ".join(second.said.split())
+            assert f"process {first.process.pid}" in " ".join(second.printed.split())
         with Client(first.url) as relay:
             assert relay.list().total == 0
 
-        killed = below(first.process.pid)
+        killed = descendants_of(first.process.pid)
         first.process.send_signal(signal.SIGINT)
         first.process.send_signal(signal.SIGINT)
         first.process.wait(timeout=30)
-        wait_until(lambda: none_lives(killed), description="Ctrl-C twice ended every process", within_s=10)
+        wait_until(lambda: all_ended(killed), description="Ctrl-C twice ended every process", within_s=10)
 
 
 def test_a_port_in_use_is_reported_before_anything_starts(tmp_path: Path) -> None:
-    """The message names the port and the way out; nothing was started."""
+    """The message names the port and the option `--port`; nothing is started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with dev(tmp_path, "--port", str(port)) as running:
             assert running.process.wait(timeout=30) == 1
-            assert f"127.0.0.1:{port}" in running.said
-            assert "--port" in running.said
+            assert f"127.0.0.1:{port}" in running.printed
+            assert "--port" in running.printed
             assert not (tmp_path / ".polyrelay" / "mongo").exists()
 
 
 @LINUX
-def test_a_process_that_dies_ends_everything_and_is_named(tmp_path: Path) -> None:
-    """Whatever dies takes the rest with it: exit code 1, its name and its last lines."""
+def test_a_process_that_exits_ends_all_others_and_is_reported(tmp_path: Path) -> None:
+    """After a worker was killed all processes end; the exit code is 1, and its name and last lines are printed."""
     with dev(tmp_path) as running:
         running.wait_for(r"worker_started")
         running.wait_for(r"ready +http")
@@ -207,25 +207,25 @@ def test_a_process_that_dies_ends_everything_and_is_named(tmp_path: Path) -> Non
         os.kill(worker, signal.SIGKILL)
 
         assert running.process.wait(timeout=30) == 1
-        assert re.search(r"worker-1 ended.*last lines.*worker_started", running.said, re.DOTALL)
-        wait_until(lambda: none_lives(processes), description="every process ended", within_s=10)
+        assert re.search(r"worker-1 ended.*last lines.*worker_started", running.printed, re.DOTALL)
+        wait_until(lambda: all_ended(processes), description="every process ended", within_s=10)
 
 
 @LINUX
-def test_ctrl_c_during_the_start_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Whatever was started by then is ended, with exit code 0."""
+def test_ctrl_c_during_the_start_ends_all_processes(tmp_path: Path) -> None:
+    """All processes that were started end, and the exit code is 0."""
     with dev(tmp_path) as running:
         wait_until(lambda: len(running.descendants()) >= 3, description="the start has begun")
         processes = running.descendants()
         running.process.send_signal(signal.SIGINT)
 
-        assert running.process.wait(timeout=30) == 0, running.said
-        wait_until(lambda: none_lives(processes), description="every process ended", within_s=10)
+        assert running.process.wait(timeout=30) == 0, running.printed
+        wait_until(lambda: all_ended(processes), description="every process ended", within_s=10)
 
 
 @LINUX
-def test_reload_starts_changed_code_and_outlives_broken_code(tmp_path: Path) -> None:
-    """After a change the API and the workers are new processes; code that does not start is told and waited over."""
+def test_reload_starts_changed_code_and_waits_while_code_is_broken(tmp_path: Path) -> None:
+    """Code that does not start is reported; after the next change API and workers run the new code."""
     source = tmp_path / "source"
     for name in PACKAGES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -239,12 +239,12 @@ def test_reload_starts_changed_code_and_outlives_broken_code(tmp_path: Path) -> 
         module.write_text(good.replace("    app = Api(", "    print('the new code')\n    app = Api("), "utf-8")
         running.wait_for(r"running again")
         running.wait_for(r"api +\| the new code")
-        assert made(running.url).status == "completed"
+        assert image_task(running.url).status == "completed"
         assert running.process.poll() is None
 
 
-def test_a_development_server_asks_for_keys_where_that_is_set(tmp_path: Path) -> None:
-    """It prints the command that makes one; with the key the commands work, and without it they tell what to do."""
+def test_dev_requires_keys_with_auth_required(tmp_path: Path) -> None:
+    """It prints the command that creates a key. Commands work with the key; without it they name its variable."""
     access = {"AUTH": "required", "API_KEY_ENCRYPTION_KEY": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}
 
     def polyrelay(*args: str, **environment: str) -> "subprocess.CompletedProcess[str]":

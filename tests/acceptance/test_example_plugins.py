@@ -1,4 +1,4 @@
-"""The plugins in `examples/`: their wheels beside the wheel of polyrelay, in bare environments."""
+"""The plugins in `examples/`: their wheels with the wheel of polyrelay, in isolated environments."""
 
 import asyncio
 import shutil
@@ -25,12 +25,12 @@ from tests.acceptance.fake_vendors import running_vendor
 
 EXAMPLES: Final = ROOT / "examples"
 NAMES: Final = ("acme", "scribe")
-MOST_LINES: Final = 45
+MAX_LINES: Final = 45
 
 
 @pytest.fixture(scope="module")
 def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Both plugins, built from copies so that nothing is left in the checkout."""
+    """The wheels of both plugins, built from copies so that the checkout does not change."""
     return [
         build_wheel(copied(name, tmp_path_factory.mktemp(name)), tmp_path_factory.mktemp("built")) for name in NAMES
     ]
@@ -38,7 +38,7 @@ def plugin_wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def author(wheel: Path, plugin_wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The environment of a plugin's author, `pip install polyrelay pytest` and the plugins: its Python."""
+    """The Python of an environment with polyrelay without extras, pytest and the plugins."""
     return with_plugins(
         bare_environment(wheel, tmp_path_factory.mktemp("a"), extra="", tools=["pytest"]), plugin_wheels
     )
@@ -46,27 +46,27 @@ def author(wheel: Path, plugin_wheels: list[Path], tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="module")
 def server(wheel: Path, plugin_wheels: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The environment of a server with the plugins: its Python."""
+    """The Python of an environment with `polyrelay[server]` and the plugins."""
     return with_plugins(bare_environment(wheel, tmp_path_factory.mktemp("server"), extra="server"), plugin_wheels)
 
 
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[dict[str, str]]:
-    """Acme and Scribe as processes: the settings that lead to them."""
+    """The vendors of both plugins, running; yields the settings with their URLs and keys."""
     with running_vendor(fake("acme")) as acme, running_vendor(fake("scribe")) as scribe:
         yield {**acme, **scribe}
 
 
 def test_a_whole_provider_takes_at_most_45_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Submit, poll, errors, params and registration, blank lines not counted; pyproject.toml has about 15."""
+    """Without blank lines, Acme's module has at most 45 lines and its pyproject.toml at most 15."""
     module = lines(EXAMPLES / "polyrelay-acme/src/polyrelay_acme/__init__.py")
     project = lines(EXAMPLES / "polyrelay-acme/pyproject.toml")
 
     with capsys.disabled():
         print(f"\nthe example provider has {module} lines, its pyproject.toml {project}")
-    assert module <= MOST_LINES
+    assert module <= MAX_LINES
     assert project <= 15
-    assert {path.name for path in (EXAMPLES / "polyrelay-acme/src").rglob("*") if path.is_file()} - made() == {
+    assert {path.name for path in (EXAMPLES / "polyrelay-acme/src").rglob("*") if path.is_file()} - compiled() == {
         "__init__.py",
         "py.typed",
     }
@@ -74,9 +74,9 @@ def test_a_whole_provider_takes_at_most_45_lines(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_plugin_passes_its_tests_in_its_author_s_environment(name: str, author: Path, tmp_path: Path) -> None:
-    """With the base dependencies and pytest alone the conformance kit and the plugin's own tests pass."""
+    """The conformance kit and the plugin's own tests pass with the base dependencies and pytest only."""
     project = copied(name, tmp_path)
-    shutil.rmtree(project / "src")  # the wheel is what is tested
+    shutil.rmtree(project / "src")  # the tests import the installed wheel
 
     printed = run(author, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", cwd=project)
 
@@ -84,8 +84,8 @@ def test_a_plugin_passes_its_tests_in_its_author_s_environment(name: str, author
     assert "skipped" not in printed
 
 
-def test_an_author_s_environment_is_light(author: Path, tmp_path: Path) -> None:
-    """Importing polyrelay, the kit and a plugin needs no library of the server, and none is installed."""
+def test_an_author_s_environment_has_no_library_of_the_server(author: Path, tmp_path: Path) -> None:
+    """polyrelay, the conformance kit and the plugins import without the server's libraries, which are not installed."""
     printed = run_python(
         author,
         tmp_path,
@@ -102,7 +102,7 @@ def test_an_author_s_environment_is_light(author: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_plugin_is_strictly_typed_for_mypy(name: str, author: Path, tmp_path: Path) -> None:
-    """`mypy --strict` finds nothing in the plugin and its tests, against the installed wheel."""
+    """`mypy --strict` reports no error in the plugin and its tests, with the installed wheel."""
     project = copied(name, tmp_path)
 
     run(
@@ -116,9 +116,9 @@ def test_a_plugin_is_strictly_typed_for_mypy(name: str, author: Path, tmp_path: 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_plugin_is_strictly_typed_for_pyright(name: str, author: Path, tmp_path: Path) -> None:
     """
-    pyright in strict mode finds nothing in the plugin and its tests, against the installed wheel.
+    pyright in strict mode reports no error in the plugin and its tests, with the installed wheel.
 
-    The one on PATH; else basedpyright, the same checker as a wheel that brings its node along.
+    Uses pyright from PATH if it is there, else basedpyright, whose wheel contains its own node.
     """
     project = copied(name, tmp_path)
     (project / "pyrightconfig.json").write_bytes(
@@ -133,14 +133,14 @@ def test_a_plugin_is_strictly_typed_for_pyright(name: str, author: Path, tmp_pat
 
 
 async def test_a_server_serves_the_plugins(server: Path, stack: Stack, vendors: dict[str, str], tmp_path: Path) -> None:
-    """A picture of Acme and a text of Scribe are made, and what Acme refuses or fails ends with the reason."""
+    """Tasks of both plugins complete; a refused and a failed task of Acme end with their error codes."""
     async with installed_server(server, stack, tmp_path, settings=vendors) as relay:
-        asked = [
+        created = [
             await relay.create("image", provider="acme", model="acme-1", user_id="p", prompt=prompt, size="512x512")
             for prompt in ("a fox", "something forbidden", "something unlucky")
         ]
-        asked.append(await relay.create("text", provider="scribe", model="scribe-1", user_id="p", prompt="a fable"))
-        picture, refused, failed, text = [await relay.wait(task.task_id, timeout_s=60) for task in asked]
+        created.append(await relay.create("text", provider="scribe", model="scribe-1", user_id="p", prompt="a fable"))
+        picture, refused, failed, text = [await relay.wait(task.task_id, timeout_s=60) for task in created]
         (saved,) = await relay.save(picture, tmp_path / "out")
 
     assert picture.status == "completed"
@@ -151,12 +151,12 @@ async def test_a_server_serves_the_plugins(server: Path, stack: Stack, vendors: 
     assert (refused.error.code, failed.error.code) == ("content_blocked", "generation_failed")
 
 
-async def test_a_caller_who_gives_up_stops_scribe(server: Path, stack: Stack, tmp_path: Path) -> None:
-    """Cancelling a task that waits reaches the vendor through the plugin's `cancel`."""
+async def test_a_cancel_stops_the_generation_at_scribe(server: Path, stack: Stack, tmp_path: Path) -> None:
+    """A cancel of a waiting task calls the plugin's `cancel`, which stops the generation at the vendor."""
     with running_vendor(fake("scribe")) as scribe:
         async with installed_server(server, stack, tmp_path, settings=scribe) as relay, asyncio.timeout(60):
             task = await relay.create("text", provider="scribe", model="scribe-1", user_id="p", prompt="an epic")
-            while (await relay.get(task.task_id)).phase != "waiting":  # noqa: ASYNC110 - the API tells nobody
+            while (await relay.get(task.task_id)).phase != "waiting":  # noqa: ASYNC110 - the API sends no notification
                 await asyncio.sleep(0.05)
             await relay.cancel(task.task_id)
             ended = await relay.wait(task.task_id)
@@ -168,7 +168,7 @@ async def test_a_caller_who_gives_up_stops_scribe(server: Path, stack: Stack, tm
 
 
 def test_without_keys_the_plugins_are_listed_with_the_reason(server: Path, tmp_path: Path) -> None:
-    """`providers list` shows package, version, models and reason; `providers check` has nothing against them."""
+    """`providers list` shows package, version, models and reason; `providers check` has no findings."""
     listed = run(server.with_name("polyrelay"), "providers", "list", cwd=tmp_path)
     checked = run(server.with_name("polyrelay"), "providers", "check", "scribe", cwd=tmp_path)
 
@@ -179,34 +179,34 @@ def test_without_keys_the_plugins_are_listed_with_the_reason(server: Path, tmp_p
 
 
 def copied(name: str, folder: Path) -> Path:
-    """A copy of an example's project."""
+    """Copy an example's project into the folder; returns its path."""
     target = folder / f"polyrelay-{name}"
     shutil.copytree(EXAMPLES / target.name, target, ignore=shutil.ignore_patterns("__pycache__", ".*", "dist"))
     return target
 
 
 def fake(name: str) -> Path:
-    """The example's vendor."""
+    """The script of the example's vendor server."""
     return EXAMPLES / f"polyrelay-{name}" / "tests" / f"fake_{name}.py"
 
 
 def lines(path: Path) -> int:
-    """Lines that are not blank."""
+    """The number of lines that are not blank."""
     return sum(1 for line in path.read_text("utf-8").splitlines() if line.strip())
 
 
-def made() -> set[str]:
-    """Names of compiled modules that Python left behind."""
+def compiled() -> set[str]:
+    """The names of compiled modules in the examples."""
     return {path.name for path in EXAMPLES.rglob("*.pyc")}
 
 
 def home() -> dict[str, str]:
-    """Where pyright keeps itself."""
+    """The environment of pyright: the folder of its cache, and PATH."""
     return {"HOME": str(Path.home()), "PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
 def with_plugins(python: Path, wheels: list[Path]) -> Path:
-    """That environment, with those wheels."""
+    """Install the wheels into the environment; returns its Python."""
     for wheel in wheels:
         install(python, wheel)
     return python

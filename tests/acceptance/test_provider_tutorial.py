@@ -1,4 +1,4 @@
-"""The tutorial `write-a-provider.md`: each step's files and commands, as they stand, in a new environment."""
+"""The tutorial `write-a-provider.md`: the files and commands of each step, unchanged, in a new environment."""
 
 import re
 import subprocess
@@ -18,8 +18,8 @@ from tests.acceptance.fake_vendors import running_vendor
 PAGE: Final = ROOT / "docs/tutorials/write-a-provider.md"
 MODULE: Final = "polyrelay_mirror.py"
 TOOLS: Final = ("pytest", "hatchling", "editables")
-TURNED: Final = {"1": "olleh", "2": "OLLEH", "3": "olleh", "4": None, "5": None, "6": None}
-"""What the task of each step answers; None for a step without one."""
+RESULTS: Final = {"1": "olleh", "2": "OLLEH", "3": "olleh", "4": None, "5": None, "6": None}
+"""The result of the task of each step; None for a step without a task."""
 _BLOCK: Final = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
@@ -32,21 +32,21 @@ class Step(Struct, frozen=True):
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The reader's environment: its Python, with a `pip` beside it that downloads nothing."""
-    made = bare_environment(wheel, tmp_path_factory.mktemp("reader"), extra="server", tools=TOOLS)
+    """The Python of the reader's environment, with a `pip` beside it that downloads nothing."""
+    prepared = bare_environment(wheel, tmp_path_factory.mktemp("reader"), extra="server", tools=TOOLS)
     offline = "--no-index --no-build-isolation"
-    command(made, "pip", f'command=$1; shift; exec {" ".join(PIP)} --python {made} $command {offline} "$@"')
-    command(made, "pytest", f'exec {made} -m pytest "$@"')
-    return made
+    command(prepared, "pip", f'command=$1; shift; exec {" ".join(PIP)} --python {prepared} $command {offline} "$@"')
+    command(prepared, "pytest", f'exec {prepared} -m pytest "$@"')
+    return prepared
 
 
 @pytest.mark.timeout(300)
-async def test_every_step_works_as_it_stands(python: Path, stack: Stack, tmp_path: Path) -> None:
-    """Who follows the page gets three answers, a green kit and a wheel."""
+async def test_every_step_works_unchanged(python: Path, stack: Stack, tmp_path: Path) -> None:
+    """The steps give three results, a passing conformance kit and a wheel."""
     project = tmp_path / "polyrelay-mirror"
     project.mkdir()
     found = dict(steps(PAGE.read_text("utf-8")))
-    assert set(found) == set(TURNED)
+    assert set(found) == set(RESULTS)
 
     for number, step in found.items():
         for name, text in step.files.items():
@@ -58,14 +58,14 @@ async def test_every_step_works_as_it_stands(python: Path, stack: Stack, tmp_pat
             with vendor_in(project) as vendor:
                 async with installed_server(python, stack, tmp_path / number, settings=vendor) as relay:
                     printed += shell(f"polyrelay tasks{task}", python, project, POLYRELAY_URL=str(relay.base_url))
-        assert (TURNED[number] or "") in printed, printed
+        assert (RESULTS[number] or "") in printed, printed
 
     (built,) = (project / "dist").glob("*.whl")
     assert built.name == "polyrelay_mirror-0.1.0-py3-none-any.whl"
 
 
-def test_the_kit_says_what_the_page_shows(python: Path, tmp_path: Path) -> None:
-    """With the mistake that the page describes the tests fail, and the line that it shows is among what they say."""
+def test_the_kit_reports_the_mistake_that_the_page_shows(python: Path, tmp_path: Path) -> None:
+    """With the mistake that the page describes the tests fail, and their output has the line that it shows."""
     page = PAGE.read_text("utf-8")
     found = dict(steps(page))
     (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
@@ -81,7 +81,7 @@ def test_the_kit_says_what_the_page_shows(python: Path, tmp_path: Path) -> None:
 
 
 def test_the_modules_are_strictly_typed(python: Path, tmp_path: Path) -> None:
-    """From step 2 on `mypy --strict` has nothing to say."""
+    """From step 2 on `mypy --strict` reports no error."""
     modules = [step.files[MODULE] for _, step in steps(PAGE.read_text("utf-8")) if MODULE in step.files]
 
     for number, text in enumerate(modules[1:], 2):
@@ -92,8 +92,8 @@ def test_the_modules_are_strictly_typed(python: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
-def test_ten_lines_are_ten_lines() -> None:
-    """The first module has ten lines, blank ones not counted; the last one is not longer than the example's 45."""
+def test_the_first_module_has_ten_lines() -> None:
+    """Without blank lines, the first module has ten lines and none has more than 45."""
     modules = [step.files[MODULE] for _, step in steps(PAGE.read_text("utf-8")) if MODULE in step.files]
 
     counts = [sum(1 for line in text.splitlines() if line.strip()) for text in modules]
@@ -102,14 +102,14 @@ def test_ten_lines_are_ten_lines() -> None:
 
 
 def command(python: Path, name: str, script: str) -> None:
-    """Put a command beside that Python."""
+    """Write a shell script as a command beside that Python."""
     path = python.with_name(name)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
 
 
 def steps(page: str) -> Iterator[tuple[str, Step]]:
-    """The page's numbered parts."""
+    """The numbered parts of the page, with their numbers."""
     parts = re.split(r"^## (\d)\. .*$", page, flags=re.MULTILINE)
     for number, text in zip(parts[1::2], parts[2::2], strict=True):
         blocks = _BLOCK.findall(text)
@@ -119,7 +119,7 @@ def steps(page: str) -> Iterator[tuple[str, Step]]:
 
 @contextmanager
 def vendor_in(project: Path) -> Iterator[dict[str, str]]:
-    """The vendor that the page shows, from the step on that shows it: its settings."""
+    """Run the vendor of the page, if a step has shown it; yields its settings."""
     script = project / "vendor.py"
     if not script.exists():
         yield {}
@@ -129,7 +129,7 @@ def vendor_in(project: Path) -> Iterator[dict[str, str]]:
 
 
 def shell(commands: str, python: Path, folder: Path, **settings: str) -> str:
-    """What commands print in one shell that stops at the first error."""
+    """Run commands in one shell that stops at the first error; returns what they print."""
     done = subprocess.run(
         ["bash", "-c", f"set -euo pipefail\n{commands}"],
         cwd=folder,

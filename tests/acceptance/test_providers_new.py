@@ -1,4 +1,4 @@
-"""A new plugin project, from the command that writes it to a task that the server does with it."""
+"""A new plugin project: written by a command, tested, installed, and used for a task."""
 
 import subprocess
 from pathlib import Path
@@ -15,22 +15,22 @@ TOOLS: Final = ("pytest", "hatchling", "editables")
 
 @pytest.fixture(scope="module")
 def server(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The environment of somebody who runs a server and writes a plugin: its Python."""
+    """The Python of an environment with `polyrelay[server]` and the tools of a plugin author."""
     return bare_environment(wheel, tmp_path_factory.mktemp("server"), extra="server", tools=TOOLS)
 
 
 @pytest.fixture(scope="module")
 def project(server: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `polyrelay providers new demo` wrote; installed with `pip install -e .`, without a download."""
+    """The project that `polyrelay providers new demo` wrote, installed with `pip install -e .` without a download."""
     folder = tmp_path_factory.mktemp("work")
     run(server.with_name("polyrelay"), "providers", "new", "demo", cwd=folder)
-    made = folder / "polyrelay-demo"
-    install_here(server, made)
-    return made
+    written = folder / "polyrelay-demo"
+    install_here(server, written)
+    return written
 
 
 def test_its_tests_pass_unchanged(server: Path, project: Path) -> None:
-    """`pytest` in the new folder passes, the conformance kit included, and skips nothing."""
+    """`pytest` in the new project passes, with the conformance kit, and skips no test."""
     printed = run(server, "-m", "pytest", "-q", "-rs", cwd=project)
 
     assert " passed" in printed
@@ -38,7 +38,7 @@ def test_its_tests_pass_unchanged(server: Path, project: Path) -> None:
 
 
 def test_it_appears_in_the_server_s_environment(server: Path, project: Path) -> None:
-    """It is listed with its package and the missing key, and nothing is against it."""
+    """`providers list` shows its package and the missing key; `providers check` has no findings."""
     listed = run(server.with_name("polyrelay"), "providers", "list", cwd=project)
     checked = run(server.with_name("polyrelay"), "providers", "check", "demo", cwd=project, env={"DEMO_API_KEY": "k"})
 
@@ -49,7 +49,7 @@ def test_it_appears_in_the_server_s_environment(server: Path, project: Path) -> 
 
 
 async def test_the_server_serves_it_unchanged(server: Path, project: Path, stack: Stack, tmp_path: Path) -> None:
-    """With the settings that its own vendor prints, a task is done through it."""
+    """A task completes with the settings that the project's own vendor server prints."""
     with running_vendor(project / "tests" / "fake_demo.py") as vendor:
         assert set(vendor) == {"DEMO_URL", "DEMO_API_KEY"}
         async with installed_server(server, stack, tmp_path, settings=vendor) as relay:
@@ -61,7 +61,7 @@ async def test_the_server_serves_it_unchanged(server: Path, project: Path, stack
 
 
 def test_a_second_plugin_of_that_name_is_refused(server: Path, project: Path) -> None:
-    """Once it is installed its name is taken: exit code 2, and nothing is written."""
+    """`providers new` with the name of an installed plugin exits with 2 and writes nothing."""
     done = subprocess.run(
         [str(server.with_name("polyrelay")), "providers", "new", "demo", "--dir", "again"],
         cwd=project,
@@ -75,6 +75,6 @@ def test_a_second_plugin_of_that_name_is_refused(server: Path, project: Path) ->
 
 
 def install_here(python: Path, project: Path) -> None:
-    """`pip install -e .`, with the build backend that is there instead of a downloaded one."""
+    """`pip install -e .`, with the installed build backend instead of a downloaded one."""
     offline = ("--quiet", "--no-index", "--no-build-isolation")
     run(*PIP, "--python", str(python), "install", *offline, "--editable", ".", cwd=project)

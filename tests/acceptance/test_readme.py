@@ -1,4 +1,4 @@
-"""The commands of the documentation, run as they stand against a running stack; only the port is another one."""
+"""The commands of the documentation, run unchanged against a running stack, except for the port."""
 
 import os
 import re
@@ -17,8 +17,8 @@ PAGES = ("README.md", "docs/tutorials/first-task.md", "docs/how-to/image-to-imag
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_work_as_they_stand(page: str, stack: Stack, tmp_path: Path) -> None:
-    """All `bash` blocks of a page, one after the other in one shell, end without an error."""
+def test_the_commands_of_a_page_run_unchanged(page: str, stack: Stack, tmp_path: Path) -> None:
+    """All `bash` blocks of a page run in order in one shell without an error."""
     Image.new("RGB", (640, 640), "orange").save(tmp_path / "photo.jpg")
 
     done = run(page, stack, tmp_path)
@@ -26,8 +26,8 @@ def test_the_commands_of_a_page_work_as_they_stand(page: str, stack: Stack, tmp_
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-def test_the_quickstart_leaves_a_picture_a_video_and_a_text(stack: Stack, tmp_path: Path) -> None:
-    """Who follows the README has a JPEG, an MP4 and a text, and has seen the list, the catalogue and a refusal."""
+def test_the_quickstart_saves_an_image_a_video_and_a_text(stack: Stack, tmp_path: Path) -> None:
+    """The README's commands save a JPEG and an MP4, and print a text, the list, the catalogue and a refusal."""
     done = run("README.md", stack, tmp_path)
 
     assert (tmp_path / "fox.jpg").read_bytes().startswith(b"\xff\xd8\xff"), done.stdout
@@ -41,8 +41,8 @@ def test_the_quickstart_leaves_a_picture_a_video_and_a_text(stack: Stack, tmp_pa
     assert "HTTP 422" in done.stdout
 
 
-def test_the_answer_that_the_readme_shows_has_the_fields_of_a_real_one(stack: Stack, tmp_path: Path) -> None:
-    """What is shown is cut down, but not invented."""
+def test_the_response_in_the_readme_has_the_fields_of_a_real_one(stack: Stack, tmp_path: Path) -> None:
+    """The README's response is a subset of a real one."""
     (shown,) = map(msgspec.json.decode, blocks("README.md", "json"))
     done = run("README.md", stack, tmp_path)
 
@@ -55,7 +55,7 @@ def test_the_answer_that_the_readme_shows_has_the_fields_of_a_real_one(stack: St
 
 
 def run(page: str, stack: Stack, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """The page's commands in one shell that stops at the first error."""
+    """Run the page's commands in one shell that stops at the first error."""
     script = "\n".join(["set -euo pipefail", *blocks(page, "bash")])
     assert "127.0.0.1:8080" in script
     return subprocess.run(
@@ -69,11 +69,11 @@ def run(page: str, stack: Stack, folder: Path) -> "subprocess.CompletedProcess[s
 
 
 def answers(done: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
-    """The API's answers among what the commands printed."""
+    """The API's responses in the output of the commands."""
     return [msgspec.json.decode(line) for line in done.stdout.splitlines() if line.startswith('{"success"')]
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The page's code blocks of that language."""
+    """The page's code blocks in that language."""
     text = (ROOT / page).read_text("utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

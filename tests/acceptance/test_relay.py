@@ -1,4 +1,4 @@
-"""The relay from outside: the official clients through API, worker and simulator, with only host and keys changed."""
+"""The relay with the vendor's official clients, through API, worker and simulator; only host and keys differ."""
 
 import base64
 import io
@@ -25,47 +25,42 @@ from tests.acceptance.relay_clients import (
 )
 
 SIMULATOR = ("AKLTsimulator", "simulator-secret")
-T2I, I2I, T2V, AT_ONCE = "jimeng_t2i_v40", "jimeng_i2i_v30", "jimeng_t2v_v30", "jimeng_high_aes_general_v21_L"
+T2I, I2I, T2V, SYNCHRONOUS = "jimeng_t2i_v40", "jimeng_i2i_v30", "jimeng_t2v_v30", "jimeng_high_aes_general_v21_L"
 
 
 @pytest.fixture(scope="module")
 def visual(stack: Stack) -> VisualService:
-    """The official client, pointed at our server."""
+    """The official client with the host of the running API."""
     return visual_service(stack.api_url)
 
 
 @pytest.fixture
 def control(stack: Stack) -> ControlClient:
-    """The vendor's counts."""
+    """Control of the simulator, for its counts."""
     return ControlClient(stack.simulator_url or "")
 
 
 @pytest.fixture
 def api(stack: Stack) -> Iterator[httpx.Client]:
-    """Plain requests to our server."""
+    """A plain HTTP client of the running API."""
     with httpx.Client(base_url=stack.api_url, trust_env=False, timeout=60) as client:
         yield client
 
 
 def picture() -> str:
-    """A real picture as base64."""
+    """A PNG image as base64."""
     file = io.BytesIO()
     Image.new("RGB", (640, 360), "navy").save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
 
 
 def sent(control: ControlClient, kind: str, prompt: str) -> list[Any]:
-    """The bodies of that kind and prompt that the vendor got."""
+    """The bodies of the calls of that kind with that prompt that the vendor received."""
     return [call.body for call in control.stats().calls if call.kind == kind and call.prompt == prompt]
 
 
-def task_of(client: Client, task_id: str) -> Any:
-    """The task on record, as the unified API shows it."""
-    return client.get(task_id)
-
-
 def test_text_to_image(visual: VisualService, client: Client, control: ControlClient) -> None:
-    """Submit, query, pictures: as at the vendor, with one submit there, and a task on record here."""
+    """Submit and query answer as at the vendor; the vendor receives one submit, and the task has the same image."""
     form: Document = {"req_key": T2I, "prompt": "relay 文生图", "width": 1152, "height": 1024, "force_single": True}
     answer = visual.cv_sync2async_submit_task(form)
     task_id = answer["data"]["task_id"]
@@ -83,7 +78,7 @@ def test_text_to_image(visual: VisualService, client: Client, control: ControlCl
 
 
 def test_image_to_image(visual: VisualService, control: ControlClient) -> None:
-    """An input picture goes to the vendor; without `return_url` the result comes as base64."""
+    """An input image is sent to the vendor; without `return_url` the result is base64."""
     form: Document = {"req_key": I2I, "prompt": "relay 图生图", "binary_data_base64": [picture()], "scale": 0.5}
     task_id = visual.cv_sync2async_submit_task(form)["data"]["task_id"]
     _, data = until_done(visual.cv_sync2async_get_result, {"req_key": I2I, "task_id": task_id})
@@ -94,7 +89,7 @@ def test_image_to_image(visual: VisualService, control: ControlClient) -> None:
 
 
 def test_video(visual: VisualService, client: Client) -> None:
-    """A video takes a while and is a link of the vendor's; the copy here is the same file."""
+    """The result is a link of the vendor; the task's own copy is the same file."""
     task_id = visual.cv_sync2async_submit_task({"req_key": T2V, "prompt": "relay 视频", "frames": 121})["data"][
         "task_id"
     ]
@@ -105,8 +100,8 @@ def test_video(visual: VisualService, client: Client) -> None:
     assert httpx.get(client.wait(task_id, timeout_s=20).video_url or "", trust_env=False).content == content
 
 
-def test_the_digital_human_has_its_own_actions(visual: VisualService) -> None:
-    """`CVSubmitTask` and `CVGetResult` go together, as at the vendor."""
+def test_the_digital_human_uses_cv_submit_task_and_cv_get_result(visual: VisualService) -> None:
+    """The digital human is submitted with `CVSubmitTask` and queried with `CVGetResult`, as at the vendor."""
     key = "jimeng_realman_avatar_picture_omni_v15"
     form = {"req_key": key, "image_url": "https://example.com/a.png", "audio_url": "https://example.com/a.mp3"}
     task_id = visual.cv_submit_task(form)["data"]["task_id"]
@@ -118,9 +113,9 @@ def test_the_digital_human_has_its_own_actions(visual: VisualService) -> None:
 
 @pytest.mark.parametrize("return_url", [True, False], ids=["links", "base64"])
 def test_a_synchronous_call(visual: VisualService, client: Client, return_url: bool) -> None:
-    """`CVProcess` answers with the result, and the same pictures are on record."""
-    prompt = f"relay at once {return_url}"
-    data = visual.cv_process({"req_key": AT_ONCE, "prompt": prompt, "return_url": return_url})["data"]
+    """`CVProcess` answers with the result, and the task has the same image."""
+    prompt = f"relay synchronous {return_url}"
+    data = visual.cv_process({"req_key": SYNCHRONOUS, "prompt": prompt, "return_url": return_url})["data"]
 
     got = (
         httpx.get(data["image_urls"][0], trust_env=False).content
@@ -134,7 +129,7 @@ def test_a_synchronous_call(visual: VisualService, client: Client, return_url: b
 
 
 def test_the_universal_call(stack: Stack, control: ControlClient) -> None:
-    """The newer core SDK, which signs headers of its own, is served all the same, from submit to picture."""
+    """The universal client, which signs two more headers, can submit and query."""
     universal = universal_api(stack.api_url)
     form = {"req_key": T2I, "prompt": "relay universal", "force_single": True}
 
@@ -146,8 +141,8 @@ def test_the_universal_call(stack: Stack, control: ControlClient) -> None:
     assert data["image_urls"]
 
 
-def test_unknown_fields_arrive_untouched(api: httpx.Client, control: ControlClient) -> None:
-    """What neither we nor the simulator know is sent on: numbers, nesting and all."""
+def test_unknown_fields_are_sent_unchanged(api: httpx.Client, control: ControlClient) -> None:
+    """Fields that are not documented reach the vendor unchanged, nested ones and numbers too."""
     form = {"req_key": T2I, "prompt": "relay unknown", "x_new": {"deep": [1, 2.5, None]}, "big": 2**60, "seed": -1}
 
     answer = api.post("/?Action=CVSync2AsyncSubmitTask&Version=2022-08-31", content=json.dumps(form))
@@ -157,7 +152,7 @@ def test_unknown_fields_arrive_untouched(api: httpx.Client, control: ControlClie
 
 
 def test_short_paths(api: httpx.Client) -> None:
-    """`/v1/submit` and `/v1/get-result` are the two usual Actions."""
+    """`/v1/submit` and `/v1/get-result` are short for the Actions of submit and query."""
     submitted = api.post("/v1/submit", json={"req_key": T2I, "prompt": "relay short"}).json()
     query = {"req_key": T2I, "task_id": submitted["data"]["task_id"], **LINKS}
 
@@ -166,8 +161,8 @@ def test_short_paths(api: httpx.Client) -> None:
     assert answer["data"]["status"] in {"in_queue", "generating", "done"}
 
 
-def test_a_refusal_is_the_vendors(visual: VisualService, stack: Stack) -> None:
-    """Status, code and fields are those of the vendor; the client raises as it does there."""
+def test_a_refusal_is_that_of_the_vendor(visual: VisualService, stack: Stack) -> None:
+    """Status, code and fields are equal to the vendor's, so the client raises the same error."""
     form = {"req_key": T2I, "prompt": "x" * 900}
     direct = visual_service(stack.simulator_url or "", SIMULATOR)
 
@@ -177,15 +172,15 @@ def test_a_refusal_is_the_vendors(visual: VisualService, stack: Stack) -> None:
     assert {**ours, "request_id": "", "time_elapsed": ""} == {**theirs, "request_id": "", "time_elapsed": ""}
 
 
-def test_a_task_that_nobody_knows(visual: VisualService) -> None:
-    """Made-up ids, and those of the unified API, are `not_found`, with status 200."""
+def test_an_unknown_task_is_not_found(visual: VisualService) -> None:
+    """A query with an unknown id answers `not_found` with status 200."""
     for task_id in ("7392616336519610409", "task_" + "0" * 32, "x" * 5000):
         answer = visual.cv_sync2async_get_result({"req_key": T2I, "task_id": task_id})
         assert (answer["code"], answer["data"]) == (10000, {"status": "not_found"})
 
 
 def test_an_unknown_action_is_refused_as_the_gateway_does(api: httpx.Client) -> None:
-    """The shape of the signing gateway, with its status."""
+    """An unknown Action answers 404 with the error of the vendor's gateway."""
     answer = api.post("/?Action=CVDoSomething&Version=2022-08-31", json={})
 
     assert answer.status_code == 404
@@ -196,7 +191,7 @@ def test_an_unknown_action_is_refused_as_the_gateway_does(api: httpx.Client) -> 
 
 
 def test_relayed_tasks_are_in_lists_and_metrics(api: httpx.Client, visual: VisualService) -> None:
-    """A submit is a task like any other."""
+    """A relayed submit is listed and counted as a task."""
     visual.cv_sync2async_submit_task({"req_key": T2I, "prompt": "relay listed"})
 
     listed = api.get("/api/v1/ai/tasks", params={"provider": "volcengine", "limit": 5}).json()["data"]["tasks"]

@@ -1,4 +1,4 @@
-"""Who gets in at the relay: the official clients with keys of ours, and what is refused, in the vendor's shape."""
+"""Authentication at the relay: the official clients with polyrelay's keys, and refusals in the vendor's format."""
 
 import asyncio
 import base64
@@ -40,8 +40,8 @@ T2I = "jimeng_t2i_v40"
 LATER = timedelta(hours=1)
 
 
-class Cast(Struct, frozen=True, kw_only=True):
-    """Keys of ours, as the clients take them."""
+class IssuedKeys(Struct, frozen=True, kw_only=True):
+    """API keys as the clients need them."""
 
     ada: Keys
     bob: Keys
@@ -50,43 +50,43 @@ class Cast(Struct, frozen=True, kw_only=True):
 
 
 class Recorder(HTTPAdapter):
-    """Keeps what the client sent, as it was signed."""
+    """Records the signed requests of a client."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[PreparedRequest] = []
 
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
-        """Keep and send."""
+        """Record and send."""
         self.sent.append(request.copy())
         return super().send(request, *args, **options)
 
 
 def keys_of(made: NewKey) -> Keys:
-    """For a client."""
+    """The key as a client needs it: access key and secret."""
     return made.key.access_key, made.secret.reveal()
 
 
-async def cast_of(mongo_url: str) -> Cast:
-    """Two owners, and two keys that are good no more."""
+async def issued_keys(mongo_url: str) -> IssuedKeys:
+    """Create keys of two owners, an expired key and a revoked key."""
     database = connect_mongo(mongo_url)
     store, vault = MongoKeys(database), vault_of(ENCRYPTION_KEY)
     now, before = ApiKeys(store, vault, utc_now), ApiKeys(store, vault, lambda: utc_now() - 2 * LATER)
     revoked = await now.create(KeyOrder(owner="ada"))
     await now.revoke(revoked.key.id)
-    cast = Cast(
+    issued = IssuedKeys(
         ada=keys_of(await now.create(KeyOrder(owner="ada"))),
         bob=keys_of(await now.create(KeyOrder(owner="bob"))),
         expired=keys_of(await before.create(KeyOrder(owner="ada", expires_at=utc_now() - LATER))),
         revoked=keys_of(revoked),
     )
     database.client.close()
-    return cast
+    return issued
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything running, with an API that asks who calls."""
+    """A stack with authentication."""
     env = {"AUTH": "required", "API_KEY_ENCRYPTION_KEY": ENCRYPTION_KEY.reveal(), "POLL_SCALE": "0.05"}
     whole = Stack(tmp_path_factory.mktemp("stack"), env=env, simulator_args=FAST)
     asyncio.run(whole.start())
@@ -97,59 +97,59 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def cast(stack: Stack) -> Cast:
-    """The keys."""
-    return asyncio.run(cast_of(stack.mongo_url))
+def issued(stack: Stack) -> IssuedKeys:
+    """Keys that the stack knows."""
+    return asyncio.run(issued_keys(stack.mongo_url))
 
 
 @pytest.fixture
-def visual(stack: Stack, cast: Cast) -> VisualService:
+def visual(stack: Stack, issued: IssuedKeys) -> VisualService:
     """The official client with ada's key."""
-    return visual_service(stack.api_url, cast.ada)
+    return visual_service(stack.api_url, issued.ada)
 
 
 @pytest.fixture
 def control(stack: Stack) -> ControlClient:
-    """The vendor's counts."""
+    """Control of the simulator, for its counts."""
     return ControlClient(stack.simulator_url or "")
 
 
 def refusal_of(call: Callable[[Document], Any], form: Document) -> tuple[int, str]:
-    """The gateway's number and code."""
+    """The gateway's error number and code for a refused call."""
     return gateway_error(error_of(call, form))
 
 
 def gateway_error(document: Document) -> tuple[int, str]:
-    """The number and code of the gateway's envelope."""
+    """The error number and code of the gateway's envelope."""
     metadata = document["ResponseMetadata"]
     assert (metadata["Service"], metadata["Region"]) == ("cv", "cn-north-1")
     error = metadata["Error"]
     return error["CodeN"], error["Code"]
 
 
-def test_the_official_client_from_submit_to_picture(visual: VisualService, cast: Cast, stack: Stack) -> None:
-    """Text to image with a key of ours; the task belongs to the key's owner."""
+def test_the_official_client_submits_and_queries(visual: VisualService, issued: IssuedKeys, stack: Stack) -> None:
+    """Text to image with a polyrelay key; the task belongs to the key's owner."""
     task_id = visual.cv_sync2async_submit_task({"req_key": T2I, "prompt": "keyed"})["data"]["task_id"]
     _, data = until_done(visual.cv_sync2async_get_result, {"req_key": T2I, "task_id": task_id, **LINKS})
 
     assert httpx.get(data["image_urls"][0], trust_env=False).status_code == 200
-    headers = {"Authorization": f"Bearer {cast.ada[1]}"}
+    headers = {"Authorization": f"Bearer {issued.ada[1]}"}
     task = httpx.get(f"{stack.api_url}/api/v1/ai/task/result/{task_id}", headers=headers, trust_env=False)
     assert task.status_code == 200
 
 
-def test_the_universal_call_with_its_extra_headers(stack: Stack, cast: Cast) -> None:
-    """The newer core SDK signs `X-Sdk-*` too, and is let in."""
-    universal = universal_api(stack.api_url, cast.ada)
+def test_the_universal_call_with_its_extra_headers(stack: Stack, issued: IssuedKeys) -> None:
+    """The universal client, which also signs `X-Sdk-*`, is authenticated."""
+    universal = universal_api(stack.api_url, issued.ada)
 
     answer = universal_call(universal, "CVSync2AsyncSubmitTask", {"req_key": T2I, "prompt": "keyed universal"})
 
     assert answer["code"] == 10000
 
 
-def test_a_wrong_secret(stack: Stack, cast: Cast, control: ControlClient) -> None:
-    """Refused by the gateway's word; nothing reaches the vendor."""
-    visual = visual_service(stack.api_url, (cast.ada[0], "sk_wrong"))
+def test_a_wrong_secret(stack: Stack, issued: IssuedKeys, control: ControlClient) -> None:
+    """A wrong secret answers `SignatureDoesNotMatch`; nothing is submitted."""
+    visual = visual_service(stack.api_url, (issued.ada[0], "sk_wrong"))
     assert refusal_of(visual.cv_sync2async_submit_task, {"req_key": T2I, "prompt": "wrong secret"}) == (
         100010,
         "SignatureDoesNotMatch",
@@ -158,25 +158,25 @@ def test_a_wrong_secret(stack: Stack, cast: Cast, control: ControlClient) -> Non
 
 
 def test_an_unknown_key(stack: Stack) -> None:
-    """As a wrong secret: nobody learns which keys there are."""
+    """An unknown key answers the same as a wrong secret, so that a caller cannot find out which keys exist."""
     visual = visual_service(stack.api_url, ("ak_unknown", "sk_wrong"))
     assert refusal_of(visual.cv_process, {"req_key": T2I}) == (100010, "SignatureDoesNotMatch")
 
 
-def test_an_expired_key(stack: Stack, cast: Cast) -> None:
-    """It is known, and good no more."""
-    visual = visual_service(stack.api_url, cast.expired)
+def test_an_expired_key(stack: Stack, issued: IssuedKeys) -> None:
+    """An expired key answers `InvalidAccessKey`."""
+    visual = visual_service(stack.api_url, issued.expired)
     assert refusal_of(visual.cv_sync2async_submit_task, {"req_key": T2I}) == (100009, "InvalidAccessKey")
 
 
-def test_a_revoked_key(stack: Stack, cast: Cast) -> None:
-    """It was taken back."""
-    visual = visual_service(stack.api_url, cast.revoked)
+def test_a_revoked_key(stack: Stack, issued: IssuedKeys) -> None:
+    """A revoked key answers `InvalidAccessKey`."""
+    visual = visual_service(stack.api_url, issued.revoked)
     assert refusal_of(visual.cv_sync2async_get_result, {"req_key": T2I}) == (100009, "InvalidAccessKey")
 
 
 def test_a_skewed_clock(visual: VisualService, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client whose clock is ten minutes late, or early, signs in vain."""
+    """A signature that is ten minutes old, or ten minutes in the future, answers `InvalidTimestamp`."""
     for skew in (timedelta(minutes=-10), timedelta(minutes=10)):
         stamp = (datetime.now(UTC) + skew).strftime("%Y%m%dT%H%M%SZ")
         monkeypatch.setattr(SignerV4, "get_current_format_date", staticmethod(lambda stamp=stamp: stamp))
@@ -184,7 +184,7 @@ def test_a_skewed_clock(visual: VisualService, monkeypatch: pytest.MonkeyPatch) 
 
 
 def recorded(visual: VisualService, prompt: str) -> tuple[Recorder, PreparedRequest]:
-    """A submit that went well, as the client signed it."""
+    """A successful submit: the recorder and the signed request."""
     recorder = Recorder()
     visual.session.mount("http://", recorder)
     visual.cv_sync2async_submit_task({"req_key": T2I, "prompt": prompt})
@@ -192,13 +192,13 @@ def recorded(visual: VisualService, prompt: str) -> tuple[Recorder, PreparedRequ
 
 
 def sent_again(visual: VisualService, request: PreparedRequest) -> Response:
-    """What a request gets that was recorded, and perhaps changed."""
+    """The response to a recorded request that is sent again."""
     answer: Response = visual.session.send(request)
     return answer
 
 
 def test_a_replayed_submit(visual: VisualService, control: ControlClient) -> None:
-    """The same signature creates nothing twice."""
+    """A submit with a signature that was used before is refused; one submit at the vendor."""
     _, request = recorded(visual, "replayed")
 
     answer = sent_again(visual, request)
@@ -209,7 +209,7 @@ def test_a_replayed_submit(visual: VisualService, control: ControlClient) -> Non
 
 
 def test_a_changed_body(visual: VisualService, control: ControlClient) -> None:
-    """With the old hash, and with a new one that was not signed."""
+    """A body other than the signed one is refused; nothing is submitted."""
     _, request = recorded(visual, "as signed")
     body = json.dumps({"req_key": T2I, "prompt": "as changed"})
     request.prepare_body(body, None)
@@ -222,7 +222,7 @@ def test_a_changed_body(visual: VisualService, control: ControlClient) -> None:
 
 
 def test_a_changed_query(visual: VisualService) -> None:
-    """The signature of one Action is not good for another."""
+    """A signature for one Action is not valid for another."""
     _, request = recorded(visual, "one action")
     request.url = (request.url or "").replace("CVSync2AsyncSubmitTask", "CVSubmitTask")
 
@@ -233,7 +233,7 @@ def test_a_changed_query(visual: VisualService) -> None:
 
 
 def test_a_query_may_be_repeated(visual: VisualService) -> None:
-    """It changes nothing, so its signature is not used up."""
+    """The signature of a query can be used again, since a query changes nothing."""
     recorder = Recorder()
     visual.session.mount("http://", recorder)
     visual.cv_sync2async_get_result({"req_key": T2I, "task_id": "unknown"})
@@ -242,16 +242,16 @@ def test_a_query_may_be_repeated(visual: VisualService) -> None:
 
 
 def test_a_call_without_a_signature(stack: Stack) -> None:
-    """Each route of the relay asks."""
+    """Every route of the relay refuses a request without a signature."""
     for path in ("/?Action=CVProcess&Version=2022-08-31", "/v1/submit", "/v1/get-result", "/"):
         answer = httpx.post(f"{stack.api_url}{path}", json={}, trust_env=False)
         assert answer.status_code == 401, path
         assert gateway_error(answer.json()) == (100003, "MissingAuthenticationToken")
 
 
-def test_a_bearer_is_let_in(stack: Stack, cast: Cast) -> None:
-    """For those who do not sign."""
-    headers = {"Authorization": f"Bearer {cast.ada[1]}"}
+def test_a_bearer_token_is_accepted(stack: Stack, issued: IssuedKeys) -> None:
+    """A request with the secret as bearer token is authenticated."""
+    headers = {"Authorization": f"Bearer {issued.ada[1]}"}
     body = {"req_key": T2I, "prompt": "bearer"}
 
     answer = httpx.post(f"{stack.api_url}/v1/submit", json=body, headers=headers, trust_env=False, timeout=60)
@@ -259,10 +259,10 @@ def test_a_bearer_is_let_in(stack: Stack, cast: Cast) -> None:
     assert answer.json()["code"] == 10000
 
 
-def test_one_key_cannot_query_anothers_task(visual: VisualService, stack: Stack, cast: Cast) -> None:
-    """Another's id looks exactly like one that was never given out."""
+def test_a_key_cannot_query_the_task_of_another_owner(visual: VisualService, stack: Stack, issued: IssuedKeys) -> None:
+    """The id of another owner's task answers the same as an unknown id."""
     task_id = visual.cv_sync2async_submit_task({"req_key": T2I, "prompt": "ada's"})["data"]["task_id"]
-    bob = visual_service(stack.api_url, cast.bob)
+    bob = visual_service(stack.api_url, issued.bob)
 
     def seen(named: str) -> Document:
         answer = bob.cv_sync2async_get_result({"req_key": T2I, "task_id": named})
@@ -270,5 +270,5 @@ def test_one_key_cannot_query_anothers_task(visual: VisualService, stack: Stack,
 
     assert seen(task_id)["data"] == {"status": "not_found"}
     assert seen(task_id) == seen("task_" + "0" * 32)
-    mine = visual.cv_sync2async_get_result({"req_key": T2I, "task_id": task_id})
-    assert mine["data"]["status"] != "not_found"
+    own = visual.cv_sync2async_get_result({"req_key": T2I, "task_id": task_id})
+    assert own["data"]["status"] != "not_found"

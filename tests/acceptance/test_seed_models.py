@@ -1,4 +1,4 @@
-"""The seeds' models, each from an app's request to a file that opens, through every layer on real servers."""
+"""The models of the catalogue's first version, each from a request to a valid file, on real servers."""
 
 import io
 from pathlib import Path
@@ -26,13 +26,13 @@ TEXTS = [("volcengine", "doubao-pro-4k"), ("openai", "gpt-4")]
 
 
 def submits(simulator: httpx.Client, prompt: str) -> int:
-    """How often the simulator was asked to start something with that prompt."""
+    """The number of submits with that prompt that the simulator received."""
     received: int = simulator.get("/_control/stats").json()["prompts"][prompt]["received"]
     return received
 
 
 @pytest.mark.parametrize(("provider", "model", "params", "size"), IMAGES, ids=[row[1] for row in IMAGES])
-def test_an_image_model_gives_a_picture_of_the_size_asked_for(
+def test_an_image_model_gives_an_image_of_the_requested_size(
     client: Client,
     simulator: httpx.Client,
     out: Path,
@@ -41,7 +41,7 @@ def test_an_image_model_gives_a_picture_of_the_size_asked_for(
     params: dict[str, Any],
     size: tuple[int, int],
 ) -> None:
-    """One request in, one submit at the vendor, one picture of the asked size out, kept on our side."""
+    """One submit at the vendor; the result is an image of the requested size, served by polyrelay."""
     prompt = f"一只戴墨镜的橘猫 {model}"
     created = client.create("image", provider=provider, model=model, user_id="cat", prompt=prompt, **params)
     task = client.wait(created.task_id, timeout_s=30)
@@ -55,7 +55,7 @@ def test_an_image_model_gives_a_picture_of_the_size_asked_for(
 
 
 @pytest.mark.parametrize(("provider", "model", "params", "ratio"), VIDEOS, ids=[row[1] for row in VIDEOS])
-def test_a_video_model_gives_a_video_of_the_shape_asked_for(
+def test_a_video_model_gives_a_video_of_the_requested_ratio(
     client: Client,
     simulator: httpx.Client,
     out: Path,
@@ -64,7 +64,7 @@ def test_a_video_model_gives_a_video_of_the_shape_asked_for(
     params: dict[str, Any],
     ratio: float,
 ) -> None:
-    """A video is waited for by polls, submitted once, and kept as a file that decodes in the asked shape."""
+    """One submit at the vendor; the result is a video that decodes with the requested ratio."""
     prompt = f"a paper boat in the rain, {model}"
     created = client.create("video", provider=provider, model=model, user_id="cat", prompt=prompt, **params)
     task = client.wait(created.task_id, timeout_s=30)
@@ -81,7 +81,7 @@ def test_a_video_model_gives_a_video_of_the_shape_asked_for(
 def test_a_text_model_gives_a_text_and_its_usage(
     client: Client, simulator: httpx.Client, provider: str, model: str
 ) -> None:
-    """A text task completes with the text itself on record."""
+    """One submit at the vendor; the task has the text and its usage."""
     prompt = f"Say hello to {model}"
     created = client.create("text", provider=provider, model=model, user_id="cat", prompt=prompt, max_tokens=50)
     task = client.wait(created.task_id, timeout_s=30)

@@ -1,7 +1,7 @@
 """
-The wheel, installed without this checkout and without what development brings.
+The wheel, installed without this checkout and without the tools of development.
 
-The environments are bare: see `environments`.
+The environments are isolated: see `environments`.
 """
 
 import re
@@ -30,18 +30,18 @@ SERVER_ONLY: Final = frozenset({"litestar", "granian", "arq", "redis", "motor", 
 
 @pytest.fixture(scope="module")
 def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment as `pip install polyrelay` makes it: its Python."""
+    """The Python of an environment as `pip install polyrelay` makes it."""
     return bare_environment(wheel, tmp_path_factory.mktemp("base"), extra="")
 
 
 @pytest.fixture(scope="module")
 def server(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment as `pip install polyrelay[server]` makes it: its Python."""
+    """The Python of an environment as `pip install polyrelay[server]` makes it."""
     return bare_environment(wheel, tmp_path_factory.mktemp("server"), extra="server")
 
 
-def test_the_wheel_holds_every_file_of_every_package(wheel: Path) -> None:
-    """No package and no data file on disk is missing in the wheel, and nothing else is in it."""
+def test_the_wheel_has_every_file_of_every_package(wheel: Path) -> None:
+    """The files of the wheel are exactly the files of the packages on disk."""
     with zipfile.ZipFile(wheel) as content:
         packed = {name for name in content.namelist() if ".dist-info/" not in name}
 
@@ -55,8 +55,8 @@ def test_the_wheel_holds_every_file_of_every_package(wheel: Path) -> None:
     assert packed == on_disk
 
 
-def test_the_wheel_says_what_pyproject_says(wheel: Path) -> None:
-    """Its commands and plugins are those of pyproject.toml; it carries its licence and is marked as typed."""
+def test_the_wheel_has_the_metadata_of_pyproject(wheel: Path) -> None:
+    """Commands, plugins and version are those of pyproject.toml; the licence and the type marker are in it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     metadata = metadata_of(wheel)
 
@@ -72,16 +72,16 @@ def test_the_wheel_says_what_pyproject_says(wheel: Path) -> None:
         assert "polyrelay/py.typed" in content.namelist()
 
 
-def test_the_lock_of_the_server_holds_all_that_the_server_asks_for(wheel: Path) -> None:
-    """What the wheel's extra `server` pulls in here is in `locks/server.txt`, in the version that is installed here."""
+def test_the_lock_of_the_server_has_all_its_dependencies(wheel: Path) -> None:
+    """Every dependency of the extra `server` is in `locks/server.txt`, in the version that is installed here."""
     locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "locks/server.txt").read_text("utf-8"), re.MULTILINE))
 
-    asked = {name: found.version for name, found in dependencies(metadata_of(wheel), "server").items()}
-    assert asked.items() <= locked.items()
+    needed = {name: found.version for name, found in dependencies(metadata_of(wheel), "server").items()}
+    assert needed.items() <= locked.items()
 
 
 def test_a_base_install_is_the_public_package_with_few_dependencies(base: Path, tmp_path: Path) -> None:
-    """Without extras every module of `polyrelay` imports, from the wheel, and the server's libraries are not there."""
+    """Without extras every module of `polyrelay` imports from the wheel, and no library of the server is installed."""
     loaded = run_python(
         base,
         tmp_path,
@@ -103,7 +103,7 @@ def test_a_base_install_is_the_public_package_with_few_dependencies(base: Path, 
 
 
 def test_a_server_install_imports_its_own_code(server: Path, tmp_path: Path) -> None:
-    """Every top-level package comes from the wheel; the checkout is nowhere on the path."""
+    """Every top-level package is imported from the wheel; the checkout is not in the path."""
     printed = run_python(
         server,
         tmp_path,
@@ -122,7 +122,7 @@ def test_a_server_install_imports_its_own_code(server: Path, tmp_path: Path) -> 
 
 
 def test_a_server_install_has_no_tools_of_development(server: Path, tmp_path: Path) -> None:
-    """Neither the simulator's libraries nor test tools come along, so the test below proves what it says."""
+    """Libraries of the simulator and test tools are not installed, so the tests below cannot depend on them."""
     printed = run_python(
         server,
         tmp_path,
@@ -137,7 +137,7 @@ def test_a_server_install_has_no_tools_of_development(server: Path, tmp_path: Pa
 
 
 async def test_a_server_install_serves(server: Path, stack: Stack, tmp_path: Path) -> None:
-    """`polyrelay api` and `polyrelay worker` of the wheel make a picture, a video and a text, and end with SIGTERM."""
+    """`polyrelay api` and `polyrelay worker` of the wheel complete tasks of each type and exit on SIGTERM."""
     async with installed_server(server, stack, tmp_path) as relay:
         tasks = [
             await relay.create("image", provider="volcengine", model="jimeng_t2i_v40", user_id="w", prompt="a fox"),
@@ -153,7 +153,7 @@ async def test_a_server_install_serves(server: Path, stack: Stack, tmp_path: Pat
 
 
 async def test_a_server_install_has_the_page_that_describes_the_api(server: Path, stack: Stack, tmp_path: Path) -> None:
-    """The page at /docs and every file that it names are there, without the internet."""
+    """The page at /docs and every file that it references are served by the API itself."""
     async with installed_server(server, stack, tmp_path) as relay, httpx.AsyncClient(base_url=relay.base_url) as http:
         page = await http.get("/docs")
         files = re.findall(r'(?:href|src)="(/[^"]+)"', page.text)
@@ -164,7 +164,7 @@ async def test_a_server_install_has_the_page_that_describes_the_api(server: Path
 
 
 def test_a_server_install_shows_its_providers(server: Path, tmp_path: Path) -> None:
-    """The built-in plugins are found through the wheel's entry points, with their catalogue files."""
+    """`providers list` finds the built-in plugins by the wheel's entry points, with their catalogues."""
     printed = run(server.with_name("polyrelay"), "providers", "list", "--models", cwd=tmp_path)
 
     assert {"volcengine", "openai"} <= set(printed.split())

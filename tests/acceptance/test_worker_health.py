@@ -1,4 +1,4 @@
-"""A worker tells its health over HTTP where it is given a port."""
+"""A worker with `WORKER_PORT` serves its health and metrics over HTTP."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from polyrelay.client import Client
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    """Where the worker tells its health."""
+    """The worker's health port."""
     return free_port()
 
 
 @pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Stack]:
-    """Everything running, with a worker that listens."""
+    """A stack whose worker has a health port."""
     whole = Stack(tmp_path_factory.mktemp("health"), env={"POLL_SCALE": "0.05", "WORKER_PORT": str(port)})
     asyncio.run(whole.start())
     try:
@@ -29,7 +29,7 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[S
 
 
 async def until_status(client: httpx.AsyncClient, path: str, status: int) -> httpx.Response:
-    """The first answer with that status."""
+    """Repeat a GET until the response has that status."""
     async with asyncio.timeout(20):
         while True:
             try:
@@ -41,8 +41,8 @@ async def until_status(client: httpx.AsyncClient, path: str, status: int) -> htt
             await asyncio.sleep(0.05)
 
 
-async def test_a_worker_is_ready_while_what_it_needs_answers(own_stack: Stack, port: int) -> None:
-    """`/ready` is red while Valkey is gone, green when it is back, and the metrics count what the worker did."""
+async def test_a_worker_is_ready_while_its_dependencies_are_available(own_stack: Stack, port: int) -> None:
+    """`/ready` answers 503 while Valkey is stopped and 200 otherwise; the metrics count the worker's submits."""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as worker:
         assert (await until_status(worker, "/ready", 200)).json()["status"] == "ok"
         with Client(own_stack.api_url) as client:
@@ -56,8 +56,8 @@ async def test_a_worker_is_ready_while_what_it_needs_answers(own_stack: Stack, p
         assert 'status="completed"} 1.0' in metrics
 
         await own_stack["valkey"].kill()
-        red = await until_status(worker, "/ready", 503)
-        assert red.json()["dependencies"]["queue"]["ok"] is False
+        not_ready = await until_status(worker, "/ready", 503)
+        assert not_ready.json()["dependencies"]["queue"]["ok"] is False
         assert (await worker.get("/health")).status_code == 200
 
         await own_stack["valkey"].start()

@@ -1,6 +1,6 @@
 """
-All kinds of things are done with all kinds of secrets; then logs, audit rows, error answers, metrics and the database's
-own collections are searched for each of them.
+Secrets in the output: after requests and faults that contain secrets, no secret is in logs, audit rows, error
+responses, metrics, or collections of the database.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ from tests.acceptance.conftest import FAST
 from tests.acceptance.relay_clients import error_of, visual_service
 from tests.faults.waiting import wait_until
 
-FREE = frozenset({"tasks", "inputs.files", "inputs.chunks"})
-"""Collections in which a caller's own words are kept as they came."""
+CALLER_CONTENT = frozenset({"tasks", "inputs.files", "inputs.chunks"})
+"""Collections that store the caller's content unchanged; they are not searched."""
 VENDOR_KEYS = {
     "VOLCENGINE_ACCESS_KEY": f"AKLT{secrets.token_hex(16)}",
     "VOLCENGINE_SECRET_KEY": base64.b64encode(secrets.token_bytes(40)).decode(),
@@ -52,21 +52,21 @@ IMAGE = {"provider": "openai", "model": "dall-e-3", "user_id": "ada"}
 PICTURE = base64.b64encode(secrets.token_bytes(3000)).decode()
 
 
-class Ring(Struct, frozen=True, kw_only=True):
-    """Keys of ours."""
+class IssuedKeys(Struct, frozen=True, kw_only=True):
+    """API keys that the tests use."""
 
     admin: NewKey
     app: NewKey
     revoked: NewKey
 
 
-class Hunt:
+class LeakSearch:
     """
-    What was used, and what came out.
+    Collects used secrets and all outputs in which they must not be.
 
     Attributes:
-        used: Secrets by what they are.
-        answers: Bodies of answers that say what went wrong.
+        used: The secrets, by description.
+        answers: Bodies and headers of error responses.
     """
 
     def __init__(self, stack: Stack, worker_port: int) -> None:
@@ -76,7 +76,7 @@ class Hunt:
         self._worker_port = worker_port
 
     def caller(self, secret: str | None) -> httpx.Client:
-        """A client whose refusals are kept."""
+        """A client of the API with that key; its error responses are added to `answers`."""
 
         def keep(answer: httpx.Response) -> None:
             if answer.status_code >= 400:
@@ -92,7 +92,7 @@ class Hunt:
         )
 
     def places(self, admin: NewKey) -> Iterator[tuple[str, str]]:
-        """Everything that is searched, as name and text."""
+        """Every searched output, as name and text."""
         for log in sorted(self.stack.folder.rglob("*.log*")):
             if log.parent.name in {"logs", "own-logs"} and not log.name.startswith("simulator"):
                 yield f"log {log.parent.name}/{log.name}", log.read_text("utf-8", "replace")
@@ -103,14 +103,14 @@ class Hunt:
         yield "metrics of the worker", httpx.get(f"http://127.0.0.1:{self._worker_port}/metrics", trust_env=False).text
         with MongoClient[dict[str, Any]](self.stack.mongo_url) as mongo:
             database = mongo.get_default_database()
-            for name in sorted(set(database.list_collection_names()) - FREE):
+            for name in sorted(set(database.list_collection_names()) - CALLER_CONTENT):
                 yield f"collection {name}", repr(list(database[name].find()))
 
 
 @pytest.fixture(scope="module")
-def hunt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hunt]:
-    """Everything running with keys of its own, and with logs that say the most."""
-    folder, port = tmp_path_factory.mktemp("hunt"), free_port()
+def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LeakSearch]:
+    """A stack with vendor keys of its own, authentication, and logs at debug level."""
+    folder, port = tmp_path_factory.mktemp("search"), free_port()
     env = {
         **VENDOR_KEYS,
         "AUTH": "required",
@@ -123,7 +123,7 @@ def hunt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hunt]:
     args = [f"--{option}={VENDOR_KEYS[name]}" for option, name in SIMULATED.items()]
     stack = Stack(folder, env=env, simulator_args=(*FAST, *args))
     asyncio.run(stack.start())
-    found = Hunt(stack, port)
+    found = LeakSearch(stack, port)
     found.used |= {**VENDOR_KEYS, "API_KEY_ENCRYPTION_KEY": ENCRYPTION_KEY, "a picture": PICTURE}
     try:
         yield found
@@ -132,17 +132,17 @@ def hunt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hunt]:
 
 
 @pytest.fixture(scope="module")
-def ring(hunt: Hunt) -> Ring:
-    """An admin, an app, and one that is good no more."""
-    ring = asyncio.run(_ring(hunt.stack.mongo_url))
-    hunt.used |= {f"key of {name}": getattr(ring, name).secret.reveal() for name in Ring.__struct_fields__}
-    return ring
+def issued(search: LeakSearch) -> IssuedKeys:
+    """Keys of an admin and an app, and a revoked key; all are added to `used`."""
+    issued = asyncio.run(_issued_keys(search.stack.mongo_url))
+    search.used |= {f"key of {name}": getattr(issued, name).secret.reveal() for name in IssuedKeys.__struct_fields__}
+    return issued
 
 
-async def _ring(mongo_url: str) -> Ring:
+async def _issued_keys(mongo_url: str) -> IssuedKeys:
     database = connect_mongo(mongo_url)
     api_keys = ApiKeys(MongoKeys(database), vault_of(Secret(ENCRYPTION_KEY)), utc_now)
-    made = Ring(
+    made = IssuedKeys(
         admin=await api_keys.create(KeyOrder(role=Role.ADMIN)),
         app=await api_keys.create(KeyOrder(owner="ada")),
         revoked=await api_keys.create(KeyOrder(owner="bob")),
@@ -152,39 +152,45 @@ async def _ring(mongo_url: str) -> Ring:
     return made
 
 
-def test_no_secret_comes_out(hunt: Hunt, ring: Ring) -> None:
-    """Good, bad and odd requests with keys, signatures and bodies full of secrets, and vendors that repeat keys."""
-    _callers_of_all_kinds(hunt, ring)
-    _signed_calls(hunt, ring)
-    _secrets_in_bodies(hunt, ring)
-    _vendors_that_repeat_keys(hunt, ring)
-    _operators(hunt, ring)
-    _until_all_is_written(hunt)
+def test_no_secret_is_in_any_output(search: LeakSearch, issued: IssuedKeys) -> None:
+    """Requests with secrets in headers, paths and bodies, and vendors that repeat keys: no output has one."""
+    _authenticate_in_all_ways(search, issued)
+    _send_signed_calls(search, issued)
+    _send_secrets_in_bodies(search, issued)
+    _let_vendors_repeat_keys(search, issued)
+    _call_admin_routes(search, issued)
+    _wait_for_audit_outcomes(search)
 
-    places = dict(hunt.places(ring.admin))
+    places = dict(search.places(issued.admin))
     assert {"log logs/api.log", "log own-logs/api.log", "log own-logs/worker.log"} <= set(places)
     assert all(len(places[name]) > 500 for name in places if name.startswith(("log own", "error", "list")))
-    assert len(hunt.answers) > 20
+    assert len(search.answers) > 20
     leaks = [
         f"{what} in {place}: …{text.partition(secret)[0][-100:]}"
-        for what, secret in hunt.used.items()
+        for what, secret in search.used.items()
         for place, text in places.items()
         if secret in text
     ]
     assert not leaks, "\n".join(leaks)
 
 
-def _callers_of_all_kinds(hunt: Hunt, ring: Ring) -> None:
+def _authenticate_in_all_ways(search: LeakSearch, issued: IssuedKeys) -> None:
     wrong = f"sk_{secrets.token_hex(20)}"
-    hunt.used["a wrong secret"] = wrong
-    for secret in (None, wrong, ring.revoked.secret.reveal(), ring.app.secret.reveal(), ring.admin.secret.reveal()):
-        with hunt.caller(secret) as caller:
+    search.used["a wrong secret"] = wrong
+    for secret in (
+        None,
+        wrong,
+        issued.revoked.secret.reveal(),
+        issued.app.secret.reveal(),
+        issued.admin.secret.reveal(),
+    ):
+        with search.caller(secret) as caller:
             caller.post("/api/v1/ai/image/task", json={**IMAGE, "prompt": "a fox"})
             caller.get("/api/v1/audit")
             caller.get("/api/v1/ai/tasks", params={"token": secret or "x"})
             caller.post("/api/v1/admin/providers/openai/enable")
             caller.get(f"/nowhere/{secret}")
-    with hunt.caller(None) as caller:
+    with search.caller(None) as caller:
         for header in (
             f"Basic {wrong}",
             wrong,
@@ -194,34 +200,34 @@ def _callers_of_all_kinds(hunt: Hunt, ring: Ring) -> None:
             caller.get("/api/v1/ai/tasks", headers={"Authorization": header})
 
 
-def _signed_calls(hunt: Hunt, ring: Ring) -> None:
-    """Of the official client: one that is good, one with a wrong secret, and the good one's signature once more."""
-    app = (ring.app.key.access_key, ring.app.secret.reveal())
-    good = visual_service(hunt.stack.api_url, app)
+def _send_signed_calls(search: LeakSearch, issued: IssuedKeys) -> None:
+    """With the official client: a valid call, one with a wrong secret, and the signature of the valid one again."""
+    app = (issued.app.key.access_key, issued.app.secret.reveal())
+    valid = visual_service(search.stack.api_url, app)
     sent: list[str] = []
-    send = good.session.send
+    send = valid.session.send
 
     def recorded(request: Any, **options: Any) -> Any:
         sent.append(request.headers["Authorization"])
         return send(request, **options)
 
-    good.session.send = recorded
+    valid.session.send = recorded
     form = {"req_key": "jimeng_t2i_v40", "prompt": "signed", "binary_data_base64": [PICTURE]}
-    good.cv_sync2async_submit_task({"req_key": "jimeng_t2i_v40", "prompt": "signed"})
-    hunt.answers.append(repr(error_of(good.cv_sync2async_submit_task, {**form, "req_key": ""})))
-    hunt.used["a wrong signing secret"] = secrets.token_hex(24)
-    bad = visual_service(hunt.stack.api_url, (app[0], hunt.used["a wrong signing secret"]))
-    hunt.answers.append(repr(error_of(bad.cv_sync2async_submit_task, form)))
+    valid.cv_sync2async_submit_task({"req_key": "jimeng_t2i_v40", "prompt": "signed"})
+    search.answers.append(repr(error_of(valid.cv_sync2async_submit_task, {**form, "req_key": ""})))
+    search.used["a wrong signing secret"] = secrets.token_hex(24)
+    invalid = visual_service(search.stack.api_url, (app[0], search.used["a wrong signing secret"]))
+    search.answers.append(repr(error_of(invalid.cv_sync2async_submit_task, form)))
     for number, header in enumerate(sent):
-        hunt.used[f"signature {number}"] = re.search(r"Signature=(\w+)", header)[1]  # type: ignore[index]
-        with hunt.caller(None) as caller:
+        search.used[f"signature {number}"] = re.search(r"Signature=(\w+)", header)[1]  # type: ignore[index]
+        with search.caller(None) as caller:
             caller.post("/?Action=CVProcess&Version=2022-08-31", headers={"Authorization": header}, json=form)
 
 
-def _secrets_in_bodies(hunt: Hunt, ring: Ring) -> None:
-    own = ring.app.secret.reveal()
-    hunt.used |= {"a token": f"tok{secrets.token_hex(16)}", "a signed link": secrets.token_hex(20)}
-    token, link = hunt.used["a token"], f"https://host.example/x.png?X-Tos-Signature={hunt.used['a signed link']}"
+def _send_secrets_in_bodies(search: LeakSearch, issued: IssuedKeys) -> None:
+    own = issued.app.secret.reveal()
+    search.used |= {"a token": f"tok{secrets.token_hex(16)}", "a signed link": secrets.token_hex(20)}
+    token, link = search.used["a token"], f"https://host.example/x.png?X-Tos-Signature={search.used['a signed link']}"
     bodies: list[dict[str, Any]] = [
         {"prompt": f"my key is {own}, and {VENDOR_KEYS['OPENAI_API_KEY']}, password={token}"},
         {"prompt": "a fox", "metadata": {"api_key": token, "note": f"Bearer {own}"}},
@@ -232,7 +238,7 @@ def _secrets_in_bodies(hunt: Hunt, ring: Ring) -> None:
         {"prompt": "a fox", own: own, "user_id": [own]},
         {"prompt": f"a fox like {link}"},
     ]
-    with hunt.caller(own) as caller:
+    with search.caller(own) as caller:
         for body in bodies:
             caller.post("/api/v1/ai/image/task", json={**IMAGE, **body})
         seedream = {"provider": "volcengine", "model": "doubao-seedream-4-0-250828", "user_id": "ada"}
@@ -248,8 +254,8 @@ def _secrets_in_bodies(hunt: Hunt, ring: Ring) -> None:
         caller.get("/api/v1/ai/tasks", params={"user_id": own, "status": own, "token": token})
 
 
-def _vendors_that_repeat_keys(hunt: Hunt, ring: Ring) -> None:
-    """Errors of submits and failed generations, with the server's own keys in their messages."""
+def _let_vendors_repeat_keys(search: LeakSearch, issued: IssuedKeys) -> None:
+    """Errors of submits and of generations whose messages contain the server's vendor keys."""
     openai, ark = VENDOR_KEYS["OPENAI_API_KEY"], VENDOR_KEYS["ARK_API_KEY"]
     volcengine = f"{VENDOR_KEYS['VOLCENGINE_ACCESS_KEY']} and {VENDOR_KEYS['VOLCENGINE_SECRET_KEY']}"
     kinds = {
@@ -259,22 +265,25 @@ def _vendors_that_repeat_keys(hunt: Hunt, ring: Ring) -> None:
         "ark.images": ("image", "volcengine", "doubao-seedream-4-0-250828", ark),
         "visual.*": ("image", "volcengine", "jimeng_t2i_v40", volcengine),
     }
-    control = ControlClient(hunt.stack.simulator_url or "")
-    with hunt.caller(ring.app.secret.reveal()) as caller:
+    control = ControlClient(search.stack.simulator_url or "")
+    with search.caller(issued.app.secret.reveal()) as caller:
         ids = []
         for kind, (task_type, provider, model, keys) in kinds.items():
             codes: tuple[int | str, int | str] = (50400, 50511) if kind == "visual.*" else ("Broken", "Broken")
-            said = f"refused: {keys} is not enough"
-            for fault in (Error(code=codes[0], status=400, message=said), FailGeneration(code=codes[1], message=said)):
+            message = f"refused: {keys} is not enough"
+            for fault in (
+                Error(code=codes[0], status=400, message=message),
+                FailGeneration(code=codes[1], message=message),
+            ):
                 prompt = f"repeats {kind} {type(fault).__name__}"
                 control.add_fault(kind, fault, prompt=prompt)
                 body = {"provider": provider, "model": model, "user_id": "ada", "prompt": prompt}
                 answer = caller.post(f"/api/v1/ai/{task_type}/task", json=body)
                 ids += [answer.json()["data"]["task_id"]] if answer.status_code == 201 else []
-        assert len(ids) == 2 * len(kinds), hunt.answers[-1]
+        assert len(ids) == 2 * len(kinds), search.answers[-1]
         results = [_ended(caller, task_id) for task_id in ids]
         assert sum(result["status"] == "failed" for result in results) >= len(kinds)
-        hunt.answers += [json.dumps(result["error"]) for result in results]
+        search.answers += [json.dumps(result["error"]) for result in results]
         for task_id in ids[:3]:
             caller.post(f"/api/v1/ai/task/{task_id}/retry")
             caller.delete(f"/api/v1/ai/task/{task_id}")
@@ -289,18 +298,20 @@ def _ended(caller: httpx.Client, task_id: str) -> dict[str, Any]:
     return wait_until(final, description=f"{task_id} ended", within_s=60)
 
 
-def _operators(hunt: Hunt, ring: Ring) -> None:
-    with hunt.caller(ring.admin.secret.reveal()) as caller:
-        caller.post("/api/v1/admin/providers/openai/drain", json={"reason": "a test", "api_key": hunt.used["a token"]})
+def _call_admin_routes(search: LeakSearch, issued: IssuedKeys) -> None:
+    with search.caller(issued.admin.secret.reveal()) as caller:
+        caller.post(
+            "/api/v1/admin/providers/openai/drain", json={"reason": "a test", "api_key": search.used["a token"]}
+        )
         caller.post("/api/v1/admin/providers/openai/enable", json={"reason": "a test"})
         caller.post("/api/v1/admin/providers/reload", json={"plugin": "openai"})
 
 
-def _until_all_is_written(hunt: Hunt) -> None:
-    """What became of things is told a little later; the calls to vendors that were begun have ended."""
-    with MongoClient[dict[str, Any]](hunt.stack.mongo_url) as mongo:
+def _wait_for_audit_outcomes(search: LeakSearch) -> None:
+    """Outcomes of audit rows are written later: wait until every row has one."""
+    with MongoClient[dict[str, Any]](search.stack.mongo_url) as mongo:
         rows = mongo.get_default_database()[AUDIT_COLLECTION]
-        wait_until(lambda: rows.count_documents({"outcome": "begun"}) == 0, description="every row has its end")
+        wait_until(lambda: rows.count_documents({"outcome": "begun"}) == 0, description="every row has an outcome")
         actions = set(rows.distinct("action"))
     assert {"task.create", "upstream.submit", "upstream.poll", "task.retry", "provider.enable"} <= actions
-    assert Path(hunt.stack.folder / "own-logs").is_dir()
+    assert Path(search.stack.folder / "own-logs").is_dir()
