@@ -116,7 +116,7 @@ class VendorHttp:
             async with self._open(
                 "POST", path, query, content, [*(multipart or ()), *(files or {}).items()]
             ) as response:
-                return self._judge(await self._whole(response), keep)
+                return self._checked(await self._whole(response), keep)
         except httpx.TransportError as error:
             self._raise_for_submit(error)
 
@@ -135,7 +135,7 @@ class VendorHttp:
         """
         try:
             async with self._open(method, path, query, _content(json)) as response:
-                return self._judge(await self._whole(response), keep)
+                return self._checked(await self._whole(response), keep)
         except httpx.TransportError as error:
             raise Unavailable(f"{self._vendor} did not answer: {_kind(error)}") from error
         except OutcomeUnknown as error:
@@ -152,7 +152,7 @@ class VendorHttp:
         try:
             async with self._open("POST", path, query, _content(json)) as response:
                 if response.status_code >= 300:
-                    self._judge(await self._whole(response))
+                    self._checked(await self._whole(response))
                 async for line in self._lines(response):
                     if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]":
                         yield data
@@ -238,7 +238,7 @@ class VendorHttp:
                 data = data.replace(secret, b"***")
         return data
 
-    def _judge(self, answer: Answer, keep: Keep | None = None) -> Answer:
+    def _checked(self, answer: Answer, keep: Keep | None = None) -> Answer:
         if keep is not None:
             keep(answer)
         fault = self._fault(answer) or (_by_status(self._vendor, answer) if answer.status >= 300 else None)

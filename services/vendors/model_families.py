@@ -63,7 +63,7 @@ class Requests:
         return family.request(upstream, job.params)
 
 
-class AtOnce:
+class SynchronousService:
     """
     A service whose vendor answers a submit with the result.
 

@@ -10,9 +10,9 @@ from typing import Final
 import httpx
 
 from polyrelay import BearerAuth, HttpOptions, Secret, VendorHttp
-from services.vendors.openai_wire.errors import VendorError, Verdict, fault_reader
+from services.vendors.openai_wire.errors import ErrorMeaning, VendorError, fault_reader
 
-_MEANING: Final[Mapping[str, Verdict]] = {
+_MEANING: Final[Mapping[str, ErrorMeaning]] = {
     "ServerOverloaded": "overloaded",
     "InflightBatchsizeExceeded": "overloaded",
     "QuotaExceeded": "quota",
@@ -47,7 +47,7 @@ def ark_http(
     return VendorHttp("ark", base_url, options)
 
 
-def meaning(error: VendorError) -> Verdict | None:
+def meaning(error: VendorError) -> ErrorMeaning | None:
     """The meaning of an error's code, or None where the HTTP status decides."""
     code = error.code or ""
     if is_moderation(code):

@@ -20,12 +20,12 @@ from services.vendors.ark.image_params import (
     Seedream5Params,
     Seedream45Params,
 )
-from services.vendors.model_families import AtOnce, Families, ModelFamily, given, models_of
+from services.vendors.model_families import Families, ModelFamily, SynchronousService, given, models_of
 
 PATH: Final = "/images/generations"
 
 
-class ArkImages(AtOnce):
+class ArkImages(SynchronousService):
     """Images by Seedream and SeedEdit."""
 
     def __init__(self, entries: Sequence[Entry], http: VendorHttp) -> None:

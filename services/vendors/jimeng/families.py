@@ -34,7 +34,7 @@ class Calls(Struct, frozen=True):
     query: str | None
 
 
-AT_ONCE: Final = Calls("CVProcess", None)
+SYNCHRONOUS: Final = Calls("CVProcess", None)
 DEFERRED: Final = Calls("CVSync2AsyncSubmitTask", "CVSync2AsyncGetResult")
 DEFERRED_HUMAN: Final = Calls("CVSubmitTask", "CVGetResult")
 
@@ -78,13 +78,13 @@ def _video(params: JimengParamsClass, calls: Calls = DEFERRED) -> JimengFamily:
 
 FAMILIES: Final[Mapping[str, JimengFamily]] = MappingProxyType(
     {
-        "jimeng-general-v21": _image(images.GeneralV21, AT_ONCE),
+        "jimeng-general-v21": _image(images.GeneralV21, SYNCHRONOUS),
         "jimeng-t2i-v3": _image(images.TextToImageV3),
         "jimeng-i2i-v30": _image(images.ImageToImageV3),
         "jimeng-image-v40": _image(images.ImageV40),
         "jimeng-image-v46": _image(images.ImageV46),
         "jimeng-dream-inpaint": _image(images.DreamInpaint),
-        "jimeng-inpaint-edit": _image(images.InpaintEdit, AT_ONCE),
+        "jimeng-inpaint-edit": _image(images.InpaintEdit, SYNCHRONOUS),
         "jimeng-vgfm-t2v": _video(videos.VgfmTextToVideo),
         "jimeng-vgfm-i2v": _video(videos.VgfmImageToVideo),
         "jimeng-t2v-v30": _video(videos.TextToVideoV30),

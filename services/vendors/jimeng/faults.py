@@ -61,7 +61,7 @@ _GATEWAY: Final[Mapping[str, RejectReason]] = {
 _GATEWAY_INTERNAL: Final = frozenset({"InternalError", "FailToConnect", "InternalServiceTimeout"})
 
 
-class Said(Struct, frozen=True, kw_only=True):
+class _ErrorDetails(Struct, frozen=True, kw_only=True):
     """An error in an answer, read from either of the two error formats (gateway and visual service)."""
 
     text: str
@@ -94,7 +94,7 @@ def read_fault(answer: Answer, secrets: tuple[Secret, ...] = ()) -> ProviderErro
     code = envelope.code
     if isinstance(code, bool) or not isinstance(code, int) or code == SUCCESS:
         return None
-    return _of_service(code, _said(answer, str(code), envelope.message, envelope.request_id, secrets))
+    return _of_service(code, _details(answer, str(code), envelope.message, envelope.request_id, secrets))
 
 
 def text_or_none(value: object) -> str | None:
@@ -104,51 +104,53 @@ def text_or_none(value: object) -> str | None:
     return str(value).strip() or None
 
 
-def _of_service(code: int, said: Said) -> ProviderError:
+def _of_service(code: int, details: _ErrorDetails) -> ProviderError:
     if code == _RATE_LIMITED:
-        return _held_back(RateLimited, said)
+        return _throttled(RateLimited, details)
     if code == _OVERLOADED:
-        return _held_back(Overloaded, said)
+        return _throttled(Overloaded, details)
     if code in _INTERNAL:
-        return _failure(OutcomeUnknown, said)
+        return _failure(OutcomeUnknown, details)
     if code in _FAILED_RETRYABLE or code in _FAILED:
-        return _failure(partial(GenerationFailed, retryable=code in _FAILED_RETRYABLE), said)
+        return _failure(partial(GenerationFailed, retryable=code in _FAILED_RETRYABLE), details)
     reason = _REJECTED.get(code)
-    return _rejected(reason, said) if reason else _by_status(said)
+    return _rejected(reason, details) if reason else _by_status(details)
 
 
 def _of_gateway(answer: Answer, metadata: Mapping[str, Any], secrets: tuple[Secret, ...]) -> ProviderError:
     error = metadata["Error"]
     code = text_or_none(error.get("Code")) or text_or_none(error.get("CodeN")) or "unknown"
-    said = _said(answer, code, error.get("Message"), metadata.get("RequestId"), secrets)
+    details = _details(answer, code, error.get("Message"), metadata.get("RequestId"), secrets)
     if code in _GATEWAY_INTERNAL:
-        return _failure(OutcomeUnknown, said)
+        return _failure(OutcomeUnknown, details)
     reason = _GATEWAY.get(code)
-    return _rejected(reason, said) if reason else _by_status(said)
+    return _rejected(reason, details) if reason else _by_status(details)
 
 
-def _by_status(said: Said) -> ProviderError:
+def _by_status(details: _ErrorDetails) -> ProviderError:
     """The error of a code that is in no table, by the HTTP status."""
-    match said.status:
+    match details.status:
         case 429:
-            return _held_back(RateLimited, said)
+            return _throttled(RateLimited, details)
         case 401 | 403:
-            return _rejected("auth", said)
+            return _rejected("auth", details)
         case 404:
-            return _rejected("not_found", said)
+            return _rejected("not_found", details)
         case status if status >= 500 or status == 408:
-            return _failure(OutcomeUnknown, said)
+            return _failure(OutcomeUnknown, details)
         case status if status < 400:
-            return _failure(partial(GenerationFailed, retryable=False), said)
+            return _failure(partial(GenerationFailed, retryable=False), details)
         case _:
-            return _rejected("invalid_input", said)
+            return _rejected("invalid_input", details)
 
 
-def _said(answer: Answer, code: str, message: object, request_id: object, secrets: tuple[Secret, ...]) -> Said:
+def _details(
+    answer: Answer, code: str, message: object, request_id: object, secrets: tuple[Secret, ...]
+) -> _ErrorDetails:
     words = message if isinstance(message, str) and message.strip() else f"HTTP {answer.status}"
     found = text_or_none(request_id)
     where = f"code {code}, request {found}" if found else f"code {code}"
-    return Said(
+    return _ErrorDetails(
         text=f"volcengine: {_masked(words, secrets)[:_LONGEST_MESSAGE]} ({where})",
         code=code,
         status=answer.status,
@@ -163,13 +165,13 @@ def _masked(text: str, secrets: tuple[Secret, ...]) -> str:
     return text
 
 
-def _held_back(kind: type[RateLimited] | type[Overloaded], said: Said) -> ProviderError:
-    return _failure(partial(kind, retry_after_s=said.retry_after_s), said)
+def _throttled(kind: type[RateLimited] | type[Overloaded], details: _ErrorDetails) -> ProviderError:
+    return _failure(partial(kind, retry_after_s=details.retry_after_s), details)
 
 
-def _rejected(reason: RejectReason, said: Said) -> ProviderError:
-    return _failure(partial(Rejected, reason=reason), said)
+def _rejected(reason: RejectReason, details: _ErrorDetails) -> ProviderError:
+    return _failure(partial(Rejected, reason=reason), details)
 
 
-def _failure(kind: Callable[..., ProviderError], said: Said) -> ProviderError:
-    return kind(said.text, code=said.code, http_status=said.status, request_id=said.request_id)
+def _failure(kind: Callable[..., ProviderError], details: _ErrorDetails) -> ProviderError:
+    return kind(details.text, code=details.code, http_status=details.status, request_id=details.request_id)

@@ -29,13 +29,13 @@ from polyrelay import (
 )
 from services.vendors.jimeng.answers import read_progress, read_result, read_submission, request_id_of
 from services.vendors.jimeng.calls import Operation, read_operation
-from services.vendors.jimeng.families import AT_ONCE, DEFERRED, DEFERRED_HUMAN, JimengFamily
+from services.vendors.jimeng.families import DEFERRED, DEFERRED_HUMAN, SYNCHRONOUS, JimengFamily
 from services.vendors.jimeng.fields import JimengParams
 
 PROVIDER: Final = "volcengine"
 VERSION: Final = "2022-08-31"
 QUERY_OF: Final[Mapping[str, str | None]] = MappingProxyType(
-    {calls.submit: calls.query for calls in (AT_ONCE, DEFERRED, DEFERRED_HUMAN)}
+    {calls.submit: calls.query for calls in (SYNCHRONOUS, DEFERRED, DEFERRED_HUMAN)}
 )
 """From each Action that starts something to the Action that asks for its result, or None where the answer has it."""
 
@@ -86,12 +86,12 @@ class JimengRelay:
     async def submit(self, job: Job[Any]) -> Outcome:
         """See `RelayService.submit`."""
         params: RelayParams = job.params
-        query, came = query_of(params.action, params.version), _Came()
+        query, holder = query_of(params.action, params.version), _AnswerHolder()
         try:
-            answer = await self._http.submit("/", json=Raw(params.body.encode()), query=query, keep=came)
+            answer = await self._http.submit("/", json=Raw(params.body.encode()), query=query, keep=holder)
             return structs.replace(self._started(params.action, answer), answer=answer)
         except ProviderError as error:
-            error.answer = came.answer
+            error.answer = holder.answer
             raise
 
     async def poll(self, job: Job[Any], operation: str) -> Outcome:
@@ -109,13 +109,13 @@ class JimengRelay:
 
     async def ask(self, call: RelayCall, body: bytes) -> Answer:
         """See `RelayService.ask`."""
-        query, came = query_of(call.action, call.version), _Came()
+        query, holder = query_of(call.action, call.version), _AnswerHolder()
         try:
-            return await self._http.query("POST", "/", json=Raw(body), query=query, keep=came)
+            return await self._http.query("POST", "/", json=Raw(body), query=query, keep=holder)
         except ProviderError:
-            if came.answer is None:
+            if holder.answer is None:
                 raise
-            return came.answer
+            return holder.answer
 
     async def aclose(self) -> None:
         """Do nothing: the connections belong to the service."""
@@ -165,7 +165,7 @@ def object_of(body: bytes) -> dict[str, Raw] | None:
         return None
 
 
-class _Came:
+class _AnswerHolder:
     """Stores the vendor's answer, if there was one; passed to `VendorHttp` as `keep`."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from services.vendors.jimeng.relays import JimengRelay, RelayParams, guessed_fam
 from services.vendors.jimeng.signing import Credentials, VolcengineAuth
 
 
-class _Offer(Struct, frozen=True):
+class _ServedModel(Struct, frozen=True):
     model: Model
     family: JimengFamily
     req_key: str
@@ -36,14 +36,14 @@ class Jimeng:
     """
 
     def __init__(self, entries: Sequence[Entry], http: VendorHttp, *, poll_scale: float = 1.0) -> None:
-        self._offers = {entry.name: _offer(entry) for entry in entries}
+        self._models = {entry.name: _served_model(entry) for entry in entries}
         self._http = http
         self._poll_scale = poll_scale
 
     @property
     def models(self) -> Sequence[Model]:
         """The models that this service serves."""
-        return tuple(offer.model for offer in self._offers.values())
+        return tuple(served.model for served in self._models.values())
 
     async def submit(self, job: Job[Any]) -> Outcome:
         """
@@ -52,15 +52,15 @@ class Jimeng:
         Raises:
             ProviderError: Any class of `polyrelay.errors`.
         """
-        offer = self._offer(job.model)
-        call = submission(job, offer.family, offer.req_key)
+        served = self._served(job.model)
+        call = submission(job, served.family, served.req_key)
         answer = await self._http.submit("/", json=call.body, query=call.query)
-        if offer.family.calls.query is None:
-            return read_result(answer, offer.family)
-        operation = read_submission(answer, offer.req_key).written()
+        if served.family.calls.query is None:
+            return read_result(answer, served.family)
+        operation = read_submission(answer, served.req_key).written()
         return Pending(
             operation=operation,
-            poll_after_s=offer.family.poll_after_s * self._poll_scale,
+            poll_after_s=served.family.poll_after_s * self._poll_scale,
             request_id=request_id_of(answer),
         )
 
@@ -71,7 +71,7 @@ class Jimeng:
         Raises:
             ProviderError: As `polyrelay.errors` says.
         """
-        family = self._offer(job.model).family
+        family = self._served(job.model).family
         call = inquiry(job, family.calls, read_operation(operation))
         answer = await self._http.query("POST", "/", json=call.body, query=call.query)
         return read_progress(answer, family, operation=operation, poll_scale=self._poll_scale)
@@ -82,19 +82,21 @@ class Jimeng:
 
         A `req_key` that is in the catalogue shares the gates of its model, because the vendor limits each `req_key`.
         """
-        offer = next((offer for offer in self._offers.values() if offer.req_key == model), None)
-        family = offer.family if offer is not None else guessed_family(model)
-        served = structs.replace(offer.model, params=RelayParams) if offer is not None else relay_model(model, family)
-        return served, JimengRelay(served, model, family, self._http, poll_scale=self._poll_scale)
+        served = next((served for served in self._models.values() if served.req_key == model), None)
+        family = served.family if served is not None else guessed_family(model)
+        relayed = (
+            structs.replace(served.model, params=RelayParams) if served is not None else relay_model(model, family)
+        )
+        return relayed, JimengRelay(relayed, model, family, self._http, poll_scale=self._poll_scale)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    def _offer(self, model: str) -> _Offer:
-        if model not in self._offers:
+    def _served(self, model: str) -> _ServedModel:
+        if model not in self._models:
             raise Rejected(f"no Jimeng model is called {model!r}", reason="not_found")
-        return self._offers[model]
+        return self._models[model]
 
 
 def jimeng_models(entries: Sequence[Entry]) -> tuple[Model, ...]:
@@ -104,7 +106,7 @@ def jimeng_models(entries: Sequence[Entry]) -> tuple[Model, ...]:
     Raises:
         ValueError: An entry's family is not one of the `FAMILIES`.
     """
-    return tuple(_offer(entry).model for entry in entries)
+    return tuple(_served_model(entry).model for entry in entries)
 
 
 def jimeng_http(
@@ -138,7 +140,7 @@ def jimeng_http(
     return VendorHttp("volcengine", base_url, options)
 
 
-def _offer(entry: Entry) -> _Offer:
+def _served_model(entry: Entry) -> _ServedModel:
     family = FAMILIES.get(entry.family)
     if family is None:
         raise ValueError(f"model {entry.name!r}: family {entry.family!r} is not one of {', '.join(FAMILIES)}")
@@ -151,4 +153,4 @@ def _offer(entry: Entry) -> _Offer:
         deprecated=entry.deprecated,
         description=entry.description,
     )
-    return _Offer(model, family, entry.upstream_name)
+    return _ServedModel(model, family, entry.upstream_name)

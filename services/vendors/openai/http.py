@@ -6,9 +6,9 @@ from typing import Final
 import httpx
 
 from polyrelay import BearerAuth, HttpOptions, Secret, VendorHttp
-from services.vendors.openai_wire.errors import VendorError, Verdict, fault_reader
+from services.vendors.openai_wire.errors import ErrorMeaning, VendorError, fault_reader
 
-_MEANING: Final[Mapping[str | None, Verdict]] = {
+_MEANING: Final[Mapping[str | None, ErrorMeaning]] = {
     "insufficient_quota": "quota",
     "billing_hard_limit_reached": "quota",
     "billing_not_active": "quota",
@@ -40,6 +40,6 @@ def openai_http(
     return VendorHttp("openai", base_url, options)
 
 
-def meaning(error: VendorError) -> Verdict | None:
+def meaning(error: VendorError) -> ErrorMeaning | None:
     """The meaning of an error's code or type, or None where the HTTP status decides."""
     return _MEANING.get(error.code) or _MEANING.get(error.kind)

@@ -9,7 +9,7 @@ from msgspec import Meta, Raw, Struct
 from core.catalogue import Entry
 from polyrelay import Answer, Done, Model, Params, ProtocolError, TaskType, Usage, VendorHttp
 from services.vendors.images import read_picture
-from services.vendors.model_families import AtOnce, Families, ModelFamily, given, models_of
+from services.vendors.model_families import Families, ModelFamily, SynchronousService, given, models_of
 from services.vendors.numbers import count
 
 PATH: Final = "/images/generations"
@@ -78,7 +78,7 @@ class GptImage2Params(GptParams, frozen=True, kw_only=True):
             _check_size(self.size)
 
 
-class OpenAIImages(AtOnce):
+class OpenAIImages(SynchronousService):
     """Images by GPT image models and DALL·E."""
 
     def __init__(self, entries: Sequence[Entry], http: VendorHttp) -> None:

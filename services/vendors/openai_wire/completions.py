@@ -26,7 +26,7 @@ from polyrelay import (
     VendorHttp,
 )
 from services.vendors.images import ImageReference
-from services.vendors.model_families import AtOnce, Families, given
+from services.vendors.model_families import Families, SynchronousService, given
 from services.vendors.numbers import count
 from services.vendors.openai_wire.errors import error_of
 
@@ -152,7 +152,7 @@ def read_usage(usage: object) -> Usage | None:
     )
 
 
-class Chat(AtOnce):
+class Chat(SynchronousService):
     """A chat service: the text as a whole or as a stream."""
 
     def __init__(self, entries: Sequence[Entry], http: VendorHttp, *, families: Families) -> None:
@@ -172,13 +172,13 @@ class Chat(AtOnce):
         yield _last(end, written=written)
 
 
-class _Said(Struct, frozen=True):
+class _GeneratedText(Struct, frozen=True):
     content: str | None = None
     refusal: str | None = None
 
 
 class _Choice(Struct, frozen=True):
-    message: _Said = _Said()
+    message: _GeneratedText = _GeneratedText()
     finish_reason: str | None = None
     moderation_hit_type: str | None = None
 
@@ -189,7 +189,7 @@ class _Completion(Struct, frozen=True):
 
 
 class _Piece(Struct, frozen=True):
-    delta: _Said = _Said()
+    delta: _GeneratedText = _GeneratedText()
     finish_reason: str | None = None
 
 

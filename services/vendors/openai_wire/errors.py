@@ -25,7 +25,7 @@ from polyrelay.http_options import ReadFault
 
 MAX_MESSAGE_CHARS: Final = 1000
 
-Verdict: TypeAlias = Literal["rate_limited", "overloaded", "failed", "unknown"] | RejectReason
+ErrorMeaning: TypeAlias = Literal["rate_limited", "overloaded", "failed", "unknown"] | RejectReason
 
 
 class VendorError(Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class VendorError(Struct, frozen=True, kw_only=True):
         return (f"{self.code}: {said}" if self.code else said)[:MAX_MESSAGE_CHARS]
 
 
-Judge: TypeAlias = Callable[[VendorError], Verdict | None]
+ReadMeaning: TypeAlias = Callable[[VendorError], ErrorMeaning | None]
 
 
 class _Envelope(Struct, frozen=True):
@@ -73,13 +73,13 @@ def read_error(body: bytes) -> VendorError | None:
         return None
 
 
-def fault_reader(vendor: str, judge: Judge, *, hide: Secret) -> ReadFault:
+def fault_reader(vendor: str, read_meaning: ReadMeaning, *, hide: Secret) -> ReadFault:
     """
-    The function that tells `VendorHttp` what an answer of that vendor means.
+    The `fault` function for `VendorHttp` that maps the answers of that vendor to errors.
 
     Args:
         vendor: Name of the vendor in messages.
-        judge: From the vendor's error to its meaning, or None for "by the HTTP status".
+        read_meaning: From the vendor's error to its meaning, or None for "by the HTTP status".
         hide: The API key, which is masked in messages. The message of a 401 is left out completely, because vendors
             repeat the key there with only a part of it masked.
     """
@@ -88,19 +88,19 @@ def fault_reader(vendor: str, judge: Judge, *, hide: Secret) -> ReadFault:
         if answer.status < 400:
             return None
         error = read_error(answer.body)
-        verdict = _verdict(answer.status, error, judge)
-        return _failure(verdict, _sentence(vendor, answer.status, error, hide), answer, error)
+        meaning = _meaning(answer.status, error, read_meaning)
+        return _failure(meaning, _sentence(vendor, answer.status, error, hide), answer, error)
 
     return fault
 
 
-def _verdict(status: int, error: VendorError | None, judge: Judge) -> Verdict:
+def _meaning(status: int, error: VendorError | None, read_meaning: ReadMeaning) -> ErrorMeaning:
     """A 5xx is always unknown: the answer does not say what the vendor did before it failed."""
     if status >= 500 or status == 408:
         return "unknown"
-    judged = judge(error) if error is not None else None
-    if judged is not None:
-        return judged
+    own = read_meaning(error) if error is not None else None
+    if own is not None:
+        return own
     match status:
         case 429:
             return "rate_limited"
@@ -121,13 +121,13 @@ def _sentence(vendor: str, status: int, error: VendorError | None, hide: Secret)
     return f"{vendor} answered {error.text.replace(hide.reveal(), '***')}"
 
 
-def _failure(verdict: Verdict, text: str, answer: Answer, error: VendorError | None) -> ProviderError:
+def _failure(meaning: ErrorMeaning, text: str, answer: Answer, error: VendorError | None) -> ProviderError:
     facts: dict[str, Any] = {
         "code": error.code if error is not None else None,
         "http_status": answer.status,
         "request_id": answer.headers.get("x-request-id"),
     }
-    match verdict:
+    match meaning:
         case "rate_limited":
             return RateLimited(text, retry_after_s=retry_after_s(answer), **facts)
         case "overloaded":

@@ -31,7 +31,7 @@ PNG = b"\x89PNG\r\n\x1a\nrest"
 LINK = "https://cdn.test/a.png"
 IMAGE = "jimeng_t2i_v40"
 VIDEO = "jimeng_vgfm_t2v_l20"
-AT_ONCE = "jimeng_high_aes_general_v21_L"
+SYNCHRONOUS = "jimeng_high_aes_general_v21_L"
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ async def test_a_synchronous_model_answers_with_the_result(
     """The submit of a synchronous model is done at once."""
     vendor.says(10000, {"image_urls": [LINK], "binary_data_base64": [], "algorithm_base_resp": {"status_code": 0}})
 
-    outcome = await jimeng.submit(job_of(AT_ONCE, prompt="cat", size="512x512"))
+    outcome = await jimeng.submit(job_of(SYNCHRONOUS, prompt="cat", size="512x512"))
 
     assert Done(outputs=(ImageOutput(url=LINK, lifetime_s=86400),), request_id="r2") == outcome
 

@@ -19,7 +19,7 @@ from polyrelay import (
 from services.vendors.jimeng import Jimeng
 
 MODEL = "jimeng_t2i_v40"
-AT_ONCE = "jimeng_high_aes_general_v21_L"
+SYNCHRONOUS = "jimeng_high_aes_general_v21_L"
 
 BLOCKED = [(400, code, Rejected, "content_blocked") for code in (50411, 50412, 50413, 50512, 50518)]
 INVALID = [
@@ -68,7 +68,7 @@ async def failure_of(call: Any) -> ProviderError:
     return caught.value
 
 
-def verdict(error: ProviderError) -> str | bool | None:
+def meaning(error: ProviderError) -> str | bool | None:
     """What the error says beyond its class."""
     if isinstance(error, Rejected):
         return error.reason
@@ -89,10 +89,10 @@ async def test_a_code_is_the_same_failure_in_every_call(
     vendor.says(code, status=status, message="Some Words")
     job = job_of(MODEL, prompt="cat")
 
-    for call in (jimeng.submit(job), jimeng.poll(job, f"{MODEL}/1"), jimeng.submit(job_of(AT_ONCE, prompt="cat"))):
+    for call in (jimeng.submit(job), jimeng.poll(job, f"{MODEL}/1"), jimeng.submit(job_of(SYNCHRONOUS, prompt="cat"))):
         error = await failure_of(call)
         assert kind is type(error)
-        assert more == verdict(error)
+        assert more == meaning(error)
         assert (str(code), status, "r2") == (error.code, error.http_status, error.request_id)
         assert f"volcengine: Some Words (code {code}, request r2)" == error.message
     assert len(vendor.requests) == 3
@@ -114,7 +114,7 @@ async def test_the_gateway_refuses_in_its_own_envelope(
     error = await failure_of(jimeng.submit(job_of(MODEL, prompt="cat")))
 
     assert kind is type(error)
-    assert more == verdict(error)
+    assert more == meaning(error)
     assert (code, status, "g1") == (error.code, error.http_status, error.request_id)
 
 
@@ -141,7 +141,7 @@ async def test_an_internal_error_leaves_a_submit_open_and_a_query_to_repeat(
     job = job_of(MODEL, prompt="cat")
 
     assert OutcomeUnknown is type(await failure_of(jimeng.submit(job)))
-    assert OutcomeUnknown is type(await failure_of(jimeng.submit(job_of(AT_ONCE, prompt="cat"))))
+    assert OutcomeUnknown is type(await failure_of(jimeng.submit(job_of(SYNCHRONOUS, prompt="cat"))))
     assert Unavailable is type(await failure_of(jimeng.poll(job, f"{MODEL}/1")))
     assert len(vendor.requests) == 3
 
