@@ -1,4 +1,4 @@
-"""Keys, users and used-up signatures in MongoDB keep the contracts."""
+"""Keys, users and used signatures in MongoDB keep the contracts."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.contracts.access import NOW, KeysContract, UsedSignaturesContract, Us
 
 @pytest.fixture
 async def keys(database: Database) -> MongoKeys:
-    """An empty one; made ready twice, as two processes do."""
+    """An empty store, prepared twice, as by two processes."""
     keys = MongoKeys(database)
     await keys.prepare()
     await keys.prepare()
@@ -58,7 +58,7 @@ async def test_fields_of_a_newer_version_are_ignored(keys: MongoKeys, database: 
 
 
 async def test_an_unavailable_database_raises_store_unavailable() -> None:
-    """Nobody is taken for unknown because nobody can be asked."""
+    """An unavailable database is not mistaken for an unknown key."""
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
 
     for call in (

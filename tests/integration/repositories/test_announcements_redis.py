@@ -17,7 +17,7 @@ from tests.servers import running
 
 
 async def received(announcements: RedisAnnouncements) -> "asyncio.Task[None]":
-    """What receives announcements, once it does."""
+    """A task that receives announcements, once it is subscribed."""
     with announcements.listening(ONE) as event:
         receiving = asyncio.create_task(announcements.run())
         await heard(event)  # as everybody is told when it begins
@@ -54,8 +54,10 @@ class TestRedisAnnouncements(AnnouncementsContract):
     """`RedisAnnouncements` keeps the contract."""
 
 
-async def test_all_processes_hear(worker: RedisAnnouncements, api: RedisAnnouncements, redis_url: str) -> None:
-    """Whichever API process holds the caller is told."""
+async def test_listeners_in_all_processes_are_notified(
+    worker: RedisAnnouncements, api: RedisAnnouncements, redis_url: str
+) -> None:
+    """The API process that holds the request is notified, whichever it is."""
     redis = connect_queue(redis_url)
     another = RedisAnnouncements(redis)
     receiving = await received(another)
@@ -67,8 +69,8 @@ async def test_all_processes_hear(worker: RedisAnnouncements, api: RedisAnnounce
     await redis.aclose()
 
 
-async def test_a_redis_that_came_back_is_listened_to_again(tmp_path: Path) -> None:
-    """Who waits is told to look when announcements may have been missed, and hears later ones."""
+async def test_a_redis_that_came_back_is_subscribed_again(tmp_path: Path) -> None:
+    """A listener is notified when announcements may have been missed, and of later ones."""
     async with running(ValkeyServer(tmp_path, port=free_port())) as server:
         redis = connect_queue(server.url)
         announcements = RedisAnnouncements(redis)
@@ -84,8 +86,8 @@ async def test_a_redis_that_came_back_is_listened_to_again(tmp_path: Path) -> No
         await redis.aclose()
 
 
-async def test_a_redis_that_is_unavailable_is_reported_as_such() -> None:
-    """The worker logs it and goes on."""
+async def test_an_unavailable_redis_raises_queue_unavailable() -> None:
+    """The worker logs it and continues."""
     redis = connect_queue(f"redis://127.0.0.1:{free_port()}/0", connect_timeout_s=0.2)
 
     with pytest.raises(QueueUnavailable):

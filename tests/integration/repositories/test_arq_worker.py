@@ -112,7 +112,7 @@ async def test_a_step_may_wake_its_own_task_again_at_once(redis: ArqRedis) -> No
 
 
 async def test_a_step_that_fails_leaves_no_key(redis: ArqRedis) -> None:
-    """The record decides what happens next; the queue forgets the job."""
+    """The stored task decides what happens next; the queue deletes the job."""
     queue = ArqWakeQueue(redis)
 
     async def advance(_context: dict[str, Any], task_id: str) -> None:
@@ -138,7 +138,7 @@ async def test_an_unreachable_server_is_queue_unavailable() -> None:
 
 
 async def test_a_server_that_never_answers_is_queue_unavailable() -> None:
-    """A call ends when its time is up."""
+    """A call ends after its timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         queue = ArqWakeQueue(connect_queue(f"redis://127.0.0.1:{port}/0", timeout_s=0.05))
@@ -150,7 +150,7 @@ async def test_a_server_that_never_answers_is_queue_unavailable() -> None:
 
 
 async def test_a_queue_recovers_and_keeps_its_wakes_when_its_server_comes_back(tmp_path: Path) -> None:
-    """While Valkey is away wakes fail; afterwards the same queue works, and what was queued is there."""
+    """While Valkey is unavailable wakes fail; afterwards the same queue works, with the wakes that were queued."""
     async with running(ValkeyServer(tmp_path, port=free_port())) as server:
         readable = ReadableArqQueue(connect_queue(server.url))
         now = utc_now()
@@ -189,5 +189,5 @@ async def test_wakes_at_once_share_round_trips(redis: ArqRedis) -> None:
 
 
 async def scripts_called(redis: ArqRedis) -> int:
-    """How often the server ran a script so far."""
+    """How often the server has run a script."""
     return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"])

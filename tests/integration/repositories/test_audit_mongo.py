@@ -32,13 +32,13 @@ class TestMongoAuditLog(AuditLogContract):
 
 
 async def kept_s(database: Database) -> int:
-    """For how long the database keeps rows, in seconds."""
+    """How long the database keeps rows, in seconds."""
     indexes = await database[AUDIT_COLLECTION].index_information()
     return int(indexes["rows_by_age"]["expireAfterSeconds"])
 
 
 async def test_rows_are_kept_for_as_long_as_is_set(database: Database) -> None:
-    """The database removes them by their age; another setting holds from the next start on, for old rows, too."""
+    """The database deletes them by age; a changed setting applies from the next start, also to old rows."""
     for days in (90, 7, 7):
         await MongoAuditLog(database, kept=timedelta(days=days)).prepare()
         assert await kept_s(database) == days * 24 * 3600
@@ -53,7 +53,7 @@ async def test_a_row_that_is_refused_is_reported(audit: MongoAuditLog, database:
 
 
 async def test_of_many_rows_at_once_each_is_taken_or_refused_alone(audit: MongoAuditLog, database: Database) -> None:
-    """They share writes; a bad one harms no other."""
+    """They share writes; a refused one does not affect the others."""
     await database.command("collMod", AUDIT_COLLECTION, validator={"target": {"$exists": True}})
     rows = [a_row(target=None if number % 3 else "t") for number in range(60)]
 
@@ -63,8 +63,8 @@ async def test_of_many_rows_at_once_each_is_taken_or_refused_alone(audit: MongoA
     assert {row.id for row in await audit.page(AuditQuery())} == {row.id for row in rows if row.target}
 
 
-async def test_a_note_that_is_refused_harms_no_other(audit: MongoAuditLog, database: Database) -> None:
-    """What is written together is refused one by one."""
+async def test_a_refused_note_does_not_affect_the_others(audit: MongoAuditLog, database: Database) -> None:
+    """Rows of one write are refused one by one."""
     await database.command("collMod", AUDIT_COLLECTION, validator={"target": {"$exists": True}})
     audit.note(a_row())
     audit.note(good := a_row(target="t"))
@@ -72,8 +72,8 @@ async def test_a_note_that_is_refused_harms_no_other(audit: MongoAuditLog, datab
     assert list(await shown_when(audit, bool)) == [good]
 
 
-async def test_what_is_reported_last_is_written_before_the_end(database: Database) -> None:
-    """A process that stops in order leaves no outcome unwritten."""
+async def test_the_last_outcomes_are_written_before_the_process_ends(database: Database) -> None:
+    """A process that stops gracefully writes all outcomes."""
     audit = MongoAuditLog(database)
     rows = [a_row() for _ in range(1200)]
     for row in rows:
@@ -97,7 +97,7 @@ async def test_what_is_reported_last_is_written_before_the_end(database: Databas
 async def test_a_search_reads_one_index(
     audit: MongoAuditLog, database: Database, query: AuditQuery, index: str
 ) -> None:
-    """The most telling one, in the order of the page, so that nothing is sorted."""
+    """The most selective one, in the order of the page, so that nothing is sorted."""
     await audit.begin(
         row := a_row(target="t", request_id="r", key_id="k", owner="o", provider="p", action=Action.TASK_CREATE)
     )
@@ -112,7 +112,7 @@ async def test_a_search_reads_one_index(
 
 
 async def test_an_unavailable_database_raises_store_unavailable() -> None:
-    """Nothing may be done then, and nothing is guessed; an outcome waits, and closing does not wait for ever."""
+    """Then nothing may be done; outcomes wait in memory, and closing ends within its time limit."""
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
     audit = MongoAuditLog(database)
 
@@ -126,7 +126,7 @@ async def test_an_unavailable_database_raises_store_unavailable() -> None:
 
 
 async def test_an_outcome_survives_that_the_database_is_unavailable(tmp_path: Path) -> None:
-    """It is written when the database is back."""
+    """It is written when the database is available again."""
     async with running(MongoServer(tmp_path, port=free_port())) as server:
         database = connect_mongo(f"{server.url}&serverSelectionTimeoutMS=2000")
         audit = MongoAuditLog(database)

@@ -1,4 +1,4 @@
-"""The embedded servers: start, stop, data, and what is told where they cannot start."""
+"""The embedded servers: start, stop, data, and the errors of a failed start."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ asyncio.run(main())
 
 
 def is_alive(pid: int) -> bool:
-    """Whether that process runs; one that ended and was not asked for its code does not."""
+    """Whether that process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
@@ -69,7 +69,7 @@ async def test_a_server_runs_until_it_is_stopped(kind: type[EmbeddedServer], tmp
 
 @KINDS
 async def test_two_servers_do_not_share_a_data_folder(kind: type[EmbeddedServer], tmp_path: Path) -> None:
-    """The second is told so and the first is not disturbed."""
+    """The second one is refused, and the first is not affected."""
     async with running(kind(tmp_path)) as server:
         second = kind(tmp_path)
         second.folder_wait_s = 0.1
@@ -90,7 +90,7 @@ async def test_a_taken_port_is_reported(kind: type[EmbeddedServer], tmp_path: Pa
 async def test_a_missing_binary_is_reported(
     kind: type[EmbeddedServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The text says what brings it."""
+    """The text says how to install it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
@@ -116,8 +116,8 @@ async def test_a_server_that_ends_at_once_is_reported(
 
 
 @KINDS
-async def test_a_server_dies_with_its_parent(kind: type[EmbeddedServer], tmp_path: Path) -> None:
-    """A parent that is killed leaves no process and a folder that can be used at once."""
+async def test_a_server_ends_with_its_parent(kind: type[EmbeddedServer], tmp_path: Path) -> None:
+    """A killed parent leaves no process, and a folder that can be used at once."""
     with subprocess.Popen(  # noqa: ASYNC220
         [sys.executable, "-c", PARENT, kind.__name__, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as parent:

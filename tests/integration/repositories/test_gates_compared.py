@@ -1,4 +1,4 @@
-"""Whatever is asked of the gates, in whatever order, those in Valkey decide as their plain twin in memory."""
+"""For any sequence of operations, `RedisGates` and the in-memory adapter give the same answers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ PRIORITIES = (*Priority, *Priority, Priority.DEFAULT, Priority.DEFAULT)
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """Something that is asked of gates, after some seconds."""
+    """An operation on gates, after some seconds."""
 
     operation: str
     tasks: tuple[int, ...]
@@ -59,7 +59,7 @@ STEPS = st.builds(
 
 
 def ticket_of(step: Step, number: int, clock: MovableClock) -> Ticket:
-    """Of the task of that number; the ids do not follow the times, some of which are the same."""
+    """The ticket of the task of that number; ids are not in the order of times, and some times are equal."""
     account, gates, submit_interval_s = SHAPES[step.shape]
     return Ticket(
         task_id=f"task_{number * 3 % len(PRIORITIES)}",
@@ -73,7 +73,7 @@ def ticket_of(step: Step, number: int, clock: MovableClock) -> Ticket:
 
 
 async def answer(gates: Gates, step: Step, clock: MovableClock) -> Any:
-    """What the gates say to it."""
+    """The answer of the gates to a step."""
     tickets = [ticket_of(step, number, clock) for number in step.tasks]
     match step.operation:
         case "enter":
@@ -105,7 +105,7 @@ async def state(gates: Gates) -> Any:
 
 
 async def compare(redis_url: str, steps: Sequence[Step]) -> None:
-    """Both are asked the same at the same times."""
+    """Run the same steps on both, at the same times."""
     clock = MovableClock()
     redis = connect_queue(redis_url)
     await redis.flushall()

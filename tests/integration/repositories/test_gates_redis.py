@@ -29,7 +29,7 @@ class TestRedisGates(GatesContract):
 
 
 async def test_every_key_of_the_gates_has_a_time_to_live(gates: RedisGates, redis: ArqRedis) -> None:
-    """Nothing stays in Redis for ever, whatever was done; all of it is under one prefix."""
+    """No key stays in Redis for ever, and all are under one prefix."""
     learns = Gate(name="model:x", learns=True)
     for number in range(6):
         await gates.enter(a_ticket(number, TWO, learns, submit_interval_s=0.001 * number))
@@ -74,8 +74,8 @@ async def test_a_task_whose_record_was_lost_leaves_by_its_ticket(gates: RedisGat
     assert list(await gates.leave(a_ticket(1, ONE))) == ["task_2"]
 
 
-async def test_after_all_was_lost_restored_holds_count_and_places_come_back(gates: RedisGates, redis: ArqRedis) -> None:
-    """Those on record hold again, and those who ask again stand as they were created."""
+async def test_after_a_loss_restored_holds_count_and_places_come_back(gates: RedisGates, redis: ArqRedis) -> None:
+    """Stored submissions hold again, and tasks that ask again wait in the order of their creation."""
     tickets = [a_ticket(number, TWO) for number in range(6)]
     await granted(gates, tickets)
     await redis.flushall()
@@ -97,7 +97,7 @@ async def test_more_tasks_are_restored_than_fit_in_one_request(gates: RedisGates
 async def test_five_thousand_waiting_tasks_are_admitted_in_order_by_a_gate_of_two(
     gates: RedisGates, redis: ArqRedis
 ) -> None:
-    """Each that leaves wakes just one, and a call costs about the same whether few stand in line or thousands."""
+    """Each that leaves wakes exactly one, and calls take about as long with thousands of waiting tasks as with few."""
     tickets = {f"task_{number}": a_ticket(number, TWO, ONE_THOUSAND) for number in range(5_002)}
     queue = list(tickets.values())
     assert await granted(gates, queue[:500]) == ["task_0", "task_1"]
@@ -123,14 +123,14 @@ ONE_THOUSAND = Gate(name="user:1", limit=1_000)
 
 
 async def _mean_us(redis: ArqRedis) -> float:
-    """What a call of a script took in the server since the last time."""
+    """Mean time of a script call in the server since the last reset."""
     usec = (await redis.info("commandstats"))["cmdstat_evalsha"]["usec_per_call"]
     await redis.config_resetstat()
     return float(usec)
 
 
 async def test_gates_without_a_server_are_queue_unavailable() -> None:
-    """Every method says so."""
+    """Every method raises it."""
     redis = connect_queue(f"redis://127.0.0.1:{free_port()}/0")
     gates: Gates = RedisGates(redis)
     ticket = a_ticket(1, ONE)
@@ -145,7 +145,7 @@ async def test_gates_without_a_server_are_queue_unavailable() -> None:
 
 
 async def test_gates_work_again_when_their_server_comes_back_empty(tmp_path: Path) -> None:
-    """The scripts are brought along anew."""
+    """The scripts are loaded again."""
     async with running(ValkeyServer(tmp_path, port=free_port())) as server:
         redis = connect_queue(server.url)
         gates = RedisGates(redis)

@@ -14,13 +14,13 @@ from tests.contracts.locks import LocksContract, MovedClock
 
 @pytest.fixture
 def clock() -> MovedClock:
-    """The clock of all who ask."""
+    """The clock of all processes."""
     return MovedClock()
 
 
 @pytest.fixture
 def locks(database: Database, clock: MovedClock) -> MongoLocks:
-    """No lock was taken yet."""
+    """Locks, none of them taken."""
     return MongoLocks(database, clock=clock)
 
 
@@ -31,7 +31,7 @@ class TestMongoLocks(LocksContract):
 async def test_processes_with_connections_of_their_own_share_the_locks(
     locks: MongoLocks, clock: MovedClock, mongo_database_url: str
 ) -> None:
-    """Whatever the process: one of them does the job."""
+    """One of the processes runs the job."""
     others = [connect_mongo(mongo_database_url) for _ in range(4)]
     everybody = [locks, *(MongoLocks(database, clock=clock) for database in others)]
 
@@ -43,7 +43,7 @@ async def test_processes_with_connections_of_their_own_share_the_locks(
 
 
 async def test_an_unavailable_database_raises_store_unavailable() -> None:
-    """Nobody does the job by mistake: not to know is an error."""
+    """No process runs the job then."""
     database = connect_mongo(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
 
     with pytest.raises(StoreUnavailable):

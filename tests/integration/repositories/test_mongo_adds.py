@@ -23,18 +23,18 @@ LARGE = {"image": "A" * 2**20}
 
 @pytest.fixture
 def repository(database: Database) -> MongoTaskRepository:
-    """On that database."""
+    """A prepared repository on that database."""
     return MongoTaskRepository(database)
 
 
 async def inserts(database: Database) -> int:
-    """How many commands to insert the server was sent so far."""
+    """The number of insert commands that the server has received."""
     status = await database.command("serverStatus")
     return int(status["metrics"]["commands"]["insert"]["total"])
 
 
 def too_large() -> Task:
-    """A task that no document can hold."""
+    """A task that is larger than a document may be."""
     return a_task(metadata={"text": "x" * (17 * 2**20)})
 
 
@@ -84,7 +84,7 @@ async def test_a_task_that_is_too_large_fails_alone(
 
 
 async def test_a_write_that_is_not_confirmed_fails_all_of_it(database: Database) -> None:
-    """Where the write concern cannot be met nobody is told that its task is durable."""
+    """If the write concern cannot be met, every caller gets an error."""
     doubtful = MongoTaskRepository(database.with_options(write_concern=WriteConcern(w=2, wtimeout=1000)))
 
     outcomes = await asyncio.gather(*(outcome_of(doubtful.add(a_task(), SMALL)) for _ in range(3)))
@@ -95,7 +95,7 @@ async def test_a_write_that_is_not_confirmed_fails_all_of_it(database: Database)
 async def test_a_database_that_stops_fails_exactly_what_is_written_then(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Every caller of that write is told; once it is back, the next ones are stored."""
+    """Every caller of that write gets an error; afterwards tasks are stored again."""
     mongo = MongoServer(tmp_path_factory.mktemp("mongo"), port=free_port())
     await mongo.start()
     database = connect_mongo(f"{mongo.url}&serverSelectionTimeoutMS=500")
@@ -143,10 +143,10 @@ async def test_a_row_that_is_refused_fails_its_task_alone(repository: MongoTaskR
     assert await database["audit"].count_documents({}) == 1
 
 
-async def test_no_task_is_on_record_without_its_row_when_mongodb_is_killed(
+async def test_no_task_is_stored_without_its_row_when_mongodb_is_killed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Whatever was under way: what was confirmed is there, and each task has its row."""
+    """Every confirmed task is stored, and each stored task has its row."""
     mongo = MongoServer(tmp_path_factory.mktemp("mongo"), port=free_port())
     await mongo.start()
     database = connect_mongo(mongo.url)
@@ -186,7 +186,7 @@ async def more_than(number: int, confirmed: list[str]) -> None:
 
 
 async def without_row(database: Database) -> int:
-    """How many tasks on record have no row."""
+    """The number of stored tasks without a row."""
     rows = {row["target"] async for row in database["audit"].find({}, {"target": 1})}
     return await database["tasks"].count_documents({"_id": {"$nin": list(rows)}})
 
@@ -197,7 +197,7 @@ def row_of(task: Task) -> AuditRow:
 
 
 async def test_a_cancelled_caller_does_not_affect_the_others(repository: MongoTaskRepository) -> None:
-    """Whatever the moment: the others are stored, and its own task is stored whole or not at all."""
+    """At any time: the others are stored, and its own task is stored completely or not at all."""
     for turns in range(6):
         good, gone = [a_task() for _ in range(3)], a_task()
         adds = [asyncio.create_task(repository.add(task, SMALL)) for task in (good[0], gone, *good[1:])]

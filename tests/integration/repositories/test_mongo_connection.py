@@ -1,4 +1,4 @@
-"""Connections to MongoDB: settings, servers that are not there, servers that go away."""
+"""The MongoDB client: settings, unavailable servers, and servers that become unavailable."""
 
 import asyncio
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.servers import running
 
 
 async def test_an_unreachable_server_is_store_unavailable() -> None:
-    """Each call says so soon; the text names the server and no credentials."""
+    """Each call raises it soon; the text names the server, without credentials."""
     url = Secret(f"mongodb://user:hidden@127.0.0.1:{free_port()}/x")
     repository = MongoTaskRepository(connect_mongo(url, timeout_s=0.05))
     task = a_task()
@@ -74,7 +74,7 @@ async def test_the_url_names_the_database(path: str, name: str) -> None:
 
 
 async def test_an_option_of_the_url_wins() -> None:
-    """What an operator writes into the URL is used in place of our default."""
+    """An option of the URL takes precedence over our default."""
     database = connect_mongo("mongodb://127.0.0.1:1/?maxPoolSize=7&appName=mine")
 
     assert database.client.delegate.options.pool_options.max_pool_size == 7
@@ -88,7 +88,7 @@ async def test_a_replica_set_is_initiated_once(mongo_url: str) -> None:
 
 
 async def test_a_repository_recovers_when_its_server_comes_back(tmp_path: Path) -> None:
-    """While MongoDB is away calls fail; afterwards the same repository works, and the data are there."""
+    """While MongoDB is unavailable calls fail; afterwards the same repository works, with its data."""
     async with running(MongoServer(tmp_path, port=free_port())) as server:
         repository = MongoTaskRepository(connect_mongo(server.url, timeout_s=0.2))
         await repository.prepare()

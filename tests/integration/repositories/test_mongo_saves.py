@@ -27,7 +27,7 @@ TRIES = 200
 
 @pytest.fixture
 def repository(database: Database) -> MongoTaskRepository:
-    """On that database."""
+    """A prepared repository on that database."""
     return MongoTaskRepository(database)
 
 
@@ -42,19 +42,19 @@ def update(task: Task) -> VersionedUpdate:
 
 
 async def commands(database: Database, name: str) -> int:
-    """How many commands of that name the server was sent so far."""
+    """The number of commands of that name that the server has received."""
     status = await database.command("serverStatus")
     return int(status["metrics"]["commands"][name]["total"])
 
 
 async def outcomes_of_saves(database: Database, tasks: Sequence[Task]) -> list[type[Exception] | None]:
-    """What became of each, saved in one batch."""
+    """The outcome of each task, saved in one batch."""
     done = await update_each(database["tasks"], [update(task) for task in tasks])
     return [None if each is None else type(each) for each in done]
 
 
 async def test_saves_at_once_share_a_write(repository: MongoTaskRepository, database: Database) -> None:
-    """Fifty at the same moment are one command, and each version is on record."""
+    """Fifty at the same moment are one command, and each version is stored."""
     tasks = [await stored(repository) for _ in range(50)]
     before = await commands(database, "update")
 
@@ -64,8 +64,8 @@ async def test_saves_at_once_share_a_write(repository: MongoTaskRepository, data
     assert [await repository.get(task.id) for task in tasks] == [after(task) for task in tasks]
 
 
-async def test_reads_at_once_share_a_look(repository: MongoTaskRepository, database: Database) -> None:
-    """Each gets its own task; one that there is not fails alone."""
+async def test_reads_at_once_share_a_round_trip(repository: MongoTaskRepository, database: Database) -> None:
+    """Each caller gets its own task; one that does not exist fails alone."""
     tasks = [await stored(repository) for _ in range(20)]
     ids = [*(task.id for task in tasks), "task_none"]
     before = await commands(database, "find")
@@ -80,7 +80,7 @@ async def test_reads_at_once_share_a_look(repository: MongoTaskRepository, datab
 
 
 async def test_in_a_batch_each_save_has_its_own_outcome(repository: MongoTaskRepository, database: Database) -> None:
-    """The winners are on record; who is stale, or whose task is gone, is told so, wherever it stands in the batch."""
+    """A save of a stale version or of a deleted task fails, wherever it is in the batch; the others are stored."""
     fresh, stale, gone, last = [await stored(repository) for _ in range(4)]
     other = after(stale, progress=0.5)
     await repository.save(other)
@@ -94,16 +94,14 @@ async def test_in_a_batch_each_save_has_its_own_outcome(repository: MongoTaskRep
     assert [await repository.get(task.id) for task in (fresh, stale, last)] == [after(fresh), other, after(last)]
 
 
-async def test_a_save_that_looks_like_the_winners_is_stale_all_the_same(
-    repository: MongoTaskRepository, database: Database
-) -> None:
-    """Two who learn the same in the same millisecond are told apart, also within one batch."""
+async def test_a_save_equal_to_the_stored_one_is_stale(repository: MongoTaskRepository, database: Database) -> None:
+    """Two equal saves in the same millisecond are distinguished, also within one batch."""
     task, beside = await stored(repository), await stored(repository)
 
     assert await outcomes_of_saves(database, [after(task), after(beside), after(task)]) == [None, None, Stale]
 
 
-async def test_a_winner_whose_task_moves_on_at_once_is_no_loser(
+async def test_a_save_that_won_is_not_stale_if_the_task_changes_again_at_once(
     repository: MongoTaskRepository, database: Database
 ) -> None:
     """The outcome is the server's at the moment of the save, whatever is written after it."""
@@ -118,7 +116,7 @@ async def test_a_winner_whose_task_moves_on_at_once_is_no_loser(
 
 
 async def test_of_racing_batches_one_save_of_each_version_wins(database: Database) -> None:
-    """However batches of several workers overlap: exactly one writer of each version is told that it won."""
+    """However batches of several workers overlap, exactly one writer of each version succeeds."""
     workers = [MongoTaskRepository(database) for _ in range(4)]
     tasks = [await stored(workers[0]) for _ in range(TRIES)]
 
@@ -135,7 +133,7 @@ async def test_of_racing_batches_one_save_of_each_version_wins(database: Databas
 
 
 async def test_a_save_that_no_document_can_hold_fails_alone(repository: MongoTaskRepository) -> None:
-    """A large one goes by itself, and the others' are kept."""
+    """A large save is sent by itself, and the others are stored."""
     small, large = await stored(repository), await stored(repository)
     text = Result(type=TaskType.TEXT, text="x" * (17 * 2**20))
 
@@ -150,7 +148,7 @@ async def test_a_save_that_no_document_can_hold_fails_alone(repository: MongoTas
 
 
 async def test_a_batch_without_a_server_fails_each_caller(tmp_path: Any) -> None:
-    """Each caller is told that the store is away, and can save when it is back."""
+    """Each caller gets `StoreUnavailable`, and can save once the database is available again."""
     async with running(MongoServer(tmp_path, port=free_port())) as server:
         repository = MongoTaskRepository(connect_mongo(server.url, timeout_s=0.5))
         tasks = [await stored(repository) for _ in range(3)]
@@ -177,7 +175,7 @@ class AnsweringTasks:
 
 
 async def test_a_batch_that_is_not_confirmed_is_not_taken_for_done() -> None:
-    """A write concern that was not met concerns all: none is told that it won or lost."""
+    """If the write concern was not met, no outcome is known: every save is `StoreUnavailable`."""
     answer = {"writeErrors": [], "nMatched": 2, "writeConcernErrors": [{"code": 64, "errmsg": "timed out"}]}
     updates = [VersionedUpdate(task_id=f"task_{number}", version=1, update={"$set": {"a": 1}}) for number in (1, 2)]
 
@@ -186,7 +184,7 @@ async def test_a_batch_that_is_not_confirmed_is_not_taken_for_done() -> None:
 
 
 async def test_a_save_that_a_stopping_server_refused_may_be_tried_again() -> None:
-    """What passes is told apart from a stale version and from what never works."""
+    """A transient error is distinguished from a stale version and from a permanent error."""
     errors = [
         {"index": 0, "code": 11600, "errmsg": "interrupted at shutdown"},
         {"index": 1, "code": 241, "errmsg": "cannot convert"},

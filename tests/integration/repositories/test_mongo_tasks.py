@@ -28,7 +28,7 @@ from tests.contracts.tasks import NOW, a_task
 
 @pytest.fixture(scope="module")
 def tasks_url(mongo_server: MongoServer) -> Iterator[str]:
-    """One database for all tests here: making its indexes takes longer than a test."""
+    """One database for all tests here: creating its indexes takes longer than a test."""
     url = mongo_server.url_of(f"tasks_{secrets.token_hex(6)}")
     yield url
     with MongoClient[Document](url) as client:
@@ -135,10 +135,10 @@ SMALL_LISTS = [
 
 
 @pytest.mark.parametrize("query", SMALL_LISTS, ids=str)
-async def test_a_list_reads_hardly_more_than_it_shows(
+async def test_a_list_reads_few_more_keys_than_it_returns(
     repository: MongoTaskRepository, database: Database, query: TaskQuery
 ) -> None:
-    """However many tasks there are that match, or are those of the same user, owner or provider and do not."""
+    """However many tasks match, and however many others the same user, owner or provider has."""
     await store_many(database)
     match, limit = {"$match": filter_of(query)}, {"$limit": query.count_limit + 1}
 
@@ -151,7 +151,7 @@ async def test_a_list_reads_hardly_more_than_it_shows(
 
 
 async def store_many(database: Database) -> None:
-    """Thirty tasks of each state and type, all of one owner, user and provider; once for all tests that ask."""
+    """Thirty tasks of each state and type, all of one owner, user and provider; stored once for all tests."""
     fields = {"owner": "owner-1", "user_id": "user-1", "provider": "openai"}
     tasks = [
         a_task(created=NOW + timedelta(seconds=second), state=state, type=task_type, **fields)
@@ -171,7 +171,7 @@ async def keys_read(database: Database, pipeline: list[Document], query: TaskQue
 async def test_only_open_tasks_are_in_the_index_that_overdue_tasks_are_read_from(
     repository: MongoTaskRepository, database: Database
 ) -> None:
-    """Tasks that ended cost the reconciler nothing: they are not in its index."""
+    """Final tasks are not in the index of the reconciler."""
     for state in State:
         await stored(repository, state=state, wake_at=None if state.final else NOW)
 
@@ -193,7 +193,7 @@ async def test_preparing_again_and_at_once_changes_nothing(mongo_database_url: s
 
 
 @pytest.mark.parametrize("more", [-1, 0], ids=["below", "at"])
-async def test_the_size_decides_where_an_input_lies(
+async def test_the_size_decides_where_an_input_is_stored(
     repository: MongoTaskRepository, database: Database, more: int
 ) -> None:
     """Below the limit it is in the document, from the limit on in GridFS; it comes back from both."""
@@ -206,7 +206,7 @@ async def test_the_size_decides_where_an_input_lies(
     assert await repository.get_input(task.id) == task_input
 
 
-async def test_no_piece_of_an_input_outlives_its_task(repository: MongoTaskRepository, database: Database) -> None:
+async def test_no_part_of_an_input_outlives_its_task(repository: MongoTaskRepository, database: Database) -> None:
     """Deleting a task, and adding one twice, leave nothing behind in GridFS."""
     task = a_task()
     large = {"image": "A" * 2**20}
@@ -222,7 +222,7 @@ async def test_no_piece_of_an_input_outlives_its_task(repository: MongoTaskRepos
 
 
 async def test_a_save_keeps_what_a_newer_server_stored(repository: MongoTaskRepository, database: Database) -> None:
-    """Two versions may run side by side: a field that we do not know stays."""
+    """Two versions may run side by side: an unknown field is kept."""
     task = await stored(repository)
     await database["tasks"].update_one({"_id": task.id}, {"$set": {"mood": "good"}})
 
@@ -234,7 +234,7 @@ async def test_a_save_keeps_what_a_newer_server_stored(repository: MongoTaskRepo
 
 
 async def test_writes_are_journaled_by_a_majority(database: Database) -> None:
-    """What was answered survives the loss of the server."""
+    """A confirmed write survives the loss of the server."""
     assert database.get_collection("tasks").write_concern.document == {"w": "majority", "j": True, "wtimeout": 20_000}
 
 
@@ -248,7 +248,7 @@ async def test_another_connection_reads_what_was_written(repository: MongoTaskRe
 
 
 async def test_the_row_is_stored_with_the_task(repository: MongoTaskRepository, database: Database) -> None:
-    """Who created a task stands in the audit log, in each field, once the task is on record."""
+    """The row says who created the task, in each field, once the task is stored."""
     row = AuditRow(id="audit_1", at=NOW, action=Action.TASK_CREATE, owner="owner-1", detail={"$ref": 2**70})
     await repository.add(a_task(), {}, row=row)
 
@@ -258,7 +258,7 @@ async def test_the_row_is_stored_with_the_task(repository: MongoTaskRepository, 
 
 
 async def test_a_task_whose_row_is_refused_is_not_stored(repository: MongoTaskRepository, database: Database) -> None:
-    """Without its row a task does not exist."""
+    """A task is not stored without its row."""
     await database.create_collection(AUDIT_COLLECTION, validator={"never": {"$exists": True}})
     task = a_task()
 

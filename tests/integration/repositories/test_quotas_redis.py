@@ -29,7 +29,7 @@ class TestRedisQuotas(QuotasContract):
 
 
 async def test_two_processes_share_the_quotas(quotas: RedisQuotas, redis_url: str, clock: MovableClock) -> None:
-    """Of a hundred that two connections take at once, just as many as the bound count."""
+    """Of a hundred that two connections take at once, exactly as many as the limit count."""
     other_redis = connect_queue(redis_url)
     other = RedisQuotas(other_redis, clock=clock)
     answers = await asyncio.gather(*(taken((quotas, other)[n % 2], f"task_{n}", TWO) for n in range(100)))
@@ -41,7 +41,7 @@ async def test_two_processes_share_the_quotas(quotas: RedisQuotas, redis_url: st
 async def test_every_key_of_the_quotas_lives_a_day_longer_than_what_it_counts(
     quotas: RedisQuotas, redis: ArqRedis
 ) -> None:
-    """Nothing stays in Redis for ever, and nothing goes while it counts."""
+    """No key stays in Redis for ever, and none expires while it counts."""
     later = UNTIL + timedelta(days=3)
     await quotas.take("task_1", [TWO], until=UNTIL)
     await quotas.restore([Counted(quota=ONE.name, task_id="task_2", until=later)])
@@ -60,8 +60,8 @@ async def test_more_are_restored_than_fit_in_one_request(quotas: RedisQuotas) ->
     assert len((await quotas.counted())[TWO.name]) == 1_234
 
 
-async def test_after_all_was_lost_the_scripts_are_brought_along_anew(quotas: RedisQuotas, redis: ArqRedis) -> None:
-    """A server that forgot everything counts from zero."""
+async def test_after_all_data_were_lost_the_scripts_are_loaded_again(quotas: RedisQuotas, redis: ArqRedis) -> None:
+    """A server without data counts from zero."""
     await taken(quotas, "task_1", ONE)
     await redis.flushall()
     await redis.script_flush()
@@ -70,7 +70,7 @@ async def test_after_all_was_lost_the_scripts_are_brought_along_anew(quotas: Red
 
 
 async def test_quotas_without_a_server_are_queue_unavailable() -> None:
-    """Every method says so."""
+    """Every method raises it."""
     redis = connect_queue(f"redis://127.0.0.1:{free_port()}/0")
     quotas: Quotas = RedisQuotas(redis)
     calls: list[Coroutine[Any, Any, Any]] = [

@@ -15,7 +15,7 @@ from tests.contracts.rates import RatesContract, passed
 
 @pytest.fixture
 def rates(redis: ArqRedis, clock: MovableClock) -> RedisRates:
-    """Nobody has asked yet."""
+    """Rates without any request."""
     return RedisRates(redis, clock=clock)
 
 
@@ -33,10 +33,10 @@ async def test_two_processes_share_the_minute(rates: RedisRates, redis_url: str,
     assert sum(answer.passed for answer in answers) == 10
 
 
-async def test_a_busy_key_takes_a_bounded_place_and_leaves_none(
+async def test_a_busy_key_needs_limited_memory_and_leaves_none(
     rates: RedisRates, redis: ArqRedis, clock: MovableClock
 ) -> None:
-    """A number for each second of a minute, however many requests; gone a minute after the last one."""
+    """One number for each second of a minute, however many requests; deleted a minute after the last one."""
     for _ in range(200):
         await passed(rates, 3, limit=10_000)
         clock.forward(1)
@@ -56,7 +56,7 @@ async def test_requests_of_one_moment_share_a_round_trip(rates: RedisRates, redi
 
 
 async def test_rates_without_a_server_are_queue_unavailable() -> None:
-    """Whoever asks is told so."""
+    """Every call raises it."""
     redis = connect_queue(f"redis://127.0.0.1:{free_port()}/0")
 
     with pytest.raises(QueueUnavailable):

@@ -1,4 +1,4 @@
-"""Scripts on a real Valkey: those of one moment share a round trip and nothing else."""
+"""Script batches on a real Valkey: calls of the same moment share a round trip and nothing else."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ async def test_each_caller_gets_its_own_answer(scripts: Scripts) -> None:
 
 
 async def test_a_script_that_fails_fails_its_caller(scripts: Scripts) -> None:
-    """And nobody who asked at the same moment."""
+    """Other callers of the same moment are not affected."""
     answers = await asyncio.gather(
         scripts.run("count", "1"), scripts.run("break", "x"), scripts.run("count", "1"), return_exceptions=True
     )
@@ -39,7 +39,7 @@ async def test_a_script_that_fails_fails_its_caller(scripts: Scripts) -> None:
 
 
 async def test_each_runs_once_though_redis_forgets_its_scripts(scripts: Scripts, redis: ArqRedis) -> None:
-    """A Redis that is new, or was restarted, is told the texts; what ran already does not run again."""
+    """A new or restarted Redis gets the texts; scripts that ran already do not run again."""
     await scripts.run("count", "1")
     await redis.script_flush()
     await redis.script_load(SOURCES["echo"])

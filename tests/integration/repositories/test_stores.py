@@ -33,7 +33,7 @@ def settings(mongo_database_url: str, redis_url: str, tmp_path: Path) -> Setting
 
 @pytest.fixture
 async def unavailable(settings: Settings) -> AsyncIterator[ApiStores]:
-    """A MongoDB that is not there."""
+    """Adapters whose MongoDB is unavailable."""
     url = Secret(f"mongodb://127.0.0.1:{free_port()}/polyrelay?serverSelectionTimeoutMS=100")
     stores = api_stores(structs.replace(settings, mongo_url=url))
     yield stores

@@ -1,4 +1,4 @@
-"""The twins of keys, users and used-up signatures keep the contracts."""
+"""The in-memory adapters of keys, users and used signatures keep the contracts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The twin of announcements, and who listens in one process."""
+"""The in-memory adapter of announcements, and listeners in one process."""
 
 import pytest
 
@@ -10,13 +10,13 @@ from tests.fakes.announcements import MemoryAnnouncements
 
 @pytest.fixture
 def worker() -> MemoryAnnouncements:
-    """Nobody listens yet."""
+    """Announcements without listeners."""
     return MemoryAnnouncements()
 
 
 @pytest.fixture
 def api(worker: MemoryAnnouncements) -> MemoryAnnouncements:
-    """The same memory."""
+    """The same instance as `worker`."""
     return worker
 
 
@@ -24,15 +24,15 @@ class TestMemoryAnnouncements(AnnouncementsContract):
     """`MemoryAnnouncements` keeps the contract."""
 
 
-async def test_a_queue_that_is_unavailable_is_reported_as_such(worker: MemoryAnnouncements) -> None:
-    """As Redis' adapter does."""
+async def test_an_unavailable_queue_raises_queue_unavailable(worker: MemoryAnnouncements) -> None:
+    """As the Redis adapter does."""
     worker.reachable = False
     with pytest.raises(QueueUnavailable):
         await worker.announce("task_one")
 
 
 def test_nothing_is_kept_of_listeners_that_left() -> None:
-    """A process that lives for months does not remember every task that somebody waited for."""
+    """A long-running process keeps nothing of tasks that it waited for."""
     listeners = Listeners()
     with listeners.listening("task_one"), listeners.listening("task_one"), listeners.listening("task_other"):
         assert len(listeners) == 2
@@ -41,7 +41,7 @@ def test_nothing_is_kept_of_listeners_that_left() -> None:
 
 
 def test_after_a_gap_all_listeners_are_notified() -> None:
-    """When it is not known what was missed, all are told."""
+    """If announcements may have been missed, all listeners are notified."""
     listeners = Listeners()
     with listeners.listening("task_one") as one, listeners.listening("task_other") as other:
         listeners.notify_all()

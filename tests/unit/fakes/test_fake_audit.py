@@ -28,6 +28,6 @@ def test_any_detail_survives(detail: dict[str, object]) -> None:
 
 
 def test_an_action_of_a_newer_server_is_shown_as_another() -> None:
-    """A list does not break on it."""
+    """A list does not fail on it."""
     document = {**document_of_row(AuditRow(id="audit_1", at=NOW, action=Action.KEY_CREATE)), "action": "moon.land"}
     assert row_of(document).action is Action.OTHER

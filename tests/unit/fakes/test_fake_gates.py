@@ -17,7 +17,7 @@ class TestMemoryGates(GatesContract):
 
 
 async def test_the_gates_in_memory_can_be_made_unreachable() -> None:
-    """A test may take them away, and gets the error of the real ones."""
+    """A test may make them unavailable; they raise the error of the real adapter."""
     gates = MemoryGates()
     gates.reachable = False
 

@@ -18,7 +18,7 @@ class TestMemoryQuotas(QuotasContract):
 
 
 async def test_the_quotas_in_memory_can_be_made_unreachable() -> None:
-    """A test may take them away, and gets the error of the real ones."""
+    """A test may make them unavailable; they raise the error of the real adapter."""
     quotas = MemoryQuotas()
     quotas.reachable = False
 

@@ -13,12 +13,12 @@ class TestMemoryRates(RatesContract):
 
     @pytest.fixture
     def rates(self, clock: MovableClock) -> MemoryRates:
-        """Nobody has asked yet."""
+        """Rates without any request."""
         return MemoryRates(clock=clock)
 
 
 async def test_the_rates_in_memory_can_be_made_unreachable() -> None:
-    """A test may take them away, and gets the error of the real ones."""
+    """A test may make them unavailable; they raise the error of the real adapter."""
     rates = MemoryRates()
     rates.reachable = False
 

@@ -1,4 +1,4 @@
-"""The twins in memory keep the contracts of the ports."""
+"""The in-memory adapters keep the contracts of the ports."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -54,7 +54,7 @@ class TestMemoryWakeQueue(WakeQueueContract):
 
 
 async def test_due_wakes_are_handed_out_once() -> None:
-    """Taking forgets; what is not due stays, and says when it will be."""
+    """Taking deletes them; others stay, with the time at which they are due."""
     now = utc_now()
     queue = MemoryWakeQueue(clock=lambda: now)
     await queue.wake("task_later", at=now + timedelta(seconds=9))
@@ -67,7 +67,7 @@ async def test_due_wakes_are_handed_out_once() -> None:
 
 
 async def test_in_memory_adapters_can_be_made_unreachable() -> None:
-    """A test may take the servers away, and gets the errors of the real adapters."""
+    """A test may make them unavailable; they raise the errors of the real adapters."""
     tasks, queue, files = MemoryTaskRepository(), MemoryWakeQueue(), MemoryResultStore()
     tasks.reachable = queue.reachable = files.reachable = False
 
@@ -80,7 +80,7 @@ async def test_in_memory_adapters_can_be_made_unreachable() -> None:
 
 
 async def test_a_stored_task_shares_nothing_with_its_callers() -> None:
-    """Metadata that somebody changes afterwards is not changed on record."""
+    """Metadata that a caller changes afterwards is not changed in the store."""
     repository = MemoryTaskRepository()
     task = a_task(metadata={"order": 1})
     await repository.add(task, {})

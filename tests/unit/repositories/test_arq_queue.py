@@ -64,7 +64,7 @@ async def test_a_wake_is_a_job_of_the_advance_function(redis: ArqRedis, stopped:
 
 
 async def test_a_wake_is_kept_for_days_after_its_time(redis: ArqRedis, stopped: ArqWakeQueue) -> None:
-    """And not for ever: every key has a time to live."""
+    """Every key has a time to live."""
     await stopped.wake("task_1", at=NOW + timedelta(days=2))
 
     ttl_ms = await redis.pttl(job_key_prefix + await only_job(redis))
@@ -72,7 +72,7 @@ async def test_a_wake_is_kept_for_days_after_its_time(redis: ArqRedis, stopped: 
 
 
 async def test_a_running_job_does_not_swallow_a_wake(redis: ArqRedis, stopped: ArqWakeQueue) -> None:
-    """It may have read the record before the change: a new wake of the same millisecond is another job."""
+    """It may have read the task before the change: a new wake of the same millisecond is another job."""
     await stopped.wake("task_1", at=NOW)
     await redis.set(in_progress_key_prefix + await only_job(redis), b"1")
 

@@ -1,4 +1,4 @@
-"""`GroupCommit`: who shares a write with whom, and whose outcome is whose."""
+"""`GroupCommit`: which callers share a write, and which outcome each of them gets."""
 
 import asyncio
 import contextvars
@@ -14,7 +14,7 @@ REQUEST: contextvars.ContextVar[str] = contextvars.ContextVar("request", default
 
 
 class Refused(Exception):
-    """What a write says about one item, or about all."""
+    """The error of one item, or of all."""
 
 
 class Writer:
@@ -48,7 +48,7 @@ class Writer:
         return [Refused(item) if item.isupper() else item.upper() for item in items]
 
     async def begun(self, batches: int) -> None:
-        """Wait until so many writes have begun."""
+        """Wait until that number of writes has begun."""
         async with asyncio.timeout(5), self._changed:
             await self._changed.wait_for(lambda: len(self.batches) >= batches)
 
@@ -79,7 +79,7 @@ async def held(writer: Writer, commit: GroupCommit[str, str]) -> AsyncIterator[N
 
 
 async def test_a_single_item_is_written_at_once(writer: Writer, commit: GroupCommit[str, str]) -> None:
-    """Nobody waits for company: one after the other, each is a write of its own."""
+    """Items one after the other are not delayed; each is a write of its own."""
     assert [await commit("a"), await commit("b")] == ["A", "B"]
     assert writer.batches == [["a"], ["b"]]
 
@@ -93,7 +93,7 @@ async def test_callers_of_the_same_moment_share_a_write(writer: Writer, commit: 
 async def test_callers_who_come_during_a_write_share_the_next_one(
     writer: Writer, commit: GroupCommit[str, str]
 ) -> None:
-    """However they come: there is one write at a time."""
+    """There is one write at a time."""
     async with held(writer, commit):
         later = []
         for item in "ab":
@@ -106,7 +106,7 @@ async def test_callers_who_come_during_a_write_share_the_next_one(
 
 
 async def test_several_writes_may_be_under_way(writer: Writer) -> None:
-    """Who comes during the first begins the second; who comes during both shares the third."""
+    """An item during the first write begins the second; items during both share the third."""
     commit = GroupCommit(writer.write, most=3, at_once=2)
     async with held(writer, commit):
         later = []
@@ -119,15 +119,15 @@ async def test_several_writes_may_be_under_way(writer: Writer) -> None:
     assert writer.batches == [["first"], ["a"], ["b", "c"]]
 
 
-async def test_a_write_has_at_most_so_many_items(writer: Writer, commit: GroupCommit[str, str]) -> None:
-    """The rest goes in the next ones, in the order in which they came."""
+async def test_a_write_has_a_maximum_number_of_items(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """The rest is in the next writes, in order."""
     await asyncio.gather(*map(commit, "abcdefgh"))
 
     assert writer.batches == [list("abc"), list("def"), list("gh")]
 
 
-async def test_a_write_has_at_most_so_many_bytes(writer: Writer, commit: GroupCommit[str, str]) -> None:
-    """An item that is larger than all that is written alone."""
+async def test_a_write_has_a_maximum_number_of_bytes(writer: Writer, commit: GroupCommit[str, str]) -> None:
+    """A larger item is written alone."""
     sizes = {"a": 6, "b": 4, "c": 1, "d": 99, "e": 1}
 
     await asyncio.gather(*(commit(item, size_bytes=size) for item, size in sizes.items()))
@@ -143,7 +143,7 @@ async def test_a_bad_item_fails_alone(commit: GroupCommit[str, str]) -> None:
 
 
 async def test_a_write_that_fails_fails_exactly_its_own_callers(writer: Writer, commit: GroupCommit[str, str]) -> None:
-    """Those of the next one are served."""
+    """Callers of the next write are not affected."""
     writer.broken = ConnectionError("gone")
 
     outcomes = await asyncio.gather(*(outcome_of(commit(item)) for item in "abcdef"))
@@ -168,7 +168,7 @@ async def test_a_caller_cancelled_before_the_write_is_left_out(writer: Writer, c
 async def test_a_caller_cancelled_during_the_write_does_not_affect_the_others(
     writer: Writer, commit: GroupCommit[str, str]
 ) -> None:
-    """It is written all the same, whole, and so are those beside it."""
+    """Its item is written completely, and so are the others."""
     writer.gate.clear()
     gone, stays = asyncio.create_task(commit("gone")), asyncio.create_task(commit("stays"))
     await writer.begun(1)
@@ -184,7 +184,7 @@ async def test_a_caller_cancelled_during_the_write_does_not_affect_the_others(
 async def test_a_write_knows_nothing_of_the_request_that_began_it(
     writer: Writer, commit: GroupCommit[str, str]
 ) -> None:
-    """It is many requests' at once, and no line of its log belongs to one of them."""
+    """It belongs to many requests: its log lines have the context of none of them."""
     REQUEST.set("request-1")
 
     await commit("a")
@@ -195,7 +195,7 @@ async def test_a_write_knows_nothing_of_the_request_that_began_it(
 async def test_the_end_of_the_event_loop_cancels_all_waiting_callers(
     writer: Writer, commit: GroupCommit[str, str]
 ) -> None:
-    """Those in the write, and those behind it; nobody hangs."""
+    """Callers in the write and after it; none hangs."""
     writer.gate.clear()
     before = asyncio.all_tasks()
     callers = [asyncio.create_task(commit(item)) for item in "abcd"]

@@ -62,7 +62,7 @@ async def test_a_broken_stream_leaves_no_file_of_any_name(tmp_path: Path) -> Non
 
 
 async def test_a_cancelled_stream_leaves_no_file_of_any_name(tmp_path: Path) -> None:
-    """A worker that is stopped during a copy leaves no half."""
+    """A worker that stops during a copy leaves no partial file."""
     store = connect_results(str(tmp_path))
     under_way = asyncio.Event()
 
@@ -94,7 +94,7 @@ async def test_deleting_all_leaves_no_empty_folder(tmp_path: Path) -> None:
 
 
 async def test_an_os_error_of_the_source_is_not_the_stores(tmp_path: Path) -> None:
-    """A download that fails with an `OSError` is told apart from a disk that fails with one."""
+    """A download that fails with an `OSError` is distinguished from a disk that does."""
 
     async def broken() -> AsyncIterator[bytes]:
         yield b"x"
@@ -114,7 +114,7 @@ async def test_a_folder_that_is_gone_is_store_unavailable(tmp_path: Path) -> Non
 
 
 async def test_a_file_in_the_way_is_store_unavailable(tmp_path: Path) -> None:
-    """An error of the disk is ours, with its reason in one line."""
+    """An error of the disk is raised with its reason in one line."""
     store = connect_results(str(tmp_path))
     await store.put("task_1", b"a file where a folder is needed")
 
@@ -131,7 +131,7 @@ def test_an_unusable_url_is_a_configuration_error(url: str) -> None:
         connect_results(url)
 
 
-def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_configuration_error(tmp_path: Path) -> None:
     """The text names the folder."""
     (tmp_path / "file").write_text("x")
 
@@ -155,7 +155,7 @@ async def test_an_unreachable_object_store_is_store_unavailable(monkeypatch: pyt
 
 
 async def test_a_large_file_is_read_in_pieces(tmp_path: Path) -> None:
-    """A video is never held whole: many pieces, none of them large."""
+    """A video is never in memory completely: it is read in many small chunks."""
     store = connect_results(str(tmp_path))
     await store.put_stream("task_1/1/0.mp4", pieces(count=8))
 

@@ -1,4 +1,4 @@
-"""Tasks as documents: nothing is lost on the way through BSON."""
+"""Documents of tasks: nothing is lost in BSON."""
 
 from datetime import UTC
 from typing import Any
@@ -54,15 +54,15 @@ def test_an_update_makes_any_version_of_any_other(old: Task, new: Task) -> None:
 
 
 @given(tasks())
-def test_a_reopening_takes_the_cancellation_request_unavailable_and_changes_nothing_else(task: Task) -> None:
-    """Its update is that of a save, which unsets the wish to cancel, too."""
+def test_a_reopening_deletes_the_cancellation_request_and_changes_nothing_else(task: Task) -> None:
+    """Its update is that of a save, which also unsets the cancellation request."""
     update, plain = without_cancellation_request(update_of(task)), update_of(task)
 
     assert update["$set"] == plain["$set"]
     assert set(update["$unset"]) == {*plain.get("$unset", {}), "cancel_requested"}
 
 
-def test_a_field_of_a_newer_server_is_overlooked() -> None:
+def test_a_field_of_a_newer_server_is_ignored() -> None:
     """Two versions may run side by side: an unknown field, at the top or inside, is no error."""
     task = a_full_task()
     document = document_of(task)
