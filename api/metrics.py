@@ -65,7 +65,9 @@ class Metrics:
 
     def created(self, task: Task) -> None:
         """Count an accepted task."""
-        self._created_of(task.provider, self._label(task.model, task), task.type.value).inc()
+        self._created_of(
+            task.provider, task.model if task.relay is None else self._label(task.model), task.type.value
+        ).inc()
 
     def _find(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         return self._requests.labels(method, route, str(status)), self._durations.labels(method, route)

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from core.tasks import Task
-
 OTHER: Final = "other"
 
 
@@ -19,9 +17,9 @@ class ModelLabels:
         self._most = most
         self._relayed: set[str] = set()
 
-    def __call__(self, model: str, task: Task) -> str:
-        """The label for a model of the task. A model of a task without relay is always its own label."""
-        if task.relay is None or model in self._relayed:
+    def __call__(self, model: str) -> str:
+        """The label for a model of a relayed task. Other models are in the catalogue, which limits their number."""
+        if model in self._relayed:
             return model
         if len(self._relayed) >= self._most:
             return OTHER

@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
+from weakref import WeakSet
 
 import structlog
 from msgspec import Struct
@@ -75,12 +76,14 @@ class Registry:
 
     Attributes:
         switches: The operator's setting by provider; a provider without one is enabled.
+        routes_in_use: The routes that somebody holds; the provider of such a route must not be closed.
     """
 
     def __init__(self, providers: Iterable[Provider], reports: Iterable[PluginReport] = ()) -> None:
         self.providers: Mapping[str, Provider] = {provider.name: provider for provider in providers}
         self.reports = tuple(reports)
         self.switches: Mapping[str, Switch] = {}
+        self.routes_in_use: WeakSet[Route] = WeakSet()
 
     def route(self, provider: str, model: str) -> Route:
         """
@@ -95,7 +98,7 @@ class Registry:
             served, service = found.route(model)
         except KeyError:
             raise UnknownModel([_unknown("model", model, [served.name for served in found.models])]) from None
-        return Route(provider=found, model=served, service=service, switch=self.switches.get(provider))
+        return self._in_use(found, served, service)
 
     def route_for(self, provider: str, model: str, task_type: TaskType) -> Route:
         """
@@ -126,15 +129,15 @@ class Registry:
             UnknownProvider: There is no such provider; the message lists all providers.
             UnknownModel: No service of the provider can relay calls.
         """
-        found, switch = self._provider(provider), self.switches.get(provider)
+        found = self._provider(provider)
         for service in found.services:
             if isinstance(service, Relays):
                 served, relay = service.relay_of(model)
-                return Route(provider=found, model=served, service=relay, switch=switch)
+                return self._in_use(found, served, relay)
         for service in found.services:
             if isinstance(service, Disabled):
                 served = Model(name=model, type=TaskType.IMAGE, params=Params, timeout_s=0)
-                return Route(provider=found, model=served, service=service, switch=switch)
+                return self._in_use(found, served, service)
         raise UnknownModel([_unknown("model", model, (), f"{provider} has no API that is relayed; ")])
 
     def route_of(self, task: Task, choice: Choice | Attempt) -> Route:
@@ -146,6 +149,11 @@ class Registry:
         """
         find = self.route if task.relay is None else self.relay_route
         return find(choice.provider, choice.model)
+
+    def _in_use(self, provider: Provider, model: Model, service: Service) -> Route:
+        route = Route(provider=provider, model=model, service=service, switch=self.switches.get(provider.name))
+        self.routes_in_use.add(route)
+        return route
 
     def _of_type(self, provider: str, task_type: TaskType) -> Sequence[str]:
         return [served.name for served in self._provider(provider).models if served.type is task_type]

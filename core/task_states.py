@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 
@@ -77,12 +78,12 @@ class State(StrEnum):
     Lasts: until the task is deleted.
     """
 
-    @property
+    @cached_property
     def status(self) -> Status:
         """The status that callers see."""
         return _STATUSES[self]
 
-    @property
+    @cached_property
     def final(self) -> bool:
         """Whether the state only changes by an explicit retry."""
         return self in FINAL

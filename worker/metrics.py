@@ -44,7 +44,7 @@ class WorkerMetrics:
     def changed(self, task: Task) -> None:
         """Count a version of a task that this worker saved."""
         asked = task.attempt if task.attempts else task
-        served = (asked.provider, self._label(asked.model, task))
+        served = (asked.provider, asked.model if task.relay is None else self._label(asked.model))
         if task.state is State.SUBMITTING:
             self._submits.labels(*served).inc()
         elif task.state.final:

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from typing import Final
-from weakref import WeakSet
 
 import structlog
 
 from core.plugins import Plugin, owner_of, reload_plugins
-from core.registry import Registry, Route
+from core.registry import Registry
 from core.switches import Controls, Mode
 from polyrelay import Env, Provider
 
@@ -33,20 +32,7 @@ class LiveRegistry(Registry):
         super().__init__(_providers(plugins), [plugin.report for plugin in plugins])
         self._plugins = tuple(plugins)
         self._env = env
-        self._given: WeakSet[Route] = WeakSet()
         self._replaced: list[Provider] = []
-
-    def route(self, provider: str, model: str) -> Route:
-        """As `Registry.route`; the provider stays open as long as the route is referenced."""
-        route = super().route(provider, model)
-        self._given.add(route)
-        return route
-
-    def relay_route(self, provider: str, model: str) -> Route:
-        """As `Registry.relay_route`; the provider stays open as long as the route is referenced."""
-        route = super().relay_route(provider, model)
-        self._given.add(route)
-        return route
 
     def follow(self, controls: Controls) -> None:
         """Switch the providers as the operator decided; each change is logged."""
@@ -75,7 +61,7 @@ class LiveRegistry(Registry):
 
     async def close_unused(self) -> None:
         """Close replaced providers that no route refers to."""
-        used = {id(route.provider) for route in self._given}
+        used = {id(route.provider) for route in self.routes_in_use}
         unused = [provider for provider in self._replaced if id(provider) not in used]
         self._replaced = [provider for provider in self._replaced if id(provider) in used]
         for provider in unused:
