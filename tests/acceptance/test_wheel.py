@@ -169,4 +169,4 @@ def test_a_server_install_shows_its_providers(server: Path, tmp_path: Path) -> N
 
     assert {"volcengine", "openai"} <= set(printed.split())
     assert "doubao-seedream-4-0-250828" in printed
-    assert "left out" not in printed
+    assert "not loaded" not in printed
