@@ -130,7 +130,7 @@ def _create(settings: Settings) -> Litestar:
         keys=stores.keys,
         users=stores.users,
         used_signatures=stores.used_signatures,
-        follow=control_sync.look,
+        follow=control_sync.sync,
         stalls=lambda: watchdog.stalls,
     )
 

@@ -33,10 +33,10 @@ class ClaimingWorker(Worker):
         self._claims = claims
         self._held: dict[str, Claim] = {}
         self._ended: list[ClaimEnding] = []
-        self._stirred = asyncio.Event()
-        self._notification_key: asyncio.Task[bool] | None = None
+        self._wakeup = asyncio.Event()
+        self._listening: asyncio.Task[bool] | None = None
         self._sleep_s = 0.0
-        self._starved = False
+        self._has_free_slots = False
         self._hold_again = self.loop.time() + claims.lock_s / 3
 
     async def give_back(self) -> None:
@@ -45,41 +45,42 @@ class ClaimingWorker(Worker):
             async with asyncio.timeout(_GIVE_BACK_S):
                 await self._stop_listening()
                 async with self.claiming:
-                    await self._look()
+                    await self._round()
 
     async def _poll_iteration(self) -> None:
         """As arq's: `main` calls it in a loop, and lets its errors out."""
         await self._sleep()
         async with self.claiming:
-            await self._look()
+            await self._round()
         if self.loop.time() >= self._hold_again:
             await self._claims.hold(list(self._held.values()))
             self._hold_again = self.loop.time() + self._claims.lock_s / 3
         await self.heart_beat()
 
     async def _sleep(self) -> None:
-        if self._starved:
+        if self._has_free_slots:
             self._listen()
         if self._sleep_s > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._sleep_s):
-                    await self._stirred.wait()
-        self._stirred.clear()
-        if self._notification_key is not None and self._notification_key.done():
-            notification_key, self._notification_key = self._notification_key, None
-            notification_key.result()
+                    await self._wakeup.wait()
+        self._wakeup.clear()
+        if self._listening is not None and self._listening.done():
+            listening, self._listening = self._listening, None
+            listening.result()
 
     def _listen(self) -> None:
-        if self._notification_key is None:
-            self._notification_key = asyncio.create_task(self._claims.notified())
-            self._notification_key.add_done_callback(lambda _: self._stirred.set())
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._claims.notified())
+            self._listening.add_done_callback(lambda _: self._wakeup.set())
 
     async def _stop_listening(self) -> None:
-        notification_key, self._notification_key = self._notification_key, None
-        if notification_key is not None:
-            await cancelled([notification_key])
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await cancelled([listening])
 
-    async def _look(self) -> None:
+    async def _round(self) -> None:
+        """End what has ended, take wakes for the free slots, and start their steps."""
         wanted = self.max_jobs - len(self.tasks) if self.allow_pick_jobs else 0
         ended, self._ended = self._ended, []
         try:
@@ -91,9 +92,9 @@ class ClaimingWorker(Worker):
             await self._claims.take(0, ended=[ClaimEnding(claim=claim, again_in_s=0.0) for claim in taken.claims])
         else:
             self._start(taken.claims)
-        self._starved = len(taken.claims) < wanted
+        self._has_free_slots = len(taken.claims) < wanted
         next_in_s = self._claims.idle_s if taken.next_in_s is None else taken.next_in_s
-        self._sleep_s = min(next_in_s, self._claims.idle_s) if self._starved else self._claims.idle_s
+        self._sleep_s = min(next_in_s, self._claims.idle_s) if self._has_free_slots else self._claims.idle_s
 
     def _start(self, claims: Sequence[Claim]) -> None:
         for claim in claims:
@@ -106,7 +107,7 @@ class ClaimingWorker(Worker):
     def _on_end(self, claim: Claim, step: "asyncio.Task[float | None]") -> None:
         del self.tasks[claim.id], self._held[claim.id]
         self._ended.append(ClaimEnding(claim=claim, again_in_s=0.0 if step.cancelled() else step.result()))
-        self._stirred.set()
+        self._wakeup.set()
 
     async def _run(self, claim: Claim) -> float | None:
         """Run arq's job; returns in how many seconds it must run again, or None if it is done."""

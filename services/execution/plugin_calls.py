@@ -70,7 +70,7 @@ async def cancel(service: Cancels, job: Job[Params], operation: str, *, within_s
     except ProviderError:
         raise
     except TimeoutError as error:
-        raise OutcomeUnknown("the provider did not answer in time") from error
+        raise OutcomeUnknown("the provider did not respond in time") from error
     except BaseException as error:  # plugin code; a SystemExit would end the whole process
         raise _defect(error) from error
 
@@ -103,7 +103,7 @@ async def _outcome_of(call: Callable[[], Awaitable[Outcome]], *, within_s: float
         async with asyncio.timeout(within_s):
             return _checked(await _isolated(call))
     except TimeoutError as error:
-        raise OutcomeUnknown("the provider did not answer by the task's deadline") from error
+        raise OutcomeUnknown("the provider did not respond by the task's deadline") from error
 
 
 async def _isolated(call: Callable[[], Awaitable[Outcome]]) -> object:
@@ -139,4 +139,4 @@ def _checked(outcome: object) -> Outcome:
             return outcome
         case _:
             log.error("provider_defect", answer=type(outcome).__name__)
-            raise ProtocolError(f"the provider plugin answered {type(outcome).__name__} against its contract")
+            raise ProtocolError(f"the provider plugin returned {type(outcome).__name__}, which violates its contract")

@@ -56,12 +56,12 @@ class RateLimiter:
         except (QueueUnavailable, TimeoutError) as error:
             self._paused_until = self._clock() + PAUSE
             log.warning(
-                "rate_limit_unavailable", reason=str(error) or "no answer in time", pause_s=PAUSE.total_seconds()
+                "rate_limit_unavailable", reason=str(error) or "no response in time", pause_s=PAUSE.total_seconds()
             )
             return None
         if not rate_limit_status.passed:
             raise TooManyRequests(
-                f"this key made {limit} requests in the last minute, as many as it may; come back later",
+                f"this key reached its limit of {limit} requests in a minute; try again later",
                 rate_limit_status=rate_limit_status,
             )
         return rate_limit_status

@@ -155,7 +155,7 @@ def _no_room(full: Quota) -> ComeBackLater:
     counting, kind, whose = full.name.split(":", 2)
     verb = "are open" if counting == Counting.OPEN else "wait"
     if kind == "key":
-        text = f"{full.limit} tasks of this key {verb} already, as many as may; come back later"
+        text = f"this key reached its limit: {full.limit} of its tasks {verb}; try again later"
         return TooManyTasks(text, retry_after_s=FULL_RETRY_AFTER_S)
-    text = f"{full.limit} tasks for {whose} {verb} already, as many as may; come back later"
+    text = f"{whose} reached its limit: {full.limit} tasks {verb}; try again later"
     return QueueFull(text, retry_after_s=FULL_RETRY_AFTER_S)

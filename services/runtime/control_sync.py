@@ -18,7 +18,7 @@ from core.errors import StoreUnavailable
 from core.switches import Controls
 from services.runtime.live_registry import LiveRegistry
 
-LOOK_S: Final = 0.75
+READ_EVERY_S: Final = 0.75
 """How often a process reads the control state, in seconds."""
 REPORT_EVERY: Final = timedelta(seconds=10)
 """How often a process reports if nothing changed."""
@@ -92,19 +92,19 @@ class ControlSync:
         await self._report()
 
     async def run(self) -> None:
-        """Read the control state every `LOOK_S` until cancelled; while MongoDB is unavailable, the latest one holds."""
+        """Read the control state every `READ_EVERY_S` until cancelled; while MongoDB is unavailable, the latest one holds."""
         try:
             while True:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(READ_EVERY_S)
                 try:
-                    await self.look()
+                    await self.sync()
                 except Exception:  # such as a state that only a newer version can read
                     log.exception("control_sync_failed")
         finally:
             if self._reloading is not None:
                 self._reloading.cancel()
 
-    async def look(self) -> None:
+    async def sync(self) -> None:
         """Apply what was decided since the last call, close unused providers, and report."""
         try:
             self._follow(await self._control.read())
@@ -139,7 +139,7 @@ class ControlSync:
                 await self._report()
         except Exception:
             log.exception("reload_failed")
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(READ_EVERY_S)
         finally:
             self._reloading = None
 

@@ -93,15 +93,15 @@ def test_the_numbers_of_the_gates_are_those_of_the_code(page: Pages) -> None:
 
     assert rules.weights == tuple(WEIGHTS.values()) == (6, 3, 1)
     assert "six, three and one of ten turns" in text
-    assert f"after {rules.open_after} answers `away` in a row" in text
+    assert f"after {rules.open_after} responses `away` in a row" in text
     assert f"For {rules.open_for.total_seconds():g} s nothing is submitted" in text
     assert f"at most {rules.open_for_most.total_seconds() / 60:g} minutes" in text
-    assert f"tells nothing within {rules.probe_for.total_seconds():g} s" in text
+    assert f"reports nothing within {rules.probe_for.total_seconds():g} s" in text
     assert (
         f"does not ask within {(rules.wait_queue_check + rules.wait_queue_late).total_seconds() / 60:g} minutes" in text
     )
     assert rules.kept == timedelta(days=1)
     assert "was not used for a day" in text
-    assert f"again within {UNAVAILABLE_SPREAD_S:g} s after the circuit lets a probe through" in text
+    assert f"again within {UNAVAILABLE_SPREAD_S:g} s after the circuit breaker lets a probe through" in text
     assert timedelta(minutes=2) == _GRACE
     assert "two minutes after the task's deadline" in text

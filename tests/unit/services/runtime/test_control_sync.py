@@ -36,7 +36,7 @@ class ProcessFixture:
         """Once the process has carried out that request."""
         async with asyncio.timeout(10):
             while (await self.control.processes(since=NOW))[0].generation < generation:
-                await self.control_sync.look()
+                await self.control_sync.sync()
                 await asyncio.sleep(0.01)
 
 
@@ -64,14 +64,14 @@ async def test_a_switch_holds_while_the_database_is_unavailable(process: Process
     """A process that can read nothing keeps to what it knew, and follows again when it can."""
     await process.control_sync.begin()
     await process.control.switch("acme", Switch(mode=Mode.DRAINING, since=NOW))
-    await process.control_sync.look()
+    await process.control_sync.sync()
     await process.control.switch("acme", Switch(mode=Mode.ENABLED, since=NOW))
     process.control.reachable = False
-    await process.control_sync.look()
+    await process.control_sync.sync()
     assert process.registry.route("acme", "words").closed is not None
 
     process.control.reachable = True
-    await process.control_sync.look()
+    await process.control_sync.sync()
     assert process.registry.route("acme", "words").closed is None
 
 
@@ -85,12 +85,12 @@ async def test_a_replaced_provider_is_closed_when_its_last_user_is_done(process:
     process.folder.install("acme", "2.0", NOTING)
     await process.control.request_reload()
     await process.reloaded(1)
-    await process.control_sync.look()
+    await process.control_sync.sync()
 
     assert process.registry.route("acme", "words").provider is not held.provider
     assert (closed, reported) == ([], [1])
     del held
-    await process.control_sync.look()
+    await process.control_sync.sync()
     assert closed == ["1.0"]
     assert sys.modules["plugin_acme"].CLOSED == []
 
@@ -99,10 +99,10 @@ async def test_a_process_reports_news_at_once_and_else_that_it_lives(process: Pr
     """It counts as gone when it told nothing for a while, or that it ends."""
     await process.control_sync.begin()
     process.now += timedelta(seconds=9)
-    await process.control_sync.look()
+    await process.control_sync.sync()
     assert (await alive(process.control, process.now))[0].seen == NOW
     process.now += timedelta(seconds=1)
-    await process.control_sync.look()
+    await process.control_sync.sync()
     assert (await alive(process.control, process.now))[0].seen == process.now
     assert len(await alive(process.control, process.now + ALIVE)) == 1
     assert await alive(process.control, process.now + ALIVE + timedelta(seconds=1)) == []
