@@ -92,7 +92,7 @@ class ControlSync:
         await self._report()
 
     async def run(self) -> None:
-        """Read the control state every `READ_EVERY_S` until cancelled; while MongoDB is unavailable, the latest one holds."""
+        """Read the control state every `READ_EVERY_S`; while MongoDB is unavailable, the latest state holds."""
         try:
             while True:
                 await asyncio.sleep(READ_EVERY_S)
