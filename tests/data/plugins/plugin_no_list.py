@@ -1,9 +1,9 @@
-"""A plugin that answers one provider instead of several."""
+"""A plugin that returns one provider instead of a list."""
 
 from polyrelay import Env, Provider, hookimpl
 
 
 @hookimpl
 def register_providers(env: Env) -> Provider:
-    """Answer what cannot be iterated."""
+    """Return an object that is not iterable."""
     return Provider("alone", [])

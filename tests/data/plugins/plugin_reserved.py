@@ -1,4 +1,4 @@
-"""A plugin whose model has a param under a name that every task has already."""
+"""A plugin whose model has a param with the name of a field that every task has."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from polyrelay import Disabled, Env, Model, Params, Provider, TaskType, hookimpl
 
 
 class Taking(Params, frozen=True):
-    """Takes a name that is taken."""
+    """Names a param as a field that every task has."""
 
     prompt: str
     metadata: str

@@ -1,4 +1,4 @@
-"""A plugin that forgot to mark its hook."""
+"""A plugin whose hook is not marked with hookimpl."""
 
 from polyrelay import Env, Provider
 

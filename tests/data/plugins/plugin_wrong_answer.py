@@ -1,9 +1,9 @@
-"""A plugin that answers something else than providers."""
+"""A plugin that returns an object that is not a provider."""
 
 from polyrelay import Env, hookimpl
 
 
 @hookimpl
 def register_providers(env: Env) -> list[str]:
-    """Answer a good name, but no provider."""
+    """Return an object with a valid name that is not a provider."""
     return ["good"]

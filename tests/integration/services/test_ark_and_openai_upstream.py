@@ -44,7 +44,7 @@ LIMIT_S = 60.0
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[str]:
-    """The address of a simulator of its own, ended with the module."""
+    """The URL of a simulator that is stopped at the end of the module."""
     command = [sys.executable, "-m", "simulator", "--latency-image", "0.01", "--latency-text", "0.01"]
     with subprocess.Popen(
         [*command, "--latency-video", "0.2"], stdout=subprocess.PIPE, text=True, env={**os.environ}
@@ -56,7 +56,7 @@ def upstream() -> Iterator[str]:
 
 @pytest.fixture
 async def providers(upstream: str) -> AsyncIterator[dict[str, Provider]]:
-    """Both providers, pointed at the simulator, with its faults and counts forgotten."""
+    """Both providers with the simulator as upstream; its faults and counts are reset."""
     async with httpx.AsyncClient() as client:
         await client.post(f"{upstream}/_control/reset")
     env = Env(
@@ -84,7 +84,7 @@ def routed(providers: dict[str, Provider], provider: str, model: str, **params: 
 
 
 async def done(service: Service, job: Job[Any]) -> Done:
-    """The result, polled for as long as the service asks."""
+    """The result; polls as often as the service asks for."""
     started = time.monotonic()
     outcome: Outcome = await service.submit(job)
     while isinstance(outcome, Pending):
@@ -95,21 +95,21 @@ async def done(service: Service, job: Job[Any]) -> Done:
 
 
 async def fault(upstream: str, kind: str, **fields: Any) -> None:
-    """Ask the simulator for one fault."""
+    """Request one fault from the simulator."""
     async with httpx.AsyncClient() as client:
         answer = await client.post(f"{upstream}/_control/faults", json={"kind": kind, "fault": fields})
         answer.raise_for_status()
 
 
 async def accepted(upstream: str) -> dict[str, int]:
-    """What the simulator accepted, by kind of call."""
+    """The submits that the simulator accepted, by kind of call."""
     async with httpx.AsyncClient() as client:
         counts: dict[str, int] = (await client.get(f"{upstream}/_control/stats")).json()["accepted"]
         return counts
 
 
 async def starts_with(url: str | None, data: bytes | None) -> bytes:
-    """The first bytes of a file, fetched where it is a link."""
+    """The first bytes of a file, downloaded if it is a link."""
     if url is None:
         return (data or b"")[:12]
     async with httpx.AsyncClient() as client:
@@ -133,7 +133,7 @@ async def starts_with(url: str | None, data: bytes | None) -> bytes:
 async def test_pictures(
     providers: dict[str, Provider], provider: str, model: str, params: dict[str, Any], count: int
 ) -> None:
-    """A picture model answers as many real pictures as were asked for, and never more."""
+    """An image model returns exactly the number of real images that the request asked for."""
     service, job = routed(providers, provider, model, **params)
 
     outcome = await done(service, job)
@@ -155,7 +155,7 @@ async def test_pictures(
     ],
 )
 async def test_texts(providers: dict[str, Provider], provider: str, model: str, params: dict[str, Any]) -> None:
-    """A chat model writes the same text at once and as a stream, and counts its tokens both times."""
+    """A chat model returns the same text as a whole and as a stream, with the token counts both times."""
     service, job = routed(providers, provider, model, **params)
 
     outcome = await done(service, job)
@@ -214,7 +214,7 @@ async def test_errors(
     error: dict[str, Any],
     expected: type[ProviderError],
 ) -> None:
-    """An error of the vendor is the failure that its code means; nothing is sent a second time."""
+    """A vendor's error is raised as the failure that its code means; no request is repeated."""
     await fault(upstream, kind, type="error", **error)
     service, job = routed(providers, "openai" if kind.startswith("openai") else "volcengine", model)
 
@@ -240,7 +240,7 @@ async def test_errors(
 async def test_an_ambiguous_submit_is_sent_once(
     upstream: str, providers: dict[str, Provider], fields: dict[str, Any], expected: type[ProviderError], times: int
 ) -> None:
-    """Whatever happens to a connection after the request was sent, the outcome is unknown and nothing is repeated."""
+    """If the connection fails after the request was sent, the outcome is unknown and the request is not repeated."""
     await fault(upstream, "ark.images", **fields)
     service, job = routed(providers, "volcengine", "doubao-seedream-4-0-250828", size="1K")
 
@@ -250,7 +250,7 @@ async def test_an_ambiguous_submit_is_sent_once(
 
 
 async def test_a_server_that_is_gone_is_unavailable() -> None:
-    """Where nothing listens nothing was started: the submit may be repeated."""
+    """If no server listens, nothing was started, and the submit may be repeated."""
     env = Env({"ARK_API_KEY": "k", "ARK_BASE_URL": "http://127.0.0.1:1/api/v3"})
     (provider,) = volcengine.register_providers(env)
     service, job = routed({"volcengine": provider}, "volcengine", "doubao-pro-4k")
@@ -261,7 +261,7 @@ async def test_a_server_that_is_gone_is_unavailable() -> None:
 
 
 async def test_a_wrong_key_is_rejected(upstream: str) -> None:
-    """The vendor's refusal of a key is final and does not show it."""
+    """A wrong API key is a final rejection; the message does not contain the key."""
     env = Env({"ARK_API_KEY": "ark-wrong-key", "ARK_BASE_URL": f"{upstream}/api/v3"})
     (provider,) = volcengine.register_providers(env)
     service, job = routed({"volcengine": provider}, "volcengine", "doubao-pro-4k")
@@ -274,7 +274,7 @@ async def test_a_wrong_key_is_rejected(upstream: str) -> None:
 
 
 async def test_a_group_keeps_the_pictures_that_were_made(upstream: str, providers: dict[str, Provider]) -> None:
-    """Where moderation stops one picture of a group, the others are the result."""
+    """If moderation blocks one image of a group, the result is the other images."""
     await fault(upstream, "ark.images", type="fail_generation", code="OutputImageSensitiveContentDetected", picture=0)
     service, job = routed(
         providers, "volcengine", "doubao-seedream-4-0-250828", prompt="2 pictures of a cat", size="1K", n=2
@@ -284,7 +284,7 @@ async def test_a_group_keeps_the_pictures_that_were_made(upstream: str, provider
 
 
 async def test_a_group_that_is_cut_is_sent_once(upstream: str, providers: dict[str, Provider]) -> None:
-    """A group whose connection breaks gives the pictures that came, or an unknown outcome, and is never repeated."""
+    """A group whose connection breaks gives the images received, or an unknown outcome; the submit is not repeated."""
     await fault(upstream, "ark.images", type="truncated")
     service, job = routed(
         providers, "volcengine", "doubao-seedream-4-0-250828", prompt="4 pictures of a cat", size="1K", n=4
@@ -296,7 +296,7 @@ async def test_a_group_that_is_cut_is_sent_once(upstream: str, providers: dict[s
 
 
 async def test_a_failed_video_says_why(upstream: str, providers: dict[str, Provider]) -> None:
-    """A generation that fails after its acceptance is a failure with the vendor's code."""
+    """A generation that fails after its acceptance is a GenerationFailed with the vendor's code."""
     await fault(upstream, "ark.video.submit", type="fail_generation", code="OutputVideoSensitiveContentDetected")
     service, job = routed(providers, "volcengine", "doubao-seedance-1-0-pro-250528", duration=2)
 
@@ -307,7 +307,7 @@ async def test_a_failed_video_says_why(upstream: str, providers: dict[str, Provi
 
 
 async def test_only_a_queued_video_is_cancelled(upstream: str, providers: dict[str, Provider]) -> None:
-    """A cancelled task ends as such; a finished one cannot be cancelled and keeps its video."""
+    """A cancelled task ends as cancelled; a finished one cannot be cancelled and keeps its video."""
     service, job = routed(providers, "volcengine", "doubao-seedance-1-0-pro-250528", duration=2)
     assert isinstance(service, Cancels)
     async with httpx.AsyncClient() as client:
@@ -321,7 +321,7 @@ async def test_only_a_queued_video_is_cancelled(upstream: str, providers: dict[s
 
 
 async def test_a_cut_stream_is_not_a_text(upstream: str, providers: dict[str, Provider]) -> None:
-    """A stream that is cut in the middle raises instead of ending."""
+    """A stream that is cut off raises an error instead of ending."""
     await fault(upstream, "openai.chat", type="truncated")
     service, job = routed(providers, "openai", "gpt-4")
     assert isinstance(service, Streams)

@@ -40,7 +40,7 @@ JPEG, MP4 = b"\xff\xd8\xff", b"ftyp"
 
 
 def picture(width: int = 640, height: int = 360) -> str:
-    """A real picture as base64."""
+    """A real image as base64."""
     file = io.BytesIO()
     Image.new("RGB", (width, height), "navy").save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
@@ -71,7 +71,7 @@ async def control(simulator: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def service_with(simulator: str) -> AsyncIterator[Callable[..., Jimeng]]:
-    """Makes services in front of the simulator."""
+    """Creates services with the simulator as upstream."""
     services: list[Jimeng] = []
 
     def make(secret_key: str = SECRET_KEY, read_s: float = 20.0) -> Jimeng:
@@ -86,12 +86,12 @@ async def service_with(simulator: str) -> AsyncIterator[Callable[..., Jimeng]]:
 
 @pytest.fixture
 def jimeng(service_with: Callable[..., Jimeng]) -> Jimeng:
-    """The service with the right key."""
+    """The service with the correct key."""
     return service_with()
 
 
 def job_of(model: str, **fields: Any) -> Job[Any]:
-    """A job from what a caller sends."""
+    """A job from the JSON that a caller sends."""
     params = next(known.params for known in jimeng_models(ENTRIES) if known.name == model)
     return Job(
         task_id="t1",
@@ -103,7 +103,7 @@ def job_of(model: str, **fields: Any) -> Job[Any]:
 
 
 async def outcome_of(service: Jimeng, job: Job[Any]) -> Done:
-    """Submit once and ask until it is done."""
+    """Submit once and poll until it is done."""
     outcome = await service.submit(job)
     async with asyncio.timeout(20):
         while isinstance(outcome, Pending):
@@ -113,19 +113,19 @@ async def outcome_of(service: Jimeng, job: Job[Any]) -> Done:
 
 
 async def arrange(control: httpx.AsyncClient, kind: str, prompt: str, fault: dict[str, Any]) -> None:
-    """Ask for one fault of one prompt's calls."""
+    """Request one fault for the calls of one prompt."""
     answer = await control.post("/_control/faults", json={"kind": kind, "prompt": prompt, "fault": fault})
     answer.raise_for_status()
 
 
 async def accepted(control: httpx.AsyncClient, prompt: str) -> int:
-    """How many submits of the prompt the vendor would bill."""
+    """The number of submits of the prompt that the vendor would bill."""
     stats = (await control.get("/_control/stats")).json()
     return int(stats["prompts"].get(prompt, {"accepted": 0})["accepted"])
 
 
 async def test_text_to_image_4_0(jimeng: Jimeng, control: httpx.AsyncClient) -> None:
-    """A text becomes one picture of the size that was asked for, by one submit."""
+    """One submit of a text gives one image of the requested size."""
     done = await outcome_of(jimeng, job_of("jimeng_t2i_v40", prompt="画3张橘猫", size="1152x1024"))
 
     (output,) = done.outputs
@@ -135,14 +135,14 @@ async def test_text_to_image_4_0(jimeng: Jimeng, control: httpx.AsyncClient) -> 
 
 
 async def test_several_pictures_of_4_0(jimeng: Jimeng) -> None:
-    """Without `force_single` the model makes as many pictures as the prompt asks for."""
+    """Without `force_single` the model generates as many images as the prompt asks for."""
     done = await outcome_of(jimeng, job_of("jimeng_t2i_v40", prompt="画3张黑猫", size="1K", force_single=False))
 
     assert len(done.outputs) == 3
 
 
 async def test_image_to_image_4_0_as_base64(jimeng: Jimeng) -> None:
-    """An uploaded picture is taken, and the result comes as a file where no link is wanted."""
+    """An uploaded image is accepted, and the result is a file if the caller does not want a link."""
     job = job_of("jimeng_t2i_v40", prompt="a red hat", size="1K", binary_data_base64=[picture()], return_url=False)
 
     (output,) = (await outcome_of(jimeng, job)).outputs
@@ -155,7 +155,7 @@ async def test_image_to_image_4_0_as_base64(jimeng: Jimeng) -> None:
 
 @pytest.mark.parametrize("size", ["512x512", "288x512"])
 async def test_text_to_image_2_1_answers_at_once(jimeng: Jimeng, control: httpx.AsyncClient, size: str) -> None:
-    """The synchronous model is done with its submit; the sides are those that were asked for, doubled."""
+    """The submit of the synchronous model returns the result; each side is the requested one, doubled."""
     done = await jimeng.submit(job_of("jimeng_high_aes_general_v21_L", prompt=f"a boat {size}", size=size))
 
     assert isinstance(done, Done)
@@ -210,7 +210,7 @@ async def test_videos(jimeng: Jimeng, control: httpx.AsyncClient, model: str, fi
     ],
 )
 async def test_other_pictures(jimeng: Jimeng, control: httpx.AsyncClient, model: str, fields: dict[str, Any]) -> None:
-    """Each further image model is submitted once and ends with a real picture."""
+    """Each further image model is submitted once and ends with a real image."""
     prompt = f"a hat for {model}"
     files = [picture()] * fields.get("binary_data_base64", 0)
     job = job_of(model, prompt=prompt, **(fields | ({"binary_data_base64": files} if files else {})))
@@ -242,7 +242,7 @@ async def test_a_submit_that_fails_is_sent_once(
     kind: type[ProviderError],
     billed: int,
 ) -> None:
-    """A failed submit is raised as what it is and never sent again, whether the vendor took it or not."""
+    """A failed submit raises the error that it means and is not repeated, whether the vendor accepted it or not."""
     prompt = f"fails by {fault}"
     await arrange(control, "visual.submit", prompt, fault)
 
@@ -265,7 +265,7 @@ async def test_a_submit_that_fails_is_sent_once(
 async def test_a_query_that_fails_may_be_repeated(
     jimeng: Jimeng, control: httpx.AsyncClient, fault: dict[str, Any], kind: type[ProviderError]
 ) -> None:
-    """After a query without an answer the next one brings the result."""
+    """After a poll without an answer, the next poll returns the result."""
     job = job_of("jimeng_t2i_v40", prompt=f"asked again after {fault}", size="1K")
     pending = await jimeng.submit(job)
     assert isinstance(pending, Pending)
@@ -289,7 +289,7 @@ async def test_a_query_that_fails_may_be_repeated(
 async def test_a_generation_that_fails_says_whether_a_new_attempt_may_help(
     jimeng: Jimeng, control: httpx.AsyncClient, fault: dict[str, Any], code: str, retryable: bool
 ) -> None:
-    """A generation that was accepted and failed is told apart by the vendor's code."""
+    """The vendor's code says whether a new attempt may help after an accepted generation failed."""
     job = job_of("jimeng_t2i_v40", prompt=f"breaks by {fault}", size="1K")
     await arrange(control, "visual.submit", job.params.prompt, fault)
 
@@ -299,8 +299,8 @@ async def test_a_generation_that_fails_says_whether_a_new_attempt_may_help(
     assert (caught.value.code, caught.value.retryable) == (code, retryable)
 
 
-async def test_a_status_that_nobody_knows_is_asked_again(jimeng: Jimeng, control: httpx.AsyncClient) -> None:
-    """A status that no page names keeps the task open."""
+async def test_an_undocumented_status_is_polled_again(jimeng: Jimeng, control: httpx.AsyncClient) -> None:
+    """A status that no page documents keeps the task open."""
     job = job_of("jimeng_t2i_v40", prompt="a strange status", size="1K")
     pending = await jimeng.submit(job)
     assert isinstance(pending, Pending)
@@ -309,8 +309,8 @@ async def test_a_status_that_nobody_knows_is_asked_again(jimeng: Jimeng, control
     assert isinstance(await jimeng.poll(job, pending.operation), Pending)
 
 
-async def test_a_task_that_the_vendor_forgot(jimeng: Jimeng) -> None:
-    """An operation that the vendor does not know has failed for good."""
+async def test_a_task_that_the_vendor_does_not_know(jimeng: Jimeng) -> None:
+    """An operation that the vendor does not know has failed finally."""
     with pytest.raises(GenerationFailed) as caught:
         await jimeng.poll(job_of("jimeng_t2i_v40", prompt="forgotten"), "jimeng_t2i_v40/7392616336519610409")
 
@@ -318,7 +318,7 @@ async def test_a_task_that_the_vendor_forgot(jimeng: Jimeng) -> None:
 
 
 async def test_a_wrong_key_is_refused(service_with: Callable[..., Jimeng], control: httpx.AsyncClient) -> None:
-    """A signature by another key is refused by the gateway and named as what it is, without the key."""
+    """The gateway refuses a signature with another key; the error has the reason auth and does not show the key."""
     with pytest.raises(Rejected) as caught:
         await service_with("a-wrong-secret").submit(job_of("jimeng_t2i_v40", prompt="who am I"))
 

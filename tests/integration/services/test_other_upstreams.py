@@ -1,4 +1,4 @@
-"""Pointing a base URL at another server is all it takes to use that server."""
+"""Changing a base URL is sufficient to use another server."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,13 +29,13 @@ VENDORS = [
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[str, str]]:
-    """Two servers that speak the vendors' protocols."""
+    """Two servers with the vendors' APIs."""
     with SimulatorProcess("--latency-image", "0.01") as one, SimulatorProcess("--latency-image", "0.01") as other:
         yield one.url, other.url
 
 
 def received(url: str) -> int:
-    """How often that server was asked to make the picture."""
+    """The number of requests for an image that the server received."""
     control = ControlClient(url)
     try:
         calls = control.stats().prompts.get(PROMPT)
@@ -45,7 +45,7 @@ def received(url: str) -> int:
 
 
 async def make(env: dict[str, str], provider: str, model: str) -> Any:
-    """The outcome of the picture, made with these settings."""
+    """The outcome of generating an image with these settings."""
     registry = load_registry(Env({**KEYS, **env}))
     try:
         route = registry.route(provider, model)
@@ -69,7 +69,7 @@ async def make(env: dict[str, str], provider: str, model: str) -> Any:
 async def test_a_base_url_moves_all_calls_to_another_server(
     servers: tuple[str, str], setting: str, path: str, provider: str, model: str
 ) -> None:
-    """With nothing but the base URL changed, the other server gets the calls and this one none."""
+    """If only the base URL changes, the other server receives all calls and this one none."""
     one, other = servers
     for url in servers:
         ControlClient(url).reset()

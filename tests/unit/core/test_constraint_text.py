@@ -1,4 +1,4 @@
-"""What a type allows, in words."""
+"""Descriptions of what a type allows."""
 
 import enum
 from collections.abc import Sequence
@@ -60,6 +60,6 @@ class Point(Struct):
         (Any, "any JSON value"),
     ],
 )
-def test_a_type_is_reported_in_plain_words(kind: Any, words: str) -> None:
-    """Each type and limit that params use has words; null and unset are not mentioned, as they are the same."""
+def test_a_type_is_described_in_plain_words(kind: Any, words: str) -> None:
+    """Each type and limit that params use has a description; null is not mentioned, because it means unset."""
     assert allowed_words(kind) == words

@@ -1,4 +1,4 @@
-"""Plugins that are installed, upgraded and removed while the process runs."""
+"""Plugins that are installed, upgraded and uninstalled while the process runs."""
 
 import importlib
 import sys
@@ -17,7 +17,7 @@ BROKEN = "raise ImportError('no module named acme_sdk')\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginFolder]:
-    """What is installed beside the server; nothing of it stays imported."""
+    """A folder of installed plugins; their modules are removed afterwards."""
     monkeypatch.syspath_prepend(str(tmp_path))
     yield PluginFolder(tmp_path)
     for name in [name for name in sys.modules if name.startswith("plugin_")]:
@@ -30,7 +30,7 @@ def by_name(plugins: Sequence[Plugin]) -> dict[str, Plugin]:
 
 
 async def answer(plugin: Plugin) -> str:
-    """What its provider answers: its version."""
+    """The version that the plugin's provider returns."""
     (provider,) = plugin.providers
     _, service = provider.route("words")
     outcome = await service.poll(None, "op")  # type: ignore[arg-type]
@@ -39,8 +39,8 @@ async def answer(plugin: Plugin) -> str:
     return output.text
 
 
-def test_what_did_not_change_stays_the_very_same(folder: PluginFolder) -> None:
-    """Neither an unchanged plugin nor one of the server's own is loaded again, even where its name is forced."""
+def test_an_unchanged_plugin_keeps_its_objects(folder: PluginFolder) -> None:
+    """An unchanged plugin keeps its objects; a plugin of the server is never reloaded, even if it is forced."""
     folder.install("acme", "1.0")
     before = load_plugins(ENV)
 
@@ -50,7 +50,7 @@ def test_what_did_not_change_stays_the_very_same(folder: PluginFolder) -> None:
 
 
 async def test_a_new_plugin_is_loaded_and_an_uninstalled_one_dropped(folder: PluginFolder) -> None:
-    """The plugins are those that are installed; a dropped one can come back in another version."""
+    """A reload loads new plugins and drops uninstalled ones, which can be installed again in another version."""
     folder.install("acme", "1.0")
     before = load_plugins(ENV)
     folder.uninstall("acme")
@@ -67,8 +67,8 @@ async def test_a_new_plugin_is_loaded_and_an_uninstalled_one_dropped(folder: Plu
     assert await answer(by_name(again)["acme"]) == "1.1"
 
 
-async def test_an_upgraded_plugin_is_imported_anew_and_the_old_one_works_on(folder: PluginFolder) -> None:
-    """Who holds the old objects can finish with them."""
+async def test_an_upgraded_plugin_is_imported_again_and_the_old_objects_still_work(folder: PluginFolder) -> None:
+    """Code that holds the old objects can finish with them."""
     folder.install("acme", "1.0")
     before = load_plugins(ENV)
     folder.install("acme", "2.0")
@@ -80,7 +80,7 @@ async def test_an_upgraded_plugin_is_imported_anew_and_the_old_one_works_on(fold
 
 
 async def test_changed_files_of_the_same_version_are_seen(folder: PluginFolder) -> None:
-    """A wheel that was installed again under the same version is loaded anew."""
+    """A wheel that is installed again with the same version is reloaded."""
     folder.install("acme", "1.0")
     before = load_plugins(ENV)
     folder.install("acme", "1.0", ANSWERS.replace("@version@", "1.0, mended"))
@@ -89,8 +89,8 @@ async def test_changed_files_of_the_same_version_are_seen(folder: PluginFolder) 
 
 
 @pytest.mark.parametrize("forced", ["acme", "brand"])
-async def test_a_forced_plugin_is_loaded_anew(folder: PluginFolder, forced: str) -> None:
-    """By its own name or by its provider's, even where the installed files look the same."""
+async def test_a_forced_plugin_is_reloaded(folder: PluginFolder, forced: str) -> None:
+    """A plugin is reloaded by its own name or its provider's, even if its files did not change."""
     folder.install("acme", "1.0", ANSWERS.replace("@name@", "brand"))
     before = load_plugins(ENV)
     module = folder.path / "plugin_acme.py"
@@ -100,8 +100,8 @@ async def test_a_forced_plugin_is_loaded_anew(folder: PluginFolder, forced: str)
     assert await answer(by_name(reload_plugins(before, ENV, forced=[forced]))["acme"]) == "1.0, edited"
 
 
-async def test_a_failed_reload_keeps_what_was_there(folder: PluginFolder) -> None:
-    """Old modules and providers stay, the report says why, others are reloaded, and the next reload tries again."""
+async def test_a_failed_reload_keeps_the_old_plugin(folder: PluginFolder) -> None:
+    """After a failed reload the old modules stay and the report has the reason; the next reload tries again."""
     folder.install("acme", "1.0")
     folder.install("other", "1.0")
     before = load_plugins(ENV)
@@ -123,7 +123,7 @@ async def test_a_failed_reload_keeps_what_was_there(folder: PluginFolder) -> Non
 
 
 def test_a_name_that_is_taken_stays_with_its_owner(folder: PluginFolder) -> None:
-    """Neither a new nor an upgraded plugin takes a provider's name from another one, or from the server."""
+    """Neither a new nor an upgraded plugin can take a provider name that another plugin or the server has."""
     folder.install("acme", "1.0")
     folder.install("brand", "1.0")
     before = load_plugins(ENV)
@@ -139,7 +139,7 @@ def test_a_name_that_is_taken_stays_with_its_owner(folder: PluginFolder) -> None
 
 
 def test_the_owner_of_a_module_is_known(folder: PluginFolder) -> None:
-    """By the packages that the plugin's distribution brings, and not by those that it uses."""
+    """A module belongs to the plugin whose distribution contains it, not to one that imports it."""
     folder.install("acme", "1.0")
     package = folder.path / "acme_inner"
     package.mkdir()
@@ -156,7 +156,7 @@ def test_the_owner_of_a_module_is_known(folder: PluginFolder) -> None:
 
 
 async def test_a_namespace_is_not_purged_for_one_of_its_plugins(folder: PluginFolder) -> None:
-    """A package that several distributions share stays, but for what the plugin itself brings."""
+    """A package that several distributions share stays, except for the plugin's own part of it."""
     for name in ("one", "two"):
         inner = folder.path / "shared_ns" / name
         inner.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Providers found through entry points, each plugin on its own."""
+"""Providers found through entry points; plugins are isolated from each other."""
 
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
@@ -70,7 +70,7 @@ def model(name: str, kind: TaskType = TaskType.IMAGE) -> Model:
     ],
 )
 def test_a_broken_plugin_is_left_out_and_named(module: str, reason: str) -> None:
-    """Whatever is wrong with a plugin, those before and after it are served, and the report says what is wrong."""
+    """A broken plugin does not affect the plugins before and after it, and the report has the reason."""
     found = [entry("first", "plugin_good"), entry("broken", module), entry("last", "providers.openai")]
 
     registry = load_registry(Env({"GOOD_NAME": "first"}), found)
@@ -83,7 +83,7 @@ def test_a_broken_plugin_is_left_out_and_named(module: str, reason: str) -> None
 
 
 def test_a_wrong_setting_of_a_built_in_provider_stops_the_start() -> None:
-    """What the operator set wrong is no defect of a plugin: nothing starts with half of its models."""
+    """With a wrong setting the process does not start, instead of starting with a part of its models."""
     with pytest.raises(ConfigurationError, match="nowhere"):
         load_registry(Env({"MODEL_CATALOGUE": "/nowhere.toml"}), [entry("openai", "providers.openai")])
 
@@ -94,7 +94,7 @@ def test_the_names_that_every_task_has_are_reserved() -> None:
 
 
 def test_a_name_is_given_once() -> None:
-    """Of two plugins with a provider of the same name the first one keeps it; the report names the second."""
+    """Of two plugins with a provider of the same name, the first one keeps the name; the report shows the second."""
     registry = load_registry(Env({}), [entry("one", "plugin_good"), entry("two", "plugin_good")])
 
     assert [report.error for report in registry.reports] == [
@@ -115,7 +115,7 @@ def test_a_request_goes_to_the_service_of_its_model() -> None:
 
 
 def test_an_unknown_name_says_which_ones_there_are() -> None:
-    """An unknown provider or model names what came and what is allowed."""
+    """The error for an unknown provider or model has the value and the allowed names."""
     registry = Registry([Provider("p", [Answering(model("b"), model("a"))]), Provider("q", [])])
 
     with pytest.raises(UnknownProvider, match="allowed: p, q") as provider:
@@ -128,7 +128,7 @@ def test_an_unknown_name_says_which_ones_there_are() -> None:
 
 
 def test_a_model_of_another_type_is_refused() -> None:
-    """A model that makes something else names those that make what is wanted."""
+    """The error for a model of another type lists the models of the requested type."""
     registry = Registry([Provider("p", [Answering(model("pic"), model("film", TaskType.VIDEO))])])
 
     with pytest.raises(UnknownModel, match="makes video, not image; allowed: pic"):
@@ -137,7 +137,7 @@ def test_a_model_of_another_type_is_refused() -> None:
 
 
 def test_a_disabled_model_takes_no_new_task() -> None:
-    """A model without credentials is routed for tasks that are open, and refuses new ones with the reason."""
+    """A model without credentials has a route for open tasks, and refuses new tasks with the reason."""
     registry = Registry([Provider("p", [Disabled(models=[model("a")], reason="KEY is not set")])])
 
     assert registry.route("p", "a").unavailable == "KEY is not set"
@@ -146,7 +146,7 @@ def test_a_disabled_model_takes_no_new_task() -> None:
 
 
 async def test_every_service_is_closed() -> None:
-    """A service that fails to close keeps no other one open."""
+    """If closing one service fails, the others are closed nevertheless."""
     services = [Answering(model("a"), broken=True), Answering(model("b")), Answering(model("c"))]
     registry = Registry([Provider("p", services[:2]), Provider("q", services[2:])])
 

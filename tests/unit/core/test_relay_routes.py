@@ -1,4 +1,4 @@
-"""Where calls of a vendor's own API go."""
+"""Routes of relayed calls."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class Plain:
 
 
 class Relayed(Plain):
-    """What sends calls."""
+    """A relay service."""
 
     async def ask(self, call: RelayCall, body: bytes) -> Answer:
         """Echo."""
@@ -51,7 +51,7 @@ class Relaying(Plain):
 
 
 def registry() -> Registry:
-    """One provider that relays, beside a service that does not; one without credentials; one that cannot."""
+    """A provider that relays, with a second service that does not; one without credentials; one that cannot relay."""
     return Registry(
         [
             Provider("relays", [Plain("chat"), Relaying("draw")]),
@@ -63,7 +63,7 @@ def registry() -> Registry:
 
 @pytest.mark.parametrize("model", ["draw", "unheard-of", "chat"])
 def test_any_model_is_relayed_by_the_service_that_can(model: str) -> None:
-    """Known to the catalogue or not, also where another service has a model of that name."""
+    """A model need not be in the catalogue; another service may have a model of that name."""
     route = registry().relay_route("relays", model)
 
     assert route.model.name == model
@@ -72,30 +72,30 @@ def test_any_model_is_relayed_by_the_service_that_can(model: str) -> None:
 
 
 def test_a_provider_without_credentials_says_why() -> None:
-    """The route is there, and not available."""
+    """The route exists and is not available."""
     route = registry().relay_route("shut", "draw")
 
     assert (route.unavailable, route.closed) == ("KEY is not set", "KEY is not set")
 
 
-def test_where_nothing_relays_no_model_is_known() -> None:
-    """Neither the provider's own nor any other."""
+def test_without_a_relay_service_no_model_is_known() -> None:
+    """The error names no model of the provider."""
     with pytest.raises(UnknownModel, match="no API that is relayed"):
         registry().relay_route("plain", "chat")
     with pytest.raises(UnknownProvider):
         registry().relay_route("nobody", "draw")
 
 
-def test_the_operators_switch_holds() -> None:
-    """Nothing new is taken for a provider that is drained."""
+def test_a_drained_provider_refuses_relayed_calls() -> None:
+    """No new task is created for a provider that is drained."""
     switched = registry()
     switched.switches = {"relays": Switch(mode=Mode.DRAINING, reason="maintenance", since=NOW)}
 
     assert "maintenance" in (switched.relay_route("relays", "draw").closed or "")
 
 
-def test_a_task_leads_where_it_came_from() -> None:
-    """A relayed one to the relay, any other to the model's service."""
+def test_a_task_is_routed_by_whether_it_was_relayed() -> None:
+    """A relayed task has a route to the relay service, any other task to the service of its model."""
     found, choice = registry(), Choice(provider="relays", model="chat")
 
     assert isinstance(found.route_of(a_task(relay=CALL), choice).service, RelayService)

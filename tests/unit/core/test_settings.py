@@ -1,4 +1,4 @@
-"""Settings: what an operator may write, and what stops the start."""
+"""Settings: allowed values, and values with which the process does not start."""
 
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from polyrelay import Env, Secret
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tests read no `.env` but their own."""
+    """Tests read no `.env` except their own."""
     monkeypatch.chdir(tmp_path)
 
 
 def test_nothing_set_is_the_default() -> None:
-    """Without settings the defaults hold."""
+    """Without settings the defaults apply."""
     settings = read_settings({})
     assert (settings.port, settings.worker_concurrency, settings.log_keep_days) == (8080, 10, 7)
     assert settings.ark_base_url == "https://ark.cn-beijing.volces.com/api/v3"
@@ -43,7 +43,7 @@ def test_nothing_set_is_the_default() -> None:
     ],
 )
 def test_a_setting_is_read(name: str, text: str, field: str, value: Any) -> None:
-    """Each kind of setting is read in the words that people write."""
+    """Each kind of setting is parsed from the documented form."""
     assert getattr(read_settings({name: text}), field) == value
 
 
@@ -65,7 +65,7 @@ def test_a_setting_is_read(name: str, text: str, field: str, value: Any) -> None
     ],
 )
 def test_a_wrong_value_stops_the_start(name: str, text: str, allowed: str) -> None:
-    """A value that cannot be used is told with its name, what came, and what is allowed."""
+    """The error for a wrong value has its name, the value and what is allowed."""
     with pytest.raises(ConfigurationError) as caught:
         read_settings({name: text})
     assert f"{name}={text!r}: allowed is" in str(caught.value)
@@ -73,7 +73,7 @@ def test_a_wrong_value_stops_the_start(name: str, text: str, allowed: str) -> No
 
 
 def test_all_wrong_values_are_reported_at_once() -> None:
-    """An operator learns of every mistake in one go."""
+    """All wrong values are listed in one error."""
     with pytest.raises(ConfigurationError) as caught:
         read_settings({"PORT": "x", "LOG_LEVEL": "y", "REDIS_URL": "z", "HOST": "ok"})
     assert all(f"  {name}=" in str(caught.value) for name in ("PORT", "LOG_LEVEL", "REDIS_URL"))
@@ -84,14 +84,14 @@ def test_all_wrong_values_are_reported_at_once() -> None:
     "url", ["http://u:hidden-value@db", "hidden-value", "mongodb://u:hidden-value＃@db/x", "mongodb://[hidden-value"]
 )
 def test_a_wrong_secret_is_not_shown(url: str) -> None:
-    """A secret that cannot be used is told without its text, also where Python's own error would quote it."""
+    """The error for a wrong secret does not contain it, even if Python's own error does."""
     with pytest.raises(ConfigurationError, match=r"MONGO_URL=\*\*\*: allowed is mongodb://host") as caught:
         read_settings({"MONGO_URL": url})
     assert "hidden-value" not in str(caught.value)
 
 
 def test_settings_do_not_show_secrets() -> None:
-    """Neither the value's `repr` nor what commands print holds a secret; all else is printed by its name."""
+    """Neither the `repr` of the settings nor the output of commands contains a secret."""
     secrets = {
         "ARK_API_KEY": "hidden-value",
         "VOLCENGINE_SECRET_KEY": "hidden-value",
@@ -111,7 +111,7 @@ def test_an_empty_value_is_unset() -> None:
 
 
 def test_the_environment_is_over_the_file(tmp_path: Path) -> None:
-    """`.env` in the working directory is read; the environment wins; plugins see both."""
+    """`.env` in the working directory is read; the environment takes precedence; plugins see both."""
     (tmp_path / ".env").write_text('PORT=1\nHOST=a\nPLUGIN_KEY="from the file"\n', "utf-8")
     settings = read_settings({"PORT": "2", "OTHER": "x"})
     assert (settings.port, settings.host) == (2, "a")
@@ -120,7 +120,7 @@ def test_the_environment_is_over_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["WORKER_CONCURENCY", "ARK_APIKEY", "VOLCENGINE_ACCES_KEY", "LOGLEVEL"])
 def test_a_misspelt_name_stops_the_start(tmp_path: Path, name: str) -> None:
-    """A name in `.env` that is nearly one of ours is told with the right one; a plugin's own name is left alone."""
+    """A name in `.env` that is similar to a setting's is an error with a suggestion; other names are ignored."""
     (tmp_path / ".env").write_text(f"{name}=5\nMY_PLUGIN_REGION=cn\n", "utf-8")
     with pytest.raises(ConfigurationError, match=f"{name}: there is no such setting; did you mean ") as caught:
         read_settings({})
@@ -128,7 +128,7 @@ def test_a_misspelt_name_stops_the_start(tmp_path: Path, name: str) -> None:
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
-    """A settings file that was asked for and is missing, or is no text, stops the start."""
+    """If a settings file that was named is missing or is not text, the process does not start."""
     with pytest.raises(ConfigurationError, match="does not exist"):
         read_settings({}, tmp_path / "none.env")
     (tmp_path / "bad.env").write_bytes(b"PORT=\xff\xfe\n")

@@ -1,4 +1,4 @@
-"""A caller's input against a Struct."""
+"""Validation of callers' input against a Struct."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ class Logo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is allowed."""
+    """The Struct that says what is allowed."""
 
     name: Annotated[str, Meta(min_length=1, max_length=5)]
     size: Literal["small", "large"] = "small"
@@ -39,14 +39,14 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def problems(raw: dict[str, Any], *, strict: bool = True) -> dict[str, FieldProblem]:
-    """What is wrong, by field."""
+    """The problems by field."""
     with pytest.raises(InvalidRequest) as caught:
         checked(raw, Body, strict=strict)
     return {problem.field: problem for problem in caught.value.details}
 
 
 def test_good_input_is_the_struct() -> None:
-    """What is allowed comes out as the Struct."""
+    """Valid input is converted to the Struct."""
     body = checked({"name": "fox", "count": 4, "logo": {"text": "x"}, "links": ["http://a"]}, Body)
 
     assert body == Body(name="fox", count=4, logo=Logo(text="x"), links=("http://a",))
@@ -59,7 +59,7 @@ def test_null_is_unset_for_every_field(field: str) -> None:
 
 
 def test_null_is_unset_inside_of_objects_and_lists_of_them() -> None:
-    """So it is in inner objects; a free object keeps its nulls, as they are the caller's."""
+    """Nulls inside of nested Structs are removed; a free object keeps its nulls."""
     raw = {"name": "fox", "logo": {"text": "x", "opacity": None}, "logos": [{"text": "y", "opacity": None}]}
 
     body = checked({**raw, "free": {"a": None}}, Body)
@@ -68,7 +68,7 @@ def test_null_is_unset_inside_of_objects_and_lists_of_them() -> None:
 
 
 def test_a_required_field_that_is_null_is_missing() -> None:
-    """Null cannot stand for a required field."""
+    """A required field that is null counts as missing."""
     assert problems({"name": None})["name"].message == "Required. Allowed: a text of 1 to 5 characters."
 
 
@@ -96,7 +96,7 @@ def test_a_required_field_that_is_null_is_missing() -> None:
     ],
 )
 def test_a_wrong_field_is_reported_with_what_is_allowed(raw: dict[str, Any], field: str, message: str) -> None:
-    """Each kind of mistake names the path of the field and says in plain words what may stand there."""
+    """Each kind of problem has the path of the field and says what is allowed."""
     found = problems({"name": "fox", **raw})
 
     assert list(found) == [field]
@@ -104,7 +104,7 @@ def test_a_wrong_field_is_reported_with_what_is_allowed(raw: dict[str, Any], fie
 
 
 def test_all_wrong_fields_are_named_at_once() -> None:
-    """Mistakes at different depths are collected."""
+    """Problems at all depths are reported together."""
     raw = {
         "size": "huge",
         "count": 9,
@@ -117,26 +117,26 @@ def test_all_wrong_fields_are_named_at_once() -> None:
 
 
 def test_the_number_of_problems_is_limited() -> None:
-    """A long list of mistakes does not become a long answer."""
+    """The number of problems in an error is limited."""
     raw = {"name": "fox", "logos": [1] * 1000}
 
     assert len(problems(raw)) == MOST_PROBLEMS
 
 
 def test_texts_of_a_query_are_read_as_numbers() -> None:
-    """What comes as text is converted where that is asked for, and refused where it cannot be."""
+    """Texts of a query are converted where `strict` is false, and refused where they cannot be."""
     assert checked({"name": "fox", "count": "3", "quick": "true"}, Body, strict=False).count == 3
     assert problems({"name": "fox", "count": "three"}, strict=False)["count"].value == "three"
 
 
 @pytest.mark.parametrize("value", [None, True, 3, -1.5, "", "text"])
 def test_short_values_are_shown_as_they_came(value: Any) -> None:
-    """What is short keeps its type."""
+    """A short value keeps its type."""
     assert shown(value) == value
 
 
 def test_long_values_are_cut() -> None:
-    """What is long is a text that says how long it was."""
+    """A long value is shown as a text with its length."""
     assert shown("fox " * 100).endswith("… (400 characters)")
     assert shown("QUJD" * 1000) == f"{'QUJD' * 8}… (4000 characters of base64)"
     assert shown("data:image/png;base64," + "QUJD" * 1000).startswith("data:image/png;base64,")
@@ -154,7 +154,7 @@ fields = st.sampled_from(list(Body.__struct_fields__)) | st.text(max_size=8)
 
 @given(raw=st.dictionaries(fields, json_values, max_size=6))
 def test_any_object_is_good_or_has_problems(raw: dict[str, Any]) -> None:
-    """Any JSON object gives the Struct, or problems that are short and can be sent as JSON."""
+    """Any JSON object gives the Struct or problems, which are short and can be encoded as JSON."""
     try:
         body = checked(raw, Body)
     except InvalidRequest as error:
@@ -170,5 +170,5 @@ def test_any_object_is_good_or_has_problems(raw: dict[str, Any]) -> None:
 
 @given(value=json_values)
 def test_what_is_shown_is_never_long(value: Any) -> None:
-    """No value is echoed with more than 200 characters."""
+    """A shown value has at most 200 characters."""
     assert len(str(shown(value))) <= LONGEST_VALUE

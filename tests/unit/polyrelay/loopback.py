@@ -1,4 +1,4 @@
-"""A vendor on the loopback that answers raw bytes, so that broken answers are really broken."""
+"""A server on the loopback interface that sends raw bytes, so that answers can be damaged at the level of HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -55,7 +55,7 @@ class Loopback:
 
 
 def answering(data: bytes, *, then_cut: bool = False) -> Play:
-    """Writes these bytes for each request, and cuts the connection after them if wanted."""
+    """Write these bytes for each request, and close the connection after them if wanted."""
 
     async def play(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(data)
@@ -67,18 +67,18 @@ def answering(data: bytes, *, then_cut: bool = False) -> Play:
 
 
 async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Reads the request and never answers; ends when the client goes away."""
+    """Read the request and never answer; end when the client disconnects."""
     await reader.read()
     writer.close()
 
 
 async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Cuts the connection without a word."""
+    """Reset the connection without an answer."""
     writer.transport.abort()
 
 
 def response(body: bytes = b"{}", *, status: str = "200 OK", head: str = "") -> bytes:
-    """An HTTP response with the right length."""
+    """An HTTP response with the correct content length."""
     return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{head}\r\n".encode() + body
 
 

@@ -1,4 +1,4 @@
-"""The public surface of the plugin API as plain data, and what is lost between two of them."""
+"""The public names of the plugin API as plain data, and the differences that break plugins."""
 
 import enum
 import inspect
@@ -21,7 +21,7 @@ def surface_of(module: ModuleType) -> Surface:
 
 
 def lost(old: Surface, new: Surface) -> list[str]:
-    """What code that was written for the old surface misses in the new one, or must do there in addition."""
+    """The differences that break code that was written for the old surface."""
     missing = [f"{name} is gone" for name in old if name not in new]
     return [*missing, *(f"{name}{what}" for name in old if name in new for what in _lost(old[name], new[name]))]
 

@@ -1,4 +1,4 @@
-"""The range of the plugin API that a plugin declares, and what is refused."""
+"""The range of the plugin API that a plugin declares, and the plugins that are refused."""
 
 import types
 from importlib.metadata import EntryPoint
@@ -14,7 +14,7 @@ PLUGINS = Path(__file__).parents[2] / "data" / "plugins"
 
 
 def plugin(declared: object) -> types.SimpleNamespace:
-    """A plugin that declares that."""
+    """A plugin with that declaration."""
     return types.SimpleNamespace(POLYRELAY_API=declared)
 
 
@@ -27,7 +27,7 @@ def plugin(declared: object) -> types.SimpleNamespace:
     ],
 )
 def test_a_range_has_both_ends(text: str, least: tuple[int, int], below: tuple[int, int]) -> None:
-    """A range names the oldest version that is supported and the first that is not; a missing minor version is 0."""
+    """A range has the oldest version that is supported and the first that is not; a missing minor version is 0."""
     assert api_range(text) == ApiRange(least, below)
 
 
@@ -35,7 +35,7 @@ def test_a_range_has_both_ends(text: str, least: tuple[int, int], below: tuple[i
     "text", ["1.0", ">=1", "<2", ">=1,<2,<3", ">=x,<2", "", 1.0, (1, 0), None, ">=2,<2", ">=1.²,<2"]
 )
 def test_what_is_no_range_is_refused_with_one(text: object) -> None:
-    """A declaration that is not understood, or that nothing fits, is refused with what came and an example."""
+    """An invalid or empty range is refused with its text and an example."""
     with pytest.raises(IncompatibleApi, match=f"POLYRELAY_API is .*{FIRST_RANGE}"):
         check_api(plugin(text))
 
@@ -46,19 +46,19 @@ def test_minor_versions_are_numbers() -> None:
 
 
 def test_a_plugin_for_a_newer_api_asks_for_a_newer_server() -> None:
-    """A plugin that needs more than is there says that polyrelay is to be upgraded."""
+    """If a plugin needs a newer API, the error says to upgrade polyrelay."""
     with pytest.raises(IncompatibleApi, match=r">=1\.3,<2\.0 .* has 1\.2: upgrade polyrelay, or"):
         check_api(plugin(">=1.3,<2"), version=(1, 2))
 
 
 def test_a_plugin_for_an_older_api_is_to_be_upgraded() -> None:
-    """A plugin that does not know this major version says that the plugin is to be upgraded."""
+    """If a plugin does not support this major version, the error says to upgrade the plugin."""
     with pytest.raises(IncompatibleApi, match=r">=1\.0,<2\.0 .* has 2\.0: upgrade the plugin, or"):
         check_api(plugin(">=1,<2"), version=(2, 0))
 
 
 def test_a_plugin_that_declares_nothing_is_of_the_first_version() -> None:
-    """Without a declaration a plugin works through all of 1.x, and is refused by 2.0."""
+    """A plugin without a declaration works with all of 1.x, and is refused by 2.0."""
     check_api(types.SimpleNamespace(), version=(1, 0))
     check_api(types.SimpleNamespace(), version=(1, 99))
     with pytest.raises(IncompatibleApi, match="upgrade the plugin"):
@@ -66,7 +66,7 @@ def test_a_plugin_that_declares_nothing_is_of_the_first_version() -> None:
 
 
 def test_a_mismatch_is_reported_under_the_name_of_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plugin for another API is left out before its hook runs, the others are served, and the report says why."""
+    """A plugin for another API is left out, without a call of its hook, and the report has the reason."""
     monkeypatch.syspath_prepend(str(PLUGINS))
     found = [
         EntryPoint(name="ahead", value="plugin_of_tomorrow", group=hooks.ENTRY_POINTS),

@@ -1,4 +1,4 @@
-"""Version 1.0 of the plugin API: what was written for it works, as long as the major version is 1."""
+"""Version 1.0 of the plugin API: plugins written for it work with every 1.x."""
 
 import sys
 from importlib.metadata import EntryPoint
@@ -39,12 +39,12 @@ def load_first() -> ModuleType:
 
 
 def surface() -> Surface:
-    """Of the API and of the kit, now."""
+    """The surface of the plugin API and of the kit, now."""
     return {"polyrelay": surface_of(polyrelay), "polyrelay.testing": surface_of(polyrelay.testing)}
 
 
 class TestFirstVersion(ProviderContract):
-    """The frozen plugin keeps the contract, its cancel and stream included."""
+    """The frozen plugin keeps the contract, including cancel and stream."""
 
     plugin = load_first()
     env = KEYS
@@ -82,8 +82,8 @@ def test_the_first_plugin_is_loaded_by_the_server(monkeypatch: pytest.MonkeyPatc
     assert [model.name for model in registry.providers["first"].models] == ["first-image", "first-video", "first-text"]
 
 
-def test_nothing_of_the_first_version_is_gone() -> None:
-    """Names, fields, defaults, arguments and methods of version 1.0 are still there, and nothing new is required."""
+def test_the_first_version_is_still_supported() -> None:
+    """Names, fields, defaults, arguments and methods of version 1.0 still exist, and nothing new is required."""
     first: Surface = msgspec.json.decode(SURFACE.read_bytes())
     now = surface()
 
@@ -123,15 +123,15 @@ def test_nothing_of_the_first_version_is_gone() -> None:
     ],
 )
 def test_each_kind_of_loss_is_noticed(change: Any, said: str) -> None:
-    """Each thing that a plugin may rely on is missed when it changes."""
+    """Each kind of incompatible change is detected."""
     now = surface()["polyrelay"]
     change(now)
 
     assert [problem for problem in lost(surface()["polyrelay"], now) if said in problem]
 
 
-def test_additions_that_ask_nothing_are_no_loss() -> None:
-    """A further name, a field and an argument with a default, and a wider type break nobody."""
+def test_optional_additions_are_compatible() -> None:
+    """A new name, a field or argument with a default, and a wider type are compatible."""
     now = surface()["polyrelay"]
     now["Prices"] = {}
     now["Model"]["fields"]["price"] = {"required": False, "type": ["float"], "default": "None"}

@@ -1,4 +1,4 @@
-"""The API client, over httpx's mock transport."""
+"""The API client, with httpx's mock transport."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ def refusal(status: int, code: str, **fields: Any) -> httpx.Response:
 
 
 def test_create_posts_the_given_fields_flat() -> None:
-    """A create is one POST to the type's path, with the fields as they are and without those that are None."""
+    """A create is one POST to the type's path, with the given fields and without those that are None."""
     seen: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -46,7 +46,7 @@ def test_create_posts_the_given_fields_flat() -> None:
 
 
 def test_a_create_that_was_cut_off_is_not_sent_again() -> None:
-    """A create may cost money: whatever happens it is sent once, and the error says that it may have arrived."""
+    """A create without a key is sent once, because it may cost money; the error says that it may have arrived."""
     calls = 0
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -64,7 +64,7 @@ def test_a_create_that_was_cut_off_is_not_sent_again() -> None:
     "failure", [httpx.ReadTimeout("timed out"), httpx.ConnectError("refused"), 502, 503, 504], ids=str
 )
 def test_a_create_with_a_key_is_repeated(failure: httpx.TransportError | int) -> None:
-    """The server does it once, so a failure on the way is no reason to give up; each try is the same to the byte."""
+    """A create with a key is repeated with identical requests, because the server creates one task."""
     seen: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -84,8 +84,8 @@ def test_a_create_with_a_key_is_repeated(failure: httpx.TransportError | int) ->
 
 
 @pytest.mark.parametrize("status", [422, 429, 500])
-def test_a_refusal_is_not_repeated_for_a_key(status: int) -> None:
-    """What would be refused again, and what a limit refused, is the caller's to decide."""
+def test_a_refusal_is_not_repeated_with_a_key(status: int) -> None:
+    """A refusal and a 429 are raised at once, also with a key."""
     calls = 0
 
     def handle(_: httpx.Request) -> httpx.Response:
@@ -100,7 +100,7 @@ def test_a_refusal_is_not_repeated_for_a_key(status: int) -> None:
 
 
 def test_a_refused_connection_says_that_nothing_was_sent() -> None:
-    """Where no connection was made, nothing can have arrived."""
+    """If no connection was made, `sent` is false."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("connection refused", request=request)
@@ -111,7 +111,7 @@ def test_a_refused_connection_says_that_nothing_was_sent() -> None:
     assert not raised.value.sent
 
 
-def test_an_error_carries_what_the_server_said() -> None:
+def test_an_error_has_the_fields_of_the_response() -> None:
     """An answer that is not a success is an ApiError with status, code, message, details and request id."""
     details = [{"field": "size", "message": "allowed: 1K", "value": "9K"}]
 
@@ -126,7 +126,7 @@ def test_an_error_carries_what_the_server_said() -> None:
 @pytest.mark.parametrize("body", [b"<html>502</html>", b"", b"\xff\xfe", b"[]", b'{"data": 5}'])
 @pytest.mark.parametrize("status", [200, 502])
 def test_an_answer_of_something_else_is_an_api_error(body: bytes, status: int) -> None:
-    """Whatever answers at the URL, the caller gets an ApiError and no decoding error."""
+    """Any response that is not one of the task API is an ApiError, not a decoding error."""
     with pytest.raises(ApiError) as raised:
         relay(lambda _: httpx.Response(status, content=body)).get("task_1")
 
@@ -134,12 +134,12 @@ def test_an_answer_of_something_else_is_an_api_error(body: bytes, status: int) -
 
 
 def test_unknown_fields_are_ignored() -> None:
-    """A newer server may say more than this client knows."""
+    """Fields that this client does not know are ignored, so that it works with a newer server."""
     assert relay(lambda _: good(task(colour="red", results=[{"type": "image"}]))).get("task_1").final
 
 
 def test_wait_reports_each_change_and_ends_with_the_task() -> None:
-    """`wait` looks until the task is final; `on_change` sees every change once, the first look included."""
+    """`wait` reads until the task is final; `on_change` gets every change once, including the first state."""
     answers = iter([task("pending"), task("pending"), task("processing"), task("completed")])
     seen: list[str] = []
 
@@ -149,16 +149,16 @@ def test_wait_reports_each_change_and_ends_with_the_task() -> None:
     assert done.status == "completed"
 
 
-def test_wait_gives_up_in_time_and_says_how_the_task_stands() -> None:
-    """After `timeout_s` the wait ends; the error holds the task, which goes on."""
+def test_wait_ends_after_its_timeout_with_the_task() -> None:
+    """After `timeout_s` the wait ends with an error that has the task; the task continues to run."""
     with pytest.raises(WaitTimeout) as raised:
         relay(lambda _: good(task("processing"))).wait("task_1", 0.01)
 
     assert raised.value.task.status == "processing"
 
 
-def test_wait_outlives_a_server_that_is_unavailable_for_a_moment() -> None:
-    """Once the task was seen, a failed look is repeated: reading costs nothing."""
+def test_wait_continues_after_a_short_outage_of_the_server() -> None:
+    """After the first successful read, a failed read is repeated, because reading costs nothing."""
     answers = iter([good(task("pending")), httpx.Response(503), None, good(task())])
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -171,7 +171,7 @@ def test_wait_outlives_a_server_that_is_unavailable_for_a_moment() -> None:
 
 
 def test_wait_for_a_task_that_does_not_exist_fails_at_once() -> None:
-    """A refusal is not waited out."""
+    """A refused read is raised at once."""
     with pytest.raises(ApiError, match="task_not_found"):
         relay(lambda _: refusal(404, "task_not_found")).wait("task_1", 20)
 
@@ -192,7 +192,7 @@ def test_a_list_sends_only_the_filters_that_are_set() -> None:
 
 
 def test_an_id_cannot_leave_its_place_in_the_path() -> None:
-    """Whatever a task id holds, the call stays the call that it is."""
+    """A task id is one segment of the path, whatever it contains."""
     paths: list[bytes] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -205,7 +205,7 @@ def test_an_id_cannot_leave_its_place_in_the_path() -> None:
 
 
 def test_the_key_goes_to_the_own_server_only(tmp_path: Path) -> None:
-    """A result may link to a vendor: the API key is sent to the server and to nobody else."""
+    """The API key is sent to the API's server only, not to a vendor whose link is in the result."""
     keys: dict[str, str | None] = {}
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -228,8 +228,8 @@ def test_the_key_goes_to_the_own_server_only(tmp_path: Path) -> None:
         ({}, "/0", ".bin"),
     ],
 )
-def test_a_download_is_named_by_what_it_is(headers: dict[str, str], path: str, suffix: str, tmp_path: Path) -> None:
-    """The ending comes from the media type, else from the name that the server gives, else from the link."""
+def test_a_download_gets_a_suffix(headers: dict[str, str], path: str, suffix: str, tmp_path: Path) -> None:
+    """The suffix comes from the media type, else from the name that the server gives, else from the link."""
     saved = relay(lambda _: httpx.Response(200, content=b"x", headers=headers)).download(path, tmp_path / "file")
 
     assert saved == tmp_path / f"file{suffix}"
@@ -237,7 +237,7 @@ def test_a_download_is_named_by_what_it_is(headers: dict[str, str], path: str, s
 
 
 def test_a_download_that_breaks_leaves_nothing(tmp_path: Path) -> None:
-    """A file has its name only when it is whole."""
+    """An incomplete file never has its final name."""
 
     def broken() -> Any:
         yield b"half"
@@ -250,7 +250,7 @@ def test_a_download_that_breaks_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_every_output_is_saved(tmp_path: Path) -> None:
-    """`save` writes each link once and each text, numbered."""
+    """`save` writes each link and each text once, numbered."""
     done = TaskView(
         task_id="t",
         type="image",
@@ -268,7 +268,7 @@ def test_every_output_is_saved(tmp_path: Path) -> None:
 
 
 async def test_the_asynchronous_client_does_the_same(tmp_path: Path) -> None:
-    """`AsyncClient` waits, saves and refuses as `Client` does."""
+    """`AsyncClient` waits, saves and raises like `Client`."""
     answers = iter([task("processing"), task(image_urls=["/f.png"])])
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -304,7 +304,7 @@ def test_cancel_and_retry_say_what_may_be_billed() -> None:
 
 
 def test_a_delete_says_what_became_of_the_open_task() -> None:
-    """Whether it was open, whether the vendor stopped, and whether it may bill."""
+    """The result has whether the task was open, whether the vendor stopped, and whether it may bill."""
     data = {
         "task_id": "task_1",
         "status": "processing",
@@ -319,13 +319,13 @@ def test_a_delete_says_what_became_of_the_open_task() -> None:
 
 
 def test_a_cancel_that_is_too_late_is_a_refusal() -> None:
-    """It is told as such, and not taken for a cancelled task."""
+    """A cancel that is too late raises an ApiError."""
     with pytest.raises(ApiError, match="not_possible"):
         relay(lambda _: refusal(409, "not_possible")).cancel("task_1")
 
 
 async def test_the_asynchronous_client_cancels_and_retries() -> None:
-    """As `Client` does."""
+    """`AsyncClient` cancels and retries like `Client`."""
     answer = good({**task("pending"), "cancel": "cancelled", "may_be_billed": False})
     async with AsyncClient(URL, transport=httpx.MockTransport(lambda _: answer)) as client:
         assert (await client.cancel("task_1")).cancel == "cancelled"
@@ -333,7 +333,7 @@ async def test_the_asynchronous_client_cancels_and_retries() -> None:
 
 
 def test_a_task_reports_who_served_it() -> None:
-    """The fallback that was asked, the attempts, and the wish to cancel."""
+    """A task has the provider that served it, its attempts, and the time of the cancellation request."""
     shown = relay(
         lambda _: good(
             {

@@ -1,4 +1,4 @@
-"""Connections to a vendor over real sockets: kept, used again, and not used when the vendor hung up."""
+"""Connections to a vendor over real sockets: reuse, limits, and connections that the vendor closed."""
 
 import asyncio
 import ipaddress
@@ -23,14 +23,14 @@ LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_
 
 @asynccontextmanager
 async def client_of(limits: httpx.Limits = LIMITS, **timeouts: float) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with connections of its own."""
+    """A client with a connection pool of its own."""
     timeout = httpx.Timeout(5.0, **timeouts)
     async with httpx.AsyncClient(transport=Connections(limits), timeout=timeout) as client:
         yield client
 
 
 def meeting(number: int) -> Play:
-    """Answers when so many requests have come, all at once."""
+    """Answers when the given number of requests has arrived, all at the same time."""
     together = asyncio.Barrier(number)
 
     async def play(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,7 +41,7 @@ def meeting(number: int) -> Play:
 
 
 def mute(heard: asyncio.Event) -> Play:
-    """Reads a request, and never answers."""
+    """Reads a request and never answers."""
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.set()
@@ -51,7 +51,7 @@ def mute(heard: asyncio.Event) -> Play:
 
 
 async def test_a_vendors_connection_is_used_again() -> None:
-    """A hundred requests one after the other, submits and queries, need one connection."""
+    """A hundred sequential requests, submits and queries, use one connection."""
     async with Loopback(answering(response())).running() as vendor:
         http = VendorHttp("Acme", vendor.url)
         for _ in range(50):
@@ -63,7 +63,7 @@ async def test_a_vendors_connection_is_used_again() -> None:
 
 
 async def test_requests_at_once_have_a_connection_each_and_leave_no_more() -> None:
-    """Each of the next ones takes one of those; the surplus is closed."""
+    """Concurrent requests open one connection each; later ones reuse these, and surplus idle ones are closed."""
     async with Loopback(meeting(6)).running() as vendor, client_of() as client:
         for _ in range(2):
             await asyncio.gather(*(client.get(vendor.url) for _ in range(6)))
@@ -72,7 +72,7 @@ async def test_requests_at_once_have_a_connection_each_and_leave_no_more() -> No
 
 
 async def test_one_more_than_allowed_waits_for_a_connection() -> None:
-    """And gives up after the time for that."""
+    """A request beyond the limit waits for a connection, and fails after the pool time-out."""
     limits = httpx.Limits(max_connections=1)
     heard = asyncio.Event()
     async with Loopback(mute(heard)).running() as vendor, client_of(limits, pool=0.05) as client:
@@ -87,8 +87,8 @@ async def test_one_more_than_allowed_waits_for_a_connection() -> None:
 
 
 @pytest.mark.parametrize("end", ["cancel", "timeout", "refusal"])
-async def test_a_request_that_fails_gives_its_place_back(end: str) -> None:
-    """However it ends: cancelled, without an answer, or without a server."""
+async def test_a_request_that_fails_releases_its_slot(end: str) -> None:
+    """A request releases its slot however it ends: cancelled, without an answer, or without a server."""
     limits, heard = httpx.Limits(max_connections=1), asyncio.Event()
     expected = {"cancel": asyncio.CancelledError, "timeout": httpx.ReadTimeout, "refusal": httpx.ConnectError}
     async with (
@@ -107,7 +107,7 @@ async def test_a_request_that_fails_gives_its_place_back(end: str) -> None:
 
 
 async def test_an_answer_that_is_not_read_to_its_end_closes_its_connection() -> None:
-    """What is left of it must not be taken for the next answer."""
+    """A connection whose answer was not read to its end is closed, so that the rest is not read as the next answer."""
     long = answering(response(b"x" * 10**6))
     async with Loopback(long).running() as vendor, client_of() as client:
         for _ in range(3):
@@ -118,7 +118,7 @@ async def test_an_answer_that_is_not_read_to_its_end_closes_its_connection() -> 
 
 
 async def test_a_connection_that_the_vendor_closed_is_not_used_again() -> None:
-    """A submit on it would have an unknown outcome: the next one begins on a new one."""
+    """A connection that the vendor closed is not reused, because a submit on it would have an unknown outcome."""
     closed = asyncio.Event()
 
     async def once(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,7 +143,7 @@ async def test_a_connection_that_the_vendor_closed_is_not_used_again() -> None:
 
 
 async def test_a_connection_that_was_unused_for_long_is_closed() -> None:
-    """By the next request, which begins a new one."""
+    """The next request closes a connection that was idle for too long, and opens a new one."""
     limits = httpx.Limits(keepalive_expiry=0.0)
     async with Loopback(answering(response())).running() as vendor, client_of(limits) as client:
         for _ in range(3):
@@ -153,7 +153,7 @@ async def test_a_connection_that_was_unused_for_long_is_closed() -> None:
 
 
 async def test_each_server_has_its_own_connections() -> None:
-    """One is never asked for what is meant for another."""
+    """A connection is only used for its own server."""
     async with (
         Loopback(answering(response(b"1"))).running() as one,
         Loopback(answering(response(b"2"))).running() as two,
@@ -166,7 +166,7 @@ async def test_each_server_has_its_own_connections() -> None:
 
 
 async def test_after_the_close_nothing_stays_open() -> None:
-    """A connection that was in use then is closed as soon as it is not."""
+    """After the pool is closed, a connection in use is closed when its request ends."""
     async with Loopback(answering(response(b"x" * 100))).running() as vendor:
         transport = Connections(LIMITS)
         client = httpx.AsyncClient(transport=transport)
@@ -180,7 +180,7 @@ async def test_after_the_close_nothing_stays_open() -> None:
 
 
 async def test_an_unknown_scheme_is_refused() -> None:
-    """Before anything is sent."""
+    """An unsupported scheme is refused before anything is sent."""
     with pytest.raises(httpx.UnsupportedProtocol):
         await Connections(LIMITS).handle_async_request(httpx.Request("GET", "ftp://127.0.0.1/"))
 
@@ -208,7 +208,7 @@ async def test_a_certificate_is_checked(tmp_path: Path) -> None:
 
 
 def certified(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's side with a certificate of its own for 127.0.0.1, and a client's side that trusts it."""
+    """A server with a certificate and a client that trusts it, for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
     now = datetime.now(UTC)
@@ -236,7 +236,7 @@ def _loopback() -> ipaddress.IPv4Address:
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_proxy_of_the_environment_is_left_to_httpx(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only without one are the connections ours."""
+    """With a proxy in the environment, httpx's own transport is used."""
     for unset in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(unset, raising=False)
         monkeypatch.delenv(unset.lower(), raising=False)

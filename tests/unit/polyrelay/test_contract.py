@@ -29,7 +29,7 @@ HIDDEN = "hidden-value"
 
 
 class Sized(Params, frozen=True):
-    """A model's input with a rule across fields."""
+    """A model's input with a rule that concerns several fields."""
 
     width: int
     height: int = 1
@@ -59,7 +59,7 @@ class Service:
 
 @pytest.mark.parametrize("raw", [{"width": 2, "depth": 1}, {"width": "2"}, {}, {"width": 1, "height": 2}])
 def test_params_are_strict(raw: dict[str, Any]) -> None:
-    """Unknown fields, wrong types, missing fields and broken rules across fields are refused."""
+    """Unknown fields, wrong types, missing fields and broken rules between fields are refused."""
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(raw, Sized)
 
@@ -74,7 +74,7 @@ def test_an_output_is_a_link_or_bytes(kind: type[ImageOutput | VideoOutput]) -> 
             kind(**both)  # type: ignore[arg-type]
 
 
-def test_capabilities_are_reported_by_their_methods() -> None:
+def test_capabilities_are_detected_by_their_methods() -> None:
     """A service without the optional methods has neither capability."""
     assert not isinstance(Service(), Cancels | Streams)
 
@@ -104,7 +104,7 @@ def test_a_model_is_served_once() -> None:
 
 
 def test_a_provider_is_unavailable_when_all_of_it_is() -> None:
-    """One working service makes a provider available; reasons are told once."""
+    """A provider with one working service is available; each reason is given once."""
     off = Disabled(models=Service("a").models, reason="KEY is not set")
     also_off = Disabled(models=Service("b").models, reason="KEY is not set")
     assert Provider("p", [off, also_off]).unavailable == "KEY is not set"
@@ -112,7 +112,7 @@ def test_a_provider_is_unavailable_when_all_of_it_is() -> None:
 
 
 async def test_a_disabled_service_refuses_safely() -> None:
-    """Its refusals say that nothing was started, and why."""
+    """Its errors say that nothing was started, and the reason."""
     off = Disabled(models=Service("a").models, reason="KEY is not set")
     job: Any = msgspec.convert({"model": "a"}, type("J", (msgspec.Struct,), {"__annotations__": {"model": str}}))
     with pytest.raises(Unavailable, match="KEY is not set"):
@@ -122,7 +122,7 @@ async def test_a_disabled_service_refuses_safely() -> None:
 
 
 def test_an_environment_hides_values_and_trims_them() -> None:
-    """Spaces and line ends around a value are dropped, empty ones are unset, and no value is printed."""
+    """Spaces and line ends around a value are removed, an empty value is unset, and no value is printed."""
     env = Env({"KEY": f" {HIDDEN}\n", "EMPTY": " \n"})
     assert (env.get("KEY"), env.get("EMPTY"), env.get("NONE", "x"), env.text("EMPTY", "y")) == (HIDDEN, None, "x", "y")
     assert env.secret("KEY") == Secret(HIDDEN)
@@ -131,7 +131,7 @@ def test_an_environment_hides_values_and_trims_them() -> None:
 
 
 def test_missing_names_are_reported_in_a_sentence() -> None:
-    """What is not set is named; nothing is said where all is set."""
+    """The sentence lists the names that are not set; it is None where all are set."""
     env = Env({"A": "1"})
     assert env.missing("A") is None
     assert env.missing("A", "B") == "B is not set"
@@ -156,7 +156,7 @@ def test_a_secret_is_never_printed() -> None:
         msgspec.json.encode(secret)
 
 
-def test_a_secret_is_not_copied_out() -> None:
+def test_a_secret_cannot_be_pickled() -> None:
     """A secret cannot be pickled, at any protocol, nor listed by its attributes."""
     secret = Secret(HIDDEN)
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):

@@ -1,4 +1,4 @@
-"""What a vendor repeats of our credentials is not read."""
+"""Credentials that a vendor repeats in an answer are masked."""
 
 import httpx
 
@@ -8,7 +8,7 @@ KEY = "sk-of-the-operator"
 
 
 async def test_a_key_that_the_vendor_repeats_is_hidden() -> None:
-    """Neither an answer nor an event holds the key, whatever the vendor says."""
+    """Neither an answer nor an event contains the key."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         said = f'data: {{"text":"your key is {KEY}"}}\n\ndata: [DONE]\n\n'

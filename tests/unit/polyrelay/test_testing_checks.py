@@ -1,4 +1,4 @@
-"""The conformance kit itself: a good plugin passes, and each check finds the defect that it is there for."""
+"""The conformance kit: a correct plugin passes, and each check finds the defect that it checks for."""
 
 # ruff: noqa: ARG002 - the signatures are those of the contract
 
@@ -54,26 +54,26 @@ TALK = Talk(
 
 
 class KitParams(Params, frozen=True, kw_only=True):
-    """What callers may send."""
+    """Input of the Jimeng models."""
 
     prompt: str
 
 
 class LooseParams(Struct, frozen=True, kw_only=True):
-    """Takes unknown fields, and anything as the prompt."""
+    """Accepts unknown fields and any prompt."""
 
     prompt: Any
 
 
 class Taking(Params, frozen=True, kw_only=True):
-    """Has a name that every task has."""
+    """Has a field that every task has."""
 
     prompt: str
     provider: str = ""
 
 
 class Unwritable(Params, frozen=True, kw_only=True):
-    """Has a type that no JSON Schema can be made of."""
+    """Has a type without a JSON Schema."""
 
     prompt: str
     when: Callable[[], None] | None = None
@@ -137,7 +137,7 @@ class Good:
 
 
 class AnswersAtOnce(Good):
-    """Answers a submit with a result, though the talk has polls."""
+    """Returns a result from submit, though the talk has polls."""
 
     async def submit(self, job: Job[Any]) -> Outcome:
         """Answer what did not come."""
@@ -146,7 +146,7 @@ class AnswersAtOnce(Good):
 
 
 class TakesAllForUnsent(Good):
-    """Says that nothing was started, whatever happened."""
+    """Raises Unavailable for every failure."""
 
     async def submit(self, job: Job[Any]) -> Outcome:
         """Be wrong about money."""
@@ -157,7 +157,7 @@ class TakesAllForUnsent(Good):
 
 
 class TakesAllForSent(Good):
-    """Says that the outcome is unknown, where nothing was sent."""
+    """Raises OutcomeUnknown although nothing was sent."""
 
     async def submit(self, job: Job[Any]) -> Outcome:
         """Lose tasks."""
@@ -168,7 +168,7 @@ class TakesAllForSent(Good):
 
 
 class Retries(Good):
-    """Sends a submit again by itself."""
+    """Repeats a submit."""
 
     async def submit(self, job: Job[Any]) -> Outcome:
         """Pay twice."""
@@ -179,7 +179,7 @@ class Retries(Good):
 
 
 class Remembers(Good):
-    """Keeps what only it knows, and forgets it with the first result."""
+    """Keeps state in the service and deletes it with the first result."""
 
     known: set[str]
 
@@ -200,7 +200,7 @@ class Remembers(Good):
 
 
 class Careless(Good):
-    """Reads answers without a look at status or shape."""
+    """Reads answers without checking status or shape."""
 
     async def submit(self, job: Job[Any]) -> Outcome:
         """Raise whatever comes."""
@@ -216,7 +216,7 @@ class Careless(Good):
 
 
 class Swallows(Good):
-    """Keeps failures of cancel and stream to itself."""
+    """Ignores failures of cancel and stream."""
 
     async def cancel(self, job: Job[Any], operation: str) -> None:
         """Say that it stopped."""
@@ -235,7 +235,7 @@ class Swallows(Good):
 
 
 class Mute(Good):
-    """Offers cancel and stream that do nothing good."""
+    """Has cancel and stream that do nothing useful."""
 
     async def cancel(self, job: Job[Any], operation: str) -> None:
         """Never stop."""
@@ -247,7 +247,7 @@ class Mute(Good):
 
 
 class Blocks(Good):
-    """Holds the event loop."""
+    """Blocks the event loop."""
 
     async def submit(self, job: Job[Any]) -> Outcome:
         """Wait in the wrong way."""
@@ -287,7 +287,7 @@ class Synchronous(Good):
 
 
 class TellsItsKey(Good):
-    """Shows its key."""
+    """Logs its API key."""
 
     def __repr__(self) -> str:
         return f"TellsItsKey({self.key})"
@@ -314,7 +314,7 @@ def having(**changes: Any) -> Register:
 
 
 def connecting(env: Env) -> list[Provider]:
-    """A hook that asks its vendor at once."""
+    """A hook that connects to its vendor."""
     httpx.get("https://kit.example/hello")
     return list(serving(Good)(env))
 
@@ -383,25 +383,25 @@ DEFECTS: list[tuple[str, Register, str]] = [
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_good_plugin_passes(name: str) -> None:
-    """Nothing is found in a plugin that keeps the contract."""
+    """No finding for a plugin that keeps the contract."""
     assert findings(name, set_up(serving(Good)), TALK) == []
 
 
 @pytest.mark.parametrize(("name", "register", "said"), DEFECTS)
 def test_a_defect_is_found(name: str, register: Register, said: str) -> None:
-    """A plugin with a defect is found out by the check that is there for it, in words that name the defect."""
+    """The check for a defect reports it, with a message that names it."""
     found = findings(name, set_up(register), TALK)
 
     assert [message for message in found if said in message], found
 
 
 def test_every_check_has_a_defect_here() -> None:
-    """No check is without a plugin that it refuses."""
+    """Each check has a plugin here that it refuses."""
     assert {name for name, _, _ in DEFECTS} == set(BY_NAME)
 
 
 def test_a_documented_status_may_say_that_nothing_was_started() -> None:
-    """A 503 of which the vendor's page says so must be NotAccepted, and no other server error may."""
+    """A 503 that is documented as "nothing started" must be NotAccepted; no other server error may be."""
 
     class Documented(Good):
         async def submit(self, job: Job[Any]) -> Outcome:
@@ -420,7 +420,7 @@ def test_a_documented_status_may_say_that_nothing_was_started() -> None:
 
 
 def test_the_static_part_needs_no_talk() -> None:
-    """`static.check` tells what is wrong with a provider that was built anyhow, each with the name of its check."""
+    """`static.check` returns the problems of a provider, each with the name of its check."""
     (good,) = serving(Good)(Env(KEYS))
     (bad,) = having(timeout_s=0.0, params=Taking)(Env(KEYS))
 
@@ -428,8 +428,8 @@ def test_the_static_part_needs_no_talk() -> None:
     assert [finding.check for finding in static.check(bad)] == ["models_are_sane", "params_are_strict"]
 
 
-def test_a_check_that_breaks_is_a_finding() -> None:
-    """Whatever a plugin hands out, the static part answers."""
+def test_a_check_that_raises_is_a_finding() -> None:
+    """`static.check` returns findings even if the plugin's objects raise."""
     (odd,) = having(timeout_s="soon")(Env(KEYS))
 
     assert any("could not be checked" in finding.message for finding in static.check(odd))
@@ -447,8 +447,8 @@ def test_a_check_that_breaks_is_a_finding() -> None:
         ({"talks": (TALK, TALK)}, "two talks for kit-1"),
     ],
 )
-def test_a_class_that_would_check_less_is_refused(attributes: dict[str, Any], said: str) -> None:
-    """A skip needs a check that exists and a reason; plugin and talks must be there."""
+def test_an_incomplete_test_class_is_refused(attributes: dict[str, Any], said: str) -> None:
+    """A skip needs an existing check and a reason; plugin and talks must be set."""
     with pytest.raises(TypeError, match=said):
         type("TestKit", (ProviderContract,), {"plugin": object(), "env": KEYS, "talks": (TALK,), **attributes})
 
@@ -469,6 +469,6 @@ def test_a_talk_has_what_is_needed(make: Callable[[], object]) -> None:
 
 
 def test_the_static_checks_are_among_the_checks() -> None:
-    """What `static.check` runs is also run by the test class, and names are unique."""
+    """The checks of `static.check` are also checks of the test class, and all names are unique."""
     assert set(STATIC) <= set(CHECKS)
     assert len(BY_NAME) == len(CHECKS)

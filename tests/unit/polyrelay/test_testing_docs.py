@@ -1,4 +1,4 @@
-"""The page of the conformance kit against the kit, and the README's provider under it."""
+"""The conformance page compared with the kit, and the README's provider tested with it."""
 
 import re
 import sys
@@ -38,11 +38,11 @@ def class_of_the_page() -> type[ProviderContract]:
 
 
 class TestReadme(class_of_the_page()):  # type: ignore[misc] # mypy wants a class with a name
-    """The README's provider passes, with the test class of the page."""
+    """The README's provider passes with the page's test class."""
 
 
 def looks_at(check: Check) -> str:
-    """What the page says that a check looks at."""
+    """The subject of a check, as on the page."""
     match check:
         case ProviderCheck():
             return "provider"
@@ -53,14 +53,14 @@ def looks_at(check: Check) -> str:
 
 
 def test_the_page_lists_each_check() -> None:
-    """Name, subject and rule of each check stand on the page as in the code, in its order, and no other check does."""
+    """The page lists the name, subject and rule of each check, in the order of the code, and no other check."""
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", PAGE.split("## The checks")[1], re.MULTILINE)
 
     assert rows == [(check.run.__name__, looks_at(check), rule_of(check)) for check in CHECKS]
 
 
 def test_the_page_names_each_field() -> None:
-    """What an author may give is on the page: the attributes, and the fields of a talk and of a reply."""
+    """The page names the attributes of a test class, and the fields of a talk, a reply and a finding."""
     names = list(vars(ProviderContract)["__annotations__"])
     names += [field.name for kind in (Talk, Reply, static.Finding) for field in structs.fields(kind)]
 

@@ -1,4 +1,4 @@
-"""Server-sent events of a vendor: whole events, however the bytes are cut."""
+"""Server-sent events of a vendor: events are complete however the bytes are split."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def events_of(play: Play, **options: Any) -> tuple[list[bytes], ProviderEr
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 async def test_events_come_one_by_one(end: bytes) -> None:
-    """Each `data` line is an event, ended by LF or CRLF; comments, other fields and `[DONE]` are left out."""
+    """Each `data` line is an event, ended by LF or CRLF; comments, other fields and `[DONE]` are ignored."""
     lines = [b": hello", b"event: x", b"data: 1", b"", b"data:2", b"", b"id: 7", b"data: [DONE]", b""]
     body = end.join(lines) + end
     assert await events_of(answering(STREAM + chunk(body) + chunk(b""))) == ([b"1", b"2"], None)
@@ -45,7 +45,7 @@ async def test_events_come_one_by_one(end: bytes) -> None:
 
 @given(st.lists(st.integers(1, 60), max_size=12), st.sampled_from([b"\n", b"\r\n"]))
 def test_it_does_not_matter_where_bytes_are_cut(cuts: list[int], end: bytes) -> None:
-    """The same events come for any division of the bytes, also within a character or a line's end."""
+    """The events are the same however the bytes are split, also inside a character or a line end."""
     body = end.join([b"data: " + "多\u2028言".encode(), b"", b'data: {"a": "b"}', b"", b"data: last"])
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -72,7 +72,7 @@ def test_it_does_not_matter_where_bytes_are_cut(cuts: list[int], end: bytes) -> 
     ids=["cut", "silence"],
 )
 async def test_a_stream_that_breaks_is_an_unknown_outcome(play: Play, options: dict[str, Any]) -> None:
-    """Events that came before the break are handed out, then the outcome is unknown: text was generated and billed."""
+    """Events before the break are returned; then the outcome is unknown, because text was generated and billed."""
     seen, error = await events_of(play, **options)
     assert seen == [b"1"]
     assert type(error) is OutcomeUnknown
@@ -90,7 +90,7 @@ async def test_a_stream_that_breaks_is_an_unknown_outcome(play: Play, options: d
     ids=["429", "400", "500", "silence", "no gzip"],
 )
 async def test_a_refused_stream_fails_like_a_submit(play: Play, kind: type[ProviderError]) -> None:
-    """Before the first event the failures mean what they mean for a submit."""
+    """Before the first event, failures have the same meaning as for a submit."""
     seen, error = await events_of(play, read_s=0.3)
     assert (seen, type(error)) == ([], kind)
 
@@ -104,7 +104,7 @@ async def test_a_line_without_end_is_given_up() -> None:
 
 
 async def test_a_reader_that_leaves_closes_the_connection() -> None:
-    """Who stops reading a stream frees its connection at once."""
+    """Closing a stream early closes its connection at once."""
     gone = asyncio.Event()
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

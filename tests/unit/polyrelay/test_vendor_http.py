@@ -1,4 +1,4 @@
-"""HTTP to a vendor over real sockets: what each failure means for a submit and for a query."""
+"""VendorHttp over real sockets: what each failure means for a submit and for a query."""
 
 import asyncio
 import gzip
@@ -35,7 +35,7 @@ CUT_ZIP = gzip.compress(b"x" * 1000)[:-20]
 
 
 async def outcome_of(play: Play, call: str, **options: Any) -> Answer | ProviderError:
-    """What a submit or a query makes of a vendor that plays so."""
+    """The result of a submit or a query to a vendor that behaves like this."""
     async with Loopback(play).running() as vendor:
         http = VendorHttp("Acme", vendor.url, auth=BearerAuth(KEY), **{"read_s": 5.0, "connect_s": 5.0, **options})
         try:
@@ -89,7 +89,7 @@ CASES: list[tuple[str, Play, dict[str, Any], type[Any], type[Any]]] = [
 async def test_each_failure_has_one_meaning(
     name: str, play: Play, options: dict[str, Any], submit: type[Any], query: type[Any]
 ) -> None:
-    """A submit whose fate is not known is never told as safe to repeat; a query may be repeated at will."""
+    """A submit with an unknown outcome never raises NotAccepted; a failed query may be repeated."""
     for call, kind in (("submit", submit), ("query", query)):
         outcome = await outcome_of(play, call, **options)
         assert type(outcome) is kind
@@ -99,7 +99,7 @@ async def test_each_failure_has_one_meaning(
 
 @pytest.mark.parametrize("call", ["submit", "query"])
 async def test_a_refused_connection_means_that_nothing_was_sent(call: str) -> None:
-    """A vendor that is not there is `Unavailable`, also for a submit: it may be submitted again."""
+    """A refused connection is `Unavailable`, also for a submit, which may be repeated."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         http = VendorHttp("Acme", f"http://127.0.0.1:{free.getsockname()[1]}")
@@ -126,10 +126,10 @@ async def test_a_refused_connection_means_that_nothing_was_sent(call: str) -> No
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-async def test_only_what_was_surely_not_sent_may_be_submitted_again(
+async def test_only_a_request_that_was_not_sent_may_be_submitted_again(
     error: httpx.TransportError, kind: type[ProviderError]
 ) -> None:
-    """Of all transport errors those before the request count as not accepted, and no other; queries take any."""
+    """Only a transport error before the request is NotAccepted for a submit; for a query every one is Unavailable."""
 
     def fail(_: httpx.Request) -> httpx.Response:
         raise error
@@ -143,7 +143,7 @@ async def test_only_what_was_surely_not_sent_may_be_submitted_again(
 
 
 async def test_one_submit_is_one_request() -> None:
-    """No failure makes the client send a submit twice by itself; a redirect is not followed."""
+    """The client never repeats a submit, and follows no redirect."""
     moved = answering(response(status="307 Again", head="location: /again\r\n"))
     for play in (reset, moved, answering(b"", then_cut=True)):
         vendor = Loopback(play)
@@ -157,7 +157,7 @@ async def test_one_submit_is_one_request() -> None:
 
 @pytest.mark.parametrize("call", ["submit", "query"])
 async def test_a_broken_gzip_is_a_damaged_answer(call: str) -> None:
-    """A body that ends within its compression is never taken for a whole one."""
+    """A body with truncated compression never counts as complete."""
     outcome = await outcome_of(answering(response(CUT_ZIP, head=GZIPPED)), call)
 
     assert isinstance(outcome, ProviderError) or outcome.body != b"x" * 1000
@@ -167,7 +167,7 @@ async def test_a_broken_gzip_is_a_damaged_answer(call: str) -> None:
 
 
 async def test_a_too_large_answer_is_not_read_to_its_end() -> None:
-    """The connection is closed soon after the limit, however much the vendor still wants to send."""
+    """The connection is closed soon after the limit, also if the vendor sends more."""
     sent, cut = 0, asyncio.Event()
 
     async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -189,7 +189,7 @@ async def test_a_too_large_answer_is_not_read_to_its_end() -> None:
 
 
 async def test_connections_are_reused() -> None:
-    """Fifty calls in a row, some of them refused, take one connection."""
+    """Fifty sequential calls, some with error answers, use one connection."""
     answers = iter([response(b'{"n": 1}'), response(status="400 Bad"), response(status="500 Oops")] * 20)
 
     async def next_one(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -208,7 +208,7 @@ async def test_connections_are_reused() -> None:
 
 
 async def test_requests_carry_what_they_were_given() -> None:
-    """Path, query, JSON body, authorization and our name arrive as they were given."""
+    """Path, query, JSON body, authorization and User-Agent are sent as given."""
     vendor = Loopback(answering(response('{"id": "多", "new": 1}'.encode())))
     async with vendor.running():
         http = VendorHttp("Acme", f"{vendor.url}/v1/", auth=BearerAuth(KEY))
@@ -245,14 +245,14 @@ async def test_forms_and_files_are_sent_as_multipart() -> None:
     [("7", 7.0), ("0", 0.0), ("", None), ("-1", None), ("soon", None), ("Wed, 21 Oct 1998 07:28:00 GMT", 0.0)],
 )
 async def test_retry_after_is_read_in_seconds(value: str, wait: float | None) -> None:
-    """A number of seconds is taken, and a date as the time until it; anything else is as good as none."""
+    """`Retry-After` is a number of seconds or a date; any other value counts as absent."""
     outcome = await outcome_of(answering(response(status="429 Slow", head=f"retry-after: {value}\r\n")), "submit")
     assert isinstance(outcome, RateLimited)
     assert outcome.retry_after_s == wait
 
 
 async def test_the_vendors_request_id_is_kept() -> None:
-    """An error names the vendor, the status and the vendor's id of the request, for its support."""
+    """An error has the vendor's name, the status and the vendor's id of the request."""
     outcome = await outcome_of(answering(response(status="400 Bad", head="X-Request-Id: r-7\r\n")), "submit")
     assert isinstance(outcome, Rejected)
     assert (str(outcome), outcome.http_status, outcome.request_id) == ("Acme answered HTTP 400", 400, "r-7")
@@ -261,15 +261,15 @@ async def test_the_vendors_request_id_is_kept() -> None:
 @pytest.mark.parametrize(
     "said", [Overloaded("full"), Rejected("no"), GenerationFailed("broke"), ProtocolError("odd"), RateLimited("slow")]
 )
-async def test_the_vendors_own_words_come_first(said: ProviderError) -> None:
-    """What the `fault` function reads in a body counts whatever the status is, also a status of success."""
+async def test_the_vendors_own_error_takes_precedence(said: ProviderError) -> None:
+    """The error that `fault` returns takes precedence over the status, also over a status of success."""
     for status in ("200 OK", "500 Oops"):
         for call in ("submit", "query"):
             assert await outcome_of(answering(response(status=status)), call, fault=lambda _: said) is said
 
 
-async def test_an_unknown_fate_of_a_query_is_only_unavailable() -> None:
-    """A `fault` function that says "may have been accepted" is right for submits; a query may be repeated."""
+async def test_an_unknown_outcome_of_a_query_is_only_unavailable() -> None:
+    """An OutcomeUnknown of `fault` is raised by a submit as it is, and by a query as Unavailable."""
     said = OutcomeUnknown("maybe", code="50500", http_status=500, request_id="r")
     query = await outcome_of(answering(response()), "query", fault=lambda _: said)
     assert isinstance(query, Unavailable)
@@ -278,8 +278,8 @@ async def test_an_unknown_fate_of_a_query_is_only_unavailable() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe", b'"text"', b"[" * 100_000, b"null", b"{}{}"])
-def test_garbage_is_a_damaged_answer(body: bytes) -> None:
-    """A body that is not the JSON that was asked for raises `ProtocolError`, whatever it is."""
+def test_a_body_that_does_not_decode_is_a_protocol_error(body: bytes) -> None:
+    """A body that is not JSON of the requested type raises `ProtocolError`."""
     with pytest.raises(ProtocolError):
         Answer(status=200, headers={}, body=body).read(dict[str, int])
 
@@ -292,7 +292,7 @@ def test_secrets_are_in_no_repr() -> None:
 
 
 def recording(seen: list[httpx.Request]) -> httpx.MockTransport:
-    """A vendor that answers 200 and writes down each request."""
+    """A vendor that answers 200 and records each request."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
@@ -302,13 +302,13 @@ def recording(seen: list[httpx.Request]) -> httpx.MockTransport:
 
 
 def refusing(_: Answer) -> ProviderError | None:
-    """A `fault` function to which every answer is an error."""
+    """A `fault` function that returns an error for every answer."""
     return Overloaded("full")
 
 
 @pytest.mark.parametrize("form", ["options", "keywords", "both"])
 async def test_options_are_given_as_a_struct_or_as_keywords(form: str) -> None:
-    """`HttpOptions(…)` and the keywords of version 1.0 have the same effect, field by field, also mixed."""
+    """`HttpOptions(…)` and the keywords of version 1.0 have the same effect, also mixed."""
     seen: list[httpx.Request] = []
     first: dict[str, Any] = {"auth": BearerAuth(KEY), "hide": (Secret(KEY),), "connect_s": 3.0}
     second: dict[str, Any] = {"read_s": 7.0, "transport": recording(seen)}
@@ -326,7 +326,7 @@ async def test_options_are_given_as_a_struct_or_as_keywords(form: str) -> None:
 
 
 async def test_a_keyword_replaces_the_option_of_its_name() -> None:
-    """Where an option is given both ways, the keyword counts, and the other options stay."""
+    """If an option is given both ways, the keyword applies; the other options stay."""
     options = HttpOptions(max_answer_bytes=5, fault=lambda _: None, transport=recording([]))
 
     with pytest.raises(ProtocolError, match="larger than 5 bytes"):

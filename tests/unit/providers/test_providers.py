@@ -1,4 +1,4 @@
-"""The providers that come along: what they register with and without credentials, and from which catalogue."""
+"""The built-in providers: their registration with and without credentials, and their catalogue."""
 
 import tomllib
 from datetime import date
@@ -39,7 +39,7 @@ def all_models() -> list[tuple[str, Model]]:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Any:
-    """Writes an operator's catalogue with one model and gives its path."""
+    """Write an operator's catalogue with one model and return its path."""
 
     def write(**fields: str) -> str:
         path = tmp_path / "models.toml"
@@ -80,7 +80,7 @@ def test_the_entry_points_load() -> None:
 def test_the_names_that_callers_know_are_there(
     provider: str, name: str, kind: TaskType, deprecated: date | None
 ) -> None:
-    """The catalogue holds the names of the projects that polyrelay follows, with the day on which they end."""
+    """The catalogue has the model names of the projects that polyrelay follows, with their shut-down dates."""
     model, _ = register()[provider].route(name)
 
     assert (model.type, model.deprecated) == (kind, deprecated)
@@ -88,7 +88,7 @@ def test_the_names_that_callers_know_are_there(
 
 @pytest.mark.parametrize(("provider", "model"), all_models())
 def test_every_model_can_be_published(provider: str, model: Model) -> None:
-    """Each model has a JSON Schema that knows the prompt, a time limit and a description."""
+    """Each model has a JSON Schema with the prompt, a time limit and a description."""
     schema = msgspec.json.schema(model.params)
 
     assert "prompt" in str(schema)
@@ -97,7 +97,7 @@ def test_every_model_can_be_published(provider: str, model: Model) -> None:
 
 
 def test_the_families_of_a_provider_are_distinct() -> None:
-    """No two vendor services of a provider share a family's name, and every built-in entry has one that exists."""
+    """The vendor services of a provider have distinct family names, and the family of every built-in entry exists."""
     families = [*jimeng.FAMILIES, *ark.FAMILIES]
 
     assert len(families) == len(set(families))
@@ -106,7 +106,7 @@ def test_the_families_of_a_provider_are_distinct() -> None:
 
 
 def test_without_keys_every_model_is_listed_with_the_reason() -> None:
-    """A provider without credentials names the settings that are missing and lists its models all the same."""
+    """A provider without credentials lists its models and names the missing settings."""
     bare, full = register(), register(**ALL_KEYS)
 
     assert bare["openai"].unavailable == "OPENAI_API_KEY is not set"
@@ -119,7 +119,7 @@ def test_without_keys_every_model_is_listed_with_the_reason() -> None:
 
 
 def test_ark_works_without_jimengs_keys() -> None:
-    """Each vendor's credentials switch on that vendor's models alone."""
+    """Each vendor's credentials enable that vendor's models only."""
     provider = register(ARK_API_KEY="a", VOLCENGINE_ACCESS_KEY="b")["volcengine"]
 
     _, ark_service = provider.route("doubao-seedream-4-0-250828")
@@ -131,7 +131,7 @@ def test_ark_works_without_jimengs_keys() -> None:
 
 
 def test_the_services_have_their_capabilities() -> None:
-    """Texts can be streamed, Ark's videos cancelled, and nothing else claims to."""
+    """Chat services can stream, Ark's videos can be cancelled, and no other service has these capabilities."""
     services = [service for provider in register(**ALL_KEYS).values() for service in provider.services]
 
     assert {type(service).__name__ for service in services if isinstance(service, Streams)} == {"ArkChat", "OpenAIChat"}
@@ -139,13 +139,13 @@ def test_the_services_have_their_capabilities() -> None:
 
 
 async def test_a_provider_closes_what_its_services_share() -> None:
-    """Services that share connections can all be closed."""
+    """Services that share connections can all be closed without an error."""
     for provider in register(**ALL_KEYS).values():
         await provider.aclose()
 
 
 def test_the_operators_catalogue_adds_and_replaces(own: Any) -> None:
-    """A name of the operator's own is served beside the built-in ones, which it may replace."""
+    """The operator's file adds models to the built-in ones, and may replace them."""
     added = own(provider="volcengine", name="our-model", family="seedream-4", upstream="ep-1")
     assert register(MODEL_CATALOGUE=added)["volcengine"].route("our-model")[0].type is TaskType.IMAGE
 
@@ -168,13 +168,13 @@ def test_the_operators_catalogue_adds_and_replaces(own: Any) -> None:
     ],
 )
 def test_a_wrong_entry_says_what_is_allowed(own: Any, fields: dict[str, str], said: str) -> None:
-    """An entry of an unknown provider or family is a configuration error that lists what there is."""
+    """The error for an entry with an unknown provider or family lists the allowed names."""
     with pytest.raises(ConfigurationError, match=said):
         register(MODEL_CATALOGUE=own(name="x", **fields))
 
 
 def test_a_wrong_entry_of_one_provider_leaves_the_other_alone(own: Any) -> None:
-    """A mistake in an entry for volcengine does not stop openai."""
+    """A wrong entry for volcengine does not affect openai."""
     path = own(provider="volcengine", name="x", family="nope")
 
     assert openai.register_providers(Env({"MODEL_CATALOGUE": path}))
@@ -193,13 +193,13 @@ def test_a_wrong_entry_of_one_provider_leaves_the_other_alone(own: Any) -> None:
     ],
 )
 def test_a_wrong_setting_says_what_is_allowed(name: str, value: str, said: str) -> None:
-    """A malformed setting stops the provider with its name, its value and what is allowed."""
+    """The error for a wrong setting has its name, its value and what is allowed."""
     with pytest.raises(ConfigurationError, match=said):
         register(**ALL_KEYS, **{name: value})
 
 
 def test_no_key_is_shown() -> None:
-    """A provider prints without its credentials."""
+    """The `repr` of a provider has no credentials."""
     shown = repr(register(ARK_API_KEY="sekret-key")["volcengine"])
 
     assert "sekret-key" not in shown

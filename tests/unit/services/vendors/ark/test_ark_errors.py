@@ -1,4 +1,4 @@
-"""What Ark's error answers mean."""
+"""The meaning of Ark's error answers."""
 
 import httpx
 import pytest
@@ -51,14 +51,14 @@ TABLE = [
 
 
 def ark(status: int, body: object, **headers: str) -> VendorHttp:
-    """Ark, always giving one answer."""
+    """An Ark that always gives one answer."""
     answer = httpx.Response(status, json=body, headers={"X-Request-Id": "req-9", **headers})
     return ark_http("https://ark.test", Secret("ark-sekret"), transport=httpx.MockTransport(lambda _: answer))
 
 
 @pytest.mark.parametrize(("status", "code", "kind", "reason"), TABLE)
 async def test_a_code_has_one_meaning(status: int, code: str, kind: type[ProviderError], reason: str | None) -> None:
-    """Each documented code is one class of failure, and its facts come along."""
+    """Each documented code has one class of error, with the vendor's details."""
     with pytest.raises(ProviderError) as caught:
         await ark(status, {"error": {"code": code, "message": "because"}}).submit("/x", json={})
 
@@ -71,7 +71,7 @@ async def test_a_code_has_one_meaning(status: int, code: str, kind: type[Provide
 
 
 async def test_a_failed_query_may_be_repeated() -> None:
-    """A 5xx leaves a submit's outcome unknown, and says of a query only that it did not work this time."""
+    """A 5xx means an unknown outcome for a submit, and only Unavailable for a query."""
     failure = ark(500, {"error": {"code": "InternalServiceError", "message": "oops"}})
 
     with pytest.raises(Unavailable, match="oops"):
@@ -79,8 +79,8 @@ async def test_a_failed_query_may_be_repeated() -> None:
 
 
 @pytest.mark.parametrize(("header", "value", "wait_s"), [("Retry-After", "7", 7.0), ("retry-after-ms", "50", 0.05)])
-async def test_the_cancellation_request_for_the_next_try_is_kept(header: str, value: str, wait_s: float) -> None:
-    """Where the vendor says when to come back, the failure says so too."""
+async def test_the_retry_time_of_the_vendor_is_kept(header: str, value: str, wait_s: float) -> None:
+    """The wait that the vendor asks for is in the error."""
     with pytest.raises(RateLimited) as caught:
         await ark(429, {"error": {"code": "RateLimitExceeded"}}, **{header: value}).submit("/x", json={})
     assert caught.value.retry_after_s == wait_s
@@ -89,14 +89,14 @@ async def test_the_cancellation_request_for_the_next_try_is_kept(header: str, va
 @pytest.mark.parametrize("body", [None, "text", [], {"error": None}, {"error": "no"}, {"error": {"code": 5}}, 3])
 @pytest.mark.parametrize(("status", "kind"), [(400, Rejected), (429, RateLimited), (502, OutcomeUnknown)])
 async def test_another_envelope_counts_by_its_status(status: int, kind: type[ProviderError], body: object) -> None:
-    """An error body of another shape does not hide the status."""
+    """If the error body has another shape, the status decides."""
     with pytest.raises(kind):
         await ark(status, body).submit("/x", json={})
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
 async def test_the_key_is_never_repeated(status: int) -> None:
-    """A message that repeats the key is shown without it."""
+    """An error message never contains the API key."""
     body = {"error": {"code": "AuthenticationError", "message": "the key ark-sekret is wrong"}}
 
     with pytest.raises(ProviderError) as caught:
@@ -105,7 +105,7 @@ async def test_the_key_is_never_repeated(status: int) -> None:
 
 
 async def test_a_message_is_cut_to_a_readable_length() -> None:
-    """A vendor's message cannot fill the task's record."""
+    """A vendor's message is truncated, so that it cannot fill the task's record."""
     with pytest.raises(Rejected) as caught:
         await ark(400, {"error": {"code": "InvalidParameter", "message": "x" * 100_000}}).submit("/x", json={})
     assert len(caught.value.message) < 1100

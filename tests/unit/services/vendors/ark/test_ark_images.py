@@ -1,4 +1,4 @@
-"""Ark's pictures: what is sent, what is refused before sending, and what an answer means."""
+"""Ark's images: requests, refused input, and answers."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ DATA_URI = "data:image/png;base64,AAAA"
 
 
 def service(answer: object, sent: list[httpx.Request]) -> ArkImages:
-    """The service before a vendor that always gives one answer and remembers what it was asked."""
+    """The service with a vendor that always gives one answer and records requests."""
 
     def vendor(request: httpx.Request) -> httpx.Response:
         sent.append(request)
@@ -46,7 +46,7 @@ def service(answer: object, sent: list[httpx.Request]) -> ArkImages:
 
 
 def job(family: str, **params: Any) -> Job[Any]:
-    """A job for the model of that family, with params parsed as a caller's input is."""
+    """A job for a model of that family, with params parsed like a caller's input."""
     parsed = msgspec.convert(params, IMAGE_FAMILIES[family].params)
     return Job(task_id="t1", attempt=1, model=f"my-{family}", params=parsed, deadline=datetime(2027, 1, 1, tzinfo=UTC))
 
@@ -68,13 +68,13 @@ class Cut(httpx.AsyncByteStream):
 
 
 async def group_of(stream: bytes | Cut) -> Done:
-    """What a stream means for a group of up to three pictures."""
+    """The outcome of a stream for a group of up to three images."""
     answer = httpx.Response(200, stream=stream) if isinstance(stream, Cut) else httpx.Response(200, content=stream)
     return await service(answer, []).submit(job("seedream-4", prompt="a cat", n=3))
 
 
 async def outcome_of(answer: object) -> Outcome:
-    """What that answer means for one picture of Seedream 4."""
+    """The outcome of that answer for one image of Seedream 4."""
     return await service(answer, []).submit(job("seedream-4", prompt="a cat"))
 
 
@@ -110,7 +110,7 @@ async def outcome_of(answer: object) -> Outcome:
 async def test_a_request_holds_exactly_what_was_asked(
     family: str, params: dict[str, Any], body: dict[str, Any]
 ) -> None:
-    """A request holds the vendor's model name, the caller's fields, the watermark, and one picture unless more."""
+    """A request has the vendor's model name, the caller's fields, the watermark, and `n` images."""
     sent: list[httpx.Request] = []
     events = httpx.Response(200, content=event(url="https://ark.test/1.jpeg"))
 
@@ -146,19 +146,19 @@ async def test_a_request_holds_exactly_what_was_asked(
     ],
 )
 def test_a_wrong_input_says_what_is_allowed(family: str, params: dict[str, Any], said: str) -> None:
-    """Params beyond a model's limits are refused before anything is sent, with the limit in the message."""
+    """Params outside of a model's limits are refused before a request; the message has the limit."""
     with pytest.raises(msgspec.ValidationError, match=said):
         job(family, prompt="a cat", **params)
 
 
 @pytest.mark.parametrize("size", ["1280x720", "4096x4096", "3840x240", "1K"])
 def test_the_limits_of_a_size_belong_to_it(size: str) -> None:
-    """The fewest and most pixels and the longest ratio are allowed themselves."""
+    """The smallest and largest number of pixels and the longest ratio are allowed."""
     assert job("seedream-4", prompt="a cat", size=size).params.size == size
 
 
 async def test_links_live_for_a_day() -> None:
-    """A link lives for 24 hours; usage and request id come along."""
+    """A link has a lifetime of 24 hours; usage and request id are in the result."""
     usage = {"generated_images": 1, "output_tokens": 4096, "total_tokens": 4096}
 
     assert await outcome_of({**LINK, "usage": usage}) == Done(
@@ -169,7 +169,7 @@ async def test_links_live_for_a_day() -> None:
 
 
 async def test_base64_becomes_bytes() -> None:
-    """A picture that comes as base64 is handed on as bytes."""
+    """An image in base64 is decoded."""
     outcome = await outcome_of({"data": [{"b64_json": base64.b64encode(b"jpeg").decode(), "output_format": "png"}]})
 
     assert isinstance(outcome, Done)
@@ -177,7 +177,7 @@ async def test_base64_becomes_bytes() -> None:
 
 
 async def test_a_group_keeps_the_pictures_that_were_made() -> None:
-    """Of a group in which some pictures failed, the others are the result."""
+    """If some images of a group failed, the others are the result."""
     failed = {"error": {"code": "OutputImageSensitiveContentDetected", "message": "no"}}
 
     outcome = await outcome_of({"data": [failed, *LINK["data"]]})
@@ -196,7 +196,7 @@ async def test_a_group_keeps_the_pictures_that_were_made() -> None:
     ],
 )  # fmt: skip
 async def test_no_picture_is_a_failure(answer: object, code: str, retryable: bool) -> None:
-    """Where no picture was made the generation failed; a new attempt may help only after an internal error."""
+    """Without an image the generation failed; it is retryable only after an internal error."""
     with pytest.raises(GenerationFailed) as caught:
         await outcome_of(answer)
 
@@ -205,7 +205,7 @@ async def test_no_picture_is_a_failure(answer: object, code: str, retryable: boo
 
 @pytest.mark.parametrize("answer", [{}, {"data": None}, {"data": [{}]}, {"data": 1}, {"data": [{"b64_json": "%"}]}, []])
 async def test_an_answer_without_a_result_is_a_protocol_error(answer: object) -> None:
-    """An answer with neither a picture nor an error does not count as a result or as a failure."""
+    """An answer with neither an image nor an error is a ProtocolError."""
     with pytest.raises(ProtocolError):
         await outcome_of(answer)
 
@@ -216,7 +216,7 @@ COUNTED = event(type="image_generation.completed", usage={"generated_images": 2,
 
 
 async def test_a_group_comes_picture_by_picture() -> None:
-    """A group is read as a stream; its usage comes last and a picture that failed is left out."""
+    """A group is read as a stream; the usage comes last, and a failed image is left out."""
     assert await group_of(ONE + BLOCKED + TWO + COUNTED + b"data: [DONE]\n\n") == Done(
         outputs=(
             ImageOutput(url="https://ark.test/1.jpeg", lifetime_s=86400.0),
@@ -228,7 +228,7 @@ async def test_a_group_comes_picture_by_picture() -> None:
 
 @pytest.mark.parametrize("stream", [Cut(ONE + b"data: {"), ONE, ONE + b"data: {\n\n"])
 async def test_pictures_that_came_before_a_break_are_kept(stream: bytes | Cut) -> None:
-    """Pictures that came are paid for: a stream that breaks afterwards does not lose them."""
+    """Images received before the stream breaks are the result, because they are billed."""
     outcome = await group_of(stream)
 
     assert outcome.outputs == (ImageOutput(url="https://ark.test/1.jpeg", lifetime_s=86400.0),)
@@ -247,19 +247,19 @@ async def test_pictures_that_came_before_a_break_are_kept(stream: bytes | Cut) -
     ],
 )
 async def test_a_group_without_a_picture_is_no_result(stream: bytes | Cut, kind: type[Exception]) -> None:
-    """Without a picture, what ended the stream counts: a break leaves the outcome unknown, an error is a failure."""
+    """Without an image, the end of the stream decides: a break means an unknown outcome, an error a failure."""
     with pytest.raises(kind):
         await group_of(stream)
 
 
 async def test_there_is_nothing_to_poll() -> None:
-    """Pictures are answered at once, so an operation cannot be one of these."""
+    """A poll is rejected, because submit returns the images."""
     with pytest.raises(Rejected, match="answers at once"):
         await service(LINK, []).poll(job("seedream-4", prompt="a cat"), "op")
 
 
 async def test_a_model_that_is_not_served_is_rejected() -> None:
-    """A name that left the catalogue is refused without a request."""
+    """A model that is no longer in the catalogue is rejected without a request."""
     sent: list[httpx.Request] = []
     gone = msgspec.structs.replace(job("seedream-4", prompt="a cat"), model="gone")
 
@@ -269,7 +269,7 @@ async def test_a_model_that_is_not_served_is_rejected() -> None:
 
 
 async def test_entries_of_other_families_are_left_out() -> None:
-    """A service takes its own families of a catalogue, with the entry's name and timeout."""
+    """A service serves only the entries of its own families, with the entry's name and time limit."""
     entries = [
         Entry(provider="volcengine", name="a", family="seedream-4", timeout_s=7.0),
         Entry(provider="volcengine", name="b", family="chat"),

@@ -1,4 +1,4 @@
-"""Ark's videos: what is sent, how a task's status is read, and when it can be cancelled."""
+"""Ark's videos: requests, the status of a task, and cancellation."""
 
 import json
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ FRAME, LAST = "https://a.test/first.png", "data:image/png;base64,AAAA"
 
 
 def service(sent: list[httpx.Request], *answers: tuple[int, object]) -> ArkVideos:
-    """The service before a vendor that gives these answers in turn and remembers what it was asked."""
+    """The service with a vendor that gives these answers in turn and records requests."""
     remaining = list(answers)
 
     def vendor(request: httpx.Request) -> httpx.Response:
@@ -50,7 +50,7 @@ TEXT = {"type": "text", "text": "a cat"}
 
 
 def picture(url: str, role: str) -> dict[str, object]:
-    """An item of the content."""
+    """One item of the request's content."""
     return {"type": "image_url", "image_url": {"url": url}, "role": role}
 
 
@@ -85,7 +85,7 @@ def picture(url: str, role: str) -> dict[str, object]:
 async def test_a_request_holds_exactly_what_was_asked(
     family: str, params: dict[str, Any], body: dict[str, Any]
 ) -> None:
-    """A request holds the content, the caller's fields, and always a duration and the watermark."""
+    """A request has the content, the caller's fields, and always a duration and the watermark."""
     sent: list[httpx.Request] = []
 
     outcome = await service(sent, (200, {"id": "cgt-1"})).submit(job(family, **params))
@@ -112,7 +112,7 @@ async def test_a_request_holds_exactly_what_was_asked(
     ],
 )
 def test_a_wrong_input_says_what_is_allowed(family: str, params: dict[str, Any], said: str) -> None:
-    """Params beyond a generation's limits are refused before anything is sent."""
+    """Params outside of a generation's limits are refused before a request."""
     with pytest.raises(msgspec.ValidationError, match=said):
         job(family, **params)
 
@@ -122,7 +122,7 @@ def test_a_wrong_input_says_what_is_allowed(family: str, params: dict[str, Any],
     [("queued", None), ("running", None), ("paused_by_operator", "paused_by_operator"), ("", "")],
 )
 async def test_an_unfinished_task_is_polled_again(status: str, unknown: str | None) -> None:
-    """Queued, running and every word that no document names mean: not yet; such a word is told."""
+    """Queued, running and undocumented statuses mean "not finished"; an undocumented one is reported."""
     sent: list[httpx.Request] = []
 
     outcome = await service(sent, (200, {"id": "cgt-1", "status": status, "error": None})).poll(job(), "cgt-1")
@@ -132,7 +132,7 @@ async def test_an_unfinished_task_is_polled_again(status: str, unknown: str | No
 
 
 async def test_a_finished_video_lives_for_a_day() -> None:
-    """A succeeded task is a video link of 24 hours, with what was counted."""
+    """A succeeded task has a video link with a lifetime of 24 hours, and the usage."""
     task = {
         "id": "cgt-1",
         "status": "succeeded",
@@ -160,7 +160,7 @@ async def test_a_finished_video_lives_for_a_day() -> None:
     ],
 )  # fmt: skip
 async def test_a_failed_task_says_why(task: dict[str, object], code: str | None, retryable: bool) -> None:
-    """Failed, cancelled and expired tasks are failures; only after an internal error a new attempt may help."""
+    """Failed, cancelled and expired tasks are failures; they are retryable only after an internal error."""
     with pytest.raises(GenerationFailed) as caught:
         await service([], (200, {"id": "cgt-1", **task})).poll(job(), "cgt-1")
 
@@ -171,19 +171,19 @@ async def test_a_failed_task_says_why(task: dict[str, object], code: str | None,
     "task", [{}, {"id": "cgt-1", "status": "succeeded"}, {"id": "cgt-1", "status": "succeeded", "content": {}}, "x"]
 )
 async def test_a_task_that_does_not_decode_is_a_protocol_error(task: object) -> None:
-    """A task without a status, or one that succeeded without a video, is no outcome."""
+    """A task without a status, or a succeeded one without a video, is a ProtocolError."""
     with pytest.raises(ProtocolError):
         await service([], (200, task)).poll(job(), "cgt-1")
 
 
 async def test_a_submit_without_an_id_is_a_protocol_error() -> None:
-    """Without an id the task cannot be found again, so its outcome is not known."""
+    """A submit without an id in the answer is a ProtocolError, because the task cannot be found again."""
     with pytest.raises(ProtocolError):
         await service([], (200, {})).submit(job())
 
 
 async def test_an_operation_cannot_leave_its_path() -> None:
-    """An id is one segment of the path, whatever it holds."""
+    """An operation is one segment of the path, whatever it contains."""
     sent: list[httpx.Request] = []
 
     await service(sent, (200, {"id": "x", "status": "queued"})).poll(job(), "../a?b#c")
@@ -192,7 +192,7 @@ async def test_an_operation_cannot_leave_its_path() -> None:
 
 
 async def test_a_queued_task_is_cancelled() -> None:
-    """A queued task is deleted after a look at its status."""
+    """A queued task is deleted after its status was read."""
     sent: list[httpx.Request] = []
     videos = service(sent, (200, {"id": "cgt-1", "status": "queued"}), (200, {}))
 
@@ -204,7 +204,7 @@ async def test_a_queued_task_is_cancelled() -> None:
 
 @pytest.mark.parametrize("status", ["running", "succeeded", "failed"])
 async def test_a_task_that_started_is_never_deleted(status: str) -> None:
-    """A running task is refused, and a finished one keeps its record: deleting it would lose the paid video."""
+    """A running task is not cancelled, and a finished one is not deleted, because that would lose the billed video."""
     sent: list[httpx.Request] = []
 
     with pytest.raises(Rejected, match=status):
@@ -213,7 +213,7 @@ async def test_a_task_that_started_is_never_deleted(status: str) -> None:
 
 
 async def test_a_task_that_was_cancelled_already_has_stopped() -> None:
-    """Of two workers that are woken for one wish the second is told the truth, too, and deletes no record."""
+    """If two workers handle one cancellation request, the second one also reports success, and deletes no record."""
     sent: list[httpx.Request] = []
 
     await service(sent, (200, {"id": "cgt-1", "status": "cancelled"})).cancel(job(), "cgt-1")
@@ -221,8 +221,8 @@ async def test_a_task_that_was_cancelled_already_has_stopped() -> None:
     assert [request.method for request in sent] == ["GET"]
 
 
-async def test_a_task_that_was_cancelled_between_look_and_deletion_has_stopped() -> None:
-    """Both workers saw it queued, and the other one was faster."""
+async def test_a_task_that_is_cancelled_between_status_and_deletion_has_stopped() -> None:
+    """If another worker cancels the task between the status and the deletion, the cancel succeeds."""
     sent: list[httpx.Request] = []
     queued, cancelled = ((200, {"id": "cgt-1", "status": status}) for status in ("queued", "cancelled"))
     refusal = {"error": {"code": "OperationDenied.InvalidState", "message": "the task is cancelled"}}
@@ -233,7 +233,7 @@ async def test_a_task_that_was_cancelled_between_look_and_deletion_has_stopped()
 
 
 async def test_a_task_that_starts_in_between_is_too_late() -> None:
-    """Where Ark refuses the deletion, so does the service."""
+    """If Ark refuses the deletion, the cancel is refused."""
     queued, running = ((200, {"id": "cgt-1", "status": status}) for status in ("queued", "running"))
     refusal = {"error": {"code": "OperationDenied.InvalidState", "message": "the task is running"}}
 

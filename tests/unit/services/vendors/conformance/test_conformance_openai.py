@@ -1,4 +1,4 @@
-"""The built-in provider openai under the conformance kit."""
+"""The built-in provider openai in the conformance kit."""
 
 from polyrelay.testing import ProviderContract, Reply, Talk
 from providers import openai
@@ -63,7 +63,7 @@ VIDEOS = Talk(
 
 
 class TestOpenAI(ProviderContract):
-    """Each service and each kind of params, with the vendor's documented answers."""
+    """Each service and each class of params, with the vendor's documented answers."""
 
     plugin = openai
     env = KEYS

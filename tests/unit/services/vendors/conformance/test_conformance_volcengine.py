@@ -1,4 +1,4 @@
-"""The built-in provider volcengine under the conformance kit: Jimeng on the visual API, Doubao on Ark."""
+"""The built-in provider volcengine in the conformance kit: Jimeng on the visual API, Doubao on Ark."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -33,12 +33,12 @@ CHAT_PIECES = (
 
 
 def visual(data: Params) -> Reply:
-    """A good answer of the visual API."""
+    """A success answer of the visual API."""
     return Reply(json={"code": 10000, "data": data, "message": "Success", "request_id": "r1"})
 
 
 def deferred(model: str, params: Params, result: Params, also: Mapping[str, Params]) -> Talk:
-    """Jimeng models that are asked for their result."""
+    """Jimeng models that are polled for their result."""
     return Talk(
         model=model,
         params=params,
@@ -144,7 +144,7 @@ ARK_VIDEOS = Talk(
 
 
 class TestVolcengine(ProviderContract):
-    """Each service and each kind of params, with the vendor's documented answers."""
+    """Each service and each class of params, with the vendor's documented answers."""
 
     plugin = volcengine
     env = KEYS

@@ -1,4 +1,4 @@
-"""A vendor of canned answers, and the service in front of it."""
+"""A vendor with scripted answers, and the service that calls it."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +18,7 @@ CATALOGUE = Path(__file__).parents[5] / "providers" / "catalogue" / "jimeng.toml
 
 
 class Vendor:
-    """Answers each request with `answer` and keeps what came."""
+    """Answers each request with `answer` and records the requests."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -33,7 +33,7 @@ class Vendor:
         return httpx.Response(self.answer.status_code, headers=self.answer.headers, content=self.answer.content)
 
     def says(self, code: int, data: Any = None, *, status: int = 200, message: str = "Success") -> None:
-        """Answer in the envelope of the service."""
+        """An answer in the format of the service."""
         self.answer = httpx.Response(
             status, json={"code": code, "data": data, "message": message, "request_id": "r2", "status": code}
         )
@@ -72,7 +72,7 @@ async def jimeng(vendor: Vendor) -> AsyncIterator[Jimeng]:
 
 @pytest.fixture
 def job_of(jimeng: Jimeng) -> Callable[..., Job[Any]]:
-    """Makes a job from a model's name and the JSON that a caller sends."""
+    """Creates a job from a model's name and the JSON that a caller sends."""
     models = {model.name: model for model in jimeng.models}
 
     def make(model: str, /, **fields: Any) -> Job[Any]:

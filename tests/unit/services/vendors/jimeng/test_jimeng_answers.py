@@ -1,4 +1,4 @@
-"""What the vendor's answers mean."""
+"""The meaning of the visual API's answers."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ SYNCHRONOUS = "jimeng_high_aes_general_v21_L"
 
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """What the reader of answers logs, however logging was set up before."""
+    """The log entries of the reader of answers, independent of earlier logging setup."""
     before = structlog.get_config()
     structlog.reset_defaults()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("info"))
@@ -47,7 +47,7 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 
 async def test_an_accepted_task_is_pending(jimeng: Jimeng, job_of: Callable[..., Job[Any]]) -> None:
-    """A submit that was accepted is pending, to be asked for after a pause that fits the kind."""
+    """An accepted submit is pending; the wait before the first poll depends on the kind of output."""
     image = await jimeng.submit(job_of(IMAGE, prompt="cat"))
     video = await jimeng.submit(job_of(VIDEO, prompt="cat"))
 
@@ -56,7 +56,7 @@ async def test_an_accepted_task_is_pending(jimeng: Jimeng, job_of: Callable[...,
 
 
 async def test_a_task_id_may_be_a_number(jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
-    """An accepted task is not lost because its id came as a number."""
+    """An accepted task is not lost if its id is a number."""
     vendor.says(10000, {"task_id": 7392616336519610409})
 
     pending = await jimeng.submit(job_of(IMAGE, prompt="cat"))
@@ -69,7 +69,7 @@ async def test_a_task_id_may_be_a_number(jimeng: Jimeng, vendor: Any, job_of: Ca
 async def test_an_accepted_task_without_an_id_is_a_protocol_error(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], data: Any
 ) -> None:
-    """Accepted without an id: nothing can be asked for and nothing may be submitted again."""
+    """An accepted submit without an id is a ProtocolError: it can be neither polled nor submitted again."""
     vendor.says(10000, data)
 
     with pytest.raises(ProtocolError) as caught:
@@ -82,7 +82,7 @@ async def test_an_accepted_task_without_an_id_is_a_protocol_error(
 async def test_an_open_task_stays_pending(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], logs: list[Any], status: str
 ) -> None:
-    """The two open statuses mean pending under the same operation."""
+    """The two open statuses mean pending, with the same operation."""
     vendor.says(10000, {"status": status, "image_urls": None})
 
     outcome = await jimeng.poll(job_of(IMAGE, prompt="cat"), f"{IMAGE}/1")
@@ -95,7 +95,7 @@ async def test_an_open_task_stays_pending(
 async def test_an_unknown_status_stays_pending_and_is_logged(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], logs: list[Any], data: Any
 ) -> None:
-    """A status that no page names is logged as it came and asked for again."""
+    """An undocumented status is logged, and the task is polled again."""
     vendor.says(10000, data)
 
     outcome = await jimeng.poll(job_of(IMAGE, prompt="cat"), f"{IMAGE}/1")
@@ -110,7 +110,7 @@ async def test_an_unknown_status_stays_pending_and_is_logged(
 async def test_a_task_that_is_gone_has_failed(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], status: str
 ) -> None:
-    """A task that the vendor forgot or let expire has failed and is not made again by itself."""
+    """A task that the vendor no longer knows, or that expired there, has failed and is not retryable."""
     vendor.says(10000, {"status": status})
 
     with pytest.raises(GenerationFailed) as caught:
@@ -121,7 +121,7 @@ async def test_a_task_that_is_gone_has_failed(
 
 
 async def test_done_pictures_are_links_for_a_day(jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
-    """Every link of a done image task is an output that works for 24 hours."""
+    """Every link of a finished image task is an output with a lifetime of 24 hours."""
     vendor.says(10000, {"status": "done", "image_urls": [LINK, "", LINK + "2"], "binary_data_base64": []})
 
     outcome = await jimeng.poll(job_of(IMAGE, prompt="cat"), f"{IMAGE}/1")
@@ -131,7 +131,7 @@ async def test_done_pictures_are_links_for_a_day(jimeng: Jimeng, vendor: Any, jo
 
 
 async def test_a_done_video_is_a_link_for_an_hour(jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
-    """The link of a done video works for one hour."""
+    """The link of a finished video has a lifetime of one hour."""
     vendor.says(10000, {"status": "done", "video_url": "https://cdn.test/a.mp4", "aigc_meta_tagged": True})
 
     outcome = await jimeng.poll(job_of(VIDEO, prompt="rain"), f"{VIDEO}/1")
@@ -153,7 +153,7 @@ async def test_a_done_video_is_a_link_for_an_hour(jimeng: Jimeng, vendor: Any, j
 async def test_pictures_as_base64_are_decoded(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], content: bytes, media_type: str | None
 ) -> None:
-    """Without links the outputs are the files themselves, of the kind that their first bytes say."""
+    """Without links, the outputs are the files, with the media type of their first bytes."""
     vendor.says(
         10000, {"status": "done", "image_urls": None, "binary_data_base64": [base64.b64encode(content).decode()]}
     )
@@ -167,7 +167,7 @@ async def test_pictures_as_base64_are_decoded(
 async def test_a_damaged_picture_is_a_protocol_error(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], text: str
 ) -> None:
-    """A picture that is not base64 is never handed out as a file."""
+    """An image that is not base64 is a ProtocolError."""
     vendor.says(10000, {"status": "done", "binary_data_base64": [text]})
 
     with pytest.raises(ProtocolError):
@@ -178,7 +178,7 @@ async def test_a_damaged_picture_is_a_protocol_error(
 async def test_done_without_a_result_has_failed(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], data: dict[str, Any]
 ) -> None:
-    """Done with nothing in it is a failure that is not tried again by itself."""
+    """ "done" without a result is a failure that is not retryable."""
     vendor.says(10000, {"status": "done", **data})
 
     with pytest.raises(GenerationFailed) as caught:
@@ -188,7 +188,7 @@ async def test_done_without_a_result_has_failed(
 
 
 async def test_done_may_be_a_failure(jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
-    """The code is looked at before the status: done with a failure's code is that failure."""
+    """The code is checked before the status: "done" with an error code is that error."""
     vendor.says(50413, {"status": "done", "image_urls": [LINK]}, message="Post Text Risk Not Pass")
 
     with pytest.raises(ProviderError) as caught:
@@ -200,7 +200,7 @@ async def test_done_may_be_a_failure(jimeng: Jimeng, vendor: Any, job_of: Callab
 async def test_a_synchronous_model_answers_with_the_result(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]
 ) -> None:
-    """The submit of a synchronous model is done at once."""
+    """The submit of a synchronous model returns Done."""
     vendor.says(10000, {"image_urls": [LINK], "binary_data_base64": [], "algorithm_base_resp": {"status_code": 0}})
 
     outcome = await jimeng.submit(job_of(SYNCHRONOUS, prompt="cat", size="512x512"))
@@ -212,7 +212,7 @@ async def test_a_synchronous_model_answers_with_the_result(
 async def test_a_success_that_does_not_decode_is_a_protocol_error(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], body: bytes
 ) -> None:
-    """Status 200 without the service's envelope is no outcome."""
+    """Status 200 with a body of another format is a ProtocolError."""
     vendor.answer = httpx.Response(200, content=body)
 
     with pytest.raises(ProtocolError):
@@ -222,7 +222,7 @@ async def test_a_success_that_does_not_decode_is_a_protocol_error(
 
 
 def documents() -> st.SearchStrategy[bytes]:
-    """JSON that is like the vendor's, with anything in any place."""
+    """JSON similar to the vendor's, with any value in any place."""
     word = st.text("a7=猫 /", max_size=6)
     leaf = st.none() | st.booleans() | st.integers() | st.floats() | word
     anything = leaf | st.lists(leaf, max_size=3) | st.dictionaries(word, leaf, max_size=3)
@@ -259,7 +259,7 @@ def documents() -> st.SearchStrategy[bytes]:
 @example(status=200, body=b'{"code":' + b"1" * 5000 + b"}")
 @example(status=200, body=b'{"code":10000,"data":{"task_id":"' + b"7" * 5000 + b'"}}')
 def test_any_bytes_are_an_outcome_or_a_provider_error(status: int, body: bytes) -> None:
-    """Whatever the vendor answers, it is read as an outcome or raised as a ProviderError."""
+    """Any answer gives an outcome or raises a ProviderError."""
     answer = Answer(status=status, headers={}, body=body)
     fault = read_fault(answer)
     assert fault is None or isinstance(fault, ProviderError)

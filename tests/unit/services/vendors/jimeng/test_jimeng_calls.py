@@ -1,4 +1,4 @@
-"""What each model sends, exactly."""
+"""The exact requests of each Jimeng model."""
 
 import base64
 import json
@@ -166,7 +166,7 @@ async def test_a_submission_is_exactly_this(
     action: str,
     body: dict[str, Any],
 ) -> None:
-    """Each model sends its own fields under its own key, and nothing that the caller did not choose."""
+    """Each model sends its own fields with its own `req_key`, and no field that the caller did not set."""
     if action == "CVProcess":
         vendor.says(10000, {"image_urls": [LINK]})
 
@@ -202,7 +202,7 @@ async def test_a_submission_is_exactly_this(
         ),
     ],
 )
-async def test_the_query_says_how_to_hand_the_result_out(
+async def test_the_query_says_how_to_deliver_the_result(
     jimeng: Jimeng,
     vendor: Any,
     job_of: Callable[..., Job[Any]],
@@ -226,7 +226,7 @@ async def test_the_query_says_how_to_hand_the_result_out(
 async def test_the_query_repeats_the_key_of_the_submit(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]
 ) -> None:
-    """The key is kept in the operation, so a change of the catalogue between the two calls does not matter."""
+    """The operation has the `req_key`, so the catalogue may change between submit and poll."""
     vendor.says(10000, {"status": "generating"})
 
     await jimeng.poll(job_of("jimeng_t2i_v40", prompt="cat"), "jimeng_t2i_v40_of_last_week/123")
@@ -235,7 +235,7 @@ async def test_the_query_repeats_the_key_of_the_submit(
 
 
 async def test_the_vendors_own_name_is_sent(vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
-    """A model that the operator gave a name of their own is sent under the vendor's, and asked for as often as told."""
+    """A model with an operator's name is sent with the vendor's name, and polled at the scaled interval."""
     entry = Entry(provider="volcengine", name="mine", family="jimeng-image-v40", upstream="jimeng_t2i_v41")
     http = jimeng_http("https://v.test", Secret("AK"), Secret("SK"), read_s=1, transport=httpx.MockTransport(vendor))
     service = Jimeng([entry], http, poll_scale=0.1)
@@ -256,7 +256,7 @@ async def test_the_vendors_own_name_is_sent(vendor: Any, job_of: Callable[..., J
 async def test_an_operation_is_what_submit_answered(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]
 ) -> None:
-    """The operation of a submit leads the next query to the vendor's task."""
+    """The operation of a submit identifies the vendor's task in the next query."""
     job = job_of("jimeng_t2i_v40", prompt="cat")
     pending = await jimeng.submit(job)
     assert isinstance(pending, Pending)
@@ -271,7 +271,7 @@ async def test_an_operation_is_what_submit_answered(
 async def test_a_foreign_operation_is_not_sent(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], operation: str
 ) -> None:
-    """An operation that this service did not write is a ProtocolError, and the vendor is not asked."""
+    """An operation with another form is a ProtocolError, without a request."""
     with pytest.raises(ProtocolError):
         await jimeng.poll(job_of("jimeng_t2i_v40", prompt="cat"), operation)
 
@@ -281,17 +281,17 @@ async def test_a_foreign_operation_is_not_sent(
 async def test_a_synchronous_model_has_nothing_to_ask_for(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]
 ) -> None:
-    """A query for a synchronous model is a ProtocolError, and the vendor is not asked."""
+    """A poll of a synchronous model is a ProtocolError, without a request."""
     with pytest.raises(ProtocolError, match="answers at once"):
         await jimeng.poll(job_of("jimeng_high_aes_general_v21_L", prompt="cat"), "jimeng_high_aes_general_v21_L/1")
 
     assert vendor.requests == []
 
 
-async def test_a_model_of_somebody_else_is_rejected(
+async def test_a_model_that_is_not_served_is_rejected_before_a_request(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]
 ) -> None:
-    """A model that the service does not serve is refused before anything is sent."""
+    """A model that the service does not serve is rejected without a request."""
     job = job_of("jimeng_t2i_v40", prompt="cat")
     foreign = Job(task_id="t", attempt=1, model="gpt-4", params=job.params, deadline=job.deadline)
 
@@ -302,7 +302,7 @@ async def test_a_model_of_somebody_else_is_rejected(
 
 
 async def test_every_request_is_signed(jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
-    """The request carries the signature of the account's key for the visual service."""
+    """Each request has a signature with the account's key for the visual service."""
     await jimeng.submit(job_of("jimeng_t2i_v40", prompt="cat"))
 
     authorization = vendor.requests[0].headers["Authorization"]

@@ -1,4 +1,4 @@
-"""The models that come with the server."""
+"""The built-in Jimeng models."""
 
 import re
 from pathlib import Path
@@ -39,19 +39,19 @@ VIDEOS = {
 
 
 def test_every_key_is_there_with_its_type() -> None:
-    """The catalogue has every key that the vendor's pages name, and each makes what it should."""
+    """The catalogue has every `req_key` of the vendor's pages, with the correct type."""
     types = {model.name: model.type for model in jimeng_models(ENTRIES)}
 
     assert types == dict.fromkeys(IMAGES, TaskType.IMAGE) | dict.fromkeys(VIDEOS, TaskType.VIDEO)
 
 
 def test_every_family_has_a_model() -> None:
-    """No family is without a name in the catalogue."""
+    """Each family has a model in the catalogue."""
     assert set(FAMILIES) == {entry.family for entry in ENTRIES}
 
 
 def test_every_entry_is_ready_to_be_shown() -> None:
-    """Each entry belongs to the provider volcengine and says in one line what it is."""
+    """Each entry belongs to the provider volcengine and has a one-line description."""
     for entry in ENTRIES:
         assert entry.provider == "volcengine"
         assert re.fullmatch(r"[A-Z][^\n]{20,120}\.", entry.description)
@@ -68,7 +68,7 @@ def test_every_family_publishes_a_schema(name: str) -> None:
 
 
 def test_an_entry_adds_a_name_without_code() -> None:
-    """A name in a known family is a model, with the entry's own timeout and the vendor's name kept inside."""
+    """An entry with a known family is a model with the entry's time limit; the vendor's name is not shown."""
     entry = Entry(
         provider="volcengine", name="mine", family="jimeng-image-v40", upstream="jimeng_t2i_v41", timeout_s=60
     )
@@ -79,16 +79,16 @@ def test_an_entry_adds_a_name_without_code() -> None:
 
 
 def test_no_model_promises_idempotent_submits() -> None:
-    """The vendor has no idempotency key, so no submit is ever repeated by itself."""
+    """The vendor has no idempotency key, so a submit is never repeated automatically."""
     assert not any(model.idempotent_submit for model in jimeng_models(ENTRIES))
 
 
 def test_an_unknown_family_is_named() -> None:
-    """An entry of no family is refused at start with the families that there are."""
+    """An entry with an unknown family is an error that lists the families."""
     with pytest.raises(ValueError, match=r"'mine': family 'jimeng-v9' is not one of jimeng-general-v21"):
         jimeng_models([Entry(provider="volcengine", name="mine", family="jimeng-v9")])
 
 
 def test_the_service_serves_the_catalogue(jimeng: Jimeng) -> None:
-    """The service with credentials serves the same models as without."""
+    """The service has the same models with and without credentials."""
     assert jimeng_models(ENTRIES) == tuple(jimeng.models)

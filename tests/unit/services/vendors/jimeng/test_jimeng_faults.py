@@ -1,4 +1,4 @@
-"""Which failure each of the vendor's codes means."""
+"""The error that each of the vendor's codes means."""
 
 from collections.abc import Callable
 from typing import Any
@@ -69,7 +69,7 @@ async def failure_of(call: Any) -> ProviderError:
 
 
 def meaning(error: ProviderError) -> str | bool | None:
-    """What the error says beyond its class."""
+    """The attribute of the error that the code decides besides its class."""
     if isinstance(error, Rejected):
         return error.reason
     return error.retryable if isinstance(error, GenerationFailed) else None
@@ -85,7 +85,7 @@ async def test_a_code_is_the_same_failure_in_every_call(
     kind: type[ProviderError],
     more: str | bool | None,
 ) -> None:
-    """A code that is certain means the same for a submit, a query and a synchronous call, which are sent once."""
+    """A definite code means the same for a submit, a query and a synchronous call; each is sent once."""
     vendor.says(code, status=status, message="Some Words")
     job = job_of(MODEL, prompt="cat")
 
@@ -108,7 +108,7 @@ async def test_the_gateway_refuses_in_its_own_envelope(
     kind: type[ProviderError],
     more: str | None,
 ) -> None:
-    """A refusal by the signing gateway is read from its envelope."""
+    """An error of the signing gateway is read from its own format."""
     vendor.answer = gateway_answer(status, code)
 
     error = await failure_of(jimeng.submit(job_of(MODEL, prompt="cat")))
@@ -133,10 +133,10 @@ async def test_the_gateway_refuses_in_its_own_envelope(
         httpx.Response(504),
     ],
 )
-async def test_an_internal_error_leaves_a_submit_open_and_a_query_to_repeat(
+async def test_an_internal_error_is_unknown_for_a_submit_and_unavailable_for_a_query(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], answer: httpx.Response
 ) -> None:
-    """After an internal error a submit may have been accepted, so it is not known; a query is asked again."""
+    """After an internal error the outcome of a submit is unknown; a query is repeated."""
     vendor.answer = answer
     job = job_of(MODEL, prompt="cat")
 
@@ -146,10 +146,10 @@ async def test_an_internal_error_leaves_a_submit_open_and_a_query_to_repeat(
     assert len(vendor.requests) == 3
 
 
-async def test_a_read_timeout_leaves_a_submit_open(
+async def test_a_read_timeout_of_a_submit_is_an_unknown_outcome(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]
 ) -> None:
-    """A submit that got no answer may have been accepted; it is sent once."""
+    """A submit without an answer may have been accepted; it is sent once."""
     vendor.answer = httpx.ReadTimeout("slow")
 
     assert OutcomeUnknown is type(await failure_of(jimeng.submit(job_of(MODEL, prompt="cat"))))
@@ -157,7 +157,7 @@ async def test_a_read_timeout_leaves_a_submit_open(
 
 
 async def test_the_vendors_retry_time_is_kept(jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
-    """`Retry-After` reaches the one who decides about the next try."""
+    """`Retry-After` is in the error."""
     vendor.answer = httpx.Response(429, json={"code": 50430, "message": "busy"}, headers={"Retry-After": "7"})
 
     error = await failure_of(jimeng.submit(job_of(MODEL, prompt="cat")))
@@ -170,7 +170,7 @@ async def test_the_vendors_retry_time_is_kept(jimeng: Jimeng, vendor: Any, job_o
 async def test_a_message_never_repeats_a_key(
     jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]], secret: str
 ) -> None:
-    """Where the vendor repeats a key in its words, it is masked."""
+    """A key that the vendor repeats in a message is masked."""
     vendor.answer = gateway_answer(401, "InvalidAccessKey", f"the key [{secret}] is unknown")
 
     error = await failure_of(jimeng.submit(job_of(MODEL, prompt="cat")))
@@ -180,7 +180,7 @@ async def test_a_message_never_repeats_a_key(
 
 
 async def test_a_long_message_is_cut(jimeng: Jimeng, vendor: Any, job_of: Callable[..., Job[Any]]) -> None:
-    """A message has one readable size, whatever the vendor writes."""
+    """A message has a largest length."""
     vendor.says(50200, status=400, message="x" * 10_000)
 
     error = await failure_of(jimeng.submit(job_of(MODEL, prompt="cat")))

@@ -1,4 +1,4 @@
-"""What callers may send."""
+"""Input of the Jimeng models."""
 
 import base64
 from collections.abc import Callable
@@ -97,7 +97,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 def test_bad_input_is_refused_with_a_reason(
     job_of: Callable[..., Job[Any]], model: str, fields: dict[str, Any], text: str
 ) -> None:
-    """Input that the vendor would refuse, or misread, is refused here and the reason names the field."""
+    """Input that the vendor would refuse or misinterpret is refused; the message names the field."""
     with pytest.raises(msgspec.ValidationError, match=text):
         job_of(model, **fields)
 
@@ -119,7 +119,7 @@ def test_the_seven_sizes_of_2_1_are_accepted(job_of: Callable[..., Job[Any]], si
 
 
 def test_a_file_above_the_limit_is_refused(job_of: Callable[..., Job[Any]]) -> None:
-    """A file that is larger than what the model takes is refused with both numbers."""
+    """A file larger than the model's limit is refused; the message has both sizes."""
     large = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(5 * 1024 * 1024)).decode()
 
     with pytest.raises(msgspec.ValidationError, match=r"has 5242888 bytes; this model takes up to 4928307"):
@@ -127,7 +127,7 @@ def test_a_file_above_the_limit_is_refused(job_of: Callable[..., Job[Any]]) -> N
 
 
 def test_files_above_the_limit_of_a_request_are_refused(job_of: Callable[..., Job[Any]]) -> None:
-    """Files that together make a request of more than 10 MB are refused with the way out."""
+    """Files that make the request larger than 10 MB are refused; the message says to use links."""
     large = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(4 * 1024 * 1024)).decode()
 
     with pytest.raises(msgspec.ValidationError, match="use image_urls"):
@@ -135,12 +135,12 @@ def test_files_above_the_limit_of_a_request_are_refused(job_of: Callable[..., Jo
 
 
 def test_null_means_unset(job_of: Callable[..., Job[Any]]) -> None:
-    """An optional field that is null is as if it had not come."""
+    """An optional field that is null counts as unset."""
     assert job_of(V40, prompt="cat").params == job_of(V40, prompt="cat", size=None, width=None, scale=None).params
 
 
 def test_params_survive_storage(jimeng: Jimeng, job_of: Callable[..., Job[Any]]) -> None:
-    """Params that are stored and read again are the same, so a poll sends what the submit was made of."""
+    """Params that are stored and read again are equal, so a poll uses the params of the submit."""
     params = job_of(V40, prompt="cat", size="2K", binary_data_base64=[PNG], force_single=False).params
 
     assert params == msgspec.convert(msgspec.to_builtins(params), type(params))

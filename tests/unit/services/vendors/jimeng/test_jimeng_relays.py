@@ -1,4 +1,4 @@
-"""Calls of the vendor's own API, sent as a caller wrote them."""
+"""Relayed calls of the visual API."""
 
 import json
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ SUBMIT, QUERY = "CVSync2AsyncSubmitTask", "CVSync2AsyncGetResult"
 
 
 def job(body: str = BODY, action: str = SUBMIT) -> Job[Any]:
-    """One attempt at a relayed call."""
+    """One attempt of a relayed call."""
     return Job(
         task_id="t1",
         attempt=1,
@@ -44,12 +44,12 @@ def job(body: str = BODY, action: str = SUBMIT) -> Job[Any]:
 
 
 def relay_of(jimeng: Jimeng, req_key: str = IMAGE) -> RelayService:
-    """What sends calls for that key."""
+    """The relay service for that `req_key`."""
     return jimeng.relay_of(req_key)[1]
 
 
 async def test_the_body_is_sent_to_the_byte(jimeng: Jimeng, vendor: Any) -> None:
-    """Spaces, numbers of any size, repeated and unknown fields arrive at the vendor as the caller wrote them."""
+    """The body is sent byte for byte: spaces, large numbers, repeated and unknown fields are unchanged."""
     outcome = await relay_of(jimeng).submit(job())
 
     assert vendor.requests[-1].content == BODY.encode()
@@ -72,7 +72,7 @@ async def test_the_body_is_sent_to_the_byte(jimeng: Jimeng, vendor: Any) -> None
 async def test_a_refusal_carries_the_answer(
     jimeng: Jimeng, vendor: Any, code: int, status: int, kind: type[ProviderError]
 ) -> None:
-    """Whatever class of error an answer means, the answer itself goes with it."""
+    """An error of any class has the vendor's answer."""
     vendor.says(code, status=status, message="no")
 
     with pytest.raises(kind) as caught:
@@ -83,7 +83,7 @@ async def test_a_refusal_carries_the_answer(
 
 
 async def test_a_damaged_answer_goes_with_its_error(jimeng: Jimeng, vendor: Any) -> None:
-    """An acceptance without an id is an error, and the caller may see what came."""
+    """An accepted submit without an id is an error that has the answer."""
     vendor.says(10000, {})
 
     with pytest.raises(ProtocolError) as caught:
@@ -93,7 +93,7 @@ async def test_a_damaged_answer_goes_with_its_error(jimeng: Jimeng, vendor: Any)
 
 
 async def test_a_cut_connection_has_no_answer(jimeng: Jimeng, vendor: Any) -> None:
-    """Where nothing came there is nothing to hand on."""
+    """An error without an answer has no answer to return."""
     vendor.answer = httpx.ReadError("cut")
 
     with pytest.raises(OutcomeUnknown) as caught:
@@ -103,7 +103,7 @@ async def test_a_cut_connection_has_no_answer(jimeng: Jimeng, vendor: Any) -> No
 
 
 async def test_a_call_that_answers_at_once_is_done(jimeng: Jimeng, vendor: Any) -> None:
-    """The pictures of CVProcess are outputs, and the answer is kept."""
+    """The images of CVProcess are outputs, and the answer is in the outcome."""
     vendor.says(10000, {"image_urls": ["https://cdn.test/a.png"], "binary_data_base64": None})
 
     done = await relay_of(jimeng).submit(job(action="CVProcess"))
@@ -114,7 +114,7 @@ async def test_a_call_that_answers_at_once_is_done(jimeng: Jimeng, vendor: Any) 
 
 
 async def test_an_answer_without_pictures_is_kept_as_text(jimeng: Jimeng, vendor: Any) -> None:
-    """A capability that finds something instead of making it succeeds: its `data` is the result."""
+    """If a capability returns no image, its `data` is the result, as text."""
     vendor.says(10000, {"status": 1, "resp_data": "{}"})
 
     done = await relay_of(jimeng, "jimeng_realman_avatar_object_detection").submit(job(action="CVProcess"))
@@ -126,7 +126,7 @@ async def test_an_answer_without_pictures_is_kept_as_text(jimeng: Jimeng, vendor
 
 
 async def test_the_record_is_polled_for_links_with_the_callers_marks(jimeng: Jimeng, vendor: Any) -> None:
-    """Our own query asks for links, and for the watermark that the submit named."""
+    """The server's poll asks for links, and for the watermark of the submit."""
     vendor.says(10000, {"status": "done", "image_urls": ["https://cdn.test/a.png"]})
     body = '{"req_key":"jimeng_t2i_v40","prompt":"a","logo_info":{"add_logo":true}}'
 
@@ -139,7 +139,7 @@ async def test_the_record_is_polled_for_links_with_the_callers_marks(jimeng: Jim
 
 
 async def test_a_video_is_polled_without_return_url(jimeng: Jimeng, vendor: Any) -> None:
-    """Videos are always links, and their `req_json` knows no `return_url`; CVSubmitTask is asked by CVGetResult."""
+    """A poll for a video has no `return_url`; CVSubmitTask is polled with CVGetResult."""
     vendor.says(10000, {"status": "done", "video_url": "https://cdn.test/a.mp4"})
 
     done = await relay_of(jimeng, "jimeng_new_i2v_v99").poll(job("{}", "CVSubmitTask"), "jimeng_new_i2v_v99/739")
@@ -152,15 +152,15 @@ async def test_a_video_is_polled_without_return_url(jimeng: Jimeng, vendor: Any)
 
 @pytest.mark.parametrize("status", ["not_found", "expired"])
 async def test_a_task_that_the_vendor_forgot_has_failed(jimeng: Jimeng, vendor: Any, status: str) -> None:
-    """What is gone is not taken for a result without pictures."""
+    """A task that the vendor no longer knows is a failure, not a result without images."""
     vendor.says(10000, {"status": status})
 
     with pytest.raises(GenerationFailed):
         await relay_of(jimeng).poll(job(), f"{IMAGE}/739")
 
 
-async def test_a_question_is_answered_by_whatever_the_vendor_says(jimeng: Jimeng, vendor: Any) -> None:
-    """A refusal is an answer, too; only silence is an error."""
+async def test_ask_returns_every_answer_of_the_vendor(jimeng: Jimeng, vendor: Any) -> None:
+    """`ask` returns every answer, also an error; it raises only without an answer."""
     call = RelayCall(action=QUERY, version="2022-08-31")
     vendor.says(50429, status=429)
 
@@ -176,7 +176,7 @@ async def test_a_question_is_answered_by_whatever_the_vendor_says(jimeng: Jimeng
 
 
 def test_the_service_relays(jimeng: Jimeng) -> None:
-    """Jimeng offers what the registry looks for."""
+    """Jimeng implements the relay contract."""
     assert isinstance(jimeng, Relays)
     assert isinstance(relay_of(jimeng), RelayService)
 
@@ -191,15 +191,15 @@ def test_the_service_relays(jimeng: Jimeng) -> None:
         ("jimeng_t2i_v99", TaskType.IMAGE),
     ],
 )
-def test_an_unknown_key_is_relayed_as_what_its_name_reports(jimeng: Jimeng, req_key: str, kind: TaskType) -> None:
-    """A capability that is newer than the catalogue is taken for what the vendor's names usually mean."""
+def test_an_unknown_req_key_gets_its_type_from_its_name(jimeng: Jimeng, req_key: str, kind: TaskType) -> None:
+    """A `req_key` that is not in the catalogue gets the type that its name indicates."""
     model, _ = jimeng.relay_of(req_key)
 
     assert (model.name, model.type) == (req_key, kind)
 
 
 def test_a_known_key_has_the_time_of_its_model(jimeng: Jimeng) -> None:
-    """The catalogue's model and the relayed one are the same to gates and clocks."""
+    """A `req_key` of the catalogue has the gates and the time limit of its model."""
     known = {model.name: model for model in jimeng.models}[IMAGE]
 
     model, _ = jimeng.relay_of(IMAGE)

@@ -1,4 +1,4 @@
-"""Requests are signed as the official clients sign them."""
+"""Requests have the same signatures as those of the official clients."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def unsigned(vector: dict[str, Any]) -> Unsigned:
 
 @BY_NAME
 def test_the_headers_are_those_of_the_official_signers(vector: dict[str, Any]) -> None:
-    """For each recorded request the signature's headers are those that both official signers made."""
+    """For each recorded request the headers are those of both official signers."""
     headers = signature_headers(unsigned(vector), credentials(vector), at=moment(vector))
 
     assert vector["authorization"] == headers["Authorization"]
@@ -91,8 +91,8 @@ async def test_what_httpx_sends_carries_that_signature(vector: dict[str, Any]) -
     assert vector["authorization"] == seen[0].headers["Authorization"]
 
 
-async def test_the_wire_of_the_official_client_is_reproduced() -> None:
-    """A request recorded from the official VisualService, with another key and moment, gets the same signature."""
+async def test_a_request_of_the_official_client_is_reproduced() -> None:
+    """A request recorded from the official VisualService, with another key and time, gets the same signature."""
     body = b'{"req_key": "jimeng_t2i_v40", "prompt": "\\u4e00\\u53ea\\u732b", "return_url": true}'
     headers = signature_headers(
         Unsigned(
@@ -122,7 +122,7 @@ async def test_the_wire_of_the_official_client_is_reproduced() -> None:
 def test_any_request_is_signed_as_by_the_official_signer(
     method: str, query: dict[str, str], host: str, body: str, token: str | None
 ) -> None:
-    """For any query, host, body and token the signature is the official signer's for the same moment."""
+    """For any query, host, body and token the signature equals the official signer's."""
     official = Request()
     official.set_method(method)
     official.set_path("/")
@@ -148,8 +148,8 @@ def test_any_request_is_signed_as_by_the_official_signer(
     assert headers["Authorization"] == official.headers["Authorization"]
 
 
-def test_a_moment_in_another_zone_is_signed_as_utc() -> None:
-    """The date is UTC whatever zone the clock speaks."""
+def test_a_time_in_another_zone_is_signed_as_utc() -> None:
+    """The date is in UTC, whatever the time zone of the clock."""
     vector = VECTORS[0]
     local = moment(vector).astimezone(tz=datetime.strptime("+0800", "%z").tzinfo)
 
@@ -159,7 +159,7 @@ def test_a_moment_in_another_zone_is_signed_as_utc() -> None:
 
 
 def test_no_repr_shows_a_secret() -> None:
-    """Neither the credentials nor the auth show keys or tokens when they are printed."""
+    """Printing the credentials or the auth shows no key or token."""
     keys = Credentials(access_key=Secret("AKpublic"), secret_key=Secret("SKhidden"), session_token=Secret("STShidden"))
 
     shown = f"{keys!r} {VolcengineAuth(keys)!r} {vars(VolcengineAuth(keys))!r}"

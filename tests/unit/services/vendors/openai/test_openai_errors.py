@@ -1,4 +1,4 @@
-"""What OpenAI's error answers mean."""
+"""The meaning of OpenAI's error answers."""
 
 import httpx
 import pytest
@@ -27,7 +27,7 @@ from services.vendors.openai import openai_http
 async def test_a_code_has_one_meaning(
     status: int, error: dict[str, str], kind: type[ProviderError], reason: str | None
 ) -> None:
-    """The code counts, else the type, else the HTTP status."""
+    """The code decides, else the type, else the HTTP status."""
     answer = httpx.Response(status, json={"error": {"message": "because", **error}}, headers={"x-request-id": "req-1"})
     http = openai_http("https://openai.test", Secret("sk-key"), transport=httpx.MockTransport(lambda _: answer))
 
@@ -40,7 +40,7 @@ async def test_a_code_has_one_meaning(
 
 
 async def test_a_masked_key_is_not_shown() -> None:
-    """OpenAI repeats a wrong key with a part of it masked; the message of a 401 is left out."""
+    """OpenAI repeats a wrong key partly masked, so the message of a 401 is left out."""
     body = {"error": {"code": "invalid_api_key", "message": "Incorrect API key provided: sk-ab**yz"}}
     transport = httpx.MockTransport(lambda _: httpx.Response(401, json=body))
 

@@ -1,4 +1,4 @@
-"""OpenAI's pictures: what is sent, what is refused before sending, and what an answer means."""
+"""OpenAI's images: requests, refused input, and answers."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ PICTURE = {"data": [{"b64_json": base64.b64encode(b"a picture").decode()}], "out
 
 
 def service(answer: object, sent: list[httpx.Request]) -> OpenAIImages:
-    """The service before a vendor that always gives one answer and remembers what it was asked."""
+    """The service with a vendor that always gives one answer and records requests."""
 
     def vendor(request: httpx.Request) -> httpx.Response:
         sent.append(request)
@@ -58,7 +58,7 @@ def job(family: str, **params: Any) -> Job[Any]:
 async def test_a_request_holds_exactly_what_was_asked(
     family: str, params: dict[str, Any], body: dict[str, Any]
 ) -> None:
-    """A request holds the caller's fields; GPT image models are never sent the response_format that they refuse."""
+    """A request has the caller's fields; GPT image models get no response_format, which they refuse."""
     sent: list[httpx.Request] = []
 
     await service(PICTURE, sent).submit(job(family, **params))
@@ -89,13 +89,13 @@ async def test_a_request_holds_exactly_what_was_asked(
     ],
 )
 def test_a_wrong_input_says_what_is_allowed(family: str, params: dict[str, Any], said: str) -> None:
-    """Params beyond a model's limits are refused before anything is sent."""
+    """Params outside of a model's limits are refused before a request."""
     with pytest.raises(msgspec.ValidationError, match=said):
         job(family, **params)
 
 
 async def test_base64_becomes_bytes_of_the_format_that_came() -> None:
-    """GPT image models answer base64; its media type is that of the answer."""
+    """GPT image models return base64; the media type is that of the answer."""
     usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
 
     assert await service({**PICTURE, "usage": usage}, []).submit(job("gpt-image")) == Done(
@@ -106,7 +106,7 @@ async def test_base64_becomes_bytes_of_the_format_that_came() -> None:
 
 
 async def test_links_live_for_an_hour() -> None:
-    """A link of DALL·E works for an hour."""
+    """A link of DALL·E has a lifetime of one hour."""
     outcome = await service({"data": [{"url": "https://openai.test/1.png"}]}, []).submit(job("dall-e-3"))
 
     assert isinstance(outcome, Done)
@@ -115,6 +115,6 @@ async def test_links_live_for_an_hour() -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"data": []}, {"data": [{}]}, {"data": [{"b64_json": "%"}]}, []])
 async def test_an_answer_without_a_picture_is_a_protocol_error(answer: object) -> None:
-    """A 200 without a picture is no result."""
+    """A 200 without an image is a ProtocolError."""
     with pytest.raises(ProtocolError):
         await service(answer, []).submit(job("gpt-image"))

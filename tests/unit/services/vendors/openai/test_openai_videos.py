@@ -1,4 +1,4 @@
-"""OpenAI's videos: the form that is sent, how a status is read, and how the file is fetched."""
+"""OpenAI's videos: the form of a create, the status, and the download."""
 
 from datetime import UTC, datetime
 from email.parser import BytesParser
@@ -17,7 +17,7 @@ ENTRIES = [Entry(provider="openai", name="sora", family="sora", upstream="sora-2
 
 
 def service(sent: list[httpx.Request], *answers: httpx.Response) -> OpenAIVideos:
-    """The service before a vendor that gives these answers in turn and remembers what it was asked."""
+    """The service with a vendor that gives these answers in turn and records requests."""
     remaining = list(answers)
 
     def vendor(request: httpx.Request) -> httpx.Response:
@@ -30,7 +30,7 @@ def service(sent: list[httpx.Request], *answers: httpx.Response) -> OpenAIVideos
 
 
 def video(status: str, **more: Any) -> httpx.Response:
-    """The vendor's word on a video."""
+    """The vendor's answer about a video."""
     return httpx.Response(200, json={"id": "video_1", "status": status, **more}, headers={"x-request-id": "req-1"})
 
 
@@ -56,7 +56,7 @@ def form_of(request: httpx.Request) -> dict[str, tuple[str | None, str, bytes]]:
 
 
 async def test_a_video_is_created_by_a_form() -> None:
-    """A request is a form even without a file, with the vendor's model name and seconds as text."""
+    """A create is a multipart form even without a file, with the vendor's model name and the seconds as text."""
     sent: list[httpx.Request] = []
 
     outcome = await service(sent, video("queued", progress=0)).submit(job(duration=8, size="1280x720"))
@@ -72,7 +72,7 @@ async def test_a_video_is_created_by_a_form() -> None:
 
 
 async def test_a_picture_itself_is_a_file_of_the_form() -> None:
-    """A data URI is sent as a file, with its type."""
+    """A data URI is sent as a file, with its media type."""
     sent: list[httpx.Request] = []
 
     await service(sent, video("queued")).submit(job(image_urls=["data:image/png;base64,AAAA"]))
@@ -81,7 +81,7 @@ async def test_a_picture_itself_is_a_file_of_the_form() -> None:
 
 
 async def test_a_link_is_a_field_of_the_form() -> None:
-    """A link is left for the vendor to fetch."""
+    """A link is sent as a field; the vendor downloads it."""
     sent: list[httpx.Request] = []
 
     await service(sent, video("queued")).submit(job(image_urls=["https://a.test/1.png"]))
@@ -99,7 +99,7 @@ async def test_a_link_is_a_field_of_the_form() -> None:
     ],
 )
 def test_a_wrong_input_says_what_is_allowed(params: dict[str, Any], said: str) -> None:
-    """Params that Sora does not take are refused before anything is sent."""
+    """Params that Sora does not accept are refused before a request."""
     with pytest.raises(msgspec.ValidationError, match=said):
         job(**params)
 
@@ -109,7 +109,7 @@ def test_a_wrong_input_says_what_is_allowed(params: dict[str, Any], said: str) -
     [("queued", None, None), ("in_progress", 0.33, None), ("paused", None, "paused")],
 )
 async def test_an_unfinished_video_is_polled_again(status: str, progress: float | None, unknown: str | None) -> None:
-    """Queued, in progress and unknown words mean: not yet; an unknown word is told."""
+    """Queued, in progress and unknown statuses mean "not finished"; an unknown one is reported."""
     percent = {} if progress is None else {"progress": 33}
 
     outcome = await service([], video(status, **percent)).poll(job(), "video_1")
@@ -120,7 +120,7 @@ async def test_an_unfinished_video_is_polled_again(status: str, progress: float 
 
 
 async def test_a_finished_video_is_fetched() -> None:
-    """A completed video is downloaded in the same poll, because its address needs the key."""
+    """A completed video is downloaded in the same poll, because its URL needs the API key."""
     sent: list[httpx.Request] = []
     content = httpx.Response(200, content=b"mp4", headers={"content-type": "video/mp4"})
 
@@ -136,7 +136,7 @@ async def test_a_finished_video_is_fetched() -> None:
 
 
 async def test_a_download_that_fails_is_tried_again() -> None:
-    """A failed download says nothing about the video: the poll may be repeated."""
+    """After a failed download the poll may be repeated."""
     with pytest.raises(Unavailable):
         await service([], video("completed"), httpx.Response(503)).poll(job(), "video_1")
 
@@ -145,7 +145,7 @@ async def test_a_download_that_fails_is_tried_again() -> None:
     ("code", "retryable"), [("moderation_blocked", False), ("internal_error", True), (None, False)]
 )
 async def test_a_failed_video_says_why(code: str | None, retryable: bool) -> None:
-    """A failed video is a failure; only after an internal error a new attempt may help."""
+    """A failed video is a failure; it is retryable only after an internal error."""
     with pytest.raises(GenerationFailed) as caught:
         await service([], video("failed", error={"code": code, "message": "m"})).poll(job(), "video_1")
 
@@ -154,12 +154,12 @@ async def test_a_failed_video_says_why(code: str | None, retryable: bool) -> Non
 
 @pytest.mark.parametrize("answer", [{}, {"status": "queued"}, {"id": "video_1"}, []])
 async def test_a_video_that_does_not_decode_is_a_protocol_error(answer: object) -> None:
-    """Without a status and an id the video cannot be followed."""
+    """A video without a status or an id is a ProtocolError."""
     with pytest.raises(ProtocolError):
         await service([], httpx.Response(200, json=answer)).submit(job())
 
 
 async def test_an_empty_download_is_a_protocol_error() -> None:
-    """A finished video has bytes."""
+    """An empty download is a ProtocolError."""
     with pytest.raises(ProtocolError):
         await service([], video("completed"), httpx.Response(200)).poll(job(), "video_1")

@@ -1,4 +1,4 @@
-"""Whatever a vendor answers, a service gives an outcome or raises a provider's error."""
+"""Any answer of a vendor gives an outcome or raises a ProviderError."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -84,7 +84,7 @@ STATUSES = st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 408, 429, 50
 async def test_any_answer_is_an_outcome_or_a_provider_error(
     vendor: str, family: str, make: Make, families: Families, status: int, body: bytes
 ) -> None:
-    """Submit, poll and stream never raise anything but a provider's error, and what they return is well formed."""
+    """Submit, poll and stream raise only ProviderErrors, and return only valid outcomes."""
     transport = httpx.MockTransport(lambda _: httpx.Response(status, content=body))
     connect = ark.ark_http if vendor == "ark" else openai.openai_http
     service = make(

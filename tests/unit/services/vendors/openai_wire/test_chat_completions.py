@@ -1,4 +1,4 @@
-"""Chat on both vendors: what is sent, what an answer means, and how a stream is put together."""
+"""Chat of both vendors: requests, answers and streams."""
 
 import itertools
 import json
@@ -36,7 +36,7 @@ COUNTED = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
 class Bytes(httpx.AsyncByteStream):
-    """A body that arrives in the given pieces, and knows whether it was closed."""
+    """A body that arrives in the given pieces and records whether it was closed."""
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self.pieces = pieces
@@ -47,12 +47,12 @@ class Bytes(httpx.AsyncByteStream):
             yield piece
 
     async def aclose(self) -> None:
-        """Remember it."""
+        """Record the call."""
         self.closed = True
 
 
 def chat(vendor: str, family: str, answer: httpx.Response, sent: list[httpx.Request] | None = None) -> Chat:
-    """The chat service of that vendor, which always gives one answer."""
+    """The chat service of that vendor, with one answer."""
 
     def reply(request: httpx.Request) -> httpx.Response:
         if sent is not None:
@@ -78,7 +78,7 @@ def completion(text: str | None, finish_reason: str = "stop", **more: Any) -> di
 
 
 async def outcome_of(answer: object) -> Done:
-    """What an answer means; both vendors read it alike."""
+    """The outcome of an answer; it is the same for both vendors."""
     service = chat("ark", "chat", httpx.Response(200, json=answer, headers={"x-request-id": "req-1"}))
     return await service.submit(job(service))
 
@@ -147,7 +147,7 @@ async def streamed(*pieces: bytes, vendor: str = "ark") -> list[Delta]:
 async def test_a_request_holds_exactly_what_was_asked(
     vendor: str, family: str, params: dict[str, Any], body: dict[str, Any]
 ) -> None:
-    """A request holds the conversation and the caller's fields; the limit of tokens has each family's own name."""
+    """A request has the conversation and the caller's fields; the name of the token limit depends on the family."""
     sent: list[httpx.Request] = []
     service = chat(vendor, family, httpx.Response(200, json=completion("ok")), sent)
 
@@ -174,13 +174,13 @@ async def test_a_request_holds_exactly_what_was_asked(
     ],
 )
 def test_a_wrong_input_says_what_is_allowed(params: dict[str, Any], said: str) -> None:
-    """Params that no chat model takes are refused before anything is sent."""
+    """Params that no chat model accepts are refused before a request."""
     with pytest.raises(msgspec.ValidationError, match=said):
         msgspec.convert(params, ark.CHAT_FAMILIES["chat"].params)
 
 
 async def test_a_text_is_done_at_once() -> None:
-    """A submit answers with the text, why it ended, and the tokens."""
+    """A submit returns the text, its finish reason and the token counts."""
     assert await outcome_of(completion("ok", "length")) == Done(
         outputs=(TextOutput(text="ok", finish_reason="length"),),
         usage=Usage(input_tokens=3, output_tokens=4, total_tokens=7),
@@ -190,7 +190,7 @@ async def test_a_text_is_done_at_once() -> None:
 
 @pytest.mark.parametrize("usage", [None, [], "many", {"prompt_tokens": "3"}, {"prompt_tokens": True}])
 async def test_a_strange_count_does_not_lose_the_text(usage: object) -> None:
-    """A text that is paid for is not lost because its usage does not decode."""
+    """A billed text is not lost because its usage does not decode."""
     outcome = await outcome_of({**completion("ok"), "usage": usage})
 
     assert outcome.outputs == (TextOutput(text="ok", finish_reason="stop"),)
@@ -198,7 +198,7 @@ async def test_a_strange_count_does_not_lose_the_text(usage: object) -> None:
 
 
 async def test_moderation_that_leaves_nothing_is_a_failure() -> None:
-    """An empty text that ended by content_filter is a failure which a repeat does not cure; a part of a text stays."""
+    """An empty text with the finish reason content_filter is a final failure; a partial text is a result."""
     with pytest.raises(GenerationFailed, match="severe_violation") as caught:
         await outcome_of(completion("", "content_filter", moderation_hit_type="severe_violation"))
     assert not caught.value.retryable
@@ -209,13 +209,13 @@ async def test_moderation_that_leaves_nothing_is_a_failure() -> None:
 
 @pytest.mark.parametrize("answer", [{}, {"choices": []}, {"choices": None}, {"choices": [3]}, "ok", None])
 async def test_an_answer_without_choices_is_a_protocol_error(answer: object) -> None:
-    """An answer of another shape is no text."""
+    """An answer without choices is a ProtocolError."""
     with pytest.raises(ProtocolError):
         await outcome_of(answer)
 
 
 async def test_a_stream_asks_for_usage() -> None:
-    """A stream is the same request with the usage asked for, since it is left out otherwise."""
+    """A stream's request is the same, and also asks for the usage, which is left out otherwise."""
     sent: list[httpx.Request] = []
     service = chat("openai", "chat", httpx.Response(200, stream=Bytes([STREAM])), sent)
 
@@ -234,7 +234,7 @@ async def test_a_stream_asks_for_usage() -> None:
 @given(cuts=st.lists(st.integers(min_value=0, max_value=len(STREAM)), max_size=12), crlf=st.booleans())
 @settings(max_examples=40, deadline=None)
 async def test_a_stream_does_not_depend_on_how_it_is_cut(cuts: list[int], crlf: bool) -> None:
-    """Wherever the network cuts a stream, and whichever line ends it uses, the pieces are the same."""
+    """The pieces are the same however the stream is split, and with either line end."""
     body = STREAM.replace(b"\n", b"\r\n") if crlf else STREAM
     edges = [0, *sorted(cuts), len(body)]
 
@@ -249,7 +249,7 @@ async def test_only_line_feeds_end_a_line() -> None:
 
 
 async def test_the_last_line_needs_no_end() -> None:
-    """A stream that stops right after its last event is whole."""
+    """A stream that ends directly after its last event is complete."""
     assert (await streamed((piece("a") + piece(None, "stop")).rstrip()))[-1] == Delta(finish_reason="stop")
 
 
@@ -268,13 +268,13 @@ async def test_the_last_line_needs_no_end() -> None:
     ],
 )
 async def test_a_stream_that_breaks_is_not_a_text(body: bytes, kind: type[Exception]) -> None:
-    """A stream without its end, with an error in it, or of another shape raises; nothing calls it complete."""
+    """A stream without its end, with an error in it, or with another shape raises an error."""
     with pytest.raises(kind):
         await streamed(body)
 
 
 async def test_a_refused_stream_fails_as_a_submit_does() -> None:
-    """Errors before the first event are the vendor's ordinary ones."""
+    """Errors before the first event are those of a submit."""
     service = chat("ark", "chat", httpx.Response(429, json={"error": {"code": "RateLimitExceeded"}}))
 
     with pytest.raises(RateLimited):
@@ -282,7 +282,7 @@ async def test_a_refused_stream_fails_as_a_submit_does() -> None:
 
 
 async def test_a_reader_that_leaves_closes_the_connection() -> None:
-    """Whoever stops reading early leaves no open connection behind."""
+    """Closing a stream early closes its connection."""
     body = Bytes([piece("a"), piece("b")])
     service = chat("ark", "chat", httpx.Response(200, stream=body))
 
