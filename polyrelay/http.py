@@ -215,11 +215,11 @@ class VendorHttp:
         yield self._without_secrets(bytes(rest))
 
     async def _whole(self, response: httpx.Response) -> Answer:
-        body = BytesIO()  # its bytes are returned without a copy
+        body, size_bytes = BytesIO(), 0  # the bytes of a BytesIO are returned without a copy
         try:
             async for chunk in response.aiter_bytes():
-                body.write(chunk)
-                if body.tell() > self._max_answer_bytes:
+                size_bytes += body.write(chunk)
+                if size_bytes > self._max_answer_bytes:
                     raise ProtocolError(
                         f"{self._vendor}'s answer is larger than {self._max_answer_bytes} bytes",
                         http_status=response.status_code,
