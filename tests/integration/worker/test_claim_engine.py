@@ -1,4 +1,4 @@
-"""The engine that claims, where it differs from plain arq: woken at once, locks held, and Redis coming and going."""
+"""The claim engine, where it differs from plain arq: notifications, renewed locks and outages of Redis."""
 
 import asyncio
 import contextlib
@@ -52,7 +52,7 @@ class SlowClaims(RedisClaims):
         self.eight_times = asyncio.Event()
 
     async def take(self, most: int, *, ended: Sequence[ClaimEnding] = ()) -> TakenClaims:
-        """Look, and answer when told."""
+        """Take, and return when `go` is set."""
         taken = await super().take(most, ended=ended)
         if taken.claims:
             self.arrived.set()
@@ -60,7 +60,7 @@ class SlowClaims(RedisClaims):
         return taken
 
     async def hold(self, claims: Sequence[Claim]) -> None:
-        """Prolong, and count."""
+        """Renew, and count."""
         await super().hold(claims)
         self.held += len(claims)
         if self.held >= 8:
@@ -82,7 +82,7 @@ async def test_a_sleeping_worker_is_woken_by_the_wake(fixture: ClaimEngineFixtur
 
 
 async def test_sleeping_workers_help_a_full_one(fixture: ClaimEngineFixture) -> None:
-    """What a worker has no slot for is taken by others at once."""
+    """Wakes for which a worker has no slot are taken by idle workers at once."""
     go = asyncio.Event()
 
     async def block(_: str) -> None:
@@ -97,7 +97,7 @@ async def test_sleeping_workers_help_a_full_one(fixture: ClaimEngineFixture) -> 
 
 
 async def test_a_later_wake_is_on_time_though_its_worker_is_full(fixture: ClaimEngineFixture) -> None:
-    """A worker that fills up passes the appointment on to one that sleeps."""
+    """A worker without a free slot notifies an idle one of the next wake."""
     go = asyncio.Event()
 
     async def block(task_id: str) -> None:
@@ -116,7 +116,7 @@ async def test_a_later_wake_is_on_time_though_its_worker_is_full(fixture: ClaimE
 
 
 async def test_a_step_longer_than_its_lock_is_not_run_twice(fixture: ClaimEngineFixture) -> None:
-    """The worker holds on to what it runs."""
+    """The worker renews the locks of its running steps."""
     claims = SlowClaims(fixture.redis, worker="holder", lock_s=0.3, idle_s=0.05)
     go = asyncio.Event()
 
@@ -156,7 +156,7 @@ async def test_wakes_whose_claim_is_under_way_at_a_stop_are_given_back(fixture: 
 
 
 async def test_a_restarted_redis_is_used_again(tmp_path: Path) -> None:
-    """While Redis is away steps end and the worker waits; what it ended is settled when Redis is back."""
+    """Without Redis, steps end and the worker waits; ended claims are settled when Redis is available again."""
     async with running(ValkeyServer(tmp_path, port=free_port())) as server:
         redis = connect_queue(server.url)
         fixture = ClaimEngineFixture(redis)
@@ -188,7 +188,7 @@ async def test_a_restarted_redis_is_used_again(tmp_path: Path) -> None:
 
 
 async def test_a_stop_without_redis_does_not_hang(tmp_path: Path) -> None:
-    """Claims that cannot be given back come back when their lock runs out."""
+    """Claims that cannot be given back are due again when their locks expire."""
     async with running(ValkeyServer(tmp_path, port=free_port())) as server:
         redis = connect_queue(server.url)
         engine = ClaimEngineFixture(redis).engine(Steps())
@@ -202,7 +202,7 @@ async def test_a_stop_without_redis_does_not_hang(tmp_path: Path) -> None:
 
 
 async def test_an_undecodable_job_is_dropped(fixture: ClaimEngineFixture) -> None:
-    """It is logged and harms no other; the record brings the task back."""
+    """It is logged and other wakes run; the reconciler wakes the task again."""
     await fixture.redis.enqueue_job("unheard_of", _job_id="task_x:1")
     await fixture.redis.psetex("arq:job:task_y:1", 60_000, b"\xc1")
     await fixture.redis.zadd(fixture.redis.default_queue_name, {"task_y:1": 1})

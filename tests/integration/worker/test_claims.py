@@ -1,4 +1,4 @@
-"""`RedisClaims` on a real Valkey: what one look takes, and whose a claim is."""
+"""`RedisClaims` on a real Valkey: which wakes a worker takes, and which claims are its own."""
 
 import asyncio
 from collections import Counter
@@ -28,7 +28,7 @@ def fixture(redis: ArqRedis) -> ClaimEngineFixture:
 
 @pytest.mark.parametrize("at_a_time", [1, 4, 10, 25])
 async def test_weights_hold_however_many_are_taken_at_a_time(fixture: ClaimEngineFixture, at_a_time: int) -> None:
-    """A hundred claims while all have some waiting are sixty, thirty and ten."""
+    """While all priorities have wakes, a hundred claims are sixty, thirty and ten."""
     for priority in Priority:
         await wake_each(fixture.queue, many(100, priority, at=LONG_AGO))
     claims = fixture.claims()
@@ -49,7 +49,7 @@ async def test_a_share_that_is_not_used_goes_to_the_others(fixture: ClaimEngineF
 
 
 async def test_workers_that_look_at_once_take_different_wakes(fixture: ClaimEngineFixture) -> None:
-    """No wake is two workers' at the same time."""
+    """No two workers hold the same wake at once."""
     await wake_each(fixture.queue, many(100, Priority.DEFAULT, at=LONG_AGO))
 
     looks = await asyncio.gather(*(fixture.claims().take(10) for _ in range(12)))
@@ -58,7 +58,7 @@ async def test_workers_that_look_at_once_take_different_wakes(fixture: ClaimEngi
     assert len(taken) == len(set(taken)) == 100
 
 
-async def test_a_look_reports_when_the_next_wake_is_due(fixture: ClaimEngineFixture) -> None:
+async def test_take_reports_when_the_next_wake_is_due(fixture: ClaimEngineFixture) -> None:
     """The earliest of all served priorities; None where nothing is left, nothing to wait for where it is due."""
     claims = fixture.claims()
     assert (await claims.take(1)).next_in_s is None
@@ -74,7 +74,7 @@ async def test_a_look_reports_when_the_next_wake_is_due(fixture: ClaimEngineFixt
 
 
 async def test_what_is_ended_by_another_worker_stays(fixture: ClaimEngineFixture) -> None:
-    """A worker whose lock ran out cannot end, give back or prolong the claim of the one who took it over."""
+    """A worker whose lock expired cannot end, give back or renew the claim of the worker that took it over."""
     slow, quick = fixture.claims(lock_s=0.05), fixture.claims()
     await fixture.queue.wake("task_1", at=LONG_AGO)
     (lost,) = (await slow.take(1)).claims
@@ -94,7 +94,7 @@ async def test_what_is_ended_by_another_worker_stays(fixture: ClaimEngineFixture
     assert await fixture.redis.keys("arq:*") == []
 
 
-async def test_a_claim_that_is_held_on_to_stays(fixture: ClaimEngineFixture) -> None:
+async def test_a_claim_whose_lock_is_renewed_stays(fixture: ClaimEngineFixture) -> None:
     """Prolonging a lock moves the moment at which the wake would come back."""
     claims = fixture.claims(lock_s=0.1)
     await fixture.queue.wake("task_1", at=LONG_AGO)
@@ -107,7 +107,7 @@ async def test_a_claim_that_is_held_on_to_stays(fixture: ClaimEngineFixture) -> 
 
 
 async def test_a_wake_whose_job_is_gone_is_dropped(fixture: ClaimEngineFixture) -> None:
-    """And does not keep the next one from being taken, nor comes up again."""
+    """It neither blocks the next wake nor appears again."""
     await fixture.queue.wake("task_1", at=LONG_AGO)
     await fixture.redis.delete(*await fixture.redis.keys("arq:job:*"))
     await fixture.queue.wake("task_2", at=LONG_AGO + timedelta(seconds=1))
@@ -129,7 +129,7 @@ async def test_wakes_of_plain_arq_are_taken(fixture: ClaimEngineFixture) -> None
 
 
 async def test_a_wake_notifies_one_idle_worker_of_that_priority(fixture: ClaimEngineFixture) -> None:
-    """Not for those who do not serve it; and a wake for later rings only where it is the earliest."""
+    """Workers of other priorities are not notified; a later wake notifies only if it is the earliest."""
     critical = asyncio.create_task(fixture.claims(priorities=[Priority.CRITICAL]).notified())
     default = asyncio.create_task(fixture.claims(priorities=[Priority.DEFAULT]).notified())
     await fixture.queue.wake("task_1", at=LONG_AGO)
@@ -143,7 +143,7 @@ async def test_a_wake_notifies_one_idle_worker_of_that_priority(fixture: ClaimEn
 
 
 async def test_a_worker_that_leaves_due_wakes_notifies_another(fixture: ClaimEngineFixture) -> None:
-    """Whoever fills all slots, or has none, passes on that there is more."""
+    """A worker that fills all slots, or has none, notifies another that wakes are left."""
     await wake_each(fixture.queue, many(3, Priority.DEFAULT, at=LONG_AGO))
     assert await fixture.claims().notified()
 
@@ -158,7 +158,7 @@ async def test_a_worker_that_leaves_due_wakes_notifies_another(fixture: ClaimEng
 
 
 async def test_every_key_beside_the_queues_has_a_time_to_live(fixture: ClaimEngineFixture) -> None:
-    """Bells, jobs and locks go by themselves."""
+    """Notifications, jobs and locks expire."""
     for priority in Priority:
         await wake_each(fixture.queue, many(2, priority, at=LONG_AGO))
     await fixture.claims().take(2)

@@ -1,4 +1,4 @@
-"""Provider errors as they are kept on record."""
+"""Provider errors as they are stored."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def all_errors(kind: type[ProviderError] = ProviderError) -> Iterator[type[Provi
 
 @pytest.mark.parametrize("kind", list(dict.fromkeys(all_errors())))
 def test_every_provider_error_has_a_listed_code(kind: type[ProviderError]) -> None:
-    """What goes on record for any provider error is a code that programs can look up."""
+    """Every provider error is stored with a code that programs can look up."""
     failure = failure_of(kind("why", code="V1", http_status=418, request_id="r-1"))
     assert failure.code in CODES
     assert (failure.message, failure.vendor_code, failure.http_status, failure.request_id) == ("why", "V1", 418, "r-1")
@@ -37,7 +37,7 @@ def test_every_provider_error_has_a_listed_code(kind: type[ProviderError]) -> No
     ],
 )
 def test_a_refusal_is_reported_by_its_reason(reason: str, code: str) -> None:
-    """Each reason has its code; a word that a plugin invents does not break the record."""
+    """Each reason has its code; a reason that a plugin invents has a code as well."""
     assert failure_of(Rejected("no", reason=reason)).code == code  # type: ignore[arg-type]
 
 
@@ -45,7 +45,7 @@ def test_a_plugins_own_error_is_reported_by_its_base() -> None:
     """A class that a plugin derives counts as the one it derives from."""
 
     class Busy(polyrelay.Overloaded):
-        """A vendor's special way of being full."""
+        """A plugin's own kind of `Overloaded`."""
 
     assert failure_of(Busy("full")).code == "overloaded"
 

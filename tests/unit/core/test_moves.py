@@ -74,7 +74,7 @@ def test_every_open_state_can_end() -> None:
 
 @pytest.mark.parametrize("state", sorted(FINAL))
 def test_a_final_state_drops_lease_and_wake(state: State) -> None:
-    """A task that ended is held by nobody and looked at by nobody."""
+    """A final task has no lease and no `wake_at`."""
     before = next(state_before for state_before, after in MOVES.items() if state in after)
     held = task_in(before, lease=Lease(owner="w", until=NOW), wake_at=NOW)
 

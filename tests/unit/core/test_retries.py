@@ -1,4 +1,4 @@
-"""When to try again: laws over all errors, counts, moments and dice."""
+"""The retry policy: laws over all errors, counts, moments and random numbers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,7 +65,7 @@ def again(error: ProviderError, **given_: Any) -> datetime | None:
 def test_a_retry_is_between_now_and_the_cap(
     error: ProviderError, attempts: int, accepted: int, idempotent: bool, roll: float, left_s: float
 ) -> None:
-    """A next submit is never before now, never later than the longest delay and wish allow, never at the deadline."""
+    """A next submit is before the deadline, not before now, and not later than the delay and `Retry-After` allow."""
     deadline = NOW + timedelta(seconds=left_s)
     at = again(error, attempts=attempts, accepted=accepted, idempotent=idempotent, roll=roll, deadline=deadline)
     assert at is None or (NOW <= at <= NOW + CAP and at < deadline)
@@ -75,30 +75,30 @@ def test_a_retry_is_between_now_and_the_cap(
 def test_nothing_ambiguous_and_nothing_refused_is_submitted_again(
     error: ProviderError, attempts: int, accepted: int, roll: float
 ) -> None:
-    """After an unknown outcome or the vendor's last word there is no next submit, whatever the counts."""
+    """After an unknown outcome or a final rejection there is no next submit, whatever the counts."""
     assert again(error, attempts=attempts, accepted=accepted, roll=roll) is None
 
 
 @given(ambiguous, st.integers(1, MAX_ATTEMPTS - 1))
 def test_an_idempotent_submit_is_repeated(error: ProviderError, attempts: int) -> None:
-    """Where the vendor guarantees that a repeated submit does nothing, an unknown outcome is asked again."""
+    """If a repeated submit does nothing at the vendor, the task is submitted again after an unknown outcome."""
     assert again(error, attempts=attempts, idempotent=True) is not None
 
 
 @given(last_words)
-def test_idempotence_does_not_repeat_a_refusal(error: ProviderError) -> None:
-    """The vendor's last word stays its last word."""
+def test_a_final_rejection_is_not_repeated_for_an_idempotent_model(error: ProviderError) -> None:
+    """A final rejection is not submitted again, even if the model is idempotent."""
     assert again(error, idempotent=True) is None
 
 
 @given(not_accepted | ambiguous, st.integers(MAX_ATTEMPTS, 10**6))
-def test_attempts_are_bounded(error: ProviderError, attempts: int) -> None:
+def test_attempts_are_limited(error: ProviderError, attempts: int) -> None:
     """No error brings more attempts than allowed."""
     assert again(error, attempts=attempts, idempotent=True) is None
 
 
 @pytest.mark.parametrize("accepted", range(1, 6))
-def test_paid_generations_are_bounded(accepted: int) -> None:
+def test_paid_generations_are_limited(accepted: int) -> None:
     """A generation that failed is started again while fewer than three were accepted."""
     at = again(GenerationFailed("x", retryable=True), accepted=accepted)
     assert (at is not None) is (accepted < MAX_GENERATIONS)
@@ -124,20 +124,20 @@ def test_delays_grow_and_stay_below_their_ceiling() -> None:
 
 @given(errors, counts, random_source)
 def test_a_poll_is_between_now_and_the_cap(error: ProviderError, failures: int, roll: float) -> None:
-    """A next poll is never before now and never later than the longest delay and wish allow."""
+    """A next poll is not before now and not later than the longest delay and `Retry-After` allow."""
     at = policy(roll).poll_again_at(error, failures=failures, now=NOW)
     assert at is None or NOW <= at <= NOW + CAP
 
 
 @given(not_accepted | st.sampled_from([OutcomeUnknown("x"), Rejected("x", reason="auth")]), counts)
-def test_a_paid_generation_is_never_given_up_for_what_may_pass(error: ProviderError, failures: int) -> None:
-    """An unreachable vendor, a rate limit, silence and refused credentials are polled through, however often."""
+def test_temporary_errors_never_end_a_paid_generation(error: ProviderError, failures: int) -> None:
+    """After any number of outages, rate limits, missing responses and refused credentials a poll follows."""
     assert policy().poll_again_at(error, failures=failures, now=NOW) is not None
 
 
 @pytest.mark.parametrize("failures", [1, MAX_DAMAGED_POLLS - 1, MAX_DAMAGED_POLLS, MAX_DAMAGED_POLLS + 1])
-def test_damaged_polls_are_bounded(failures: int) -> None:
-    """An answer that does not decode is asked for again a number of times."""
+def test_damaged_polls_are_limited(failures: int) -> None:
+    """A response that does not decode is polled again up to `MAX_DAMAGED_POLLS` times."""
     at = policy().poll_again_at(ProtocolError("x"), failures=failures, now=NOW)
     assert (at is not None) is (failures < MAX_DAMAGED_POLLS)
 
@@ -147,13 +147,13 @@ def test_damaged_polls_are_bounded(failures: int) -> None:
     [GenerationFailed("x", retryable=True), GenerationFailed("x"), Rejected("x"), Rejected("x", reason="not_found")],
 )
 def test_the_operations_own_end_is_not_polled_again(error: ProviderError) -> None:
-    """What ends the operation needs no further poll."""
+    """An error that ends the operation is not polled again."""
     assert policy().poll_again_at(error, failures=1, now=NOW) is None
 
 
 @given(st.integers(1, 20), random_source)
-def test_copies_are_bounded(failures: int, roll: float) -> None:
-    """A copy is tried a number of times, never before now."""
+def test_copies_are_limited(failures: int, roll: float) -> None:
+    """A copy is tried `MAX_COPIES` times, never before now."""
     at = policy(roll).copy_again_at(failures=failures, now=NOW)
     assert (at is None) is (failures >= MAX_COPIES)
     assert at is None or NOW <= at <= NOW + CAP

@@ -1,4 +1,4 @@
-"""The steps of a task's life: the record before and what happened give the record after."""
+"""Transitions of tasks."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -43,7 +43,7 @@ def waiting() -> Task:
 
 
 def test_an_attempt_begins_under_a_lease() -> None:
-    """A begun attempt has a number, its provider and model, and a lease at whose end the task is looked at."""
+    """A begun attempt has a number, its provider and model, and a lease; the task is woken when the lease expires."""
     task = begun()
     assert (task.state, task.attempt.number, task.attempt.provider, task.attempt.model) == (
         State.SUBMITTING,
@@ -56,13 +56,13 @@ def test_an_attempt_begins_under_a_lease() -> None:
 
 
 def test_an_accepted_attempt_waits_without_a_lease() -> None:
-    """The operation lives on the attempt; nobody holds the task until its poll is due."""
+    """The operation belongs to the attempt; the task has no lease until its poll is due."""
     task = waiting()
     assert (task.state, task.attempt.operation, task.attempt.accepted) == (State.WAITING, "op", NOW)
     assert (task.lease, task.wake_at, task.progress) == (None, LATER, 0.4)
 
 
-def test_a_missed_poll_is_counted_and_a_good_one_forgets_it() -> None:
+def test_a_failed_poll_is_counted_and_a_successful_one_resets_the_count() -> None:
     """Failed polls are counted with their reason until a good one."""
     missed = transitions.poll_failed(
         transitions.poll_failed(waiting(), BROKEN, poll_at=LATER, now=NOW), BROKEN, poll_at=NOW, now=NOW
@@ -74,7 +74,7 @@ def test_a_missed_poll_is_counted_and_a_good_one_forgets_it() -> None:
 
 
 def test_an_unknown_status_is_kept_and_counted() -> None:
-    """The vendor's word is for people until it says one that is known; the count stays."""
+    """The unknown status is shown until a known one arrives; the count stays."""
     strange = Pending(operation="op", unknown_status="paused")
     twice = transitions.polled(
         transitions.polled(waiting(), strange, poll_at=LATER, now=NOW), strange, poll_at=LATER, now=NOW
@@ -107,8 +107,8 @@ def test_a_submit_that_succeeds_at_once_counts_as_accepted() -> None:
     assert transitions.finished(begun(), LINK, None, now=LATER).attempt.accepted == LATER
 
 
-def test_storing_is_taken_put_off_and_ended() -> None:
-    """Copies are made under a lease, put off without one, and counted."""
+def test_storing_is_resumed_postponed_and_ended() -> None:
+    """Copies are made under a lease and postponed without one; failed copies are counted."""
     storing = transitions.storing_begun(waiting(), LINK, None, owner="w", lease_s=30.0, now=NOW)
     assert (storing.state, storing.results, storing.lease is not None) == (State.STORING, LINK, True)
 
@@ -123,7 +123,7 @@ def test_storing_is_taken_put_off_and_ended() -> None:
     assert (stored.state, stored.lease, stored.wake_at) == (State.COMPLETED, None, None)
 
 
-def test_an_unhappy_end_goes_back_or_ends() -> None:
+def test_a_failed_attempt_leads_to_pending_or_failed() -> None:
     """A failed attempt is ended with its reason; the task is pending again, or failed with the same reason."""
     again = transitions.attempt_failed(waiting(), BROKEN, again_at=LATER, choice=0, now=NOW)
     assert (again.state, again.wake_at, again.lease, again.failure) == (State.PENDING, LATER, None, None)
@@ -134,7 +134,7 @@ def test_an_unhappy_end_goes_back_or_ends() -> None:
 
 
 def test_an_attempt_that_ended_keeps_its_own_reason() -> None:
-    """A task that fails between attempts does not rewrite the history of the last one."""
+    """A task that fails between attempts does not change its last attempt."""
     between = transitions.attempt_failed(begun(), BROKEN, again_at=LATER, choice=0, now=NOW)
     late = Failure(code="deadline_exceeded", message="late")
 
@@ -163,16 +163,16 @@ def test_what_may_have_been_billed_is_counted() -> None:
     assert transitions.accepted_count(later) == 2
 
 
-def test_a_lease_runs_out_at_its_moment() -> None:
-    """A lease holds until its moment, that one not included; no lease holds nobody off."""
+def test_a_lease_expires_at_its_moment() -> None:
+    """A lease expires at its moment; a task without a lease counts as expired."""
     until = NOW + timedelta(seconds=30)
     assert not transitions.lease_expired(begun(), until - timedelta(milliseconds=1))
     assert transitions.lease_expired(begun(), until)
     assert transitions.lease_expired(waiting(), NOW)
 
 
-def test_steps_out_of_order_are_refused() -> None:
-    """A step from a state that has no such arrow is a defect that cannot be recorded."""
+def test_transitions_out_of_order_are_refused() -> None:
+    """A transition that is not in the table of moves is refused."""
     with pytest.raises(IllegalMove):
         transitions.begun(waiting(), choice=0, owner="w", lease_s=1.0, now=NOW)
     with pytest.raises(IllegalMove):

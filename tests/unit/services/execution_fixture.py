@@ -1,4 +1,4 @@
-"""A stage for tasks: real steps over ports in memory, a clock that tests move, and a vendor that plays a script."""
+"""Execution fixture: real steps over in-memory adapters, a clock that tests move, and a scripted vendor."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -68,12 +68,12 @@ class ScriptedService:
         self._poll_lines = list(poll)
 
     async def submit(self, job: Job[Any]) -> Outcome:
-        """Play the next line for a submit."""
+        """Return or raise the next line for a submit."""
         self.submits.append(job)
         return await _played(self._submit_lines)
 
     async def poll(self, _: Job[Any], operation: str) -> Outcome:
-        """Play the next line for a poll."""
+        """Return or raise the next line for a poll."""
         self.polls.append(operation)
         return await _played(self._poll_lines)
 
@@ -99,7 +99,7 @@ class FaultyRepository(MemoryTaskRepository):
         self.on_refusal = asyncio.Event()
 
     async def save(self, task: Task) -> None:
-        """Save, or fail as told."""
+        """Save, or fail as `faults` says."""
         fault = self.faults.pop(0) if self.faults else None
         if fault == "lost":
             self._refuse()
@@ -117,7 +117,7 @@ class FaultyRepository(MemoryTaskRepository):
 
 
 class ExecutionFixture:
-    """Everything that a step needs, over one record, one queue and one clock."""
+    """Everything that a step needs, over one repository, one queue and one clock."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class ExecutionFixture:
         self.reconciler = self.reconciler_of(self.leases)
 
     def clock(self) -> datetime:
-        """The stage's time."""
+        """The fixture's time."""
         return self.now
 
     def worker(self) -> TaskStep:
@@ -207,7 +207,7 @@ class ExecutionFixture:
         )
 
     def gate_reconciler(self) -> GateReconciler:
-        """What brings the gates back in line with the records."""
+        """The gate reconciler."""
         return GateReconciler(
             tasks=self.tasks,
             gates=self.gates,
@@ -219,7 +219,7 @@ class ExecutionFixture:
     async def new_task(
         self, *, deadline_s: float = 3600.0, task_input: dict[str, Any] | None = None, **fields: Any
     ) -> str:
-        """A pending task on record, whose wake is queued; its id."""
+        """Store a pending task and queue its wake; returns its id."""
         task = Task(
             **{
                 "id": new_task_id(self.now),
@@ -244,7 +244,7 @@ class ExecutionFixture:
             await self.run_step(wake)
 
     async def run_step(self, wake: Wake, step: TaskStep | None = None) -> None:
-        """A step, woken by that wake, which is put back if the step wants it again."""
+        """Run the step for that wake, and put the wake back if the step says so."""
         name = self.queue.name_of(wake.task_id, wake.at)
         again_in_s = await (step or self.step)(wake.task_id, name)
         if again_in_s is not None:
@@ -265,7 +265,7 @@ class ExecutionFixture:
         self.now += timedelta(seconds=seconds)
 
     async def task(self, task_id: str) -> Task:
-        """What is on record."""
+        """The stored task."""
         return await self.tasks.get(task_id)
 
     def _link(self, request: httpx.Request) -> httpx.Response:
@@ -273,7 +273,7 @@ class ExecutionFixture:
 
 
 def pending(operation: str = "op-1", **fields: Any) -> Pending:
-    """A vendor that works on it."""
+    """The outcome of an operation that is not done."""
     return Pending(operation=operation, **fields)
 
 

@@ -1,4 +1,4 @@
-"""The engine: takes wakes, runs steps, outlives Redis and what steps raise, and stops without losing one."""
+"""The arq engine: takes wakes, runs steps, survives outages of Redis and exceptions of steps, and drains."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,7 +40,7 @@ class FragileRedis(ArqRedis):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses after trouble are short, and arq does not ask for INFO, which the Redis in memory does not know."""
+    """Pauses after errors are short, and arq does not send INFO, which the in-memory Redis does not support."""
 
     async def no_info(*_: object) -> None:
         """Nothing to say."""
@@ -124,8 +124,8 @@ async def test_a_wake_of_the_future_is_left_alone(redis: FragileRedis) -> None:
     assert await redis.zcard(QUEUE_NAMES[Priority.DEFAULT]) >= 1
 
 
-async def test_what_a_step_raises_reaches_no_other(redis: FragileRedis) -> None:
-    """A step that breaks is logged, and the steps after it run; its wake is used up."""
+async def test_an_exception_of_a_step_does_not_reach_other_steps(redis: FragileRedis) -> None:
+    """An exception of a step is logged, and further steps run; its wake is used up."""
 
     broke = asyncio.Event()
 
@@ -144,8 +144,8 @@ async def test_what_a_step_raises_reaches_no_other(redis: FragileRedis) -> None:
     assert steps.ran == ["task_bad", "task_good"]
 
 
-async def test_a_step_without_the_database_comes_again(redis: FragileRedis) -> None:
-    """A wake whose step found no database is kept and run again."""
+async def test_a_step_without_the_database_is_repeated(redis: FragileRedis) -> None:
+    """A wake whose step raised `StoreUnavailable` arrives again."""
 
     async def unavailable_once(_: str) -> None:
         if len(steps.ran) == 1:
@@ -180,7 +180,7 @@ async def test_broken_claims_cost_no_slots(redis: FragileRedis) -> None:
 
 
 async def test_concurrency_is_a_limit(redis: FragileRedis) -> None:
-    """Never more steps run at once than allowed."""
+    """At most `concurrency` steps run at once."""
     now, most = 0, 0
 
     async def count(_: str) -> None:
@@ -225,7 +225,7 @@ async def test_a_stop_waits_for_running_steps(redis: FragileRedis) -> None:
 
 
 async def test_a_stop_ends_what_does_not_end(redis: FragileRedis) -> None:
-    """Steps that outlast the grace are cut off and counted, and their wakes stay in the queue."""
+    """Steps that outlast the grace period are cancelled and counted, and their wakes stay in the queue."""
     steps = Steps(2, lambda _: asyncio.Event().wait())  # type: ignore[arg-type, return-value]
     await wake(redis, "task_a", "task_b")
 
@@ -237,7 +237,7 @@ async def test_a_stop_ends_what_does_not_end(redis: FragileRedis) -> None:
 
 
 async def test_a_stop_counts_steps_that_are_just_being_claimed(redis: FragileRedis) -> None:
-    """A wake whose claim is under way when the stop comes is either left in the queue or waited for."""
+    """A wake that is being claimed at the stop stays in the queue or its step is waited for."""
     ended: list[str] = []
 
     async def work(task_id: str) -> None:

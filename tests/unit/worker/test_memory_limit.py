@@ -1,4 +1,4 @@
-"""A worker that grows too large stops in order."""
+"""The memory limit of a worker."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from worker.memory_limit import RssLimit
     ("limit", "resident", "stopped"), [(None, 10**12, False), (100, 100, False), (100, 101, True), (100, None, False)]
 )
 async def test_the_limit_decides(limit: int | None, resident: int | None, stopped: bool) -> None:
-    """Above it the worker is told to stop; without one, or where the system does not tell, nothing happens."""
+    """Above the limit the worker stops; without a limit, or without a reading, nothing happens."""
     stop = asyncio.Event()
     memory = RssLimit(limit_bytes=limit, stop=stop, resident=lambda: resident)
     await memory.check()
@@ -20,8 +20,8 @@ async def test_the_limit_decides(limit: int | None, resident: int | None, stoppe
     assert (memory.exceeded, stop.is_set()) == (stopped, stopped)
 
 
-async def test_a_worker_that_stops_already_did_not_exceed() -> None:
-    """Its exit code says why it was stopped first."""
+async def test_a_stopping_worker_does_not_exceed_the_limit() -> None:
+    """Its exit code says why it stopped first."""
     stop = asyncio.Event()
     stop.set()
     memory = RssLimit(limit_bytes=1, stop=stop, resident=lambda: 2)

@@ -1,4 +1,4 @@
-"""Ending tasks that do not hear the first time."""
+"""Cancellation of tasks that swallow the first cancel."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from worker.task_cancellation import cancelled
 
 
 async def test_a_task_that_swallows_a_cancel_is_cancelled_again() -> None:
-    """As often as it takes; the others end at once, and what has ended already is let be."""
+    """A task is cancelled until it ends; the others end at once, and ended tasks are left alone."""
     swallowed = 0
 
     async def deaf() -> None:

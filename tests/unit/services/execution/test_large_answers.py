@@ -1,4 +1,4 @@
-"""Pictures that come as base64, of many megabytes: what a worker holds of them while it reads the answer."""
+"""Images as base64, of many megabytes: how much memory reading a response needs."""
 
 import base64
 import binascii
@@ -59,7 +59,7 @@ async def peak_of(work: Callable[[], Awaitable[Any]]) -> tuple[Any, int]:
 async def test_a_large_picture_is_held_once_as_text_and_once_as_bytes(
     read: Callable[[Answer], Done], document: dict[str, Any]
 ) -> None:
-    """The answer's body and the picture in it, and no further copy of either: under twice the body at any time."""
+    """The response's body and the image in it, and no further copy: less than twice the body at any time."""
     body = msgspec.json.encode(document)
     transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=InPieces(body)))
     http = VendorHttp("Acme", "https://acme.test", transport=transport)
@@ -88,7 +88,7 @@ def test_what_is_no_text_is_no_picture(raw: bytes) -> None:
 
 @pytest.mark.parametrize("raw", [b'"%"', b'"AAA"', b'"AA==AA"', '"ü"'.encode()])
 def test_what_is_not_base64_is_an_error(raw: bytes) -> None:
-    """Nothing is guessed."""
+    """Damaged base64 raises an error."""
     with pytest.raises(binascii.Error):
         decode_base64(msgspec.Raw(raw))
 

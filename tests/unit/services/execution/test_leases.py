@@ -1,4 +1,4 @@
-"""When a worker takes another one for gone."""
+"""When a worker treats the lease of another worker as expired."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -19,15 +19,15 @@ async def submitting(execution_fixture: ExecutionFixture) -> str:
 
 
 async def outage(execution_fixture: ExecutionFixture) -> None:
-    """The database is away for longer than a lease, and upkeep meets that."""
+    """MongoDB is unavailable for longer than a lease, and the reconciler notices it."""
     execution_fixture.tasks.reachable = False
     execution_fixture.later(LEASE_S + 10.0)
     await execution_fixture.reconciler.renew()
     execution_fixture.tasks.reachable = True
 
 
-async def test_silence_while_the_database_is_unavailable_is_nobodys_death() -> None:
-    """Right after an outage a lease that ran out in it is let be, so that its holder can record what it learned."""
+async def test_a_lease_does_not_expire_right_after_an_outage() -> None:
+    """Right after an outage, a lease that ended in it does not count as expired: its holder can save its outcome."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task_id = await submitting(execution_fixture)
     await outage(execution_fixture)
@@ -38,8 +38,8 @@ async def test_silence_while_the_database_is_unavailable_is_nobodys_death() -> N
     assert (await execution_fixture.task(task_id)).state is State.SUBMITTING
 
 
-async def test_silence_after_an_outage_is_a_death() -> None:
-    """One lease after the outage who has not renewed is gone: the task ends as unknown."""
+async def test_a_lease_that_is_not_renewed_after_an_outage_expires() -> None:
+    """A lease that is not renewed within one lease after the outage expires: the task fails with `outcome_unknown`."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task_id = await submitting(execution_fixture)
     await outage(execution_fixture)
@@ -52,8 +52,8 @@ async def test_silence_after_an_outage_is_a_death() -> None:
     assert (task.state, task.failure and task.failure.code) == (State.FAILED, "outcome_unknown")
 
 
-async def test_a_database_that_was_slow_to_answer_was_unavailable() -> None:
-    """A call that hung and then was answered shows an outage as a refused one does."""
+async def test_a_slow_response_of_the_database_counts_as_an_outage() -> None:
+    """A call that hung before it succeeded shows an outage, as a refused call does."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task_id = await submitting(execution_fixture)
     answer = execution_fixture.tasks.renew
@@ -69,8 +69,8 @@ async def test_a_database_that_was_slow_to_answer_was_unavailable() -> None:
     assert (await execution_fixture.task(task_id)).state is State.SUBMITTING
 
 
-async def test_a_task_that_nobody_holds_is_taken_at_any_time() -> None:
-    """Distrust concerns holders: what waits for a copy without one is taken up right after an outage."""
+async def test_a_task_without_a_lease_is_taken_up_during_distrust() -> None:
+    """Only leases are concerned: a task without a lease is taken up right after an outage."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task = await execution_fixture.task(await execution_fixture.new_task())
 

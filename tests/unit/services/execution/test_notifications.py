@@ -1,4 +1,4 @@
-"""Which changes of tasks are announced."""
+"""Notifications of changed tasks."""
 
 import asyncio
 
@@ -15,8 +15,8 @@ CALL = RelayCall(action="CVProcess", version="2022-08-31")
 
 
 @pytest.mark.parametrize("state", State)
-async def test_a_relayed_task_is_announced_once_the_vendor_spoke(state: State) -> None:
-    """Waiting to be submitted is no news; everything else is."""
+async def test_a_relayed_task_is_announced_after_the_vendors_response(state: State) -> None:
+    """A relayed task is announced in every state but those before the vendor's response."""
     announcements = MemoryAnnouncements()
     task = a_task(state=state, relay=CALL)
 
@@ -27,7 +27,7 @@ async def test_a_relayed_task_is_announced_once_the_vendor_spoke(state: State) -
 
 
 async def test_other_tasks_are_not_announced() -> None:
-    """Nobody waits for a task of the unified API."""
+    """No relay request waits for a task of the unified API."""
     announcements = MemoryAnnouncements()
 
     Notifications(announcements).changed(a_task(state=State.COMPLETED))

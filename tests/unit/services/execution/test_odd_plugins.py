@@ -1,4 +1,4 @@
-"""A plugin may raise what ends a process; it ends the attempt, and nothing else."""
+"""An exception of a plugin that would end the process ends the attempt only."""
 
 import asyncio
 from typing import NoReturn
@@ -12,8 +12,8 @@ ODD = [SystemExit(3), KeyboardInterrupt(), BaseException("?")]
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
-async def test_a_submit_that_raises_something_odd_fails_its_task(odd: BaseException) -> None:
-    """With what was raised; it is never submitted again, since the vendor may have got it."""
+async def test_a_submit_that_raises_no_provider_error_fails_its_task(odd: BaseException) -> None:
+    """The failure names the exception. The task is not submitted again: the vendor may have accepted it."""
     service = ScriptedService(submit=[odd])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -27,8 +27,8 @@ async def test_a_submit_that_raises_something_odd_fails_its_task(odd: BaseExcept
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
-async def test_a_poll_that_raises_something_odd_is_tried_again(odd: BaseException) -> None:
-    """A paid generation is not lost for it."""
+async def test_a_poll_that_raises_no_provider_error_is_repeated(odd: BaseException) -> None:
+    """The operation is polled again, so a paid generation is not lost."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[pending()], poll=[odd, TEXT]))
     task_id = await execution_fixture.new_task()
     await execution_fixture.play()
@@ -37,7 +37,7 @@ async def test_a_poll_that_raises_something_odd_is_tried_again(odd: BaseExceptio
 
 
 async def test_a_cancellation_of_the_plugins_own_is_its_defect() -> None:
-    """Nobody cancelled the step: the plugin awaited something of its own that was cancelled."""
+    """If the step is not cancelled, a CancelledError is the plugin's own and counts as its defect."""
 
     def cancelled() -> NoReturn:
         raise asyncio.CancelledError

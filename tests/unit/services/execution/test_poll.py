@@ -1,4 +1,4 @@
-"""Waiting: polls until the outcome, the deadline, or the vendor's last word."""
+"""The step of a waiting task: polls until the outcome or the deadline."""
 
 import asyncio
 from datetime import timedelta
@@ -46,7 +46,7 @@ async def test_a_pending_submit_is_polled_until_it_is_done() -> None:
 
 
 async def test_a_vendor_may_change_its_operation() -> None:
-    """The operation of the latest answer is the one that is asked for."""
+    """The operation of the latest response is the one that is polled."""
     service = ScriptedService(submit=[pending("a")], poll=[pending("b"), TEXT])
     execution_fixture = ExecutionFixture(service)
     await execution_fixture.new_task()
@@ -57,7 +57,7 @@ async def test_a_vendor_may_change_its_operation() -> None:
 
 
 async def test_progress_never_goes_back() -> None:
-    """A lower progress, or none, leaves the one that is on record."""
+    """A lower progress, or none, leaves the stored progress."""
     service = ScriptedService(submit=[pending(progress=0.5)], poll=[pending(progress=0.2), pending(), TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -74,8 +74,8 @@ async def test_progress_never_goes_back() -> None:
     ("asked", "waited"),
     [(0.0, 0.05), (-5.0, 0.05), (float("nan"), 0.05), (float("inf"), 300.0), (1e9, 300.0), (7.0, 7.0)],
 )
-async def test_polls_keep_a_sane_distance(asked: float, waited: float) -> None:
-    """A plugin can neither make polls a storm nor put them off for good."""
+async def test_poll_intervals_are_limited(asked: float, waited: float) -> None:
+    """The interval that a plugin asks for is kept between 0.05 s and 300 s."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[pending(poll_after_s=asked)]))
     task_id = await execution_fixture.new_task()
 
@@ -95,8 +95,8 @@ async def test_polls_keep_a_sane_distance(asked: float, waited: float) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_a_paid_generation_is_asked_for_until_it_is_known(error: ProviderError) -> None:
-    """Whatever may pass is waited out: many failed polls later the result is adopted, with one submit."""
+async def test_a_paid_generation_is_polled_until_its_outcome(error: ProviderError) -> None:
+    """After many failed polls that may be temporary the result is stored, with one submit."""
     service = ScriptedService(submit=[pending()], poll=[error] * 30 + [TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task(deadline_s=86_400)
@@ -108,8 +108,8 @@ async def test_a_paid_generation_is_asked_for_until_it_is_known(error: ProviderE
     assert task.attempt.failure is None
 
 
-async def test_damaged_answers_are_asked_for_again_a_number_of_times() -> None:
-    """A poll whose answer does not decode is repeated, but not for ever; a plugin's defect counts the same."""
+async def test_damaged_polls_are_repeated_a_limited_number_of_times() -> None:
+    """A poll whose response does not decode is repeated a limited number of times; a plugin's defect counts as one."""
     service = ScriptedService(submit=[pending()], poll=[ProtocolError("garbage"), ValueError("defect"), lambda: 7])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task(deadline_s=86_400)
@@ -121,8 +121,8 @@ async def test_damaged_answers_are_asked_for_again_a_number_of_times() -> None:
     assert (len(service.polls), len(service.submits)) == (MAX_DAMAGED_POLLS, 1)
 
 
-async def test_a_good_poll_forgets_the_failed_ones() -> None:
-    """The count of failed polls, and their reason, start anew with a good answer."""
+async def test_a_successful_poll_resets_the_failed_ones() -> None:
+    """A successful poll resets the count of failed polls and their reason."""
     damaged = [ProtocolError("garbage")] * (MAX_DAMAGED_POLLS - 1)
     service = ScriptedService(submit=[pending()], poll=[*damaged, pending(), *damaged, TEXT])
     execution_fixture = ExecutionFixture(service)
@@ -143,8 +143,8 @@ async def test_a_good_poll_forgets_the_failed_ones() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-async def test_the_vendors_last_word_ends_the_task(error: ProviderError, code: str) -> None:
-    """A poll that brings the operation's own end fails the task at once, without another submit."""
+async def test_a_final_error_of_a_poll_fails_the_task(error: ProviderError, code: str) -> None:
+    """An error that ends the operation fails the task at once, without another submit."""
     service = ScriptedService(submit=[pending()], poll=[error])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -171,7 +171,7 @@ async def test_a_task_ends_by_its_deadline() -> None:
     assert task.attempt.operation == "op-1"
 
 
-async def test_an_unreachable_vendor_does_not_put_the_deadline_off() -> None:
+async def test_failed_polls_end_at_the_deadline() -> None:
     """Failed polls end at the deadline, too; the reason names the last of them."""
     execution_fixture = ExecutionFixture(
         ScriptedService(submit=[pending()], poll=[Unavailable("the vendor is on holiday")])
@@ -186,8 +186,8 @@ async def test_an_unreachable_vendor_does_not_put_the_deadline_off() -> None:
     assert "on holiday" in task.failure.message
 
 
-async def test_a_success_at_the_last_poll_is_adopted() -> None:
-    """A result that comes with the poll at, or long after, the deadline is kept: it was paid for."""
+async def test_a_result_of_the_last_poll_is_stored() -> None:
+    """A result of the poll at the deadline, or long after it, is stored: it was paid for."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[pending(poll_after_s=300.0)], poll=[TEXT]))
     task_id = await execution_fixture.new_task(deadline_s=100.0)
     await execution_fixture.play_due()
@@ -199,7 +199,7 @@ async def test_a_success_at_the_last_poll_is_adopted() -> None:
 
 
 async def test_a_submit_that_ends_after_the_deadline_is_still_polled_once() -> None:
-    """A vendor that accepts only after the deadline is asked one last time before the task ends."""
+    """An operation that the vendor accepted after the deadline is polled once before the task ends."""
 
     def late() -> Pending:
         execution_fixture.later(200.0)
@@ -216,7 +216,7 @@ async def test_a_submit_that_ends_after_the_deadline_is_still_polled_once() -> N
 
 
 async def test_early_polls_do_not_happen() -> None:
-    """Doubled wakes while a task waits ask the vendor nothing."""
+    """A repeated wake of a waiting task does not poll before its time."""
     service = ScriptedService(submit=[pending(poll_after_s=60.0)], poll=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -229,8 +229,8 @@ async def test_early_polls_do_not_happen() -> None:
     assert service.polls == []
 
 
-async def test_a_poll_that_teaches_nothing_is_not_recorded() -> None:
-    """The wake of the record comes again after the poll's interval; nothing is written until there is news."""
+async def test_a_poll_without_news_is_not_saved() -> None:
+    """The wake of the stored `wake_at` arrives again after the poll interval; nothing is saved until there is news."""
     service = ScriptedService(
         submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=7.0)] * 3 + [pending(progress=0.5), TEXT]
     )
@@ -261,8 +261,8 @@ async def test_a_poll_that_teaches_nothing_is_not_recorded() -> None:
     ],
     ids=["operation", "progress", "unknown-status"],
 )
-async def test_news_of_a_poll_is_recorded(news: Pending) -> None:
-    """Another operation, progress, or a status that nobody knows: the record has it, and the next wake is for it."""
+async def test_news_of_a_poll_is_saved(news: Pending) -> None:
+    """Another operation, more progress or an unknown status is saved, and the next wake is for the saved `wake_at`."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[news]))
     task_id = await execution_fixture.new_task()
     await execution_fixture.play_due()
@@ -274,8 +274,8 @@ async def test_news_of_a_poll_is_recorded(news: Pending) -> None:
     assert (execution_fixture.queue.next_at(), execution_fixture.queue.put_back) == (task.wake_at, {})
 
 
-async def test_a_good_poll_after_a_failed_one_is_recorded_once() -> None:
-    """It clears the count of failures; the next one like it teaches nothing."""
+async def test_a_successful_poll_after_a_failed_one_is_saved_once() -> None:
+    """It resets the count of failures; a further poll like it brings no news."""
     execution_fixture = ExecutionFixture(
         ScriptedService(submit=[pending()], poll=[Unavailable("away"), pending(), pending()])
     )
@@ -289,8 +289,8 @@ async def test_a_good_poll_after_a_failed_one_is_recorded_once() -> None:
     assert versions == [3, 4, 5, 5]
 
 
-async def test_only_the_wake_of_the_record_polls_on() -> None:
-    """Other wakes of a task poll once at most and are used up, so that there is one chain of polls."""
+async def test_only_the_wake_of_the_stored_moment_continues_polling() -> None:
+    """Other wakes of a task poll at most once and are used up, so a task has one chain of polls."""
     service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0)])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -308,8 +308,8 @@ async def test_only_the_wake_of_the_record_polls_on() -> None:
     assert len(service.polls) == before + 10
 
 
-async def test_a_chain_that_is_handed_over_leaves_no_second_one() -> None:
-    """Where another wake brought news, the one of the former record polls at most once more and is used up."""
+async def test_a_new_chain_of_polls_ends_the_former_one() -> None:
+    """After another wake saved news, the wake of the former `wake_at` polls at most once and is used up."""
     news = [pending(progress=number / 100, poll_after_s=5.0) for number in range(1, 30)]
     service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0), *news])
     execution_fixture = ExecutionFixture(service)
@@ -331,7 +331,7 @@ async def test_a_chain_that_is_handed_over_leaves_no_second_one() -> None:
 
 
 async def test_a_wake_that_comes_too_early_is_put_back_until_its_time() -> None:
-    """A queue whose clock is ahead does not make a task late; a wake of another moment is used up."""
+    """A wake that a fast clock delivers early arrives again at its time; a wake of another moment is used up."""
     service = ScriptedService(submit=[pending(poll_after_s=60.0)], poll=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -348,8 +348,8 @@ async def test_a_wake_that_comes_too_early_is_put_back_until_its_time() -> None:
     assert service.polls == []
 
 
-async def test_unrecorded_polls_end_at_the_deadline() -> None:
-    """The last one comes at the deadline, however long the vendor wants to wait, and the task fails with a reason."""
+async def test_polls_without_news_end_at_the_deadline() -> None:
+    """The last poll is at the deadline, whatever interval the vendor asks for, and the task fails with a reason."""
     service = ScriptedService(submit=[pending(poll_after_s=40.0)], poll=[pending(poll_after_s=40.0)])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task(deadline_s=100.0)
@@ -361,8 +361,8 @@ async def test_unrecorded_polls_end_at_the_deadline() -> None:
     assert len(service.polls) == 3
 
 
-async def test_a_cancellation_request_to_cancel_is_heard_between_unrecorded_polls() -> None:
-    """By the wake of the wish, or by the next poll if that one is lost; the chain ends with the task."""
+async def test_a_cancellation_request_is_carried_out_between_polls_without_news() -> None:
+    """The wake of the request, or the next poll if that wake is lost, cancels the task; its polls end."""
     service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0)])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -377,8 +377,8 @@ async def test_a_cancellation_request_to_cancel_is_heard_between_unrecorded_poll
     assert execution_fixture.queue.next_at() is None
 
 
-async def test_an_end_outruns_a_poll_without_news() -> None:
-    """A poll under way while somebody else ends the task puts its wake back once; that one finds the end and goes."""
+async def test_a_task_may_end_during_a_poll_without_news() -> None:
+    """If the task ends during a poll without news, the wake arrives once more, finds the final state and is used up."""
 
     def ended_meanwhile() -> Any:
         async def answer() -> Pending:
@@ -399,7 +399,7 @@ async def test_an_end_outruns_a_poll_without_news() -> None:
 
 
 async def test_two_workers_that_poll_at_once_write_once() -> None:
-    """Both ask the vendor, which is free; one of them records the result."""
+    """Both poll the vendor, which costs nothing; one of them saves the result."""
     service = ScriptedService(submit=[pending()], poll=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -412,8 +412,8 @@ async def test_two_workers_that_poll_at_once_write_once() -> None:
     assert states == [State.SUBMITTING, State.WAITING, State.COMPLETED]
 
 
-async def test_a_worker_that_dies_in_a_poll_costs_nothing() -> None:
-    """A poll that is cut off is repeated by whoever is woken next."""
+async def test_a_poll_that_a_crash_cut_off_is_repeated() -> None:
+    """The worker that gets the next wake repeats a poll that a crash cut off."""
     service = ScriptedService(submit=[pending()], poll=[asyncio.CancelledError(), TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -430,8 +430,8 @@ async def test_a_worker_that_dies_in_a_poll_costs_nothing() -> None:
     assert len(service.submits) == 1
 
 
-async def test_input_that_is_no_longer_taken_does_not_lose_a_paid_generation() -> None:
-    """A worker of another version that cannot read the input leaves an open operation open, until the deadline."""
+async def test_input_that_no_longer_fits_does_not_lose_a_paid_generation() -> None:
+    """A worker of another version that cannot read the input leaves the operation open until the deadline."""
     service = ScriptedService(submit=[TEXT], poll=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task(task_input={"words": "from a newer version"}, deadline_s=600.0)
@@ -451,8 +451,8 @@ async def test_input_that_is_no_longer_taken_does_not_lose_a_paid_generation() -
     assert (ended.failure and ended.failure.code, ended.updated) == ("deadline_exceeded", ended.deadline)
 
 
-async def test_a_poll_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider that hangs in a poll past the deadline does not keep the task open."""
+async def test_a_poll_without_a_response_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that hangs in a poll at the deadline does not keep the task open."""
     monkeypatch.setattr("services.execution.plugin_calls.LAST_RESPONSE_S", 0.02)
 
     def hang() -> Any:
@@ -471,7 +471,7 @@ async def test_a_poll_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_usage_is_kept() -> None:
-    """What the vendor counted is on record with the result."""
+    """The usage that the vendor reported is stored with the result."""
     done = Done(outputs=(TextOutput(text="x"),), usage=Usage(output_tokens=3))
     execution_fixture = ExecutionFixture(ScriptedService(submit=[pending()], poll=[done]))
     task_id = await execution_fixture.new_task()

@@ -1,4 +1,4 @@
-"""Leases kept and lost wakes repaired, by the record."""
+"""The reconciler of a worker: renewed leases and repaired wakes."""
 
 import structlog
 
@@ -23,7 +23,7 @@ async def test_lost_wakes_are_repaired_in_pages() -> None:
 
 
 async def test_a_wake_that_was_put_back_is_not_repaired() -> None:
-    """A task that is polled without news looks overdue for ever, and its wake is there."""
+    """A task that is polled without news stays overdue, but its wake is in the queue."""
     execution_fixture = ExecutionFixture(
         ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=60.0)])
     )
@@ -40,8 +40,8 @@ async def test_a_wake_that_was_put_back_is_not_repaired() -> None:
     assert [task.id for task in await execution_fixture.tasks.overdue(before=execution_fixture.now)] == [task_id]
 
 
-async def test_a_chain_of_polls_that_was_lost_goes_on() -> None:
-    """The wake of the record is queued again, and polls on as the same one."""
+async def test_a_lost_chain_of_polls_continues() -> None:
+    """The wake of the stored `wake_at` is queued again under the same name, and polling continues."""
     service = ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=5.0)])
     execution_fixture = ExecutionFixture(service)
     await execution_fixture.new_task()
@@ -58,8 +58,8 @@ async def test_a_chain_of_polls_that_was_lost_goes_on() -> None:
     assert len(service.polls) == 3
 
 
-async def test_overdue_tasks_whose_wakes_are_there_hide_no_lost_one() -> None:
-    """A lost wake behind more than a page of tasks that are polled without news is found in the same look."""
+async def test_overdue_tasks_with_wakes_hide_no_lost_wake() -> None:
+    """A lost wake after more than one page of tasks that are polled without news is found in the same run."""
     execution_fixture = ExecutionFixture(
         ScriptedService(submit=[pending(poll_after_s=5.0)], poll=[pending(poll_after_s=60.0)])
     )
@@ -77,7 +77,7 @@ async def test_overdue_tasks_whose_wakes_are_there_hide_no_lost_one() -> None:
 
 
 async def test_a_wake_that_may_still_come_is_not_repeated() -> None:
-    """A task whose time has only just come, or is still to come, is not woken by upkeep."""
+    """A task whose `wake_at` has just passed, or has not passed, is not woken by the reconciler."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     await execution_fixture.new_task()
     execution_fixture.queue.take_due(execution_fixture.now)
@@ -88,7 +88,7 @@ async def test_a_wake_that_may_still_come_is_not_repeated() -> None:
 
 
 async def test_finished_tasks_are_not_woken() -> None:
-    """A final task has no time at which somebody must look at it."""
+    """A final task has no `wake_at`."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     await execution_fixture.new_task()
     await execution_fixture.play()
@@ -98,7 +98,7 @@ async def test_finished_tasks_are_not_woken() -> None:
 
 
 async def test_only_running_work_is_renewed() -> None:
-    """A lease is prolonged while its block runs, together with the moment at which the task is looked at."""
+    """A lease and the `wake_at` of its task are renewed while the block of its owner runs."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     leases = Leases("w", lease_s=LEASE_S)
     reconciler = execution_fixture.reconciler_of(leases)
@@ -117,7 +117,7 @@ async def test_only_running_work_is_renewed() -> None:
 
 
 def test_owners_are_unlike_each_other() -> None:
-    """Two pieces of work of one worker never share an owner, also one after the other."""
+    """Two pieces of work of one worker never have the same owner, even one after the other."""
     leases = Leases("w", lease_s=LEASE_S)
     with leases.held() as first, leases.held() as second:
         assert leases.owners == {first, second}
@@ -126,8 +126,8 @@ def test_owners_are_unlike_each_other() -> None:
     assert leases.owners == frozenset()
 
 
-async def test_upkeep_outlives_the_database() -> None:
-    """Upkeep logs that the database is away and comes back the next time."""
+async def test_the_reconciler_survives_an_outage_of_the_database() -> None:
+    """If MongoDB is unavailable, the reconciler logs it and works at its next run."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     execution_fixture.tasks.reachable = False
 
@@ -138,8 +138,8 @@ async def test_upkeep_outlives_the_database() -> None:
     assert {entry["event"] for entry in logs} == {"reconcile_interrupted", "lease_renewal_failed"}
 
 
-async def test_upkeep_outlives_the_queue() -> None:
-    """Wakes that cannot be queued are repaired the next time."""
+async def test_the_reconciler_survives_an_outage_of_the_queue() -> None:
+    """Wakes that cannot be queued are repaired by the next run."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     await execution_fixture.new_task()
     execution_fixture.queue.take_due(execution_fixture.now)

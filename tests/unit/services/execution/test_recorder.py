@@ -1,4 +1,4 @@
-"""Putting on record what happened, and the wake that follows."""
+"""The recorder: saved versions and their wakes."""
 
 import asyncio
 from datetime import timedelta
@@ -17,14 +17,14 @@ from tests.unit.services.execution_fixture import TEXT, ExecutionFixture, Script
 
 
 async def begun(execution_fixture: ExecutionFixture) -> Task:
-    """A task that is being submitted, not on record yet in that version."""
+    """A task in `submitting` whose version is not saved yet."""
     task = await execution_fixture.task(await execution_fixture.new_task())
     execution_fixture.queue.take_due(execution_fixture.now)
     return transitions.begun(task, choice=0, owner="w:1", lease_s=30.0, now=execution_fixture.now)
 
 
-async def test_a_record_queues_the_next_wake() -> None:
-    """A task that waits is on record and its wake is queued for the moment on record."""
+async def test_a_saved_task_has_its_next_wake_queued() -> None:
+    """A waiting task is saved, and its wake is queued for the saved `wake_at`."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task = await begun(execution_fixture)
     await execution_fixture.tasks.save(task)
@@ -39,7 +39,7 @@ async def test_a_record_queues_the_next_wake() -> None:
 
 
 async def test_a_leased_task_gets_no_wake() -> None:
-    """Whoever holds a lease works on it already; only upkeep looks at it when that runs out."""
+    """Its holder works on the task; only the reconciler wakes it when the lease expires."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
 
     await Recorder(execution_fixture.tasks, execution_fixture.queue, execution_fixture.quotas).record(
@@ -49,8 +49,8 @@ async def test_a_leased_task_gets_no_wake() -> None:
     assert execution_fixture.queue.wakes == []
 
 
-async def test_a_lost_race_is_logged_with_the_operation() -> None:
-    """What cannot be recorded because another wrote first is in the log: the vendor may have been paid for it."""
+async def test_a_write_conflict_is_logged_with_the_operation() -> None:
+    """If another process wrote first, the operation that was not saved is in the log: it may have been paid for."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task = await begun(execution_fixture)
     await execution_fixture.tasks.save(task)
@@ -67,8 +67,8 @@ async def test_a_lost_race_is_logged_with_the_operation() -> None:
     assert execution_fixture.queue.wakes == []
 
 
-async def test_the_same_end_is_not_reported_twice() -> None:
-    """Of two who learned the same in the same millisecond one recorded it; to the other it is somebody else's."""
+async def test_the_same_outcome_is_saved_by_one_worker() -> None:
+    """Of two workers with the same outcome in the same millisecond one saves it; for the other the write is stale."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task = await begun(execution_fixture)
     await execution_fixture.tasks.save(task)
@@ -85,8 +85,8 @@ async def test_the_same_end_is_not_reported_twice() -> None:
     assert reported == [ended]
 
 
-async def test_a_record_that_is_cut_off_is_logged_with_the_operation() -> None:
-    """A worker that must stop while the database is away says in its log what it could not record."""
+async def test_an_interrupted_save_is_logged_with_the_operation() -> None:
+    """A worker that stops while MongoDB is unavailable logs the operation that it could not save."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task = await begun(execution_fixture)
     await execution_fixture.tasks.save(task)
@@ -105,7 +105,7 @@ async def test_a_record_that_is_cut_off_is_logged_with_the_operation() -> None:
 
 
 async def test_a_claim_is_exclusive() -> None:
-    """Of two claims of the same version, one is refused, even where the refused one's answer had been lost before."""
+    """Of two claims of the same version one is refused, even if the response to the refused write was lost before."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     mine = await begun(execution_fixture)
     other = transitions.begun(
@@ -123,8 +123,8 @@ async def test_a_claim_is_exclusive() -> None:
     assert await execution_fixture.task(mine.id) == other
 
 
-async def test_a_removed_task_is_not_recorded() -> None:
-    """A record of a task that was removed meanwhile is refused."""
+async def test_a_deleted_task_is_not_saved() -> None:
+    """Saving a task that was deleted meanwhile is refused."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task = await begun(execution_fixture)
     await execution_fixture.tasks.delete(await execution_fixture.task(task.id))
@@ -134,7 +134,7 @@ async def test_a_removed_task_is_not_recorded() -> None:
 
 
 async def test_other_errors_are_not_repeated() -> None:
-    """Only an absent store is waited for; a defect comes out at once."""
+    """Only `StoreUnavailable` is retried; any other exception is raised at once."""
     calls = []
 
     async def broken() -> None:

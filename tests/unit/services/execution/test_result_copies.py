@@ -1,4 +1,4 @@
-"""Results on their way: bytes stored, links copied, and what happens when they cannot be."""
+"""Stored bytes, copied links, and failures of both."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def answers(*responses: httpx.Response | Exception) -> Callable[[], httpx.Respon
 
 
 async def test_bytes_are_stored_before_the_task_completes() -> None:
-    """An output that comes as bytes is in the result store, and the task names its file and size."""
+    """An output of bytes is in the result store, and the task names its file and size."""
     execution_fixture = ExecutionFixture(
         ScriptedService(submit=[Done(outputs=(ImageOutput(data=b"png", media_type="image/png"),))])
     )
@@ -46,7 +46,7 @@ async def test_bytes_are_stored_before_the_task_completes() -> None:
 
 
 async def test_bytes_wait_for_the_result_store() -> None:
-    """Bytes that a vendor was paid for are kept in hand until the result store takes them; one submit."""
+    """Paid bytes are kept in memory until the result store accepts them; there is one submit."""
 
     answered = asyncio.Event()
 
@@ -69,7 +69,7 @@ async def test_bytes_wait_for_the_result_store() -> None:
 
 
 async def test_links_are_copied() -> None:
-    """A vendor's link is copied into the store; the link and its expiry stay on record."""
+    """A vendor's link is copied into the store; the link and its expiry stay with the task."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[pending()], poll=[LINKED]))
     execution_fixture.links[LINK] = answers(httpx.Response(200, headers=PNG, content=b"picture"))
     task_id = await execution_fixture.new_task()
@@ -83,8 +83,8 @@ async def test_links_are_copied() -> None:
     assert execution_fixture.store.files == {result.file: b"picture"}
 
 
-async def test_links_are_on_record_before_they_are_copied() -> None:
-    """The vendor's links are stored with the state `storing` first, so that no crash forgets them."""
+async def test_links_are_stored_before_they_are_copied() -> None:
+    """The vendor's links are saved with the state `storing` first, so a crash does not lose them."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
     seen: list[Any] = []
 
@@ -112,7 +112,7 @@ async def test_links_are_handed_out_where_copies_are_off() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-async def test_a_link_that_is_gone_is_a_lost_result(status: int) -> None:
+async def test_a_refused_link_is_a_lost_result(status: int) -> None:
     """A link that the vendor refuses fails the task as `result_lost`, and never submits again."""
     service = ScriptedService(submit=[LINKED])
     execution_fixture = ExecutionFixture(service)
@@ -132,7 +132,7 @@ async def test_a_link_that_is_gone_is_a_lost_result(status: int) -> None:
     ids=["503", "429", "connect", "timeout"],
 )
 async def test_copying_is_tried_again(trouble: httpx.Response | Exception) -> None:
-    """Trouble that may pass puts the copy off, without a lease, and a later try completes the task."""
+    """After a temporary error the copy is postponed without a lease, and a later copy completes the task."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
     execution_fixture.links[LINK] = answers(trouble, trouble, httpx.Response(200, headers=PNG, content=b"x"))
     task_id = await execution_fixture.new_task()
@@ -147,8 +147,8 @@ async def test_copying_is_tried_again(trouble: httpx.Response | Exception) -> No
     assert task.results[0].file is not None
 
 
-async def test_a_link_that_cannot_be_copied_is_handed_out() -> None:
-    """After the last try the task completes with the vendor's link: it was paid for and may still work."""
+async def test_after_the_last_failed_copy_the_link_is_the_result() -> None:
+    """After the last failed copy the task completes with the vendor's link: it was paid for and may still work."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
     asked = []
 
@@ -166,8 +166,8 @@ async def test_a_link_that_cannot_be_copied_is_handed_out() -> None:
     assert len(asked) == MAX_COPIES
 
 
-async def test_a_copy_without_the_result_store_is_put_off() -> None:
-    """A result store that is away is tried again later, like a link that does not answer."""
+async def test_a_copy_without_the_result_store_is_postponed() -> None:
+    """If the result store is unavailable the copy is postponed, as for a link that does not respond."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
     execution_fixture.links[LINK] = answers(httpx.Response(200, headers=PNG, content=b"x"))
     execution_fixture.store.reachable = False
@@ -181,11 +181,11 @@ async def test_a_copy_without_the_result_store_is_put_off() -> None:
     assert (await execution_fixture.task(task_id)).results[0].file is not None
 
 
-async def test_a_dead_workers_copy_is_taken_over() -> None:
-    """A worker that dies while it copies is followed by another when its lease runs out; nothing is submitted."""
+async def test_a_crashed_workers_copy_is_taken_over() -> None:
+    """If a worker crashes during a copy, another one copies when the lease has expired; nothing is submitted."""
     service = ScriptedService(submit=[LINKED])
     execution_fixture = ExecutionFixture(service)
-    task_id = await storing_of_a_dead_worker(execution_fixture)
+    task_id = await storing_of_a_crashed_worker(execution_fixture)
 
     await execution_fixture.worker()(task_id)
     assert (await execution_fixture.task(task_id)).state is State.STORING
@@ -200,8 +200,8 @@ async def test_a_dead_workers_copy_is_taken_over() -> None:
     assert len(service.submits) == 1
 
 
-async def test_copies_that_kill_their_worker_are_bounded() -> None:
-    """Each copy that broke off counts as a try, so that a result that kills workers is handed out as a link."""
+async def test_copies_that_crash_their_worker_are_limited() -> None:
+    """Each copy that broke off counts as failed, so a result that crashes workers ends as the vendor's link."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[LINKED]))
 
     def die() -> httpx.Response:
@@ -221,7 +221,7 @@ async def test_copies_that_kill_their_worker_are_bounded() -> None:
 
 
 async def test_several_outputs_are_copied_in_their_order() -> None:
-    """Texts, bytes and links of one task become results in the order in which the vendor gave them."""
+    """Texts, bytes and links of one task become results in the vendor's order."""
     outputs = (TextOutput(text="a"), ImageOutput(data=b"b"), VideoOutput(url=LINK))
     execution_fixture = ExecutionFixture(ScriptedService(submit=[Done(outputs=outputs)]))
     execution_fixture.links[LINK] = answers(httpx.Response(200, headers={"content-type": "video/mp4"}, content=b"c"))
@@ -234,8 +234,8 @@ async def test_several_outputs_are_copied_in_their_order() -> None:
     assert [execution_fixture.store.files.get(result.file or "") for result in task.results] == [None, b"b", b"c"]
 
 
-async def test_a_claim_of_a_copy_whose_answer_was_lost_is_used() -> None:
-    """A lost answer while the copy is claimed, or recorded, neither repeats the submit nor leaves the task open."""
+async def test_a_claim_of_a_copy_with_a_lost_response_is_used() -> None:
+    """A lost response to the claim or the save of a copy neither repeats the submit nor leaves the task open."""
     service = ScriptedService(submit=[LINKED])
     execution_fixture = ExecutionFixture(service)
     execution_fixture.links[LINK] = answers(httpx.Response(200, headers=PNG, content=b"x"))
@@ -248,8 +248,8 @@ async def test_a_claim_of_a_copy_whose_answer_was_lost_is_used() -> None:
     assert len(service.submits) == 1
 
 
-async def storing_of_a_dead_worker(execution_fixture: ExecutionFixture) -> str:
-    """A task whose worker died while it copied the first time."""
+async def storing_of_a_crashed_worker(execution_fixture: ExecutionFixture) -> str:
+    """A task whose worker crashed during its first copy."""
     replies: Iterator[Any] = iter([asyncio.CancelledError(), httpx.Response(200, headers=PNG, content=b"x")])
 
     def reply() -> httpx.Response:

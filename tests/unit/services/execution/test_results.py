@@ -1,4 +1,4 @@
-"""What a provider made, and where it is kept."""
+"""The files of a task in the result store."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -40,7 +40,7 @@ def task_of(*results: Result) -> Task:
 def results_with(
     answer: Any = None, store: MemoryResultStore | None = None, *, copies: bool = True, **options: Any
 ) -> Results:
-    """Results over a link that answers so."""
+    """Results whose link gets that response."""
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer), follow_redirects=True)
     return Results(store=store or MemoryResultStore(), clock=lambda: START, copies=copies, http=http, **options)
 
@@ -56,7 +56,7 @@ async def test_a_link_keeps_its_expiry() -> None:
 
 
 async def test_files_are_named_after_task_attempt_and_place() -> None:
-    """Outputs of different attempts never share a name, and the suffix tells the format."""
+    """Outputs of different attempts never have the same name, and the suffix names the format."""
     store = MemoryResultStore()
     done = Done(outputs=(ImageOutput(data=b"a", media_type="image/webp"), VideoOutput(data=b"b")))
 
@@ -88,7 +88,7 @@ async def test_a_vendors_media_type_cannot_choose_a_path(hostile: str) -> None:
     ],
 )
 async def test_the_media_type_is_the_most_certain_one(said: str, url: str, kept: str) -> None:
-    """What the link's answer says counts, unless it says nothing; then the address; then what is usual."""
+    """The response's media type counts unless it is vague; then the link's suffix; then the default of the type."""
     answer = httpx.Response(200, headers={"content-type": said}, content=b"x")
 
     copied = await results_with(answer).copy(task_of(Result(type=TaskType.IMAGE, url=url)))
@@ -97,7 +97,7 @@ async def test_the_media_type_is_the_most_certain_one(said: str, url: str, kept:
 
 
 async def test_texts_and_stored_files_are_not_fetched_again() -> None:
-    """A copy leaves alone what is no link, or is stored already."""
+    """A copy skips texts and results that are stored already."""
     kept = (Result(type=TaskType.TEXT, text="t"), Result(type=TaskType.IMAGE, url=LINK, file="task_1/1/0.png"))
 
     assert await results_with().copy(task_of(*kept)) == kept
@@ -114,12 +114,12 @@ async def test_texts_and_stored_files_are_not_fetched_again() -> None:
     ],
 )
 def test_only_links_are_to_be_copied(results: tuple[Result, ...], copies: bool, wanted: bool) -> None:
-    """There is something to copy where copies are on and a link has no file."""
+    """A link must be copied if copies are on and it has no file."""
     assert results_with(copies=copies).to_copy(results) is wanted
 
 
 async def test_a_result_that_is_too_large_is_not_kept() -> None:
-    """A file above the limit is given up while it is read, and nothing of it stays."""
+    """Reading a file above the limit is stopped, and nothing of it stays in the store."""
     store = MemoryResultStore()
     read = []
 
@@ -137,7 +137,7 @@ async def test_a_result_that_is_too_large_is_not_kept() -> None:
 
 
 async def test_a_file_that_is_cut_short_is_not_kept() -> None:
-    """A connection that breaks within the file is a failed copy, and nothing of it stays."""
+    """A connection that breaks within the file is a failed copy, and nothing stays in the store."""
     store = MemoryResultStore()
 
     async def cut() -> AsyncIterator[bytes]:
@@ -155,8 +155,8 @@ async def test_a_file_that_is_cut_short_is_not_kept() -> None:
 @pytest.mark.parametrize(
     "url", ["", "no address", "ftp://host/x", "http://[::1", "https://exa mple/x", "http://" + "a" * 70000]
 )
-async def test_an_address_that_is_none_is_a_failed_copy(url: str) -> None:
-    """A link that cannot be asked for is given up like one that does not answer; it never breaks the step."""
+async def test_an_invalid_link_is_a_failed_copy(url: str) -> None:
+    """A link that is no valid URL is a failed copy; it never breaks the step."""
     results = Results(
         store=MemoryResultStore(), clock=lambda: START, copies=True, http=httpx.AsyncClient(follow_redirects=True)
     )
@@ -166,7 +166,7 @@ async def test_an_address_that_is_none_is_a_failed_copy(url: str) -> None:
 
 
 async def test_messages_do_not_hold_the_link() -> None:
-    """A signed link is a secret of its own: failures do not repeat it."""
+    """A signed link is a secret: failures do not contain it."""
     signed = f"{LINK}?X-Signature=topsecret"
     for status in (403, 503):
         with pytest.raises((CopyFailed, LinkGone)) as caught:
@@ -174,8 +174,8 @@ async def test_messages_do_not_hold_the_link() -> None:
         assert "topsecret" not in str(caught.value)
 
 
-async def test_a_store_that_is_unavailable_is_said() -> None:
-    """Bytes that cannot be stored raise, so that the caller holds on to them."""
+async def test_an_unavailable_store_raises() -> None:
+    """If bytes cannot be stored an error is raised, so the caller keeps them."""
     store = MemoryResultStore()
     store.reachable = False
 
@@ -183,8 +183,8 @@ async def test_a_store_that_is_unavailable_is_said() -> None:
         await results_with(store=store).take(task_of(), Done(outputs=(ImageOutput(data=b"x"),)))
 
 
-async def test_a_link_to_the_inside_is_not_copied_and_its_caller_not_reported_where_it_led() -> None:
-    """The address is in the log; the task says only that the link is not followed."""
+async def test_a_link_to_a_private_address_is_not_copied_and_the_address_not_shown() -> None:
+    """The address is logged; the task says only that the link is not followed."""
     store = MemoryResultStore()
     http = httpx.AsyncClient(transport=PublicTransport(Trusted()))
     results = Results(store=store, clock=lambda: START, copies=True, http=http)

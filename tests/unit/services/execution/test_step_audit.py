@@ -31,7 +31,7 @@ def rows(execution_fixture: ExecutionFixture, action: Action) -> list[AuditRow]:
 
 
 async def test_a_submit_leaves_a_row() -> None:
-    """Whom it is for, who was asked, with what; what came of it, how long it took, and the vendor's id."""
+    """The row has the key, the provider, the params, the outcome, the duration and the vendor's request id."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[ACCEPTED], poll=[TEXT]))
     task_id = await execution_fixture.new_task(
         owner="ada", key_id="k1", task_input={"prompt": "a cat, sk-abcdefgh12345678"}
@@ -46,8 +46,8 @@ async def test_a_submit_leaves_a_row() -> None:
     assert row.duration_ms is not None
 
 
-async def test_the_row_is_there_before_the_vendor_is_asked() -> None:
-    """It says that the call was begun, and stays so where nobody lives to tell more."""
+async def test_the_row_is_written_before_the_vendor_is_called() -> None:
+    """The row says `begun`, and stays so if the worker crashes during the call."""
     seen: list[AuditRow] = []
     execution_fixture = ExecutionFixture()
 
@@ -63,7 +63,7 @@ async def test_the_row_is_there_before_the_vendor_is_asked() -> None:
 
 
 async def test_a_worker_that_is_stopped_leaves_the_row_begun() -> None:
-    """What came of it is not known."""
+    """The outcome of the call is not known."""
     asked = asyncio.Event()
 
     async def hang() -> Pending:
@@ -91,8 +91,8 @@ async def test_a_worker_that_is_stopped_leaves_the_row_begun() -> None:
         (OutcomeUnknown("cut", http_status=502), Outcome.FAILED, "outcome_unknown"),
     ],
 )
-async def test_a_submit_that_goes_wrong_says_how(error: ProviderError, outcome: Outcome, code: str) -> None:
-    """Refused where it is certain that nothing was begun; with the vendor's status and id."""
+async def test_the_row_of_a_failed_submit_has_the_error(error: ProviderError, outcome: Outcome, code: str) -> None:
+    """The row says `refused` if it is certain that the vendor began nothing, with the vendor's status and id."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[error]))
     await execution_fixture.new_task()
     await execution_fixture.play_due()
@@ -103,8 +103,8 @@ async def test_a_submit_that_goes_wrong_says_how(error: ProviderError, outcome: 
 
 
 @pytest.mark.parametrize("fault", ["refused", "away"])
-async def test_nothing_is_submitted_that_is_not_on_record(fault: str) -> None:
-    """The step is to be tried again; the task is pending, nothing is burnt, and goes on once rows are taken."""
+async def test_nothing_is_submitted_without_an_audit_row(fault: str) -> None:
+    """The step raises; the task stays pending without an attempt, and is submitted once rows can be written."""
     service = ScriptedService(submit=[ACCEPTED], poll=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -123,7 +123,7 @@ async def test_nothing_is_submitted_that_is_not_on_record(fault: str) -> None:
 
 
 async def test_a_claim_that_is_lost_to_another_worker_is_reported() -> None:
-    """The row does not say that a call was made which was not: the other worker has its own."""
+    """The row says that no call was made; the other worker writes a row of its own."""
     service = ScriptedService(submit=[ACCEPTED])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -135,7 +135,7 @@ async def test_a_claim_that_is_lost_to_another_worker_is_reported() -> None:
 
 
 async def test_a_claim_that_cannot_be_saved_is_reported() -> None:
-    """Nothing was submitted."""
+    """The row says that no call was made, and nothing was submitted."""
     service = ScriptedService(submit=[ACCEPTED])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -148,7 +148,7 @@ async def test_a_claim_that_cannot_be_saved_is_reported() -> None:
 
 
 async def test_only_a_poll_that_reports_something_leaves_a_row() -> None:
-    """ "Not yet" leaves none; what went wrong and what ended the attempt do."""
+    """A poll without news leaves no row; an error and the end of an attempt leave one."""
     done = Done(outputs=(TextOutput(text="x"),), request_id="u-7")
     polls: list[Any] = [
         Pending(operation="op-1"),
@@ -165,8 +165,8 @@ async def test_only_a_poll_that_reports_something_leaves_a_row() -> None:
     assert rows(execution_fixture, Action.UPSTREAM_POLL)[-1].upstream_request_id == "u-7"
 
 
-async def test_a_log_that_is_unavailable_costs_no_outcome() -> None:
-    """What a vendor made is taken whatever the log does: asking for it changes nothing there."""
+async def test_an_unavailable_audit_log_costs_no_outcome() -> None:
+    """The outcome of a poll is saved even if the audit log is unavailable: a poll changes nothing at the vendor."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[ACCEPTED], poll=[TEXT]))
     task_id = await execution_fixture.new_task()
     await execution_fixture.play_due()
@@ -176,8 +176,8 @@ async def test_a_log_that_is_unavailable_costs_no_outcome() -> None:
     assert (await execution_fixture.tasks.get(task_id)).state is State.COMPLETED
 
 
-async def test_a_vendor_is_asked_to_stop_on_record() -> None:
-    """Also where the server's API asks, because the task is removed."""
+async def test_a_cancel_at_the_vendor_leaves_a_row() -> None:
+    """A worker's cancel and the API's, for a deleted task, are both on the audit log before the vendor is called."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
     await use_case_fixture.delete(task.id)
@@ -199,8 +199,8 @@ async def test_a_vendor_that_does_not_stop_is_reported() -> None:
     assert row.upstream_request_id == "u-3"
 
 
-async def test_a_vendor_is_not_asked_to_stop_off_the_record() -> None:
-    """The removal fails and can be repeated."""
+async def test_a_vendor_is_not_asked_to_stop_without_an_audit_row() -> None:
+    """If the row cannot be written the delete fails, the vendor is not called, and the delete can be repeated."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
     use_case_fixture.tasks.audit.works = False
@@ -213,8 +213,8 @@ async def test_a_vendor_is_not_asked_to_stop_off_the_record() -> None:
     assert len(use_case_fixture.first.stops) == 1
 
 
-async def test_odd_facts_of_a_plugin_harm_nothing() -> None:
-    """What is no text and no status is left out, and what is long is cut."""
+async def test_invalid_facts_of_a_plugin_are_left_out() -> None:
+    """A request id that is no text and a status that is no HTTP status are left out; a long id is cut."""
 
     def odd() -> Pending:
         return Pending(operation="op-1", request_id=["x"])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A step at the gates: lines, fallbacks, circuits, cancelling, and what brings lost gates back."""
+"""Steps and gates: wait queues, fallbacks, circuit breakers, cancellation and the gate reconciler."""
 
 from typing import Any
 
@@ -48,21 +48,21 @@ class Stoppable(ScriptedService):
             raise self._refusal
 
 
-def stage_with(first: ScriptedService, second: Vendor | None = None, **options: Any) -> ExecutionFixture:
-    """A stage with a first choice, and a second one at another provider."""
+def fixture_with(first: ScriptedService, second: Vendor | None = None, **options: Any) -> ExecutionFixture:
+    """A fixture with a first choice, and a second choice at another provider."""
     return ExecutionFixture(first, others=[] if second is None else [Provider("second", [second])], **options)
 
 
 async def ended(execution_fixture: ExecutionFixture, task_id: str) -> tuple[State, str | None]:
-    """How a task stands, and why it failed."""
+    """The state of a task, and why it failed."""
     task = await execution_fixture.task(task_id)
     return task.state, task.failure.code if task.failure else None
 
 
 async def test_a_full_gate_makes_tasks_wait_in_order_of_creation() -> None:
-    """With room for one, three tasks are submitted one after the other, oldest first, and none fails."""
+    """With one slot, three tasks are submitted one after the other, oldest first, and none fails."""
     service = ScriptedService(submit=[pending()], poll=[TEXT])
-    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
+    execution_fixture = fixture_with(service, limits=GateLimits(models={"pen-1": 1}))
     task_ids = []
     for _ in range(3):
         task_ids.append(await execution_fixture.new_task())
@@ -78,9 +78,9 @@ async def test_a_full_gate_makes_tasks_wait_in_order_of_creation() -> None:
 
 
 async def test_a_task_in_queue_costs_no_attempt_and_no_write() -> None:
-    """Standing in line leaves the record as it is."""
+    """A task in a wait queue is not written."""
     service = ScriptedService(submit=[pending()], poll=[pending()])
-    execution_fixture = stage_with(service, limits=GateLimits(providers={"*": 1}))
+    execution_fixture = fixture_with(service, limits=GateLimits(providers={"*": 1}))
     await execution_fixture.step(await execution_fixture.new_task())
     waiting = await execution_fixture.new_task()
     before = await execution_fixture.task(waiting)
@@ -90,9 +90,9 @@ async def test_a_task_in_queue_costs_no_attempt_and_no_write() -> None:
 
 
 async def test_a_task_in_queue_ends_by_its_deadline() -> None:
-    """The reconciler leaves tasks in a line alone, but not beyond their deadline."""
+    """The reconciler does not wake tasks in a wait queue before their deadline."""
     service = ScriptedService(submit=[pending(poll_after_s=10_000)], poll=[pending()])
-    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
+    execution_fixture = fixture_with(service, limits=GateLimits(models={"pen-1": 1}))
     await execution_fixture.step(await execution_fixture.new_task(deadline_s=50_000))
     late = await execution_fixture.new_task(deadline_s=60)
     await execution_fixture.step(late)
@@ -107,12 +107,12 @@ async def test_a_task_in_queue_ends_by_its_deadline() -> None:
     assert len(service.submits) == 1
 
 
-async def test_throttled_vendors_teach_the_gate() -> None:
-    """Where no limit is set, "too many at once" lowers it to what was open, and the refused task waits its turn."""
+async def test_a_gate_learns_from_throttled_submits() -> None:
+    """Without a set limit, "too many at once" lowers it to the open submissions, and the refused task waits."""
     service = ScriptedService(
         submit=[pending(), pending(), Overloaded("too many", code="50430"), pending()], poll=[pending(), TEXT]
     )
-    execution_fixture = stage_with(service)
+    execution_fixture = fixture_with(service)
     for _ in range(3):
         await execution_fixture.step(await execution_fixture.new_task())
 
@@ -121,10 +121,10 @@ async def test_throttled_vendors_teach_the_gate() -> None:
 
 
 async def test_a_fallback_serves_where_the_first_choice_did_not_accept() -> None:
-    """What is certainly not accepted goes on at once to the next choice, and the record shows who served it."""
+    """A task that was certainly not accepted goes to the next choice at once, and its attempts name the providers."""
     first = ScriptedService(submit=[RateLimited("later", http_status=429)])
     second = Vendor(submit=[TEXT])
-    execution_fixture = stage_with(first, second)
+    execution_fixture = fixture_with(first, second)
     task_id = await execution_fixture.new_task(fallbacks=SECOND)
 
     await execution_fixture.play()
@@ -139,9 +139,9 @@ async def test_a_fallback_serves_where_the_first_choice_did_not_accept() -> None
 
 
 async def test_a_fallback_is_never_asked_after_an_unknown_outcome() -> None:
-    """The first choice may have accepted and billed it: nobody else is asked."""
+    """The first choice may have accepted and billed the task, so no other choice is asked."""
     first, second = ScriptedService(submit=[OutcomeUnknown("cut")]), Vendor(submit=[TEXT])
-    execution_fixture = stage_with(first, second)
+    execution_fixture = fixture_with(first, second)
     task_id = await execution_fixture.new_task(fallbacks=SECOND)
 
     await execution_fixture.play()
@@ -150,24 +150,24 @@ async def test_a_fallback_is_never_asked_after_an_unknown_outcome() -> None:
 
 
 async def test_a_fallback_is_not_asked_for_what_the_vendor_refuses_for_good() -> None:
-    """Input that the first choice refuses fails the task; a lack of credentials there does not."""
+    """Input that the first choice rejects fails the task; rejected credentials lead to the fallback."""
     second = Vendor(submit=[TEXT])
-    execution_fixture = stage_with(ScriptedService(submit=[Rejected("bad", reason="content_blocked")]), second)
+    execution_fixture = fixture_with(ScriptedService(submit=[Rejected("bad", reason="content_blocked")]), second)
     blocked = await execution_fixture.new_task(fallbacks=SECOND)
     await execution_fixture.play()
     assert (await ended(execution_fixture, blocked), len(second.submits)) == ((State.FAILED, "content_blocked"), 0)
 
-    execution_fixture = stage_with(ScriptedService(submit=[Rejected("no key", reason="auth")]), second)
+    execution_fixture = fixture_with(ScriptedService(submit=[Rejected("no key", reason="auth")]), second)
     unpaid = await execution_fixture.new_task(fallbacks=SECOND)
     await execution_fixture.play()
     assert (await ended(execution_fixture, unpaid), len(second.submits)) == ((State.COMPLETED, None), 1)
 
 
 async def test_after_the_last_choice_the_first_is_asked_again() -> None:
-    """Where nobody accepts, the choices are gone through anew after a pause."""
+    """If no choice accepts, the first choice is asked again after a pause."""
     first = ScriptedService(submit=[Unavailable("down"), TEXT])
     second = Vendor(submit=[Unavailable("down")])
-    execution_fixture = stage_with(first, second)
+    execution_fixture = fixture_with(first, second)
     task_id = await execution_fixture.new_task(fallbacks=SECOND)
 
     await execution_fixture.play()
@@ -177,10 +177,10 @@ async def test_after_the_last_choice_the_first_is_asked_again() -> None:
 
 
 async def test_a_retried_generation_stays_with_its_vendor() -> None:
-    """A generation that failed after it was accepted is made anew by the same choice."""
+    """A generation that failed after it was accepted is submitted again to the same choice."""
     first = ScriptedService(submit=[Unavailable("down")])
     second = Vendor(submit=[pending(), TEXT], poll=[GenerationFailed("risk", retryable=True)])
-    execution_fixture = stage_with(first, second)
+    execution_fixture = fixture_with(first, second)
     task_id = await execution_fixture.new_task(fallbacks=SECOND)
 
     await execution_fixture.play()
@@ -192,10 +192,10 @@ async def test_a_retried_generation_stays_with_its_vendor() -> None:
 
 
 async def test_an_open_circuit_breaker_passes_tasks_to_the_fallback() -> None:
-    """A vendor that failed again and again is not asked; tasks go to their fallback at once, or wait without one."""
+    """With an open circuit breaker nothing is submitted; tasks go to their fallback at once, or wait without one."""
     first = ScriptedService(submit=[Unavailable("down")])
     second = Vendor(submit=[TEXT])
-    execution_fixture = stage_with(first, second)
+    execution_fixture = fixture_with(first, second)
     for _ in range(5):
         await execution_fixture.step(await execution_fixture.new_task())
     asked = len(first.submits)
@@ -211,44 +211,44 @@ async def test_an_open_circuit_breaker_passes_tasks_to_the_fallback() -> None:
     assert waiting.wake_at > execution_fixture.now
 
 
-async def wished(execution_fixture: ExecutionFixture, task_id: str) -> Task:
-    """The task after the wish to cancel it and the step that follows."""
+async def after_cancellation_request(execution_fixture: ExecutionFixture, task_id: str) -> Task:
+    """The task after a cancellation request and the step that follows."""
     await execution_fixture.tasks.request_cancel(task_id, at=execution_fixture.now)
     await execution_fixture.step(task_id)
     return await execution_fixture.task(task_id)
 
 
 async def test_a_cancelled_operation_is_stopped_at_the_vendor() -> None:
-    """While waiting, the vendor is asked to stop where it can be, before its next poll is due."""
+    """The vendor of a waiting task is asked to stop, if it can be, before the next poll is due."""
     service = Stoppable(submit=[pending("op-7")], poll=[TEXT])
-    execution_fixture = stage_with(service)
+    execution_fixture = fixture_with(service)
     task_id = await execution_fixture.new_task()
     await execution_fixture.step(task_id)
 
-    task = await wished(execution_fixture, task_id)
+    task = await after_cancellation_request(execution_fixture, task_id)
     assert (task.state, service.cancels) == (State.CANCELLED, ["op-7"])
     assert task.failure is not None
     assert "confirmed" in task.failure.message
     assert await execution_fixture.gates.holders() == []
 
 
-async def test_a_vendor_that_does_not_stop_is_reported_of_honestly() -> None:
-    """A refused stop, or a vendor that knows none, cancels the task and says that the bill may come."""
+async def test_a_vendor_that_does_not_stop_is_named_in_the_failure() -> None:
+    """If the vendor does not stop, or cannot be asked to, the task is cancelled and says that it may be billed."""
     for service in (
         Stoppable(submit=[pending()], poll=[TEXT], refusal=Rejected("it runs")),
         ScriptedService(submit=[pending()], poll=[TEXT]),
     ):
-        execution_fixture = stage_with(service)
+        execution_fixture = fixture_with(service)
         task_id = await execution_fixture.new_task()
         await execution_fixture.step(task_id)
-        task = await wished(execution_fixture, task_id)
+        task = await after_cancellation_request(execution_fixture, task_id)
         assert task.state is State.CANCELLED
         assert task.failure is not None
         assert "may still finish and bill" in task.failure.message
 
 
 async def test_a_cancellation_request_during_the_submit_loses_no_operation() -> None:
-    """A wish that comes while the vendor is asked does not break the step: the operation is recorded, then stopped."""
+    """A request that arrives during the submit does not break the step: the operation is saved, then stopped."""
     execution_fixture: ExecutionFixture
 
     async def cancellation_request() -> Outcome:
@@ -256,7 +256,7 @@ async def test_a_cancellation_request_during_the_submit_loses_no_operation() -> 
         return pending("op-9")
 
     service = Stoppable(submit=[cancellation_request], poll=[TEXT])
-    execution_fixture = stage_with(service)
+    execution_fixture = fixture_with(service)
     task_id = await execution_fixture.new_task()
     await execution_fixture.step(task_id)
     assert (await execution_fixture.task(task_id)).attempt.operation == "op-9"
@@ -266,9 +266,9 @@ async def test_a_cancellation_request_during_the_submit_loses_no_operation() -> 
 
 
 async def test_reconciliation_restores_gates_after_all_of_redis_was_lost() -> None:
-    """Tasks that the records show as submitted hold their gates again; a leftover hold is dropped."""
+    """Tasks that are stored as submitted hold their gates again; a hold without a submitted task is ended."""
     service = ScriptedService(submit=[pending()], poll=[pending()])
-    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
+    execution_fixture = fixture_with(service, limits=GateLimits(models={"pen-1": 1}))
     held = await execution_fixture.new_task()
     await execution_fixture.step(held)
     ticket = execution_fixture.admissions.ticket(
@@ -283,7 +283,7 @@ async def test_reconciliation_restores_gates_after_all_of_redis_was_lost() -> No
     await execution_fixture.step(other)
     assert len(service.submits) == 1
 
-    await wished(execution_fixture, held)
+    await after_cancellation_request(execution_fixture, held)
     await execution_fixture.gates.restore([ticket])
     gate_reconciler = execution_fixture.gate_reconciler()
     await gate_reconciler.reconcile()
@@ -292,22 +292,22 @@ async def test_reconciliation_restores_gates_after_all_of_redis_was_lost() -> No
     assert await execution_fixture.gates.holders() == []
 
 
-async def test_reconciliation_wakes_a_line_whose_wake_was_lost() -> None:
-    """A task at the head of a line with room is woken even if nobody told it."""
+async def test_reconciliation_wakes_a_queued_task_whose_wake_was_lost() -> None:
+    """The first task in the queue of a gate with a free slot is woken although its wake was lost."""
     service = ScriptedService(submit=[pending(), TEXT], poll=[pending()])
-    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
+    execution_fixture = fixture_with(service, limits=GateLimits(models={"pen-1": 1}))
     held, waits = await execution_fixture.new_task(), await execution_fixture.new_task()
     await execution_fixture.step(held)
     await execution_fixture.step(waits)
-    await wished(execution_fixture, held)
+    await after_cancellation_request(execution_fixture, held)
     execution_fixture.queue.wakes.clear()
 
     await execution_fixture.gate_reconciler().reconcile()
     assert waits in [wake.task_id for wake in execution_fixture.queue.wakes]
 
 
-async def test_a_task_removed_during_its_submit_is_stopped_at_the_vendor() -> None:
-    """What the vendor accepted for a task that is gone meanwhile is not left to run up a bill."""
+async def test_a_task_deleted_during_its_submit_is_stopped_at_the_vendor() -> None:
+    """If a task is deleted during its submit, the vendor is asked to stop what it accepted."""
     execution_fixture: ExecutionFixture
 
     async def remove() -> Outcome:
@@ -315,7 +315,7 @@ async def test_a_task_removed_during_its_submit_is_stopped_at_the_vendor() -> No
         return pending("op-8")
 
     service = Stoppable(submit=[remove])
-    execution_fixture = stage_with(service, limits=GateLimits(models={"pen-1": 1}))
+    execution_fixture = fixture_with(service, limits=GateLimits(models={"pen-1": 1}))
     task_id = await execution_fixture.new_task()
     await execution_fixture.step(task_id)
 
@@ -323,15 +323,15 @@ async def test_a_task_removed_during_its_submit_is_stopped_at_the_vendor() -> No
     assert await execution_fixture.gates.holders() == []
 
 
-async def test_files_of_a_task_that_is_gone_are_dropped() -> None:
-    """Bytes that a provider hands back for a task removed meanwhile leave no file behind."""
+async def test_files_of_a_deleted_task_are_deleted() -> None:
+    """If a task is deleted during its submit, the files of its result are deleted."""
     execution_fixture: ExecutionFixture
 
     async def remove() -> Outcome:
         await execution_fixture.tasks.delete(await execution_fixture.task(task_id))
         return Done(outputs=(ImageOutput(data=b"picture", media_type="image/png"),))
 
-    execution_fixture = stage_with(ScriptedService(submit=[remove]))
+    execution_fixture = fixture_with(ScriptedService(submit=[remove]))
     task_id = await execution_fixture.new_task()
     await execution_fixture.step(task_id)
 

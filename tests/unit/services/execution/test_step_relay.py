@@ -1,4 +1,4 @@
-"""Steps of relayed tasks: the vendor's answers are kept, and its callers decide about new submissions."""
+"""Steps of relayed tasks: the vendor's responses are stored, and callers decide about further submits."""
 
 import asyncio
 from typing import Any
@@ -29,7 +29,7 @@ PICTURE = Done(outputs=(ImageOutput(data=b"picture", media_type="image/png"),))
 
 
 class Relaying(ScriptedService):
-    """A scripted service whose vendor's own API can be spoken."""
+    """A scripted service that relays its vendor's own API."""
 
     def relay_of(self, model: str) -> tuple[Model, Any]:
         """Itself, for any model."""
@@ -41,7 +41,7 @@ class Relaying(ScriptedService):
 
 
 def refusal(kind: type[ProviderError], status: int, **fields: Any) -> ProviderError:
-    """An error that came with an answer."""
+    """An error with the vendor's response."""
     error = kind("no", http_status=status, **fields)
     error.answer = Answer(status=status, headers={}, body=b"no")
     return error
@@ -53,15 +53,15 @@ async def relayed(execution_fixture: ExecutionFixture, **fields: Any) -> str:
 
 
 async def after_one_step(service: Relaying) -> tuple[ExecutionFixture, Task]:
-    """The stage and the task after its submit."""
+    """The fixture, and the task after its submit."""
     execution_fixture = ExecutionFixture(service)
     task_id = await relayed(execution_fixture)
     await execution_fixture.play_due()
     return execution_fixture, await execution_fixture.task(task_id)
 
 
-async def test_an_accepted_submit_keeps_its_answer() -> None:
-    """The answer is on record together with the operation."""
+async def test_the_response_to_an_accepted_submit_is_stored() -> None:
+    """The response is stored together with the operation."""
     _, task = await after_one_step(Relaying(submit=[Pending(operation="op-1", answer=ANSWER)]))
 
     assert task.state is State.WAITING
@@ -72,8 +72,8 @@ async def test_an_accepted_submit_keeps_its_answer() -> None:
     assert task.attempt.answer.file is None
 
 
-async def test_a_long_answer_is_a_file() -> None:
-    """Pictures in an answer do not make the record large."""
+async def test_a_long_response_is_a_file() -> None:
+    """A response longer than `INLINE_BYTES` is a file of the result store."""
     long = structs.replace(ANSWER, body=b"x" * (INLINE_BYTES + 1))
     execution_fixture, task = await after_one_step(Relaying(submit=[structs.replace(PICTURE, answer=long)]))
 
@@ -83,8 +83,8 @@ async def test_a_long_answer_is_a_file() -> None:
     assert execution_fixture.store.files[task.attempt.answer.file or ""] == long.body
 
 
-async def test_a_paid_answer_waits_for_the_store() -> None:
-    """While the store is away, nothing is recorded that would name a file which is not there."""
+async def test_a_paid_response_is_kept_until_the_store_accepts_it() -> None:
+    """While the result store is unavailable, no version is saved that names the missing file."""
     long = structs.replace(ANSWER, body=b"x" * (INLINE_BYTES + 1))
     answered = asyncio.Event()
 
@@ -104,8 +104,8 @@ async def test_a_paid_answer_waits_for_the_store() -> None:
     assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
-async def test_a_refusal_keeps_its_answer() -> None:
-    """A task that failed can say what the vendor said, to the byte."""
+async def test_the_response_to_a_rejected_submit_is_stored() -> None:
+    """A failed task has the vendor's response, byte by byte."""
     _, task = await after_one_step(Relaying(submit=[refusal(Rejected, 400)]))
 
     assert task.state is State.FAILED
@@ -113,8 +113,8 @@ async def test_a_refusal_keeps_its_answer() -> None:
     assert (task.attempt.answer.status, task.attempt.answer.body) == (400, b"no")
 
 
-async def test_a_refusal_for_now_waits_in_queue() -> None:
-    """An overloaded vendor is asked again within the task's time; each attempt has its own answer."""
+async def test_an_overloaded_vendor_is_asked_again() -> None:
+    """An overloaded vendor is asked again before the deadline; each attempt has its own response."""
     service = Relaying(submit=[refusal(Overloaded, 429), structs.replace(PICTURE, answer=ANSWER)])
     execution_fixture = ExecutionFixture(service)
     task_id = await relayed(execution_fixture)
@@ -131,7 +131,7 @@ async def test_a_refusal_for_now_waits_in_queue() -> None:
     ids=["failed generation", "unknown outcome"],
 )
 async def test_what_the_vendor_may_have_billed_is_never_submitted_again(error: ProviderError) -> None:
-    """A caller of the vendor's API reads the failure there and submits anew itself: two would be two bills."""
+    """The caller of a relayed task reads the vendor's failure and may submit again; ours would be a second bill."""
     service = Relaying(submit=[error])
     execution_fixture = ExecutionFixture(service)
     task_id = await relayed(execution_fixture)
@@ -142,7 +142,7 @@ async def test_what_the_vendor_may_have_billed_is_never_submitted_again(error: P
 
 
 async def test_a_failed_poll_starts_no_new_submission() -> None:
-    """The same holds for a generation that fails later."""
+    """A generation that fails in a later poll is not submitted again either."""
     service = Relaying(submit=[Pending(operation="op-1", answer=ANSWER)], poll=[GenerationFailed("no", retryable=True)])
     execution_fixture = ExecutionFixture(service)
     task_id = await relayed(execution_fixture)
@@ -152,8 +152,8 @@ async def test_a_failed_poll_starts_no_new_submission() -> None:
     assert len(service.submits) == 1
 
 
-async def test_other_tasks_keep_no_answers() -> None:
-    """The record of a task of the unified API has none, whatever its service answers."""
+async def test_other_tasks_store_no_response() -> None:
+    """A task of the unified API stores no response, whatever its service returns."""
     service = Relaying(submit=[Pending(operation="op-1", answer=ANSWER)])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -163,7 +163,7 @@ async def test_other_tasks_keep_no_answers() -> None:
 
 
 async def test_a_relayed_task_shares_the_gate_of_its_model() -> None:
-    """A model with room for one is full for a relayed task while another task holds it."""
+    """A model with one slot is full for a relayed task while another task holds it."""
     service = Relaying(submit=[Pending(operation="op-1", answer=ANSWER)], poll=[Pending(operation="op-1")])
     service.models = (structs.replace(service.models[0], max_open=1),)
     execution_fixture = ExecutionFixture(service)

@@ -15,8 +15,8 @@ def switch(execution_fixture: ExecutionFixture, mode: Mode, *, provider: str = "
     execution_fixture.registry.switches = {provider: Switch(mode=mode, since=execution_fixture.now)}
 
 
-async def test_a_disabled_provider_is_given_nothing_until_it_is_enabled() -> None:
-    """A pending task waits, is looked at again, and is submitted once the provider is enabled."""
+async def test_nothing_is_submitted_to_a_disabled_provider() -> None:
+    """A pending task waits, is woken again, and is submitted once the provider is enabled."""
     service = ScriptedService(submit=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -50,7 +50,7 @@ async def test_a_task_of_a_disabled_provider_ends_at_its_deadline() -> None:
 
 
 async def test_an_operation_of_a_disabled_provider_is_polled_to_its_end() -> None:
-    """What was submitted is paid for."""
+    """An open operation is paid for, so it is polled to its end."""
     service = ScriptedService(submit=[pending()], poll=[pending(), TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -61,8 +61,8 @@ async def test_an_operation_of_a_disabled_provider_is_polled_to_its_end() -> Non
     assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
-async def test_a_draining_provider_is_given_what_was_accepted_before() -> None:
-    """A pending task from before the switch is submitted."""
+async def test_a_draining_provider_gets_tasks_from_before() -> None:
+    """A pending task that was created before the switch is submitted."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task_id = await execution_fixture.new_task()
     switch(execution_fixture, Mode.DRAINING)
@@ -71,8 +71,8 @@ async def test_a_draining_provider_is_given_what_was_accepted_before() -> None:
     assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
-async def test_a_task_goes_to_its_fallback_where_its_provider_is_off() -> None:
-    """Of a disabled provider at once; of a draining one, where the task came after the switch."""
+async def test_a_task_goes_to_its_fallback_if_its_provider_is_switched_off() -> None:
+    """For a disabled provider always; for a draining one, if the task was created after the switch."""
     for mode, age in ((Mode.DISABLED, timedelta()), (Mode.DRAINING, LAGGING + timedelta(seconds=1))):
         first, second = ScriptedService(submit=[TEXT]), ScriptedService(submit=[TEXT])
         execution_fixture = ExecutionFixture(first, others=[Provider("other", [second])])
@@ -85,8 +85,8 @@ async def test_a_task_goes_to_its_fallback_where_its_provider_is_off() -> None:
         assert (len(first.submits), len(second.submits)) == (0, 1)
 
 
-async def test_tasks_leave_the_line_of_a_provider_that_was_disabled() -> None:
-    """One that waits for a full gate goes to its fallback when it is woken, and gives up its place."""
+async def test_tasks_leave_the_wait_queue_of_a_disabled_provider() -> None:
+    """A task that waits for a full gate goes to its fallback when it is woken, and leaves the wait queue."""
     first, second = ScriptedService(submit=[pending()], poll=[pending()]), ScriptedService(submit=[TEXT])
     execution_fixture = ExecutionFixture(
         first, others=[Provider("other", [second])], limits=GateLimits(models={"pen-1": 1})

@@ -27,7 +27,7 @@ from tests.unit.services.execution_fixture import LEASE_S, START, TEXT, Executio
 
 
 async def test_a_submit_that_is_done_at_once_completes_the_task() -> None:
-    """An answer that is the result completes the task in one step, with one attempt that was accepted and ended."""
+    """A response that is the result completes the task in one step, with one attempt that was accepted and ended."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[TEXT]))
     task_id = await execution_fixture.new_task()
 
@@ -39,8 +39,8 @@ async def test_a_submit_that_is_done_at_once_completes_the_task() -> None:
     assert (task.lease, task.wake_at, execution_fixture.queue.wakes) == (None, None, [])
 
 
-async def test_the_submit_is_on_record_before_the_vendor_is_asked() -> None:
-    """While the vendor is asked, the record says who asks it, for which attempt, and until when nobody else may."""
+async def test_the_attempt_is_stored_before_the_vendor_is_called() -> None:
+    """During the submit the stored task has the attempt, the owner and the lease."""
     seen: list[Any] = []
 
     async def look() -> Done:
@@ -71,7 +71,7 @@ async def test_the_job_carries_the_callers_input() -> None:
 
 @pytest.mark.parametrize("error", [Unavailable("away"), RateLimited("slow"), Overloaded("full"), NotAccepted("no")])
 async def test_what_was_not_accepted_is_submitted_again_later(error: NotAccepted) -> None:
-    """A request that started nothing leaves the task pending with a later wake, and the attempt is kept."""
+    """After a submit that was not accepted the task is pending with a later wake, and keeps the attempt."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[error]))
     task_id = await execution_fixture.new_task()
 
@@ -87,7 +87,7 @@ async def test_what_was_not_accepted_is_submitted_again_later(error: NotAccepted
 
 
 async def test_the_vendors_retry_after_is_kept() -> None:
-    """No submit happens before the time that the vendor asked for."""
+    """The next submit is not before the time that the vendor asks for."""
     service = ScriptedService(submit=[RateLimited("slow", retry_after_s=40.0), TEXT])
     execution_fixture = ExecutionFixture(service)
     await execution_fixture.new_task()
@@ -101,8 +101,8 @@ async def test_the_vendors_retry_after_is_kept() -> None:
     assert len(service.submits) == 2
 
 
-async def test_a_vendor_that_never_takes_it_ends_the_task() -> None:
-    """Submits that start nothing are bounded, and the task says why it failed."""
+async def test_submits_that_are_never_accepted_fail_the_task() -> None:
+    """Submits that are not accepted are limited to `MAX_ATTEMPTS`, and the task says why it failed."""
     service = ScriptedService(submit=[Overloaded("full")])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task(deadline_s=10**6)
@@ -164,8 +164,8 @@ async def test_what_may_have_been_accepted_is_never_submitted_again(error: Excep
     ],
     ids=["none", "dict", "empty", "text", "list", "no operation", "word"],
 )
-async def test_an_answer_against_the_contract_is_an_unknown_outcome(answer: Any) -> None:
-    """A plugin that answers what the contract does not know leaves no task open: its outcome is unknown."""
+async def test_a_value_that_violates_the_contract_is_an_unknown_outcome(answer: Any) -> None:
+    """If a plugin returns a value that violates its contract, the task fails with an unknown outcome."""
     service = ScriptedService(submit=[lambda: answer, TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -177,8 +177,8 @@ async def test_an_answer_against_the_contract_is_an_unknown_outcome(answer: Any)
     assert len(service.submits) == 1
 
 
-async def test_an_idempotent_model_is_submitted_again_after_silence() -> None:
-    """Where the vendor guarantees that a repeated submit does nothing, an unknown outcome is asked again."""
+async def test_an_idempotent_model_is_submitted_again_after_a_missing_response() -> None:
+    """If a repeated submit does nothing at the vendor, the task is submitted again after an unknown outcome."""
     service = ScriptedService(submit=[OutcomeUnknown("silence"), ProtocolError("garbage"), TEXT], idempotent=True)
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -189,8 +189,8 @@ async def test_an_idempotent_model_is_submitted_again_after_silence() -> None:
     assert [job.attempt for job in service.submits] == [1, 2, 3]
 
 
-async def test_generations_that_fail_within_the_submit_are_bounded() -> None:
-    """A vendor that answers at once and bills each try is asked at most three times for one task."""
+async def test_generations_that_fail_within_the_submit_are_limited() -> None:
+    """A generation that fails within the submit, and may be billed, is submitted at most three times."""
     service = ScriptedService(submit=[GenerationFailed("broke", retryable=True)])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task(deadline_s=10**6)
@@ -202,7 +202,7 @@ async def test_generations_that_fail_within_the_submit_are_bounded() -> None:
     assert len(service.submits) == MAX_GENERATIONS
 
 
-async def test_generations_that_fail_later_are_bounded() -> None:
+async def test_generations_that_fail_later_are_limited() -> None:
     """A generation that fails while it is polled gets a new attempt with a new operation, at most three in all."""
     operations = iter(["op-1", "op-2", "op-3", "op-4"])
     service = ScriptedService(
@@ -233,7 +233,7 @@ async def test_two_workers_that_are_woken_at_once_submit_once() -> None:
 
 
 async def test_a_wake_during_the_submit_does_nothing() -> None:
-    """A doubled wake of a task that somebody submits just now leaves it alone."""
+    """A repeated wake of a task that another step submits does nothing."""
     began, go = asyncio.Event(), asyncio.Event()
 
     async def slow() -> Done:
@@ -257,8 +257,8 @@ async def test_a_wake_during_the_submit_does_nothing() -> None:
     assert len(service.submits) == 1
 
 
-async def test_a_dead_workers_submit_is_an_unknown_outcome() -> None:
-    """A step that is killed while the vendor is asked ends as `outcome_unknown` once its lease ran out; one submit."""
+async def test_a_crashed_workers_submit_is_an_unknown_outcome() -> None:
+    """If a worker is killed during the submit, the task fails with `outcome_unknown` when its lease has expired."""
     began = asyncio.Event()
 
     async def forever() -> Done:
@@ -285,8 +285,8 @@ async def test_a_dead_workers_submit_is_an_unknown_outcome() -> None:
     assert len(service.submits) == 1
 
 
-async def test_a_dead_workers_submit_of_an_idempotent_model_is_repeated() -> None:
-    """The same death where a repeated submit does nothing brings a second attempt, which completes."""
+async def test_a_crashed_workers_submit_of_an_idempotent_model_is_repeated() -> None:
+    """After the same crash an idempotent model gets a second attempt, which completes."""
     service = ScriptedService(submit=[asyncio.CancelledError(), TEXT], idempotent=True)
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -302,7 +302,7 @@ async def test_a_dead_workers_submit_of_an_idempotent_model_is_repeated() -> Non
 
 
 async def test_a_step_that_breaks_off_does_not_keep_its_lease() -> None:
-    """A worker that lives on renews only what it still works on, so that a broken-off task is taken up again."""
+    """A worker renews only the leases of running steps, so a task whose step broke off is taken up again."""
     execution_fixture = ExecutionFixture(ScriptedService(submit=[asyncio.CancelledError()]))
     task_id = await execution_fixture.new_task()
     with pytest.raises(asyncio.CancelledError):
@@ -316,7 +316,7 @@ async def test_a_step_that_breaks_off_does_not_keep_its_lease() -> None:
 
 
 async def test_a_running_submit_keeps_its_lease() -> None:
-    """The lease of a submit that takes longer than a lease is renewed, so that nobody gives it up."""
+    """The lease of a submit that takes longer than a lease is renewed and does not expire."""
 
     async def long() -> Done:
         for _ in range(10):
@@ -336,7 +336,7 @@ async def test_a_running_submit_keeps_its_lease() -> None:
 
 
 async def test_a_worker_that_lost_its_lease_cannot_write() -> None:
-    """What a worker brings after its task was given up is refused by the record."""
+    """The write of a worker whose lease has expired is refused."""
 
     async def lost() -> Done:
         execution_fixture.later(LEASE_S + 1.0)
@@ -355,7 +355,7 @@ async def test_a_worker_that_lost_its_lease_cannot_write() -> None:
 
 
 async def test_nothing_is_sent_while_the_database_is_unavailable() -> None:
-    """A step that cannot read the record raises, and the vendor is not asked."""
+    """A step that cannot read the task raises, and the vendor is not called."""
     service = ScriptedService(submit=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -367,8 +367,8 @@ async def test_nothing_is_sent_while_the_database_is_unavailable() -> None:
     assert service.submits == []
 
 
-async def test_nothing_is_sent_that_is_not_on_record() -> None:
-    """A submit that could not be put on record is not sent; the next wake submits it."""
+async def test_nothing_is_submitted_that_is_not_stored() -> None:
+    """An attempt that could not be saved is not submitted; the next wake submits the task."""
     service = ScriptedService(submit=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -383,8 +383,8 @@ async def test_nothing_is_sent_that_is_not_on_record() -> None:
     assert (await execution_fixture.task(task_id)).state is State.COMPLETED
 
 
-async def test_a_claim_whose_answer_was_lost_is_used() -> None:
-    """A write that was done although it was reported as failed is found on record, and the task goes on."""
+async def test_a_claim_with_a_lost_response_is_used() -> None:
+    """A claim that was saved although it was reported as failed is found, and the step continues."""
     service = ScriptedService(submit=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -396,8 +396,8 @@ async def test_a_claim_whose_answer_was_lost_is_used() -> None:
     assert len(service.submits) == 1
 
 
-async def test_two_workers_with_one_lost_answer_submit_once() -> None:
-    """A worker whose claim was lost does not take another's claim for its own, even in the same process."""
+async def test_two_workers_with_one_lost_response_submit_once() -> None:
+    """A step whose claim was lost does not treat the claim of another step as its own, even in the same process."""
     service = ScriptedService(submit=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -410,8 +410,8 @@ async def test_two_workers_with_one_lost_answer_submit_once() -> None:
 
 
 @pytest.mark.parametrize("fault", ["lost", "unanswered"])
-async def test_an_outcome_is_recorded_when_the_database_is_back(fault: str) -> None:
-    """What the vendor answered is put on record once the database takes it, with one submit and a queued wake."""
+async def test_an_outcome_is_saved_when_the_database_is_available_again(fault: str) -> None:
+    """The vendor's response is saved once MongoDB is available again, with one submit and a queued wake."""
     service = ScriptedService(submit=[pending()])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -425,8 +425,8 @@ async def test_an_outcome_is_recorded_when_the_database_is_back(fault: str) -> N
     assert len(service.submits) == 1
 
 
-async def test_an_outcome_waits_out_a_whole_outage() -> None:
-    """The step holds the vendor's answer while every call to the database fails, and records it afterwards."""
+async def test_an_outcome_is_kept_during_an_outage() -> None:
+    """The step keeps the vendor's response while every call to MongoDB fails, and saves it afterwards."""
 
     async def accepted() -> Pending:
         execution_fixture.tasks.reachable = False
@@ -445,8 +445,8 @@ async def test_an_outcome_waits_out_a_whole_outage() -> None:
     assert len(service.submits) == 1
 
 
-async def test_an_outcome_is_recorded_without_the_queue() -> None:
-    """A wake that cannot be queued costs no outcome; upkeep sends it when it is overdue."""
+async def test_an_outcome_is_saved_without_the_queue() -> None:
+    """The outcome is saved although its wake cannot be queued; the reconciler sends the wake when it is overdue."""
     service = ScriptedService(submit=[pending()], poll=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -465,7 +465,7 @@ async def test_an_outcome_is_recorded_without_the_queue() -> None:
 
 
 async def test_an_early_wake_does_nothing() -> None:
-    """A wake long before the task's time submits nothing."""
+    """A wake long before the task's `wake_at` submits nothing."""
     service = ScriptedService(submit=[Overloaded("full", retry_after_s=60.0), TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -478,8 +478,8 @@ async def test_an_early_wake_does_nothing() -> None:
     assert len(service.submits) == 1
 
 
-async def test_a_finished_task_is_left_alone() -> None:
-    """A wake of a completed task, and of one that was removed, does nothing."""
+async def test_a_wake_of_a_final_task_does_nothing() -> None:
+    """A wake of a completed task, or of a deleted one, does nothing."""
     service = ScriptedService(submit=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task()
@@ -516,8 +516,8 @@ async def test_a_task_that_is_not_served_here_is_left_to_others(served: str) -> 
     assert script.submits == []
 
 
-async def test_input_that_this_version_does_not_take_is_left_to_other_workers() -> None:
-    """Two versions run side by side: a stored input that does not fit here is not submitted, and fails on time."""
+async def test_input_that_does_not_fit_this_version_is_left_to_other_workers() -> None:
+    """An input that does not fit this version's model is not submitted here, and the task fails at its deadline."""
     service = ScriptedService(submit=[TEXT])
     execution_fixture = ExecutionFixture(service)
     task_id = await execution_fixture.new_task(task_input={"prompt": 7}, deadline_s=60.0)
@@ -546,8 +546,8 @@ async def test_a_pending_task_past_its_deadline_is_not_submitted() -> None:
     assert service.submits == []
 
 
-async def test_a_submit_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider that does not answer by the deadline ends the task as `outcome_unknown`, so that it ends on time."""
+async def test_a_submit_without_a_response_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the provider does not respond by the deadline, the task fails with `outcome_unknown`."""
     monkeypatch.setattr("services.execution.plugin_calls.LAST_RESPONSE_S", 0.0)
     service = ScriptedService(submit=[lambda: asyncio.Event().wait()])
     execution_fixture = ExecutionFixture(service)

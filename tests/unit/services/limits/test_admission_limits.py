@@ -20,7 +20,7 @@ NAME = "model:vendor/pen-3"
 
 
 def gates_of(limits: GateLimits, *, max_open: int | None, **fields: Any) -> tuple[Gate, ...]:
-    """The gates of a task for a model whose catalogue says so."""
+    """The gates of a task for a model with that `max_open`."""
     service = ScriptedService(submit=())
     service.models = (Model(name="pen-3", type=TaskType.IMAGE, params=Drawn, timeout_s=60, max_open=max_open),)
     route = Registry([Provider("vendor", [service])]).route("vendor", "pen-3")
@@ -61,7 +61,7 @@ def test_providers_and_users_have_gates_where_they_are_bounded() -> None:
 
 
 def test_a_key_has_a_gate_where_its_task_says_so() -> None:
-    """It is that of the key's owner, whom keys share that follow each other; a task of nobody's has none."""
+    """The gate is that of the key's owner, which rotated keys share; a task without an owner has none."""
     bounded = gates_of(GateLimits(), max_open=1, owner="ow_1", key_max_concurrent=2)
 
     assert bounded[1:] == (Gate(name="key:ow_1", limit=2),)

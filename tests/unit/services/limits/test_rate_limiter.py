@@ -1,4 +1,4 @@
-"""How fast a key may ask."""
+"""The rate limiter."""
 
 import asyncio
 
@@ -15,8 +15,8 @@ APP = Caller(role=Role.APP, owner="ow_1")
 TWO = KeyLimits(requests_per_minute=2)
 
 
-async def test_beyond_its_limit_a_key_is_reported_when_to_come_back() -> None:
-    """Its own limit, or that of every key."""
+async def test_above_its_limit_a_key_gets_the_time_of_its_next_request() -> None:
+    """Above its own limit, or the default, a request is rejected with the time of the next free one."""
     for caller, defaults in ((APP, TWO), (Caller(role=Role.ADMIN, owner="ow_1", limits=TWO), KeyLimits())):
         rate_limiter = RateLimiter(MemoryRates(clock=MovableClock()), defaults, MovableClock())
         for _ in range(2):
@@ -29,16 +29,16 @@ async def test_beyond_its_limit_a_key_is_reported_when_to_come_back() -> None:
 
 
 @pytest.mark.parametrize(("caller", "defaults"), [(ANYBODY, TWO), (APP, KeyLimits())])
-async def test_where_nothing_is_bounded_nobody_counts(caller: Caller, defaults: KeyLimits) -> None:
-    """No limit, no round trip."""
+async def test_without_a_limit_nothing_is_counted(caller: Caller, defaults: KeyLimits) -> None:
+    """Without a limit there is no call to Redis."""
     rates = MemoryRates()
 
     assert await RateLimiter(rates, defaults, MovableClock()).admit(caller) is None
     assert rates.asked == 0
 
 
-async def test_without_redis_requests_pass_and_it_is_asked_again_a_second_later() -> None:
-    """An outage does not slow down each request."""
+async def test_without_redis_requests_pass_uncounted_for_a_second() -> None:
+    """If Redis is unavailable requests pass uncounted, and Redis is called again a second later."""
     rates, clock = MemoryRates(), MovableClock()
     rate_limiter = RateLimiter(rates, TWO, clock)
     rates.reachable = False
@@ -51,14 +51,14 @@ async def test_without_redis_requests_pass_and_it_is_asked_again_a_second_later(
 
 
 class Silent(MemoryRates):
-    """Takes the question and never answers."""
+    """Rates that never respond."""
 
     async def count(self, whose: str, *, limit: int) -> RateLimitStatus:  # noqa: ARG002
-        """Wait for ever."""
+        """Never return."""
         self.asked += 1
         return await asyncio.Future()
 
 
-async def test_a_redis_that_does_not_answer_is_not_waited_for() -> None:
-    """The request passes."""
+async def test_a_redis_that_does_not_respond_is_not_waited_for() -> None:
+    """If Redis does not respond in time, the request passes."""
     assert await RateLimiter(Silent(), TWO, MovableClock()).admit(APP) is None

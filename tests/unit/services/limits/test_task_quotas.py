@@ -1,4 +1,4 @@
-"""Room for new tasks: what counts when, who is refused, and what becomes of it where something is away."""
+"""Task quotas: which tasks count, which are refused, and what happens during outages."""
 
 import asyncio
 
@@ -27,20 +27,20 @@ async def created(use_case_fixture: UseCaseFixture, caller: Caller | None = None
 
 
 async def number_of(use_case_fixture: UseCaseFixture) -> int:
-    """How many tasks are on record."""
+    """How many tasks are stored."""
     return (await use_case_fixture.tasks.page(TaskQuery())).total
 
 
 async def moved(use_case_fixture: UseCaseFixture, task: Task, *states: State) -> Task:
-    """That task on its way, as a worker records it."""
+    """That task in its next state, as a worker saves it."""
     for state in states:
         task = task.to(state, now=START)
         await use_case_fixture.recorder.record(task)
     return task
 
 
-async def test_where_nothing_is_bounded_redis_is_not_asked() -> None:
-    """No limit, no round trip."""
+async def test_without_limits_redis_is_not_called() -> None:
+    """Without a limit there is no call to Redis."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(slots={"*": 1}))
     task = await created(use_case_fixture, Caller(role=Role.APP, owner="ow_1"))
 
@@ -48,8 +48,8 @@ async def test_where_nothing_is_bounded_redis_is_not_asked() -> None:
     assert (task.owner, task.quotas) == ("ow_1", ())
 
 
-async def test_slots_and_the_queue_together_bound_the_open_tasks() -> None:
-    """One that is submitted holds its slot; the next is let in when one has ended, and other providers at any time."""
+async def test_slots_and_the_queue_together_limit_the_open_tasks() -> None:
+    """A submitted task counts until it ends; tasks of other providers do not count."""
     use_case_fixture = UseCaseFixture(quota_limits=SEED)
     first, *_ = [await created(use_case_fixture) for _ in range(3)]
     await moved(use_case_fixture, first, State.SUBMITTING)
@@ -64,8 +64,8 @@ async def test_slots_and_the_queue_together_bound_the_open_tasks() -> None:
     await created(use_case_fixture)
 
 
-async def test_where_slots_are_not_limited_only_waiting_is_bounded() -> None:
-    """A task that is under way makes room."""
+async def test_without_limited_slots_only_waiting_is_limited() -> None:
+    """A submitted task no longer counts."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(queue=1))
     task = await created(use_case_fixture)
     with pytest.raises(QueueFull):
@@ -76,7 +76,7 @@ async def test_where_slots_are_not_limited_only_waiting_is_bounded() -> None:
 
 
 async def test_a_key_with_one_slot_and_no_queue_has_one_task_at_a_time() -> None:
-    """Its second is refused at once, with a code of its own; another key is not."""
+    """Its second task is refused with a code of its own; a task of another key is not."""
     use_case_fixture = UseCaseFixture()
     task = await created(use_case_fixture, ALONE)
     assert (task.owner, task.key_id, task.key_max_concurrent) == ("ow_1", "k_1", 1)
@@ -105,15 +105,15 @@ async def test_keys_without_limits_have_those_of_every_key() -> None:
             await created(use_case_fixture, caller)
 
 
-async def test_callers_whom_nobody_asked_have_no_key_to_bound() -> None:
-    """`AUTH=none` knows no keys."""
+async def test_callers_without_a_key_have_no_quota_of_a_key() -> None:
+    """With `AUTH=none` there are no keys, so no quota of a key."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(key=KeyLimits(max_concurrent=1, max_queue=0)))
 
     assert [(await created(use_case_fixture)).key_max_concurrent for _ in range(3)] == [None] * 3
 
 
-async def test_of_many_at_once_no_more_than_the_bound_are_stored() -> None:
-    """Those that are refused leave nothing."""
+async def test_of_many_at_once_no_more_than_the_limit_are_stored() -> None:
+    """Refused tasks leave nothing in Redis or MongoDB."""
     use_case_fixture = UseCaseFixture(quota_limits=SEED)
     outcomes = await asyncio.gather(*(created(use_case_fixture) for _ in range(20)), return_exceptions=True)
 
@@ -122,8 +122,8 @@ async def test_of_many_at_once_no_more_than_the_bound_are_stored() -> None:
 
 
 @pytest.mark.parametrize("state", [State.PENDING, State.STORING])
-async def test_a_task_that_is_cancelled_or_removed_makes_room(state: State) -> None:
-    """In whatever state it was."""
+async def test_a_cancelled_or_deleted_task_no_longer_counts(state: State) -> None:
+    """Whatever its state was."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(slots={"*": 1}, queue=0))
     task = await created(use_case_fixture)
     if state is State.PENDING:
@@ -137,7 +137,7 @@ async def test_a_task_that_is_cancelled_or_removed_makes_room(state: State) -> N
 
 
 async def test_a_task_that_waits_for_its_next_attempt_still_counts() -> None:
-    """It is open."""
+    """A pending task between two attempts is open."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(slots={"*": 1}, queue=0))
     await moved(use_case_fixture, await created(use_case_fixture), State.SUBMITTING, State.PENDING)
 
@@ -145,8 +145,8 @@ async def test_a_task_that_waits_for_its_next_attempt_still_counts() -> None:
         await created(use_case_fixture)
 
 
-async def test_a_retry_needs_room_as_a_new_task_does() -> None:
-    """Without room the task stays failed; with room it counts."""
+async def test_a_retry_counts_in_the_quotas_as_a_new_task_does() -> None:
+    """If the quota is full the task stays failed; else it counts again."""
     use_case_fixture = UseCaseFixture()
     task = await moved(use_case_fixture, await created(use_case_fixture, ALONE), State.SUBMITTING, State.FAILED)
     other = await created(use_case_fixture, ALONE)
@@ -161,8 +161,8 @@ async def test_a_retry_needs_room_as_a_new_task_does() -> None:
         await created(use_case_fixture, ALONE)
 
 
-async def test_what_could_not_be_stored_does_not_count() -> None:
-    """A database that was away for a moment fills no quota."""
+async def test_a_task_that_could_not_be_stored_does_not_count() -> None:
+    """A task that could not be stored does not count."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(slots={"*": 1}, queue=0))
     use_case_fixture.tasks.reachable = False
     with pytest.raises(StoreUnavailable):
@@ -172,8 +172,8 @@ async def test_what_could_not_be_stored_does_not_count() -> None:
     await created(use_case_fixture)
 
 
-async def test_while_redis_is_unavailable_the_records_are_counted() -> None:
-    """Tasks are taken up to the same bounds, and counted in Redis by the next healing."""
+async def test_while_redis_is_unavailable_the_stored_tasks_are_counted() -> None:
+    """Tasks are created up to the same limits, and the next run of the quota reconciler counts them in Redis."""
     use_case_fixture = UseCaseFixture(quota_limits=SEED)
     use_case_fixture.queue.reachable = use_case_fixture.quotas.reachable = False
     first, *_ = [await created(use_case_fixture) for _ in range(3)]
@@ -188,8 +188,8 @@ async def test_while_redis_is_unavailable_the_records_are_counted() -> None:
 
 
 @pytest.mark.parametrize("quota_limits", [QuotaLimits(), SEED], ids=["unbounded", "bounded"])
-async def test_an_operator_may_want_no_tasks_while_redis_is_unavailable(quota_limits: QuotaLimits) -> None:
-    """Then nothing is stored, whether or not a quota is to be asked."""
+async def test_a_setting_refuses_tasks_while_redis_is_unavailable(quota_limits: QuotaLimits) -> None:
+    """With that setting no task is stored, whether or not it has quotas."""
     use_case_fixture = UseCaseFixture(quota_limits=quota_limits, without_queue=False)
     await created(use_case_fixture)
     use_case_fixture.queue.reachable = use_case_fixture.quotas.reachable = False
@@ -200,7 +200,7 @@ async def test_an_operator_may_want_no_tasks_while_redis_is_unavailable(quota_li
 
 
 def gate_reconciler(use_case_fixture: UseCaseFixture) -> QuotaReconciler:
-    """What brings the quotas back in line with the records."""
+    """The quota reconciler."""
     return QuotaReconciler(use_case_fixture.tasks, use_case_fixture.quotas, use_case_fixture.clock)
 
 
@@ -213,8 +213,8 @@ async def refused(use_case_fixture: UseCaseFixture) -> bool:
     return False
 
 
-async def test_reconciliation_counts_what_redis_forgot() -> None:
-    """Open tasks only, each in the quotas that its record names, also where it waits once more."""
+async def test_reconciliation_counts_what_redis_lost() -> None:
+    """Open tasks count again, each in the quotas that it names, also one that is pending again."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(queue=2))
     waiting = await created(use_case_fixture)
     await moved(use_case_fixture, await created(use_case_fixture), State.SUBMITTING, State.FAILED)
@@ -227,8 +227,8 @@ async def test_reconciliation_counts_what_redis_forgot() -> None:
     assert await refused(use_case_fixture)
 
 
-async def test_reconciliation_drops_who_is_not_on_record_at_the_second_look() -> None:
-    """At the first it may be a task that is just being stored."""
+async def test_reconciliation_drops_what_is_not_stored_at_its_second_run() -> None:
+    """At the first run it may be a task that is being stored."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(queue=1))
     task = await created(use_case_fixture)
     await use_case_fixture.tasks.delete(task)
@@ -241,7 +241,7 @@ async def test_reconciliation_drops_who_is_not_on_record_at_the_second_look() ->
 
 
 async def test_reconciliation_never_drops_an_open_task() -> None:
-    """Also one that is past its deadline: it counts until somebody ended it."""
+    """Also a task past its deadline counts until it ends."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(slots={"*": 1}, queue=0))
     await created(use_case_fixture)
     looks = gate_reconciler(use_case_fixture)
@@ -252,8 +252,8 @@ async def test_reconciliation_never_drops_an_open_task() -> None:
     assert await refused(use_case_fixture)
 
 
-async def test_reconciliation_goes_on_another_time_where_something_is_unavailable() -> None:
-    """Nothing is dropped by a look that was cut short."""
+async def test_an_interrupted_reconciliation_is_repeated_at_the_next_run() -> None:
+    """A run that an outage interrupts drops nothing."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(queue=1))
     await created(use_case_fixture)
     looks = gate_reconciler(use_case_fixture)
@@ -267,15 +267,15 @@ async def test_reconciliation_goes_on_another_time_where_something_is_unavailabl
 
 
 class Dying(MemoryTaskRepository):
-    """A repository before which the caller's task is cancelled."""
+    """A repository whose caller is cancelled during `add`."""
 
     async def add(self, *_: object, **__: object) -> None:
-        """As a caller that hangs up."""
+        """Behave as if the caller hung up."""
         raise asyncio.CancelledError
 
 
-async def test_a_request_that_is_cut_off_does_not_count() -> None:
-    """Whatever ends the storing gives the room back."""
+async def test_a_request_that_is_cancelled_does_not_count() -> None:
+    """Any exception during the store stops counting the task."""
     use_case_fixture = UseCaseFixture(quota_limits=SEED, tasks=Dying())
     with pytest.raises(asyncio.CancelledError):
         await created(use_case_fixture)

@@ -1,4 +1,4 @@
-"""A process follows the operator's decisions and tells what it runs."""
+"""Control sync: a process follows the control state and reports what it runs."""
 
 import asyncio
 import sys
@@ -33,7 +33,7 @@ class ProcessFixture:
         self.control_sync = ControlSync(self.control, self.registry, IDENTITY, lambda: self.now)
 
     async def reloaded(self, generation: int) -> None:
-        """Once the process has carried out that request."""
+        """Wait until the process has carried out that request."""
         async with asyncio.timeout(10):
             while (await self.control.processes(since=NOW))[0].generation < generation:
                 await self.control_sync.sync()
@@ -48,8 +48,8 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Process
     sys.modules.pop("plugin_acme", None)
 
 
-async def test_what_was_decided_before_holds_from_the_start(process: ProcessFixture) -> None:
-    """A process that begins while a provider is disabled never serves it; its plugins are new, so it reloads none."""
+async def test_a_process_starts_with_the_stored_control_state(process: ProcessFixture) -> None:
+    """A process that starts while a provider is disabled never serves it; its plugins are new, so it reloads none."""
     await process.control.switch("acme", Switch(mode=Mode.DISABLED, since=NOW))
     await process.control.request_reload()
     await process.control_sync.begin()
@@ -61,7 +61,7 @@ async def test_what_was_decided_before_holds_from_the_start(process: ProcessFixt
 
 
 async def test_a_switch_holds_while_the_database_is_unavailable(process: ProcessFixture) -> None:
-    """A process that can read nothing keeps to what it knew, and follows again when it can."""
+    """A process that cannot read the control state keeps the latest one, and follows again when it can."""
     await process.control_sync.begin()
     await process.control.switch("acme", Switch(mode=Mode.DRAINING, since=NOW))
     await process.control_sync.sync()
@@ -76,7 +76,7 @@ async def test_a_switch_holds_while_the_database_is_unavailable(process: Process
 
 
 async def test_a_replaced_provider_is_closed_when_its_last_user_is_done(process: ProcessFixture) -> None:
-    """Who asked before the reload keeps the old provider, open; it is closed once nobody holds it."""
+    """A route from before the reload keeps the old provider open; it is closed when no route refers to it."""
     await process.control_sync.begin()
     reported: list[int] = []
     process.control_sync.on_reload = lambda: reported.append(1)
@@ -95,8 +95,8 @@ async def test_a_replaced_provider_is_closed_when_its_last_user_is_done(process:
     assert sys.modules["plugin_acme"].CLOSED == []
 
 
-async def test_a_process_reports_news_at_once_and_else_that_it_lives(process: ProcessFixture) -> None:
-    """It counts as gone when it told nothing for a while, or that it ends."""
+async def test_a_process_reports_news_at_once_and_else_periodically(process: ProcessFixture) -> None:
+    """A process counts as stopped when its report is older than `ALIVE`, or when it withdrew."""
     await process.control_sync.begin()
     process.now += timedelta(seconds=9)
     await process.control_sync.sync()
@@ -112,7 +112,7 @@ async def test_a_process_reports_news_at_once_and_else_that_it_lives(process: Pr
 
 
 async def test_a_forced_plugin_is_loaded_anew_once(process: ProcessFixture) -> None:
-    """A later request without a name leaves it alone."""
+    """A later request without a name does not load it again."""
     await process.control_sync.begin()
     first = process.registry.providers["acme"]
     await process.control.request_reload("acme")

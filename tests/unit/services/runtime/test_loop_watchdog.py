@@ -1,4 +1,4 @@
-"""What holds up the event loop is seen and named."""
+"""The event loop watchdog."""
 
 import asyncio
 import time
@@ -12,17 +12,17 @@ STALL_S = 0.1
 
 
 def watchdog(owner: str | None) -> Watchdog:
-    """One to which this module is that plugin's."""
+    """A watchdog for which this module belongs to that plugin."""
     return Watchdog(lambda module: owner if module == __name__ else None, stall_s=STALL_S, clock=utc_now)
 
 
 def block() -> None:
-    """Hold up the loop."""
+    """Block the event loop."""
     time.sleep(STALL_S * 6)
 
 
 async def seen(dog: Watchdog, count: int) -> Stall:
-    """The one stall, once it was seen that often."""
+    """The one stall, once it was counted that often."""
     async with asyncio.timeout(10):
         while sum(stall.count for stall in dog.stalls) < count:  # noqa: ASYNC110 - a thread tells no event
             await asyncio.sleep(0.01)
@@ -31,7 +31,7 @@ async def seen(dog: Watchdog, count: int) -> Stall:
 
 
 async def test_a_plugin_that_blocks_the_loop_is_named() -> None:
-    """With the line at work, how often and how long; a stall is counted once."""
+    """The report has the running line, the count and the longest time; a stall is counted once."""
     dog = watchdog("acme")
     async with running(dog.run()):
         await asyncio.sleep(STALL_S)
@@ -48,7 +48,7 @@ async def test_a_plugin_that_blocks_the_loop_is_named() -> None:
 
 
 async def test_a_stall_of_no_plugin_is_the_servers() -> None:
-    """Nobody is blamed for what the server itself does."""
+    """A stall in the server's own code names no plugin."""
     dog = watchdog(None)
     async with running(dog.run()):
         await asyncio.sleep(STALL_S)

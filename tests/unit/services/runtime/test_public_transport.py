@@ -1,4 +1,4 @@
-"""Where the server may be sent to by links that others write."""
+"""SSRF protection: which addresses links may lead to."""
 
 import asyncio
 import ssl
@@ -72,18 +72,18 @@ class Net:
     ],
 )  # fmt: skip
 def test_what_is_not_on_the_internet_is_not_public(address: str) -> None:
-    """Own, private, link-local, shared, reserved and multicast addresses, metadata services, in whatever disguise."""
+    """Loopback, private, link-local, shared, reserved, multicast and metadata addresses, in every notation."""
     assert not is_public(ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", PUBLIC, "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
 def test_what_is_on_the_internet_is_public(address: str) -> None:
-    """Also where it is written in the other family's way."""
+    """Also if an IPv6 address embeds it."""
     assert is_public(ip_address(address))
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
-    """Resolved once; the name stays for the host and for the certificate."""
+    """The name is resolved once, and is sent as host and checked in the certificate."""
     net = Net(pictures_test=[PUBLIC])
     async with net.client() as client:
         response = await client.get("https://pictures.test:8443/a.png?sign=1")
@@ -103,8 +103,8 @@ async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
         "http://[::ffff:127.0.0.1]/", "https://half.test/",
     ],
 )  # fmt: skip
-async def test_a_link_to_the_inside_is_not_followed(link: str) -> None:
-    """Nothing is sent; a name of which one address is inside is refused whole."""
+async def test_a_link_to_a_private_address_is_not_followed(link: str) -> None:
+    """Nothing is sent if any address of the name is not public."""
     net = Net(inside_test=["10.0.0.7"], half_test=[PUBLIC, "10.0.0.7"])
     async with net.client() as client:
         with pytest.raises(ForbiddenAddress):
@@ -113,8 +113,8 @@ async def test_a_link_to_the_inside_is_not_followed(link: str) -> None:
     assert net.sent == []
 
 
-async def test_a_redirect_to_the_inside_is_not_followed() -> None:
-    """Each hop is checked."""
+async def test_a_redirect_to_a_private_address_is_not_followed() -> None:
+    """Every redirect is checked."""
     net = Net(pictures_test=[PUBLIC], inside_test=["192.168.0.1"])
     net.answers["/away"] = httpx.Response(302, headers={"Location": "http://inside.test/secret"})
     net.answers["/on"] = httpx.Response(302, headers={"Location": "/found"})
@@ -149,7 +149,7 @@ async def test_other_schemes_are_not_followed(link: str) -> None:
 
 
 async def test_a_name_without_an_address_is_not_connected_to() -> None:
-    """It is told as a failed connection."""
+    """The error is that of a failed connection."""
 
     async def unknown(_: str, __: int) -> Sequence[str]:
         raise OSError("no such name")
@@ -160,7 +160,7 @@ async def test_a_name_without_an_address_is_not_connected_to() -> None:
 
 
 async def test_a_name_that_is_not_resolved_in_time_is_given_up() -> None:
-    """Within the time for a connection."""
+    """The connect timeout includes the resolution."""
 
     async def never(_: str, __: int) -> Sequence[str]:
         return await asyncio.Future()
@@ -172,8 +172,8 @@ async def test_a_name_that_is_not_resolved_in_time_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "0"])
-async def test_the_own_machine_is_found_however_it_is_written(host: str) -> None:
-    """The system reads old forms of addresses; what it reads is what is checked."""
+async def test_loopback_is_found_in_every_notation(host: str) -> None:
+    """Old notations of addresses are checked as the system resolves them."""
     async with httpx.AsyncClient(transport=PublicTransport(Trusted())) as client:
         with pytest.raises(ForbiddenAddress):
             await client.get(f"http://{host}:9/")
@@ -219,7 +219,7 @@ async def _https(certificate: Path, key: Path) -> AsyncIterator[int]:
 
 
 async def test_a_certificate_is_checked_for_the_name_and_not_for_the_address(tmp_path: Path) -> None:
-    """The pinned connection is as safe as any other: another name's certificate is refused."""
+    """A certificate of another name is refused, although the connection is made to an address."""
     certificate, key = _certificate("pictures.test", tmp_path)
     context = ssl.create_default_context(cafile=str(certificate))
     net = Net(pictures_test=["127.0.0.1"], other_test=["127.0.0.1"])
@@ -235,7 +235,7 @@ async def test_a_certificate_is_checked_for_the_name_and_not_for_the_address(tmp
 
 
 async def test_the_next_address_is_tried_where_the_first_does_not_answer() -> None:
-    """As every client does."""
+    """The addresses of a name are tried in their order."""
     net = Net(pictures_test=["8.8.8.8", PUBLIC])
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -251,7 +251,7 @@ async def test_the_next_address_is_tried_where_the_first_does_not_answer() -> No
 
 
 async def test_a_proxy_of_the_environment_connects_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names are not resolved here then; what it may reach is its own affair."""
+    """With a proxy, names are neither resolved nor checked here."""
     asked: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -274,8 +274,8 @@ async def test_a_proxy_of_the_environment_connects_itself(monkeypatch: pytest.Mo
     assert net.asked == ["direct.test"]
 
 
-def test_an_operator_trusts_places_and_the_vendors_that_they_set() -> None:
-    """Of a vendor only its port: what else runs on that machine is another matter."""
+def test_an_operator_trusts_networks_hosts_and_vendors() -> None:
+    """Of a vendor's URL only that port is trusted, not other ports of its host."""
     found = trusted(
         ["10.1.0.0/16", "127.0.0.1", "Minio.internal:9000", "store"], ["http://10.9.9.9/v1", "https://a.test/x"]
     )
