@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus. Each process counts for itself."""
+"""Prometheus metrics of an API process. Each process counts for itself."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -21,50 +21,50 @@ class Metrics:
     """The counters of one application."""
 
     def __init__(self) -> None:
-        # Without a second series for each counter, which says only when the process met it first.
+        # Without the second series of each counter, the time at which the process created it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "polyrelay_http_requests",
-            "Answered requests, by route and status.",
+            "Requests responded to, by route and status.",
             ["method", "route", "status"],
             registry=self._registry,
         )
         self._durations = Histogram(
             "polyrelay_http_request_duration_seconds",
-            "From the request's head to the end of its answer.",
+            "From the request's head to the end of its response.",
             ["method", "route"],
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
         self._created = Counter(
-            "polyrelay_tasks_created", "Accepted tasks.", ["provider", "model", "type"], registry=self._registry
+            "polyrelay_tasks_created", "Created tasks.", ["provider", "model", "type"], registry=self._registry
         )
         self._refused = Counter(
             "polyrelay_requests_refused",
-            "Requests beyond a limit, by whose limit it is.",
+            "Requests refused because of a limit, by whose limit it is.",
             ["scope", "code"],
             registry=self._registry,
         )
         self._label = ModelLabels()
-        # To find a counter by its labels costs more than to count.
+        # Finding a counter by its labels costs more than counting.
         self._of_route = cache(self._find)
         self._created_of = cache(self._created.labels)
         self._refused_callers = Counter(
             "polyrelay_callers_refused",
-            "Requests whose caller is not known, or may not do that, by the code of the refusal.",
+            "Requests whose caller is not authenticated or not allowed to do that, by error code.",
             ["code"],
             registry=self._registry,
         )
 
     def request(self, *, method: str, route: str, status: int, duration_s: float) -> None:
-        """Count an answered request. `route` is the template, never the path: paths are without number."""
+        """Count a handled request. `route` is the template, never the path: the number of paths is unlimited."""
         count, durations = self._of_route(method, route, status)
         count.inc()
         durations.observe(duration_s)
 
     def created(self, task: Task) -> None:
-        """Count an accepted task."""
+        """Count a created task."""
         self._created_of(
             task.provider, task.model if task.relay is None else self._label(task.model), task.type.value
         ).inc()
@@ -77,31 +77,36 @@ class Metrics:
         self._refused.labels(error.scope, error.code).inc()
 
     def refused_caller(self, code: str) -> None:
-        """Count a request whose caller is not known, or may not do that."""
+        """Count a request whose caller is not authenticated, or not allowed to do that."""
         self._refused_callers.labels(code).inc()
 
     def text(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """All metrics, in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 def gates_text(gates: Sequence[GateView], circuit_breakers: Sequence[CircuitBreakerView]) -> bytes:
     """
-    Gates and circuits as they stand, in Prometheus' text format.
+    Gates and circuit breakers as they are now, in Prometheus' text format.
 
-    Gates of users and keys are left out: they are without number.
+    Gates of users and keys are left out: their number is unlimited.
     """
     registry = CollectorRegistry()
     held = Gauge("polyrelay_gate_held", "Open submissions.", ["gate"], registry=registry)
-    line = Gauge("polyrelay_gate_line", "Tasks that wait for the gate.", ["gate"], registry=registry)
-    limit = Gauge("polyrelay_gate_limit", "Submissions that may be open at once.", ["gate"], registry=registry)
+    line = Gauge("polyrelay_gate_line", "Tasks in the gate's wait queue.", ["gate"], registry=registry)
+    limit = Gauge("polyrelay_gate_limit", "The most submissions open at once.", ["gate"], registry=registry)
     for gate in gates:
         if not gate.name.startswith(("user:", "key:")):
             held.labels(gate.name).set(gate.held)
             line.labels(gate.name).set(gate.queued)
             if gate.limit is not None:
                 limit.labels(gate.name).set(gate.limit)
-    states = Gauge("polyrelay_circuit_state", "1 for the state that it is in.", ["account", "state"], registry=registry)
+    states = Gauge(
+        "polyrelay_circuit_state",
+        "1 for the current state of the circuit breaker.",
+        ["account", "state"],
+        registry=registry,
+    )
     for circuit_breaker in circuit_breakers:
         for state in CIRCUIT_BREAKER_STATES:
             states.labels(circuit_breaker.account, state).set(state == circuit_breaker.state)

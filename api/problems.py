@@ -1,4 +1,4 @@
-"""Exceptions as answers: each class has its HTTP status, and every answer the envelope."""
+"""Error responses: each exception class has an HTTP status, and every response has the envelope."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S: Final = 5
 CHALLENGE: Final = 'Bearer realm="polyrelay", HMAC-SHA256, AWS4-HMAC-SHA256'
-"""The ways to say who one is."""
+"""The authentication schemes that a 401 offers."""
 
 
 class MalformedJson(PolyrelayError):
-    """The body does not decode."""
+    """The body cannot be decoded."""
 
     code = "malformed_json"
 
@@ -36,7 +36,7 @@ class WrongContentType(PolyrelayError):
 
 
 class ClientGone(PolyrelayError):
-    """The caller hung up before its request was complete."""
+    """The caller closed the connection before its request was complete."""
 
     code = "client_disconnected"
 
@@ -55,10 +55,10 @@ class RangeNotSatisfiable(PolyrelayError):
 
 class Problem(Struct, frozen=True, kw_only=True):
     """
-    What went wrong.
+    The error of a response.
 
     Attributes:
-        code: A constant for programs.
+        code: A constant, for programs.
         message: For people.
         details: One for each wrong field.
         request_id: Also in the header X-Request-Id and in the server's logs.
@@ -71,7 +71,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class ProblemAnswer(Struct, frozen=True, kw_only=True):
-    """The envelope of every answer that says what went wrong."""
+    """The envelope of every error response."""
 
     success: bool = False
     data: None = None
@@ -111,17 +111,17 @@ STATUSES: Final[Mapping[type[PolyrelayError], int]] = {
     errors.StoreUnavailable: 503,
     errors.QueueUnavailable: 503,
 }
-"""Every class that callers see; any other is a 500 without its text."""
+"""The HTTP status of every class that callers see; any other class is a 500 without its text."""
 
 _HTTP: Final[Mapping[int, tuple[str, str]]] = {
     400: ("bad_request", ""),
-    404: ("route_not_found", "There is no {method} {path} here; /docs lists what there is."),
-    405: ("method_not_allowed", "{path} does not take {method}; /docs lists what there is."),
+    404: ("route_not_found", "There is no {method} {path}; /docs lists all routes."),
+    405: ("method_not_allowed", "{path} does not allow {method}; /docs lists all routes."),
     413: ("body_too_large", "The body is larger than {limit} bytes (MAX_BODY_BYTES)."),
 }
 _HIDDEN: Final[Mapping[type[PolyrelayError], str]] = {
-    errors.StoreUnavailable: "The store of tasks and results cannot be reached; try again.",
-    errors.QueueUnavailable: "The queue cannot be reached; try again.",
+    errors.StoreUnavailable: "The store of tasks and results is unavailable; try again.",
+    errors.QueueUnavailable: "The queue is unavailable; try again.",
 }
 _LONGEST_PATH: Final = 200
 
@@ -135,7 +135,7 @@ def answer(
     details: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response[ProblemAnswer]:
-    """The answer that says what went wrong."""
+    """An error response; its code is noted in the request's context."""
     context = context_of(call)
     context.problem_code = code
     message = without_secrets(message)
@@ -149,7 +149,7 @@ def answer(
 
 
 def on_own_error(call: Call, error: PolyrelayError) -> Response[ProblemAnswer]:
-    """One of our own errors."""
+    """The response to one of our own errors."""
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), None)
     if status is None:
         return on_unforeseen(call, error)
@@ -166,12 +166,12 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[ProblemAnswer]:
     details: Sequence[FieldProblem] = ()
     if isinstance(error, InvalidRequest):
         details = tuple(map(_without_secret, error.details))
-        message = _in_short(details)
+        message = _summary_of(details)
     return answer(call, status=status, code=error.code, message=message, details=details, headers=headers)
 
 
 def on_http_error(call: Call, error: HTTPException) -> Response[ProblemAnswer]:
-    """One of the framework's errors."""
+    """The response to one of the framework's errors."""
     if error.status_code >= 500:
         return on_unforeseen(call, error)
     code, text = _HTTP.get(error.status_code, ("bad_request", ""))
@@ -185,9 +185,9 @@ def on_http_error(call: Call, error: HTTPException) -> Response[ProblemAnswer]:
 
 
 def on_unforeseen(call: Call, error: Exception) -> Response[ProblemAnswer]:
-    """A defect of ours: logged with its trace, told without it."""
+    """The response to a defect of the server: the log has the traceback, the response does not."""
     log.error("request_failed", path=call.scope["path"], exc_info=error)
-    message = "Something went wrong here. The log has more under this request_id."
+    message = "The server failed. Its log has details under this request_id."
     return answer(call, status=500, code="internal_error", message=message)
 
 
@@ -199,7 +199,7 @@ HANDLERS: Final[ExceptionHandlersMap] = {
 
 
 def _methods_of(call: Call) -> list[str]:
-    """The methods that the path takes."""
+    """The methods that the path allows."""
     path = call.scope["path"].rstrip("/")
     return sorted({method for route in call.app.routes if _leads_to(route, path) for method in route.methods})
 
@@ -210,7 +210,7 @@ def _leads_to(route: BaseRoute, path: str) -> TypeGuard[HTTPRoute]:
 
 
 def _without_secret(detail: FieldProblem) -> FieldProblem:
-    """What is secret by its name or looks is not handed back, even to whom sent it: answers are logged and shared."""
+    """Secrets, by name or by looks, are not returned even to the caller: responses are logged and shared."""
     field, message, value = without_secrets(detail.field), without_secrets(detail.message), detail.value
     if isinstance(value, str):
         hidden = is_secret(field) and not field.lower().endswith("tokens")
@@ -218,7 +218,7 @@ def _without_secret(detail: FieldProblem) -> FieldProblem:
     return FieldProblem(field=field, message=message, value=value)
 
 
-def _in_short(details: Sequence[FieldProblem]) -> str:
+def _summary_of(details: Sequence[FieldProblem]) -> str:
     adapters = [f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in details[:3]]
     more = f" (and {len(details) - 3} more)" if len(details) > 3 else ""
     return "; ".join(part.rstrip(".") for part in adapters) + more

@@ -39,19 +39,17 @@ _IDEMPOTENCY_KEY: Final = re.compile(IDEMPOTENCY_KEY)
 _TASK_ID: Final = re.compile(TASK_ID)
 _decode: Final = msgspec.json.Decoder(Any).decode
 
-UserId = Annotated[str, Meta(min_length=1, max_length=128, description="Only tasks of that user.")]
-Limit = Annotated[int, Meta(ge=1, le=MOST_LISTED, description="At most so many tasks.")]
-Offset = Annotated[
-    int, Meta(ge=0, le=DEEPEST_OFFSET, description="Skip so many of the newest tasks; to go deeper, use `after`.")
-]
+UserId = Annotated[str, Meta(min_length=1, max_length=128, description="Only tasks of this user.")]
+Limit = Annotated[int, Meta(ge=1, le=MOST_LISTED, description="The most tasks to return.")]
+Offset = Annotated[int, Meta(ge=0, le=DEEPEST_OFFSET, description="Newest tasks to skip; for later pages use `after`.")]
 After = Annotated[
-    str, Meta(pattern=TASK_ID, description="Only tasks older than this one: the `next_after` of the page before")
+    str, Meta(pattern=TASK_ID, description="Only tasks older than this one: the `next_after` of the previous page")
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class ListQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which tasks to list."""
+    """The filter and page of a list of tasks."""
 
     user_id: UserId | None = None
     type: TaskType | None = None
@@ -62,7 +60,7 @@ class ListQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     after: After | None = None
 
     def query(self, caller: Caller) -> TaskQuery:
-        """The same for the repository, among what exists for that caller."""
+        """The same for the repository, among the tasks that the caller may see."""
         return TaskQuery(
             owner=caller.confined_to,
             user_id=self.user_id,
@@ -76,7 +74,7 @@ class ListQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class CatalogueQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which models to list."""
+    """The filter of a list of models."""
 
     provider: Name | None = None
     type: TaskType | None = None
@@ -92,10 +90,10 @@ async def read_object_in(scope: Scope, receive: Receive) -> dict[str, Any]:
     The body as a JSON object.
 
     Raises:
-        WrongContentType: It is declared as something else.
-        MalformedJson: It does not decode.
+        WrongContentType: Its declared type is not JSON.
+        MalformedJson: It cannot be decoded.
         InvalidRequest: It is not an object.
-        ClientGone: The caller hung up.
+        ClientGone: The caller closed the connection.
         RequestEntityTooLarge: It is longer than MAX_BODY_BYTES.
     """
     _refuse_other_types(header_in(scope, b"content-type"))
@@ -112,12 +110,12 @@ async def read_object_in(scope: Scope, receive: Receive) -> dict[str, Any]:
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
     """
-    The body as it came. It may be read again, also through the framework's request.
+    The body as it was received. It may be read again, also through the framework's request.
 
     Raises:
-        ClientGone: The caller hung up before it was complete.
+        ClientGone: The caller closed the connection before it was complete.
         RequestTooSlow: It is not complete after REQUEST_TIMEOUT_S.
-        RequestEntityTooLarge: It is longer than MAX_BODY_BYTES; what the caller still sends was read and forgotten.
+        RequestEntityTooLarge: It is longer than MAX_BODY_BYTES; the rest of it was read and discarded.
     """
     known = ScopeState.from_scope(scope)
     if known.body is Empty:
@@ -142,7 +140,7 @@ def read_query(call: Call, kind: type[S]) -> S:
     The query parameters.
 
     Raises:
-        InvalidRequest: Names each that is wrong, unknown or given twice.
+        InvalidRequest: Names each parameter that is wrong, unknown or given twice.
     """
     given = call.query_params.dict()
     doubled = [
@@ -157,7 +155,7 @@ def read_query(call: Call, kind: type[S]) -> S:
 
 def task_id_of(call: Call) -> str:
     """
-    The task that the path names. What cannot be an id is not looked up.
+    The task id in the path. A text that cannot be an id is not looked up.
 
     Raises:
         TaskNotFound: No task has such an id.
@@ -206,7 +204,7 @@ async def _received(scope: Scope, receive: Receive) -> bytes:
     while more:
         message = await receive()
         if message["type"] != "http.request":
-            raise ClientGone("the caller hung up before the body was complete")
+            raise ClientGone("the caller closed the connection before the body was complete")
         pieces.append(message["body"])
         size_bytes += len(message["body"])
         if size_bytes > limit:
@@ -221,9 +219,9 @@ def _has_body(scope: Scope) -> bool:
 
 async def drain(scope: Scope, receive: Receive, *, for_s: float = DRAIN_S) -> None:
     """
-    Read what the caller still sends and forget it: many clients see no answer before they have sent everything.
+    Read and discard the rest of the body: many clients read no response before they have sent everything.
 
-    Somebody who sends without end is cut off.
+    It stops after `for_s` seconds, or `MOST_DRAINED_BYTES`.
     """
     if ScopeState.from_scope(scope).body is not Empty or not _has_body(scope):
         return

@@ -79,7 +79,7 @@ class AuthenticationGuard:
     async def _caller(self, scope: HTTPScope, receive: Receive, policy: RoutePolicy) -> Caller:
         query = scope["query_string"]
         if policy.signed_link and is_link(query):
-            if self._links.good(scope["path"], query, now=self._clock()):
+            if self._links.is_valid(scope["path"], query, now=self._clock()):
                 return LINK_HOLDER
             if not any(name == b"authorization" for name, _ in scope["headers"]):
                 raise Unauthenticated("the link has expired or is not valid; read the task again for a new one")

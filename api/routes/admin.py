@@ -1,4 +1,4 @@
-"""The operator's calls: switch providers, look for plugins again, see what each process runs."""
+"""Operator routes: switch providers, reload plugins, list processes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,20 +24,20 @@ S = TypeVar("S", bound=Struct)
 
 LONGEST_REASON: Final = 300
 _DONE: Final = {
-    Mode.ENABLED: "The provider takes tasks. All processes know within 2 s.",
-    Mode.DRAINING: "The provider takes no new tasks; those accepted before run to their end.",
-    Mode.DISABLED: "Nothing more is submitted to the provider; operations under way are polled to their end.",
+    Mode.ENABLED: "The provider takes tasks. All processes apply it within 2 s.",
+    Mode.DRAINING: "The provider takes no new tasks; tasks created before run to their end.",
+    Mode.DISABLED: "Nothing more is submitted to the provider; open operations are polled to their end.",
 }
 
 
 class SwitchOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a provider is switched."""
+    """The body of a switch."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=LONGEST_REASON, description="Shown to callers.")] | None = None
 
 
 class ReloadOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which plugin is loaded anew even where its installed files look the same."""
+    """The body of a reload: the plugin that is reloaded even if its installed files look the same."""
 
     plugin: (
         Annotated[str, Meta(min_length=1, max_length=128, description="Name of the plugin, or of its provider.")] | None
@@ -45,7 +45,7 @@ class ReloadOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class SwitchedProvider(Struct, frozen=True, kw_only=True):
-    """How a provider is switched now. A process follows it once its `revision` is at least this one."""
+    """The provider's mode. A process has applied it once its `revision` is at least this one."""
 
     provider: str
     mode: Mode
@@ -55,13 +55,13 @@ class SwitchedProvider(Struct, frozen=True, kw_only=True):
 
 
 class RequestedReload(Struct, frozen=True, kw_only=True):
-    """All processes look for plugins again. One has done so once its `generation` is at least this one."""
+    """A requested reload of all processes. One has reloaded once its `generation` is at least this one."""
 
     generation: int
 
 
 class ProcessView(Struct, frozen=True, kw_only=True):
-    """What one process runs, as it told itself; `role` is "api" or "worker"."""
+    """What one process runs, as it last reported; `role` is "api" or "worker"."""
 
     id: str
     role: str
@@ -76,7 +76,7 @@ class ProcessView(Struct, frozen=True, kw_only=True):
 
 
 class ProcessList(Struct, frozen=True, kw_only=True):
-    """The processes that live, and what they are to follow."""
+    """The running processes, and the revision and generation that they are to reach."""
 
     processes: list[ProcessView]
     total: int
@@ -89,13 +89,13 @@ def _policy(audit: Action | None) -> dict[str, RoutePolicy]:
 
 
 class Admin(Controller):
-    """What operators do while the server runs."""
+    """The routes of operators."""
 
     path = "/api/v1/admin"
 
     @post("/providers/{name:str}/enable", status_code=200, opt=_policy(Action.PROVIDER_ENABLE))
     async def enable(self, request: Call) -> Envelope[SwitchedProvider]:
-        """Have the provider take tasks again."""
+        """Let the provider take tasks again."""
         return await _switch(request, Mode.ENABLED)
 
     @post("/providers/{name:str}/drain", status_code=200, opt=_policy(Action.PROVIDER_DRAIN))
@@ -110,12 +110,12 @@ class Admin(Controller):
 
     @post("/providers/reload", status_code=202, opt=_policy(Action.PLUGINS_RELOAD))
     async def reload(self, request: Call) -> Envelope[RequestedReload]:
-        """Have all processes look for plugins again."""
+        """Reload the plugins of all processes."""
         order = await _order(request, ReloadOrder)
         adapters = use_cases_of(request).adapters
         controls = await adapters.control.request_reload(order.plugin)
         await adapters.follow()
-        message = "All processes look for plugins; GET /api/v1/admin/processes shows which have."
+        message = "All processes reload their plugins; GET /api/v1/admin/processes shows which have."
         return Envelope(data=RequestedReload(generation=controls.generation), message=message)
 
     @get("/processes", opt=_policy(None))
@@ -147,7 +147,7 @@ async def _switch(call: Call, mode: Mode) -> Envelope[SwitchedProvider]:
 
 
 async def _order(call: Call, kind: type[S]) -> S:
-    """The body, which may be left out."""
+    """The body; it may be empty."""
     return checked(await read_object(call) if await call.body() else {}, kind)
 
 

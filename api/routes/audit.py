@@ -1,4 +1,4 @@
-"""The audit log, for admins."""
+"""Audit log route, for admins."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -15,17 +15,19 @@ from core.callers import Role
 
 MOST_ROWS: Final = 500
 
-Since = Annotated[datetime, Meta(tz=True, description="Only rows written then or later: 2026-01-31T12:00:00Z.")]
-Until = Annotated[datetime, Meta(tz=True, description="Only rows written before.")]
-Target = Annotated[str, Meta(min_length=1, max_length=200, description="Id of a task, key or user, or a provider.")]
-Limit = Annotated[int, Meta(ge=1, le=MOST_ROWS, description="At most so many rows.")]
+Since = Annotated[datetime, Meta(tz=True, description="Only rows written at this time or later: 2026-01-31T12:00:00Z.")]
+Until = Annotated[datetime, Meta(tz=True, description="Only rows written before this time.")]
+Target = Annotated[
+    str, Meta(min_length=1, max_length=200, description="The id of a task, key or user, or the name of a provider.")
+]
+Limit = Annotated[int, Meta(ge=1, le=MOST_ROWS, description="The most rows to return.")]
 After = Annotated[
-    str, Meta(pattern=ROW_ID, description="Only rows older than this one: the `next_after` of the page before")
+    str, Meta(pattern=ROW_ID, description="Only rows older than this one: the `next_after` of the previous page")
 ]
 
 
 class AuditListQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which rows to list."""
+    """The filter and page of a list of rows."""
 
     since: Since | None = None
     until: Until | None = None
@@ -53,7 +55,7 @@ class AuditList(Struct, frozen=True, kw_only=True):
 
 
 class Audit(Controller):
-    """What was done."""
+    """The route of the audit log."""
 
     path = "/api/v1/audit"
 

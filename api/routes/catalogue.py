@@ -1,4 +1,4 @@
-"""The catalogue: which models and providers there are, and whether they can take tasks."""
+"""Catalogue routes: models and providers, and whether they can take tasks."""
 
 import asyncio
 import functools
@@ -29,7 +29,7 @@ _POLICY: Final = guarded_by(RoutePolicy(access=Role.APP, audit=None))
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
-    """A model. `params` is the JSON Schema of what it takes besides the fields that every task has."""
+    """A model. `params` is the JSON Schema of its own params, without the fields of every task."""
 
     provider: str
     name: str
@@ -50,7 +50,7 @@ class ModelList(Struct, frozen=True, kw_only=True):
 
 
 class StallView(Struct, frozen=True, kw_only=True):
-    """How often the plugin's code held up the event loop of one process, and where it did so last."""
+    """How often the plugin's code blocked the event loop of one process, and where it did so last."""
 
     process: str
     role: str
@@ -61,7 +61,7 @@ class StallView(Struct, frozen=True, kw_only=True):
 
 
 class ProviderView(Struct, frozen=True, kw_only=True):
-    """A provider, the plugin that brought it, how an operator switched it, and what it did to the event loop."""
+    """A provider, its plugin, the mode that an operator set, and how it blocked event loops."""
 
     name: str
     plugin: str | None
@@ -77,7 +77,7 @@ class ProviderView(Struct, frozen=True, kw_only=True):
 
 
 class FailedPlugin(Struct, frozen=True, kw_only=True):
-    """A plugin that could not be loaded as it is installed, and why; `version` is that which is served, if any is."""
+    """A plugin whose installed version could not be loaded, and why; `version` is the one that is served, if any."""
 
     plugin: str
     package: str | None
@@ -94,7 +94,7 @@ class ProviderList(Struct, frozen=True, kw_only=True):
 
 
 class Catalogue(Controller):
-    """What can be asked for."""
+    """The routes of the catalogue."""
 
     path = "/api/v1/ai"
 
@@ -140,7 +140,7 @@ def model_views(registry: Registry) -> Iterator[ModelView]:
 
 @functools.cache
 def params_schema(params: type[Params]) -> dict[str, Any]:
-    """The JSON Schema of a model's params, whole in itself."""
+    """The JSON Schema of a model's params, without outside references."""
     try:
         (reference,), components = msgspec.json.schema_components([params], ref_template="#/$defs/{name}")
     except TypeError:  # a plugin's params may use a type that has no JSON Schema
@@ -164,7 +164,7 @@ def _model_view(provider: Provider, model: Model, reason: str | None) -> ModelVi
 
 
 async def _stalls(adapters: Adapters) -> Mapping[str, list[StallView]]:
-    """By plugin, of all processes as far as they can be asked."""
+    """By plugin, as all processes reported them; empty where MongoDB is unavailable."""
     found: dict[str, list[StallView]] = {}
     with suppress(StoreUnavailable, TimeoutError):
         for report in await asyncio.wait_for(alive(adapters.control, adapters.clock()), PING_TIMEOUT_S):

@@ -1,4 +1,4 @@
-"""The API's documentation: OpenAPI and a page that renders it without the internet."""
+"""API documentation routes: the OpenAPI description, and a page that renders it without internet access."""
 
 import importlib.util
 from pathlib import Path
@@ -34,23 +34,23 @@ _PAGE: Final = f"""<!doctype html>
 
 
 class Docs(Controller):
-    """The description for people and for programs."""
+    """The routes of the documentation."""
 
     path = PATH
 
     @get(opt=guarded_by(PUBLIC))
     async def page(self) -> Response[str]:
-        """The page."""
+        """The page that renders the description."""
         return Response(_PAGE, media_type="text/html")
 
     @get("/openapi.json", opt=guarded_by(PUBLIC))
     async def openapi(self, request: Call) -> Response[bytes]:
-        """The description itself."""
+        """The OpenAPI description."""
         return Response(request.app.state.openapi, media_type="application/json")
 
     @get("/assets/{name:str}", sync_to_thread=True, opt=guarded_by(PUBLIC))
     def asset(self, request: Call) -> Response[bytes]:
-        """A file of Swagger UI, as the package `offapi` brings it."""
+        """A file of Swagger UI, from the package `offapi`."""
         name = str(request.path_params["name"])
         if name not in _ASSETS:
             raise FileNotFound(f"there is no asset of that name; there are {', '.join(_ASSETS)}")
@@ -59,7 +59,7 @@ class Docs(Controller):
 
 
 def _assets() -> Path:
-    """The folder of `offapi`, found without importing it: an import reads megabytes."""
+    """The folder of the package `offapi`, without importing it: an import reads megabytes."""
     found = importlib.util.find_spec("offapi")
     if found is None or found.origin is None:
         raise FileNotFound("Swagger UI comes with the package offapi, which is not installed")

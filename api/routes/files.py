@@ -1,4 +1,4 @@
-"""Stored files of results."""
+"""Result file route: a stored file, whole or a range of it."""
 
 import hashlib
 import re
@@ -26,14 +26,14 @@ _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 class Span(Struct, frozen=True):
-    """Bytes `first` up to and including `last`."""
+    """A range of bytes, from `first` up to and including `last`."""
 
     first: int
     last: int
 
 
 class Files(Controller):
-    """The files that results were copied to."""
+    """The route of stored result files."""
 
     path = RESULT_PATH
 
@@ -60,7 +60,7 @@ def stored_result(task: Task, index: int) -> tuple[Result, str]:
     The result of that index and its file's name.
 
     Raises:
-        FileNotFound: There is no such result (yet), or it has no file here; says which.
+        FileNotFound: The result does not exist (yet), or has no stored file; says which.
     """
     if task.state is not State.COMPLETED:
         raise FileNotFound(f"task {task.id} is {task.status} and has no files")
@@ -68,13 +68,13 @@ def stored_result(task: Task, index: int) -> tuple[Result, str]:
         raise FileNotFound(f"task {task.id} has {len(task.results)} results; there is none of index {index}")
     result = task.results[index]
     if result.file is None:
-        raise FileNotFound(f"result {index} of task {task.id} is not kept here; the task's answer has its link or text")
+        raise FileNotFound(f"result {index} of task {task.id} has no stored file; the task has its link or text")
     return result, result.file
 
 
 def wanted_span(header: str | None, size_bytes: int) -> Span | None:
     """
-    The range that a Range header asks for, or None for the whole file: several ranges at once are not offered.
+    The range of a Range header, or None for the whole file, also where the header names several ranges.
 
     Raises:
         RangeNotSatisfiable: It lies outside of the file.
@@ -92,7 +92,7 @@ def wanted_span(header: str | None, size_bytes: int) -> Span | None:
 
 
 async def cut(chunks: AsyncIterator[bytes], span: Span) -> AsyncIterator[bytes]:
-    """Only the bytes of that range."""
+    """The bytes of that range."""
     position = 0
     async for chunk in chunks:
         first, last = span.first - position, span.last + 1 - position
@@ -129,6 +129,6 @@ def _headers(result: Result, task_id: str, index: int, name: str) -> dict[str, s
 
 
 def _media_type(result: Result) -> str:
-    """What a browser may show; anything else, such as SVG with its scripts, is only handed out for download."""
+    """The type where a browser may display it; anything else, such as SVG with scripts, is only for download."""
     kind = result.media_type or ""
     return kind if kind.startswith(("image/", "video/")) and "svg" not in kind else _UNKNOWN_TYPE

@@ -1,4 +1,4 @@
-"""For machines that watch: alive, ready, metrics. Outside of the envelope, as probes expect it."""
+"""Health, readiness and metrics routes. They have no envelope, as probes expect it."""
 
 import asyncio
 
@@ -15,20 +15,20 @@ from services.runtime.readiness import PING_TIMEOUT_S, Readiness, readiness
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """The process answers."""
+    """The process responds."""
 
     status: str = "ok"
 
 
 @get("/health", opt=guarded_by(PUBLIC))
 async def health() -> Health:
-    """The process answers."""
+    """The process responds."""
     return Health()
 
 
 @get("/ready", opt=guarded_by(PUBLIC))
 async def ready(request: Call) -> Response[Readiness]:
-    """Whether MongoDB, the queue and the result store answer."""
+    """Whether MongoDB, the queue and the result store respond."""
     adapters = use_cases_of(request).adapters
     pings = {"mongodb": adapters.tasks.ping, "queue": adapters.queue.ping, "results": adapters.results.ping}
     found = await readiness(pings)
@@ -37,7 +37,7 @@ async def ready(request: Call) -> Response[Readiness]:
 
 @get("/metrics", opt=guarded_by(PUBLIC))
 async def metrics_text(request: Call) -> Response[bytes]:
-    """Counters in Prometheus' text format; with the gates, where Redis answers."""
+    """Metrics in Prometheus' text format; gates are included if Redis responds."""
     use_cases = use_cases_of(request)
     adapters = use_cases.adapters
     common = process_text(adapters.registry, adapters.stalls(), resident_bytes())

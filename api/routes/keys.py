@@ -1,4 +1,4 @@
-"""API keys, for admins: the same as `polyrelay keys`."""
+"""API key routes, for admins: the same as `polyrelay keys`."""
 
 from typing import Annotated, Final
 
@@ -17,14 +17,14 @@ from services.access.api_keys import KeyOrder, NewKey, RotationOrder
 from services.access.key_view import KeyView, key_view
 
 PATH: Final = "/api/v1/admin/keys"
-SHOWN_ONCE: Final = "The secret is shown this once; keep it now."
+SHOWN_ONCE: Final = "The secret is shown only once; save it now."
 
-Limit = Annotated[int, Meta(ge=1, le=MOST_LISTED, description="At most so many keys.")]
-Offset = Annotated[int, Meta(ge=0, le=DEEPEST_OFFSET, description="Skip so many of the newest keys.")]
+Limit = Annotated[int, Meta(ge=1, le=MOST_LISTED, description="The most keys to return.")]
+Offset = Annotated[int, Meta(ge=0, le=DEEPEST_OFFSET, description="Newest keys to skip.")]
 
 
 class KeyListQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which keys to list."""
+    """The filter and page of a list of keys."""
 
     owner: Name | None = None
     limit: Limit = 20
@@ -41,7 +41,7 @@ class KeyList(Struct, frozen=True, kw_only=True):
 
 
 class MadeKey(Struct, frozen=True, kw_only=True):
-    """A new key, with its secret, and the key that it takes the place of, if any."""
+    """A new key with its secret, and the key that it replaces, if any."""
 
     key: KeyView
     secret: str
@@ -53,13 +53,13 @@ def _policy(audit: Action | None, reuse: SignatureReuse = SignatureReuse.REFUSED
 
 
 class KeyPages(Controller):
-    """The calls on keys."""
+    """The routes of API keys."""
 
     path = PATH
 
     @post(opt=_policy(Action.KEY_CREATE))
     async def create(self, request: Call) -> Response[Envelope[MadeKey]]:
-        """Make a key."""
+        """Create a key."""
         made = await use_cases_of(request).api_keys.create(checked(await read_object(request), KeyOrder))
         context_of(request).audit_target = made.key.id
         return _made(request, made)
@@ -80,7 +80,7 @@ class KeyPages(Controller):
 
     @post("/{key_id:str}/revoke", status_code=200, opt=_policy(Action.KEY_REVOKE, SignatureReuse.ALLOWED))
     async def revoke(self, request: Call) -> Envelope[KeyView]:
-        """Take a key back for good."""
+        """Revoke a key for good."""
         use_cases = use_cases_of(request)
         key = await use_cases.api_keys.revoke(_id_of(request))
         return Envelope(

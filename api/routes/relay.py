@@ -1,4 +1,4 @@
-"""Volcengine's visual API for callers of the official client: host and keys are ours, all else is the vendor's."""
+"""Relay routes: Volcengine's visual API for its official client, with this server's host and keys."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ from services.relay.actions import QUERIES, QUERY_OF, VERSION
 from services.relay.responses import BODY_TOO_LARGE, Business, Gateway, NotTaken, RelayAnswer
 
 MAX_BODY_BYTES: Final = 10 * 2**20
-"""As at the vendor, where MAX_BODY_BYTES allows no less."""
+"""The vendor's limit; MAX_BODY_BYTES may be lower."""
 
 STARTS: Final = frozenset(QUERY_OF)
 SUBMIT: Final = "CVSync2AsyncSubmitTask"
@@ -30,18 +30,18 @@ READS: Final = guarded_by(RoutePolicy(access=Role.APP, audit=None, signature_reu
 
 
 class Relay(Controller):
-    """The vendor's Actions, at the vendor's path and at two short ones."""
+    """The vendor's Actions, at the vendor's path and at two short paths."""
 
     exception_handlers = HANDLERS
 
     @post("/", status_code=200, opt=CREATES)
     async def action(self, request: Call) -> Response[bytes]:
-        """The Action that the query names."""
+        """The Action that the query string names."""
         return await _served(request, _call_of(request, STARTS | QUERIES))
 
     @post("/v1/submit", status_code=200, opt=CREATES)
     async def submit(self, request: Call) -> Response[bytes]:
-        """`CVSync2AsyncSubmitTask`, or another submit that the query names."""
+        """`CVSync2AsyncSubmitTask`, or another submit that the query string names."""
         return await _served(request, _call_of(request, STARTS, default=SUBMIT))
 
     @post("/v1/get-result", status_code=200, opt=READS)

@@ -1,4 +1,4 @@
-"""Tasks: create, read, list, cancel, retry, remove."""
+"""Task routes: create, read, list, cancel, retry, delete."""
 
 from collections.abc import Callable
 from typing import Final
@@ -36,23 +36,23 @@ _CREATE: Final = {task_type: Create(task_type) for task_type in TaskType}
 
 
 class Tasks(Controller):
-    """The calls on tasks."""
+    """The routes of tasks."""
 
     path = "/api/v1/ai"
 
     @CreateRoute("/image/task", http_method="POST", opt=_CREATE_POLICY)
     async def create_image(self) -> ASGIApp:
-        """Take a new image task."""
+        """Create an image task."""
         return _CREATE[TaskType.IMAGE]
 
     @CreateRoute("/video/task", http_method="POST", opt=_CREATE_POLICY)
     async def create_video(self) -> ASGIApp:
-        """Take a new video task."""
+        """Create a video task."""
         return _CREATE[TaskType.VIDEO]
 
     @CreateRoute("/text/task", http_method="POST", opt=_CREATE_POLICY)
     async def create_text(self) -> ASGIApp:
-        """Take a new text task."""
+        """Create a text task."""
         return _CREATE[TaskType.TEXT]
 
     @get("/task/result/{task_id:str}", opt=_READ_POLICY)
@@ -83,7 +83,7 @@ class Tasks(Controller):
         opt=guarded_by(RoutePolicy(access=Role.APP, audit=Action.TASK_CANCEL, signature_reuse=SignatureReuse.ALLOWED)),
     )
     async def cancelled(self, request: Call) -> Envelope[CancelledTask]:
-        """End an open task before its time."""
+        """Cancel an open task."""
         cancelled = cancelled_task(await use_cases_of(request).cancel(await _own_task_id(request)))
         return Envelope(data=cancelled, message=cancel_message(cancelled))
 
@@ -93,7 +93,7 @@ class Tasks(Controller):
         opt=guarded_by(RoutePolicy(access=Role.APP, audit=Action.TASK_RETRY)),
     )
     async def retried(self, request: Call) -> Envelope[RetriedTask]:
-        """Do a failed task once more."""
+        """Retry a failed task."""
         task = await use_cases_of(request).retry(await _own_task_id(request), context_of(request).caller)
         retried = retried_task(task)
         return Envelope(data=retried, message=retry_message(retried))
@@ -103,15 +103,15 @@ class Tasks(Controller):
         status_code=200,
         opt=guarded_by(RoutePolicy(access=Role.APP, audit=Action.TASK_DELETE)),
     )
-    async def removed(self, request: Call) -> Envelope[RemovedTask]:
-        """Remove a task and its files; an open one is cancelled first."""
-        removed = removed_task(await use_cases_of(request).delete(await _own_task_id(request)))
-        billed = " The vendor may bill what it was given." if removed.cancelled and removed.may_be_billed else ""
-        return Envelope(data=removed, message=f"The task was removed.{billed}")
+    async def deleted(self, request: Call) -> Envelope[RemovedTask]:
+        """Delete a task and its files; an open task is cancelled first."""
+        deleted = removed_task(await use_cases_of(request).delete(await _own_task_id(request)))
+        billed = " The vendor may bill what was submitted." if deleted.cancelled and deleted.may_be_billed else ""
+        return Envelope(data=deleted, message=f"The task was deleted.{billed}")
 
 
 def file_urls(request: Call, task_id: str) -> Callable[[int], str]:
-    """The links to a task's stored files, by index; whoever has one can fetch that file, for a day."""
+    """The links to a task's stored files, by index of the result; anybody can use such a link for a day."""
     use_cases = use_cases_of(request)
     base = use_cases.public_url or str(request.base_url).rstrip("/")
     now = use_cases.adapters.clock()
@@ -128,7 +128,7 @@ async def named_task(request: Call) -> Task:
     The task that the path names.
 
     Raises:
-        TaskNotFound: There is none of that id that the caller may know of.
+        TaskNotFound: There is no task of that id that the caller may see.
     """
     task = await use_cases_of(request).adapters.tasks.get(task_id_of(request))
     if not context_of(request).caller.sees(task.owner):
@@ -138,10 +138,10 @@ async def named_task(request: Call) -> Task:
 
 async def _own_task_id(request: Call) -> str:
     """
-    The task that the path names, which the log then names, too. Whose it is never changes, so it is asked once.
+    The task id in the path, which is bound to the log. The owner of a task never changes, so it is checked once.
 
     Raises:
-        TaskNotFound: There is none of that id that the caller may know of.
+        TaskNotFound: There is no task of that id that the caller may see.
     """
     task_id = task_id_of(request)
     structlog.contextvars.bind_contextvars(task_id=task_id)

@@ -1,4 +1,4 @@
-"""Users, for operators."""
+"""User routes, for operators."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -19,13 +19,13 @@ from services.access.users import UserChange, UserOrder
 
 PATH: Final = "/api/v1/users"
 
-Address = Annotated[str, Meta(max_length=100, description="The one user with that address, instead of a page.")]
-Limit = Annotated[int, Meta(ge=1, le=MOST_LISTED, description="At most so many users.")]
-Offset = Annotated[int, Meta(ge=0, le=DEEPEST_OFFSET, description="Skip so many of the newest users.")]
+Address = Annotated[str, Meta(max_length=100, description="Return the user with this address instead of a page.")]
+Limit = Annotated[int, Meta(ge=1, le=MOST_LISTED, description="The most users to return.")]
+Offset = Annotated[int, Meta(ge=0, le=DEEPEST_OFFSET, description="Newest users to skip.")]
 
 
 class UserQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which users to list."""
+    """The filter and page of a list of users."""
 
     email: Address | None = None
     limit: Limit | None = None
@@ -56,13 +56,13 @@ def _policy(audit: Action | None) -> dict[str, RoutePolicy]:
 
 
 class UserPages(Controller):
-    """The calls on users."""
+    """The routes of users."""
 
     path = PATH
 
     @post(opt=_policy(Action.USER_CREATE))
     async def create(self, request: Call) -> Response[Envelope[UserView]]:
-        """Make a user."""
+        """Create a user."""
         user = await use_cases_of(request).users.create(checked(await read_object(request), UserOrder))
         context_of(request).audit_target = user.id
         answer = Envelope(data=user_view(user), message="The user was created.")
@@ -96,13 +96,13 @@ class UserPages(Controller):
 
     @delete("/{user_id:str}", status_code=200, opt=_policy(Action.USER_DELETE))
     async def remove(self, request: Call) -> Envelope[UserView]:
-        """Remove a user; tasks that name it stay."""
-        user = await use_cases_of(request).users.remove(_id_of(request))
-        return Envelope(data=user_view(user), message="The user was removed. Tasks that name it stay.")
+        """Delete a user; tasks that name it stay."""
+        user = await use_cases_of(request).users.delete(_id_of(request))
+        return Envelope(data=user_view(user), message="The user was deleted. Tasks that name it stay.")
 
 
 def user_view(user: User) -> UserView:
-    """A user as callers see it."""
+    """A user as the API returns it."""
     return UserView(id=user.id, email=user.email, name=user.name, created=user.created, updated=user.updated)
 
 

@@ -1,4 +1,4 @@
-"""What callers of the relay get: the vendor's answers, and our own errors in the vendor's shapes."""
+"""Responses of the relay: the vendor's own, and this server's errors in the vendor's shapes."""
 
 import time
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ from services.relay.responses import (
     TOO_MANY_OPEN,
     Business,
     Gateway,
-    Handed,
     NotTaken,
     RelayAnswer,
+    VendorResponse,
 )
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ OF_AUTHENTICATION: Final[Mapping[str, str]] = {
     "replayed_request": "SignatureDoesNotMatch",
     "forbidden": "AccessDenied",
 }
-"""The gateway's code for each error of ours about who the caller is."""
+"""The gateway's code for each of our authentication errors."""
 
 OF_SERVICE: Final[Mapping[str, int]] = {
     "invalid_request": PARAMETER_ERROR,
@@ -53,18 +53,18 @@ OF_SERVICE: Final[Mapping[str, int]] = {
     "too_many_tasks": TOO_MANY_OPEN,
     "rate_limited": RATE_LIMITED,
 }
-"""The vendor's code for what is wrong with a request, and for each limit of ours; all else is an internal error."""
+"""The vendor's code for our errors about requests and limits; any other error is an internal error."""
 
 _HIDDEN: Final = frozenset({"store_unavailable", "queue_unavailable"})
 
 
 def on_not_taken(call: Call, error: NotTaken) -> Response[bytes]:
-    """A call that cannot be served."""
+    """The response to a call that cannot be served."""
     return rendered(call, error.answer)
 
 
 def on_own_error(call: Call, error: PolyrelayError) -> Response[bytes]:
-    """One of our own errors, in the vendor's shapes."""
+    """The response to one of our own errors, in the vendor's shapes."""
     if not any(kind in STATUSES for kind in type(error).__mro__):
         return on_unforeseen(call, error)
     context_of(call).problem_code = error.code
@@ -76,7 +76,7 @@ def on_own_error(call: Call, error: PolyrelayError) -> Response[bytes]:
 
 
 def on_http_error(call: Call, error: HTTPException) -> Response[bytes]:
-    """One of the framework's errors."""
+    """The response to one of the framework's errors."""
     if error.status_code == 413:
         return rendered(call, Business(code=BODY_TOO_LARGE))
     if error.status_code >= 500:
@@ -85,7 +85,7 @@ def on_http_error(call: Call, error: HTTPException) -> Response[bytes]:
 
 
 def on_unforeseen(call: Call, error: Exception) -> Response[bytes]:
-    """A defect of ours: logged with its trace, told without it."""
+    """The response to a defect of the server: the log has the traceback, the response does not."""
     log.error("request_failed", path=call.scope["path"], exc_info=error)
     return rendered(call, Business(code=INTERNAL_ERROR))
 
@@ -99,7 +99,7 @@ HANDLERS: Final[ExceptionHandlersMap] = {
 
 
 def answer_of(error: PolyrelayError) -> Business | Gateway:
-    """What an error of ours is in the vendor's shapes."""
+    """One of our own errors in the vendor's shapes."""
     if error.code in OF_AUTHENTICATION:
         return Gateway(code=OF_AUTHENTICATION[error.code], message=str(error))
     if error.code in OF_SERVICE:
@@ -107,14 +107,14 @@ def answer_of(error: PolyrelayError) -> Business | Gateway:
         return Business(code=OF_SERVICE[error.code], message=str(error), retry_after_s=retry_after_s)
     if error.code in _HIDDEN:
         log.error("dependency_unavailable", code=error.code, reason=str(error))
-        return Business(code=INTERNAL_ERROR, message="this server's store cannot be reached; try again")
+        return Business(code=INTERNAL_ERROR, message="this server's store is unavailable; try again")
     return Business(code=INTERNAL_ERROR, message=f"{error.code}: {error}")
 
 
 def rendered(call: Call, answer: RelayAnswer) -> Response[bytes]:
-    """The answer as it is sent."""
+    """The response as it is sent."""
     match answer:
-        case Handed():
+        case VendorResponse():
             return _response(answer.body, answer.status, answer.media_type, answer.retry_after)
         case Business():
             _note(call, str(answer.code))
@@ -125,7 +125,7 @@ def rendered(call: Call, answer: RelayAnswer) -> Response[bytes]:
 
 
 def _note(call: Call, code: str) -> None:
-    """For the audit log: what went wrong here."""
+    """Note an error of ours in the request's context, for the audit log."""
     if code != str(SUCCESS):
         context = context_of(call)
         context.problem_code = context.problem_code or code
@@ -144,7 +144,7 @@ def _business(call: Call, answer: Business) -> bytes:
     document: dict[str, Any] = {
         "code": answer.code,
         "data": answer.data,
-        "message": answer.words,
+        "message": answer.text,
         "request_id": context_of(call).request_id,
         "status": answer.code,
         "time_elapsed": f"{_elapsed_ms(call):.6f}ms",

@@ -1,4 +1,4 @@
-"""What is answered where a task was created or changed: the shapes of the JSON, and how they are made."""
+"""Response bodies of requests that create or change tasks."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from services.tasks.delete import DeletedTask
 
 
 class CreatedTask(Struct, frozen=True, kw_only=True):
-    """A task that was accepted."""
+    """A created task."""
 
     task_id: str
     type: TaskType
@@ -24,10 +24,10 @@ class CreatedTask(Struct, frozen=True, kw_only=True):
 
 class CancelledTask(Struct, frozen=True, kw_only=True):
     """
-    What became of a request to cancel.
+    The outcome of a request to cancel.
 
-    `cancelled` where the task has ended; `requested` where a worker ends it. `may_be_billed` says whether the vendor
-    may bill what it was given.
+    `cancelled`: the task has ended; `requested`: a worker ends it. `may_be_billed` says whether the vendor may bill
+    what was submitted.
     """
 
     task_id: str
@@ -37,7 +37,7 @@ class CancelledTask(Struct, frozen=True, kw_only=True):
 
 
 class RetriedTask(Struct, frozen=True, kw_only=True):
-    """A failed task that waits for a worker again. `may_be_billed` is about its attempts before."""
+    """A failed task that is pending again. `may_be_billed` is about its earlier attempts."""
 
     task_id: str
     type: TaskType
@@ -51,9 +51,9 @@ class RetriedTask(Struct, frozen=True, kw_only=True):
 
 class RemovedTask(Struct, frozen=True, kw_only=True):
     """
-    A task that was removed; `status` is what it had before, `cancelled` says if it was still open.
+    A deleted task; `status` is the one it had before, `cancelled` says whether it was still open.
 
-    `vendor_stopped` says whether the vendor confirmed to have stopped, `may_be_billed` whether it may bill something.
+    `vendor_stopped` says whether the vendor confirmed that it stopped, `may_be_billed` whether it may bill something.
     """
 
     task_id: str
@@ -64,12 +64,12 @@ class RemovedTask(Struct, frozen=True, kw_only=True):
 
 
 def created_task(task: Task) -> CreatedTask:
-    """What the caller of a create gets, also when it asks again later."""
+    """The body of a create's response, also if the request is repeated later."""
     return CreatedTask(task_id=task.id, type=task.type, status=Status.PENDING, provider=task.provider, model=task.model)
 
 
 def cancelled_task(cancelled: Cancelled) -> CancelledTask:
-    """What the caller of a cancel gets."""
+    """The body of a cancel's response."""
     task = cancelled.task
     return CancelledTask(
         task_id=task.id, status=task.status, cancel=cancelled.outcome, may_be_billed=may_be_billed(task)
@@ -77,7 +77,7 @@ def cancelled_task(cancelled: Cancelled) -> CancelledTask:
 
 
 def retried_task(task: Task) -> RetriedTask:
-    """What the caller of a retry gets."""
+    """The body of a retry's response."""
     return RetriedTask(
         task_id=task.id,
         type=task.type,
@@ -90,29 +90,29 @@ def retried_task(task: Task) -> RetriedTask:
     )
 
 
-def removed_task(removed: DeletedTask) -> RemovedTask:
-    """What the caller of a delete gets."""
-    task = removed.task
+def removed_task(deleted: DeletedTask) -> RemovedTask:
+    """The body of a delete's response."""
+    task = deleted.task
     return RemovedTask(
         task_id=task.id,
         status=task.status,
         cancelled=not task.state.final,
-        vendor_stopped=removed.vendor_stopped,
+        vendor_stopped=deleted.vendor_stopped,
         may_be_billed=may_be_billed(task),
     )
 
 
 def cancel_message(cancelled: CancelledTask) -> str:
-    """What that means, in a sentence or two."""
+    """The response's message."""
     if cancelled.cancel is CancelOutcome.REQUESTED:
         return "Cancel requested; the vendor may still finish and bill it."
     if cancelled.may_be_billed:
-        return "The task was cancelled. The vendor may bill what it was given before."
-    return "The task was cancelled. The vendor was not given anything that it may bill."
+        return "The task was cancelled. The vendor may bill what was submitted before."
+    return "The task was cancelled. Nothing was submitted that the vendor may bill."
 
 
 def retry_message(retried: RetriedTask) -> str:
-    """What that means, in a sentence or two."""
+    """The response's message."""
     if retried.may_be_billed:
-        return "The task waits for a worker again. The vendor may have been paid for an earlier attempt already."
-    return "The task waits for a worker again."
+        return "The task is pending again. The vendor may have billed an earlier attempt already."
+    return "The task is pending again."

@@ -1,4 +1,4 @@
-"""How tasks are shown: the shapes of the JSON, and how they are made."""
+"""Response bodies of tasks and lists of tasks, and the envelope of every successful response."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -15,11 +15,11 @@ from polyrelay import TaskType, Usage
 T = TypeVar("T")
 
 FileUrl: TypeAlias = Callable[[int], str]
-"""The link to the stored file of the result with that index."""
+"""The link to the stored file of the result with an index."""
 
 MESSAGES: Final = {
     Status.PENDING: "The task waits for a worker.",
-    Status.PROCESSING: "The provider works on it.",
+    Status.PROCESSING: "The provider works on the task.",
     Status.COMPLETED: "The task is completed.",
     Status.FAILED: "The task failed.",
     Status.CANCELLED: "The task was cancelled.",
@@ -27,7 +27,7 @@ MESSAGES: Final = {
 
 
 class Envelope(Struct, Generic[T], frozen=True, kw_only=True):
-    """The envelope of every good answer."""
+    """The envelope of every successful response. The OpenAPI description publishes it as `Answer`."""
 
     success: bool = True
     data: T
@@ -35,7 +35,7 @@ class Envelope(Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class FailureView(Struct, frozen=True, kw_only=True):
-    """Why a task or an attempt failed: `code` is ours and constant, the rest is the vendor's where it says."""
+    """Why a task or an attempt failed: `code` is ours and constant, the rest is what the vendor reported."""
 
     code: str
     message: str
@@ -45,7 +45,7 @@ class FailureView(Struct, frozen=True, kw_only=True):
 
 
 class ResultView(Struct, frozen=True, kw_only=True):
-    """One output. `url` works until `expires`, or as long as the task exists where that is null."""
+    """One output. `url` works until `expires`, or as long as the task exists if that is null."""
 
     type: TaskType
     url: str | None = None
@@ -58,7 +58,7 @@ class ResultView(Struct, frozen=True, kw_only=True):
 
 
 class UsageView(Struct, frozen=True, kw_only=True):
-    """What the vendor counted; null where it does not say."""
+    """What the vendor counted; null where it reports nothing."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -80,7 +80,7 @@ class AttemptView(Struct, frozen=True, kw_only=True):
 
 
 class FallbackView(Struct, frozen=True, kw_only=True):
-    """Whom to ask where the choices before it cannot take the task."""
+    """A further choice, used where the ones before it cannot take the task."""
 
     provider: str
     model: str
@@ -88,14 +88,14 @@ class FallbackView(Struct, frozen=True, kw_only=True):
 
 
 class ServedByView(Struct, frozen=True, kw_only=True):
-    """Who was given the task."""
+    """The provider and model that the task was submitted to."""
 
     provider: str
     model: str
 
 
 class TaskView(Struct, frozen=True, kw_only=True):
-    """A task with its results. Every field is always there; what is not known is null or empty."""
+    """A task with its results. Every field is always present; what is not known is null or empty."""
 
     task_id: str
     type: TaskType
@@ -127,7 +127,7 @@ class TaskView(Struct, frozen=True, kw_only=True):
 
 
 class TaskSummaryView(Struct, frozen=True, kw_only=True):
-    """A task as lists show it: without texts, attempts and metadata."""
+    """A task in a list: without texts, attempts and metadata."""
 
     task_id: str
     type: TaskType
@@ -151,7 +151,7 @@ class TaskList(Struct, frozen=True, kw_only=True):
     """
     One page, newest first. `next_after` is the `after` of the next page, or null at the end.
 
-    `total` is counted up to a thousand; where `total_is_exact` is false, more match.
+    `total` is counted up to a thousand; if `total_is_exact` is false, more tasks match.
     """
 
     tasks: list[TaskSummaryView]
@@ -163,7 +163,7 @@ class TaskList(Struct, frozen=True, kw_only=True):
 
 
 def task_view(task: Task, file_url: FileUrl) -> TaskView:
-    """A whole task. Results are shown once it is completed; before that their links may still change."""
+    """A task with its results; they are included once it is completed, because their links may change before."""
     results = _result_views(task, file_url)
     images, videos = _links(results, TaskType.IMAGE), _links(results, TaskType.VIDEO)
     texts = [result.text for result in results if result.text is not None]
@@ -199,7 +199,7 @@ def task_view(task: Task, file_url: FileUrl) -> TaskView:
 
 
 def summary_view(task: TaskSummary, file_url: FileUrl) -> TaskSummaryView:
-    """A task of a list."""
+    """A task in a list."""
     results = _result_views(task, file_url)
     images, videos = _links(results, TaskType.IMAGE), _links(results, TaskType.VIDEO)
     return TaskSummaryView(
@@ -247,7 +247,7 @@ def _fallback_view(choice: Choice) -> FallbackView:
 
 
 def _served_by(task: Task) -> ServedByView | None:
-    """Who works on it or completed it: while it is pending, or after it failed, nobody does."""
+    """The provider that works on the task or completed it; None while it is pending and after it failed."""
     if task.status not in (Status.PROCESSING, Status.COMPLETED) or not task.attempts:
         return None
     return ServedByView(provider=task.attempt.provider, model=task.attempt.model)

@@ -1,4 +1,4 @@
-"""Use cases of API keys: create, read, revoke, rotate, encrypt anew."""
+"""Use cases of API keys: create, read, revoke, rotate, reencrypt."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -29,21 +29,21 @@ from polyrelay import Secret
 LONGEST_GRACE_S: Final = 90 * 86400.0
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Description = Annotated[str, Meta(max_length=200, description="For people: who uses it, and where.")]
+Description = Annotated[str, Meta(max_length=200, description="For people: who uses the key, and where.")]
 Owner = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$(?!\n)",
-        description="Keys of one owner see the same tasks. Without it the key is an owner of its own.",
+        description="Keys of one owner see the same tasks. By default each key is its own owner.",
     ),
 ]
-ExpiresAt = Annotated[datetime, Meta(tz=True, description="From then on the key is refused; with a time zone.")]
+ExpiresAt = Annotated[datetime, Meta(tz=True, description="When the key expires; with a time zone.")]
 
 log = structlog.get_logger(__name__)
 
 
 class KeyOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key that is to be created."""
+    """The fields of a new key."""
 
     role: Annotated[Role, Meta(description="`app`: its own tasks; `operator`: everybody's; `admin`: also keys.")] = (
         Role.APP
@@ -51,30 +51,33 @@ class KeyOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     owner: Owner | None = None
     description: Description = ""
     expires_at: ExpiresAt | None = None
-    requests_per_minute: Annotated[Count, Meta(description="Requests of any kind in a minute.")] | None = None
-    max_concurrent: Annotated[Count, Meta(description="Its submissions that are open at once.")] | None = None
-    max_queue: Annotated[int, Meta(ge=0, le=1_000_000, description="Its tasks that may wait for that.")] | None = None
+    requests_per_minute: Annotated[Count, Meta(description="Requests of any kind per minute.")] | None = None
+    max_concurrent: Annotated[Count, Meta(description="Submissions that are open at once.")] | None = None
+    max_queue: Annotated[int, Meta(ge=0, le=1_000_000, description="Tasks that may wait for a submission.")] | None = (
+        None
+    )
 
 
 class RotationOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a key is to be replaced. What is not given stays as it was."""
+    """How a key is replaced. A field that is not given stays as it is."""
 
     grace_period_s: Annotated[
-        float, Meta(ge=0, le=LONGEST_GRACE_S, description="So long the old key goes on working; 0 revokes it at once.")
+        float,
+        Meta(ge=0, le=LONGEST_GRACE_S, description="How long the old key works, in seconds; 0 revokes it at once."),
     ] = 0.0
     description: Description | None = None
     expires_at: ExpiresAt | None = None
 
 
 class NewKey(Struct, frozen=True, kw_only=True):
-    """A key that was just made: the only moment at which its secret is at hand."""
+    """A key that was just created, with its secret, which is not available later."""
 
     key: ApiKey
     secret: Secret
 
 
 class Rotated(Struct, frozen=True, kw_only=True):
-    """The key that takes over, and the one that goes."""
+    """The new key, and the one that it replaces."""
 
     new: NewKey
     old: ApiKey
@@ -82,11 +85,11 @@ class Rotated(Struct, frozen=True, kw_only=True):
 
 class ApiKeys:
     """
-    Where keys are made and taken back.
+    Creates, reads, revokes and rotates API keys.
 
     Args:
-        keys: Where they are stored.
-        vault: Encrypts their secrets; without one no key can be made.
+        keys: The stored keys.
+        vault: Encrypts their secrets; without one no key can be created.
         clock: Time.
     """
 
@@ -97,7 +100,7 @@ class ApiKeys:
 
     async def create(self, order: KeyOrder) -> NewKey:
         """
-        Make a key.
+        Create a key.
 
         Raises:
             InvalidRequest: It would have expired already.
@@ -112,7 +115,7 @@ class ApiKeys:
             role=order.role,
             description=order.description,
             limits=limits,
-            expires_at=self._still_to_come(order.expires_at),
+            expires_at=self._future(order.expires_at),
         )
         await self._keys.add(made.key)
         log.info("key_created", key_id=made.key.id, role=made.key.role.value)
@@ -123,41 +126,41 @@ class ApiKeys:
         A key, by its id or its access key.
 
         Raises:
-            KeyNotFound: There is none.
+            KeyNotFound: No key has it.
         """
         if key_id.startswith("ak_"):
             return await self._keys.of_access_key(key_id)
         return await self._keys.get(key_id)
 
     async def page(self, query: KeyQuery) -> KeyPage:
-        """One page of a list, newest first."""
+        """One page of keys, newest first."""
         return await self._keys.page(query)
 
     async def revoke(self, key_id: str) -> ApiKey:
         """
-        Take a key back for good; every process refuses it within 2 s. Twice is the same as once.
+        Revoke a key for good; every process refuses it within 2 s. It may be repeated.
 
         Raises:
-            KeyNotFound: There is none.
-            Stale: Others kept changing it; try again.
+            KeyNotFound: No key has it.
+            Stale: Concurrent changes kept winning; try again.
         """
         return await until_first(lambda: self._revoke(key_id))
 
     async def rotate(self, key_id: str, order: RotationOrder) -> Rotated:
         """
-        Make a key with the same owner, role and limits, and let the old one end.
+        Create a key with the same owner, role and limits, and revoke or expire the old one.
 
-        The new key is on record before the old one is changed: what dies in between leaves a key whose secret nobody
-        has, and the old one as it was.
+        The new key is stored before the old one is changed: a crash in between leaves a key whose secret nobody has,
+        and the old one as it was.
 
         Raises:
-            KeyNotFound: There is none.
+            KeyNotFound: No key has it.
             NotPossible: It has expired, or was revoked or rotated already.
             InvalidRequest: The new one would have expired already.
-            Stale: Somebody else rotated it at the same moment.
+            Stale: It was rotated concurrently.
         """
         old, now = await self.get(key_id), self._clock()
-        expires_at = self._still_to_come(order.expires_at)
+        expires_at = self._future(order.expires_at)
         _refuse_ended(old, now)
         new = self._made(
             owner=old.owner,
@@ -179,10 +182,10 @@ class ApiKeys:
 
     async def reencrypt(self) -> int:
         """
-        Encrypt under the first key what is encrypted under another one; answers how many secrets were.
+        Encrypt all secrets under the first encryption key; returns how many were encrypted under another one.
 
         Raises:
-            NotReadable: One is encrypted under a key that is not at hand; those before it are done.
+            NotReadable: One is encrypted under a key that is not set; those before it are done.
         """
         done, last = 0, ""
         while keys := await self._keys.after(last):
@@ -241,25 +244,25 @@ class ApiKeys:
             raise NotPossible(f"secrets of keys cannot be stored: {NO_ENCRYPTION_KEY}")
         return self._vault
 
-    def _still_to_come(self, moment: datetime | None) -> datetime | None:
+    def _future(self, moment: datetime | None) -> datetime | None:
         if moment is None:
             return None
-        with suppress(OverflowError):  # the last moments of the year 9999, somewhere
+        with suppress(OverflowError):  # the last hours of the year 9999, in some time zone
             if (at := to_milliseconds(moment.astimezone(UTC))) > self._clock():
                 return at
-        message = "Allowed: a moment that is still to come."
+        message = "Allowed: a time in the future."
         raise InvalidRequest([FieldProblem(field="expires_at", message=message, value=moment.isoformat())])
 
 
 def _refuse_ended(key: ApiKey, now: datetime) -> None:
     if key.rotated_to is not None:
-        raise NotPossible(f"key {key.id} was rotated already; {key.rotated_to} took its place")
+        raise NotPossible(f"key {key.id} was rotated already; {key.rotated_to} replaced it")
     if (state := key.state(now)) is not KeyState.ACTIVE:
         raise NotPossible(f"key {key.id} is {state}; create a new one with --owner {key.owner}")
 
 
 def _ending(old: ApiKey, new: ApiKey, grace_s: float, now: datetime) -> ApiKey:
-    """The old key as it stands beside the new one."""
+    """The old key beside the new one: revoked, or expiring after the grace period."""
     ending = structs.replace(old, rotated_to=new.id, version=old.version + 1)
     if not grace_s:
         return structs.replace(ending, revoked_at=now)

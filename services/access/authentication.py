@@ -1,4 +1,4 @@
-"""Use case: who makes this request? By a Bearer secret, a signature of Volcengine's kind, or AWS SigV4."""
+"""Authentication: the caller of a request, by Bearer secret, Volcengine's HMAC-SHA256 or AWS SigV4."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ WAYS: Final = (
     "send `Authorization: Bearer <secret of a key>`, or sign the request as Volcengine's or AWS's clients do "
     "(HMAC-SHA256, AWS4-HMAC-SHA256)"
 )
-_NO_FIT: Final = "there is no such access key, or the signature is not the one that its secret makes of this request"
+_NO_FIT: Final = "the access key does not exist, or the signature does not match its secret and this request"
 _LONGEST_ACCESS_KEY: Final = 128
 _NOBODYS: Final = Secret("sk_of_nobody")
 
@@ -31,11 +31,11 @@ log = structlog.get_logger(__name__)
 
 class Authenticate:
     """
-    Finds out who makes a request.
+    Finds out who the caller of a request is.
 
     Args:
-        keyring: The keys.
-        vault: Opens their secrets, which signatures need.
+        key_cache: The API keys.
+        vault: Decrypts their secrets, which are needed to verify signatures.
         clock: Time.
     """
 
@@ -46,11 +46,11 @@ class Authenticate:
 
     async def __call__(self, request: SignedRequest, read_body: ReadBody) -> Caller:
         """
-        Who makes the request. Its body is read only where the key that it names is known and the rest fits.
+        The caller. The body is read only if the key that the request names exists and the signature is otherwise valid.
 
         Raises:
-            Unauthenticated: Or a subclass; says what is wrong, and of a key only to who has its secret.
-            StoreUnavailable: Nobody can be asked.
+            Unauthenticated: Or a subclass; says what is wrong. The state of a key is reported only with a valid secret.
+            StoreUnavailable: API keys cannot be read.
         """
         authorization = request.headers.get("authorization", "")
         if is_signature(authorization):
@@ -58,12 +58,14 @@ class Authenticate:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return await self._bearer(Secret(token.strip()))
-        raise Unauthenticated(f"{'Authorization is not understood' if authorization else 'who are you?'}; {WAYS}")
+        raise Unauthenticated(
+            f"{'Authorization has an unknown form' if authorization else 'no Authorization was sent'}; {WAYS}"
+        )
 
     async def _bearer(self, secret: Secret) -> Caller:
         key = await self._key_cache.of_secret(secret)
         if key is None or not key.fits(secret):
-            raise Unauthenticated("there is no key with that secret")
+            raise Unauthenticated("no API key has that secret")
         _refuse_ended(key, self._clock())
         return key.caller()
 
@@ -74,7 +76,7 @@ class Authenticate:
         body_hash = presented.body_hash
         if body_hash is None and key is not None:
             body_hash = _sha256(await read_body())
-        # Over the hash that is claimed, where one is: nobody unknown makes us read a body.
+        # Over the stated hash, if there is one: an unknown caller cannot make the server read a body.
         if body_hash is None or not is_valid_signature(presented, request, secret, body_hash=body_hash) or key is None:
             raise InvalidSignature(_NO_FIT)
         if presented.body_hash is not None and presented.body_hash != _sha256(await read_body()):
@@ -88,7 +90,7 @@ class Authenticate:
         return await self._key_cache.of_access_key(access_key)
 
     def _secret_of(self, key: ApiKey | None) -> Secret:
-        """Its secret; one that fits nothing where there is no key, so that both take as long."""
+        """Its secret; without a key one that matches nothing, so that both cases take the same time."""
         if key is None:
             return _NOBODYS
         try:

@@ -13,12 +13,12 @@ from core.keys import (
 
 class KeyView(Struct, frozen=True, kw_only=True):
     """
-    A key as operators see it: without its secret, and without anything that leads to it.
+    A key as operators see it.
 
     Attributes:
-        state: Whether it opens the door: active, expired or revoked.
-        rotated_from: The key that it took the place of.
-        rotated_to: The key that took its place.
+        state: Active, expired or revoked.
+        rotated_from: The key that it replaced.
+        rotated_to: The key that replaced it.
     """
 
     id: str
@@ -38,7 +38,7 @@ class KeyView(Struct, frozen=True, kw_only=True):
 
 
 def key_view(key: ApiKey, now: datetime) -> KeyView:
-    """A key as operators see it at that moment."""
+    """A key as operators see it at that time."""
     return KeyView(
         id=key.id,
         access_key=key.access_key,

@@ -1,8 +1,9 @@
 """
-Verifies signed requests: Volcengine's HMAC-SHA256 and AWS SigV4. Pure: others look the key up and read the body.
+Request signatures: verification of Volcengine's HMAC-SHA256 and AWS SigV4. Pure: the caller finds the key and reads the
+body.
 
-A verifier knows less than the signer: clients disagree on default ports, on how a path is encoded and on how a query is
-sorted. So each form in which an official signer may have written the request is tried; each says which request it is.
+Clients differ in default ports, in how they encode a path and in how they sort a query. So each form in which an
+official signer may have written the request is tried; each form identifies the same request.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ from polyrelay import Secret
 
 MOST_SKEW: Final = timedelta(minutes=5)
 SPENT_FOR: Final = 2 * MOST_SKEW + timedelta(minutes=1)
-"""A signature that is used up is remembered for longer than it could be good."""
+"""How long a used signature is stored: longer than it can be valid."""
 _AUTHORIZATION: Final = re.compile(
     r"(?P<algorithm>(?:AWS4-)?HMAC-SHA256) +Credential=(?P<credential>[!-+\--~]+) *, *"
     r"SignedHeaders=(?P<signed>[!-+\--~]+) *, *Signature=(?P<signature>[0-9a-f]{64})"
@@ -41,7 +42,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class _Dialect(Struct, frozen=True, kw_only=True):
-    """What differs between the two: names, what goes before the secret, and what a scope ends with."""
+    """What differs between the two algorithms: names, the prefix of the secret, and the end of the scope."""
 
     algorithm: str
     ending: str
@@ -79,13 +80,13 @@ _DIALECTS: Final = {
 
 class SignedRequest(Struct, frozen=True, kw_only=True):
     """
-    A request as it came, without its body.
+    A request as it was received, without its body.
 
     Attributes:
         path: Decoded.
-        raw_path: As it came.
-        query: As it came, without the question mark.
-        headers: Names in lower case; those that came more than once are joined by commas.
+        raw_path: As received.
+        query: As received, without the question mark.
+        headers: Names in lower case; repeated headers are joined by commas.
     """
 
     method: str
@@ -97,13 +98,13 @@ class SignedRequest(Struct, frozen=True, kw_only=True):
 
 class RequestSignature(Struct, frozen=True, kw_only=True):
     """
-    What a signed request says of itself.
+    The signature of a request, as its headers state it; not verified yet.
 
     Attributes:
         scope: Such as "20260102/cn-north-1/cv/request".
         signed: Names of the signed headers, sorted.
-        stamp: When it was signed, as it stands in the date header.
-        body_hash: What it says that its body's SHA-256 is, or None where the signature alone tells.
+        stamp: When it was signed, as the date header has it.
+        body_hash: The stated SHA-256 of the body, or None where no header states it.
     """
 
     algorithm: str
@@ -116,22 +117,22 @@ class RequestSignature(Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """What a repeated request has in common with the first one, and no other has."""
+        """Identifies the signed request: a repetition has the same, no other request has."""
         return hashlib.sha256(f"{self.access_key} {self.signature}".encode()).hexdigest()
 
 
 def is_signature(authorization: str) -> bool:
-    """Whether that is the header of a signed request, well made or not."""
+    """Whether that is the `Authorization` of a signed request, well-formed or not."""
     return authorization.partition(" ")[0] in _DIALECTS
 
 
 def read_signature(request: SignedRequest, *, now: datetime) -> RequestSignature:
     """
-    What the request says of itself.
+    Read the signature from the request's headers.
 
     Raises:
-        InvalidSignature: It is not well made, or not everything that has to be is signed; says what.
-        ClockSkew: It was signed too far from now.
+        InvalidSignature: It is malformed, or a required header is not signed; says which.
+        ClockSkew: The time of signing differs too much from now.
     """
     match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
     if match is None:
@@ -155,7 +156,7 @@ def read_signature(request: SignedRequest, *, now: datetime) -> RequestSignature
 
 
 def is_valid_signature(presented: RequestSignature, request: SignedRequest, secret: Secret, *, body_hash: str) -> bool:
-    """Whether who signed it has that secret. Takes as long for a signature that is nearly right as for any other."""
+    """Whether the signature was made with that secret. The time does not depend on how much of it matches."""
     dialect = _DIALECTS[presented.algorithm]
     expected = (
         signature(
@@ -186,7 +187,7 @@ def _signed_one(wanted: Iterable[str], signed: tuple[str, ...], headers: Mapping
     for name in wanted:
         if name in signed and name in headers:
             return name
-    raise InvalidSignature(f"the header {' or '.join(wanted)} must be there, and in SignedHeaders")
+    raise InvalidSignature(f"the header {' or '.join(wanted)} is required, and must be in SignedHeaders")
 
 
 def _check_scope(scope: str, stamp: str, dialect: _Dialect) -> None:
@@ -194,7 +195,7 @@ def _check_scope(scope: str, stamp: str, dialect: _Dialect) -> None:
     if len(parts) != 4 or not all(parts) or parts[3] != dialect.ending:
         raise InvalidSignature(f"Credential is not {dialect.example}")
     if parts[0] != stamp[:8]:
-        raise InvalidSignature("the date in Credential is not that of the date header")
+        raise InvalidSignature("the date in Credential differs from the date header")
 
 
 def _check_time(stamp: str, now: datetime) -> None:
@@ -225,14 +226,14 @@ def _claimed_hash(headers: Mapping[str, str], signed: tuple[str, ...], dialect: 
 
 
 def _paths(request: SignedRequest, dialect: _Dialect) -> set[str]:
-    """AWS's signers encode what is on the wire once more."""
+    """AWS's signers encode the sent path once more."""
     raw = request.raw_path or "/"
     again = {quote(raw, safe="/~", errors=UNDECODABLE)} if dialect.prefix else set()
     return {canonical_path(request.path), raw, *again}
 
 
 def _queries(request: SignedRequest, dialect: _Dialect) -> set[str]:
-    """Sorted before or after encoding; AWS's signers take the pairs as they are on the wire."""
+    """Sorted before or after encoding; AWS's signers take the pairs as they are sent."""
     pairs = parse_qsl(request.query, keep_blank_values=True, errors=UNDECODABLE)
     after = sorted((encoded(key), encoded(value)) for key, value in pairs)
     queries = {canonical_query(pairs), "&".join(f"{key}={value}" for key, value in after)}
@@ -246,7 +247,7 @@ def _signed_headers(presented: RequestSignature, request: SignedRequest, dialect
     """The signed headers in order, once for each way to write the host."""
     missing = [name for name in presented.signed if name not in request.headers]
     if missing:
-        raise InvalidSignature(f"the header {missing[0]} is in SignedHeaders, and is not there")
+        raise InvalidSignature(f"the header {missing[0]} is in SignedHeaders but was not sent")
     values = {name: request.headers[name] for name in presented.signed}
     if dialect.prefix:
         values = {name: " ".join(value.split()) for name, value in values.items()}

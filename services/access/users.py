@@ -1,4 +1,4 @@
-"""Use cases of users: create, read, change, remove."""
+"""Use cases of users: create, read, change, delete."""
 
 from typing import Annotated
 
@@ -26,14 +26,14 @@ log = structlog.get_logger(__name__)
 
 
 class UserOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A user that is to be created."""
+    """The fields of a new user."""
 
     email: Email
     name: PersonName
 
 
 class UserChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to change of a user. What is not given stays as it is."""
+    """Changes of a user. A field that is not given stays as it is."""
 
     email: Email | None = None
     name: PersonName | None = None
@@ -41,10 +41,10 @@ class UserChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class UserDirectory:
     """
-    Where users are kept.
+    Creates, reads, changes and deletes users.
 
     Args:
-        users: Where they are stored.
+        users: The stored users.
         clock: Time.
     """
 
@@ -54,10 +54,10 @@ class UserDirectory:
 
     async def create(self, order: UserOrder) -> User:
         """
-        Make a user.
+        Create a user.
 
         Raises:
-            EmailTaken: Another one has that address.
+            EmailTaken: Another user has that address.
         """
         now = self._clock()
         user = User(id=new_user_id(now), email=order.email, name=order.name, created=now, updated=now)
@@ -70,16 +70,16 @@ class UserDirectory:
         A user.
 
         Raises:
-            UserNotFound: There is none of that id.
+            UserNotFound: No user has that id.
         """
         return await self._users.get(user_id)
 
     async def of_email(self, email: str) -> User:
         """
-        The user with that address, whatever the case of its letters.
+        The user with that address; upper and lower case are the same.
 
         Raises:
-            UserNotFound: There is none.
+            UserNotFound: No user has it.
         """
         return await self._users.of_email(email)
 
@@ -89,25 +89,25 @@ class UserDirectory:
 
     async def change(self, user_id: str, change: UserChange) -> User:
         """
-        Change a user, and answer what then holds.
+        Change a user; returns it as changed.
 
         Raises:
-            UserNotFound: There is none of that id.
-            EmailTaken: Another one has that address.
-            Stale: Others kept changing it; try again.
+            UserNotFound: No user has that id.
+            EmailTaken: Another user has that address.
+            Stale: Concurrent changes kept winning; try again.
         """
         return await until_first(lambda: self._change(user_id, change))
 
-    async def remove(self, user_id: str) -> User:
+    async def delete(self, user_id: str) -> User:
         """
-        Remove a user, and answer it as it was. Tasks that name it stay.
+        Delete a user; returns it as it was. Tasks that name it stay.
 
         Raises:
-            UserNotFound: There is none of that id (any more).
+            UserNotFound: No user has that id (any more).
         """
         user = await self._users.get(user_id)
         await self._users.delete(user_id)
-        log.info("user_removed", user_id=user_id)
+        log.info("user_deleted", user_id=user_id)
         return user
 
     async def _change(self, user_id: str, change: UserChange) -> User:

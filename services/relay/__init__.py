@@ -1,1 +1,1 @@
-"""Volcengine's visual API as this server speaks it to callers, whose calls become tasks."""
+"""Relay: Volcengine's visual API as this server offers it to callers; their calls become tasks."""

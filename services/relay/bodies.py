@@ -1,4 +1,4 @@
-"""What is read of callers' bodies and vendors' answers, and what is put into them: pure. All else stays as it is."""
+"""Bodies of the relay: the few fields that are read or replaced in callers' bodies and vendors' responses. Pure."""
 
 import re
 from typing import Any, Final, TypeVar
@@ -24,11 +24,11 @@ _GONE: Final = frozenset({"not_found", "expired"})
 
 class Submission(Struct, frozen=True, kw_only=True):
     """
-    The body of a call that starts something.
+    The body of a call that submits something.
 
     Attributes:
         req_key: The vendor's name of the capability.
-        prompt: What lists show of it.
+        prompt: What lists show.
         text: The whole body, to the byte.
     """
 
@@ -39,12 +39,12 @@ class Submission(Struct, frozen=True, kw_only=True):
 
 class Inquiry(Struct, frozen=True, kw_only=True):
     """
-    The body of a call that asks for a task.
+    The body of a call that queries a task.
 
     Attributes:
-        task_id: Ours, as the caller gave it.
-        fields: All of the body's.
-        return_url: Whether pictures are wanted as links: from the `req_json`.
+        task_id: This server's, as the caller sent it.
+        fields: All fields of the body.
+        return_url: Whether images are returned as links: from the `req_json`.
     """
 
     task_id: str
@@ -52,16 +52,16 @@ class Inquiry(Struct, frozen=True, kw_only=True):
     return_url: bool
 
     def for_vendor(self, vendor_id: str) -> bytes:
-        """The body with the vendor's id of the task in the place of ours."""
+        """The body with the vendor's task id instead of ours."""
         return msgspec.json.encode({**self.fields, "task_id": vendor_id})
 
 
 def read_submission(body: bytes) -> Submission:
     """
-    What a submit asks for.
+    Read the body of a submit.
 
     Raises:
-        NotTaken: It is no JSON object, or does not say for which capability.
+        NotTaken: It is not a JSON object, or names no capability.
     """
     fields = _object(body)
     req_key = _text(fields, "req_key")
@@ -73,10 +73,10 @@ def read_submission(body: bytes) -> Submission:
 
 def read_inquiry(body: bytes) -> Inquiry:
     """
-    What a query asks for.
+    Read the body of a query.
 
     Raises:
-        NotTaken: It is no JSON object, or does not name a task.
+        NotTaken: It is not a JSON object, or names no task.
     """
     fields = _object(body)
     _text(fields, "req_key")
@@ -85,7 +85,7 @@ def read_inquiry(body: bytes) -> Inquiry:
 
 
 def with_our_id(body: bytes, *, vendor_id: str | None, task_id: str) -> bytes:
-    """The vendor's answer with our id of the task in the place of its own, and nothing else changed."""
+    """The vendor's response with our task id instead of its own; nothing else is changed."""
     document = object_of(body)
     data = object_of(bytes(document["data"])) if document is not None and "data" in document else None
     if document is None or data is None or "task_id" not in data:
@@ -96,15 +96,15 @@ def with_our_id(body: bytes, *, vendor_id: str | None, task_id: str) -> bytes:
     return msgspec.json.encode({**document, "data": {**data, "task_id": task_id}})
 
 
-def forgotten(body: bytes) -> bool:
-    """Whether the vendor's answer says that it does not know the task any more."""
+def is_forgotten(body: bytes) -> bool:
+    """Whether the vendor's response says that it does not know the task any more."""
     document = object_of(body)
     data = object_of(bytes(document["data"])) if document is not None and "data" in document else None
     return data is not None and _value(data, "status", str) in _GONE
 
 
 def refuses_us(body: bytes) -> bool:
-    """Whether the answer is the signing gateway's refusal of this server's own signature."""
+    """Whether the response is the signing gateway's refusal of this server's own signature."""
     document = object_of(body)
     metadata = _value(document or {}, "ResponseMetadata", dict[str, Any]) or {}
     error = metadata.get("Error")
@@ -135,7 +135,7 @@ def _text(fields: dict[str, Raw], name: str) -> str:
 
 
 def _value(fields: dict[str, Raw], name: str, kind: type[T]) -> T | None:
-    """The field's value, if it is there and of that kind."""
+    """The field's value, or None if it is missing or of another type."""
     try:
         return msgspec.json.decode(fields[name], type=kind) if name in fields else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Our failures in the vendor's words, for tasks of which the vendor itself has said nothing that could be handed on."""
+"""Failures of tasks in the vendor's codes, for tasks without a vendor's response that could be passed on."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -35,20 +35,17 @@ CODES: Final[Mapping[str, int]] = MappingProxyType(
         "cancelled": INTERNAL_ERROR,
     }
 )
-"""The vendor's code for each of ours, where the vendor's own is not on record."""
+"""The vendor's code for each of our failure codes, where the vendor's own code is not stored."""
 
 NEVER_TAKEN: Final = frozenset({"provider_unavailable", "rate_limited", "overloaded", "deadline_exceeded"})
-"""Failures without anything at the vendor: a query is told `expired`, the vendor's word for "submit it again"."""
+"""Failures before the vendor accepted anything: a query returns `expired`, which means "submit it again"."""
 
 EXPIRED: Final = Business(data={"status": "expired"})
 
 
 def submit_failure(failure: Failure) -> Business:
-    """What a submit is told of a task that failed."""
-    if failure.code in {
-        "outcome_unknown",
-        "protocol_error",
-    }:  # whatever came with it: the message says what is at stake
+    """The response to a submit whose task failed."""
+    if failure.code in {"outcome_unknown", "protocol_error"}:  # the message warns that it may be billed
         return Business(code=INTERNAL_ERROR, message=failure.message)
     code = failure.vendor_code or ""
     if code.isascii() and code.isdecimal() and len(code) < 10:
@@ -57,7 +54,7 @@ def submit_failure(failure: Failure) -> Business:
 
 
 def query_failure(failure: Failure) -> Business:
-    """What a query is told of a task that failed, and of which the vendor knows nothing (any more)."""
+    """The response to a query for a failed task that the vendor does not know (any more)."""
     if failure.code == "cancelled":
         return NOT_FOUND
     if failure.code in NEVER_TAKEN:

@@ -1,5 +1,5 @@
 """
-What is said to callers of the relay: the vendor's own words as they came, or ours in the vendor's two shapes.
+Responses of the relay: the vendor's own as received, or this server's in the vendor's two shapes.
 
 Source of the codes: the vendor's error tables docs/6369/68677 (gateway) and docs/6444/69728 (visual), and the tables of
 the Jimeng pages, in copies read on 2026-11-22.
@@ -38,7 +38,7 @@ STATUSES: Final[Mapping[int, tuple[int, str]]] = MappingProxyType(
         INTERNAL_ERROR: (500, "Internal Error"),
     }
 )
-"""HTTP status and words of the business codes that we say ourselves."""
+"""HTTP status and text of the business codes that this server sends itself."""
 
 GATEWAY: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
     {
@@ -52,7 +52,7 @@ GATEWAY: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
         "InternalError": (500, 100014),
     }
 )
-"""HTTP status and number of the gateway's codes that we say ourselves."""
+"""HTTP status and number of the gateway's codes that this server sends itself."""
 
 
 class Business(Struct, frozen=True, kw_only=True):
@@ -61,10 +61,10 @@ class Business(Struct, frozen=True, kw_only=True):
 
     Attributes:
         code: One of `STATUSES`, or the vendor's.
-        message: Added to the words of the code; alone where the code is not one of ours.
+        message: Added to the text of the code; alone where the code is not in `STATUSES`.
         data: None in errors.
-        status: HTTP status where it is not the one of the code.
-        retry_after_s: When to come back, in whole seconds.
+        status: HTTP status, if it is not the one of the code.
+        retry_after_s: When to try again, in whole seconds.
     """
 
     code: int = SUCCESS
@@ -75,12 +75,12 @@ class Business(Struct, frozen=True, kw_only=True):
 
     @property
     def http_status(self) -> int:
-        """The HTTP status of the answer."""
+        """The HTTP status of the response."""
         return self.status or STATUSES.get(self.code, (400, ""))[0]
 
     @property
-    def words(self) -> str:
-        """What the envelope's `message` says."""
+    def text(self) -> str:
+        """The `message` of the envelope."""
         return ": ".join(filter(None, (STATUSES.get(self.code, (0, ""))[1], self.message)))
 
 
@@ -97,14 +97,14 @@ class Gateway(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Handed(Struct, frozen=True, kw_only=True):
+class VendorResponse(Struct, frozen=True, kw_only=True):
     """
-    What the vendor said.
+    The vendor's response.
 
     Attributes:
         status: HTTP status.
         media_type: Its Content-Type.
-        body: Its bytes; an id of a task is ours.
+        body: Its bytes; the task id in it is ours.
         retry_after: Its header of that name.
     """
 
@@ -114,11 +114,11 @@ class Handed(Struct, frozen=True, kw_only=True):
     retry_after: str | None = None
 
 
-RelayAnswer: TypeAlias = Business | Gateway | Handed
+RelayAnswer: TypeAlias = Business | Gateway | VendorResponse
 
 
 class NotTaken(Exception):
-    """A call cannot be served; carries what its caller is told."""
+    """A call cannot be served; `answer` is the response to it."""
 
     def __init__(self, answer: RelayAnswer) -> None:
         super().__init__(str(answer))
@@ -126,4 +126,4 @@ class NotTaken(Exception):
 
 
 NOT_FOUND: Final = Business(data={"status": "not_found"})
-"""What the vendor says of a task that it does not know."""
+"""The vendor's response for a task that it does not know."""

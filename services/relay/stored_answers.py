@@ -1,4 +1,4 @@
-"""Answers from the record: the vendor's that were kept, and results that outlived the vendor's memory."""
+"""Stored responses: the vendor's own from the task's attempts, and results that the vendor has forgotten."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -13,22 +13,22 @@ from core.task_states import State
 from core.tasks import Result, Task
 from polyrelay import Answer, TaskType
 from services.relay.bodies import refuses_us, with_our_id
-from services.relay.responses import Business, Gateway, Handed, RelayAnswer
+from services.relay.responses import Business, Gateway, RelayAnswer, VendorResponse
 
 Links: TypeAlias = Callable[[str, int], str]
-"""From a task's id and the index of a result to the link under which this server serves it."""
+"""From a task's id and the index of a result to this server's link to the file."""
 
 REFUSED_UPSTREAM: Final = Gateway(
     code="InternalError",
-    message="the vendor does not take this server's own credentials; the caller's are good. Tell the operator",
+    message="the vendor refuses this server's own credentials; the caller's are valid. Report it to the operator",
 )
 
 
-def handed(answer: Answer, *, vendor_id: str | None, task_id: str) -> RelayAnswer:
-    """What the vendor just said, with our id."""
+def passed_on(answer: Answer, *, vendor_id: str | None, task_id: str) -> RelayAnswer:
+    """The vendor's response, with our task id."""
     if refuses_us(answer.body):
         return REFUSED_UPSTREAM
-    return Handed(
+    return VendorResponse(
         status=answer.status,
         media_type=answer.headers.get("content-type"),
         body=with_our_id(answer.body, vendor_id=vendor_id, task_id=task_id),
@@ -36,41 +36,41 @@ def handed(answer: Answer, *, vendor_id: str | None, task_id: str) -> RelayAnswe
     )
 
 
-def kept_answer(task: Task) -> VendorAnswer | None:
-    """The vendor's answer to the submit that decided what the task is now, if there was one."""
+def stored_answer(task: Task) -> VendorAnswer | None:
+    """The vendor's response to the submit that led to the task's state, if there was one."""
     attempt = task.attempts[-1] if task.attempts else None
     if attempt is None or task.state in {State.PENDING, State.SUBMITTING, State.CANCELLED}:
         return None
     if task.state is State.FAILED and attempt.operation is None and attempt.failure != task.failure:
-        return None  # it failed for something else, such as its deadline
+        return None  # it failed for another reason, such as its deadline
     return attempt.answer
 
 
-async def handed_again(task: Task, kept: VendorAnswer, store: ResultStore) -> RelayAnswer:
+async def passed_on_again(task: Task, stored: VendorAnswer, store: ResultStore) -> RelayAnswer:
     """
-    What the vendor said to the submit, with our id.
+    The stored vendor's response to the submit, with our task id.
 
     Raises:
-        StoreUnavailable: It is a file, and cannot be read now.
-        FileNotFound: It was removed.
+        StoreUnavailable: It is a file that cannot be read now.
+        FileNotFound: Its file was deleted.
     """
-    body = kept.body if kept.file is None else await _file(store, kept.file)
-    answer = Answer(status=kept.status, headers={"content-type": kept.media_type or ""}, body=body or b"")
-    return handed(answer, vendor_id=None, task_id=task.id)
+    body = stored.body if stored.file is None else await _file(store, stored.file)
+    answer = Answer(status=stored.status, headers={"content-type": stored.media_type or ""}, body=body or b"")
+    return passed_on(answer, vendor_id=None, task_id=task.id)
 
 
 def open_answer(task: Task, status: str) -> Business:
-    """A task that has no result yet, as a query sees it."""
+    """The response to a query for a task without a result yet."""
     empty = {} if task.type is TaskType.VIDEO else {"image_urls": None, "binary_data_base64": None}
     return Business(data={"status": status, **empty})
 
 
 async def done_answer(task: Task, store: ResultStore, links: Links, *, return_url: bool) -> Business:
     """
-    A task that is completed, with results from the record.
+    The response to a query for a completed task, with the stored results.
 
     Raises:
-        StoreUnavailable, FileNotFound: As `handed_again`.
+        StoreUnavailable, FileNotFound: As `passed_on_again`.
     """
     return Business(data={"status": "done", **await _results(task, store, links, return_url=return_url)})
 
@@ -84,8 +84,8 @@ async def _results(task: Task, store: ResultStore, links: Links, *, return_url: 
         return {"video_url": urls[0]}
     if return_url or any(result.file is None for result in task.results):
         return {"image_urls": urls, "binary_data_base64": None}
-    pictures = [base64.b64encode(await _file(store, result.file or "")).decode() for result in task.results]
-    return {"image_urls": None, "binary_data_base64": pictures}
+    images = [base64.b64encode(await _file(store, result.file or "")).decode() for result in task.results]
+    return {"image_urls": None, "binary_data_base64": images}
 
 
 def _link(task: Task, index: int, links: Links) -> str | None:
@@ -94,7 +94,7 @@ def _link(task: Task, index: int, links: Links) -> str | None:
 
 
 def _data_of_text(text: str) -> dict[str, Any]:
-    """The `data` of a capability that makes neither pictures nor videos."""
+    """The `data` of a capability that makes neither images nor videos."""
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
@@ -103,6 +103,6 @@ def _data_of_text(text: str) -> dict[str, Any]:
 
 async def _file(store: ResultStore, name: str) -> bytes:
     if not name:
-        raise FileNotFound("the answer is not kept here")
+        raise FileNotFound("the response is not stored")
     stored = await store.open(name)
     return b"".join([chunk async for chunk in stored.chunks])

@@ -1,4 +1,4 @@
-"""What a task may have cost."""
+"""Billing: whether a vendor may bill the attempts of a task."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ _PERHAPS: Final = frozenset({"outcome_unknown", "generation_failed"})
 
 
 def may_be_billed(task: Task) -> bool:
-    """Whether a vendor may bill an attempt: one that it took, or whose outcome is not known (yet)."""
+    """Whether a vendor may bill an attempt: one that it accepted, or whose outcome is not known (yet)."""
     return any(_may_be_billed(attempt) for attempt in task.attempts)
 
 

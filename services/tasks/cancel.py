@@ -1,4 +1,4 @@
-"""Use case: end a task before its time. A vendor that was not asked yet never is."""
+"""Use case: cancel a task. If nothing was submitted yet, nothing ever is."""
 
 from enum import StrEnum
 from typing import Final
@@ -28,16 +28,16 @@ log = structlog.get_logger(__name__)
 
 
 class CancelOutcome(StrEnum):
-    """What became of a request to cancel."""
+    """The outcome of a request to cancel."""
 
     CANCELLED = "cancelled"
-    """The task has ended, and nothing of it is under way."""
+    """The task has ended, and no operation of it is open."""
     REQUESTED = "requested"
-    """A worker ends it, and asks the vendor where that can be asked. The vendor may still finish and bill it."""
+    """A worker ends it, and asks the vendor to stop where that is possible. The vendor may still finish and bill it."""
 
 
 class Cancelled(Struct, frozen=True, kw_only=True):
-    """What became of it, and the task as it stands."""
+    """The outcome, and the task as it is now."""
 
     task: Task
     outcome: CancelOutcome
@@ -48,10 +48,10 @@ class CancelTask:
     Cancels tasks.
 
     Args:
-        tasks: Where they are stored.
-        queue: Tells a worker to ask the vendor.
-        gates: Where the task may stand in a line.
-        quotas: Where it counts.
+        tasks: The stored tasks.
+        queue: Wakes a worker, which asks the vendor to stop.
+        gates: The gates in whose wait queues the task may be.
+        quotas: The quotas in which it counts.
         clock: Time.
     """
 
@@ -65,13 +65,13 @@ class CancelTask:
 
     async def __call__(self, task_id: str) -> Cancelled:
         """
-        End the task where nothing is under way, else ask the worker to. Twice is the same as once.
+        End the task if no operation of it is open, otherwise request that a worker ends it. It may be repeated.
 
         Raises:
-            TaskNotFound: There is none of that id.
-            NotPossible: It has ended otherwise, or its result is being stored.
-            Stale: Others kept writing to it; try again.
-            StoreUnavailable: It is not known whether the request was noted; try again.
+            TaskNotFound: No task has that id.
+            NotPossible: It has completed or failed, or its result is being stored.
+            Stale: Concurrent writes to it kept winning; try again.
+            StoreUnavailable: It is not known whether the request was stored; try again.
         """
         return await until_first(lambda: self._cancel(task_id))
 
@@ -96,7 +96,7 @@ class CancelTask:
         return ended
 
     async def _notify_worker(self, task: Task) -> None:
-        """For the moment of the first wish: asking again adds no second wake, and sends one that was lost."""
+        """Wake a worker for the time of the first cancellation request; a repetition only replaces a lost wake."""
         try:
             await self._queue.wake(task.id, at=task.cancel_requested or self._clock(), priority=task.priority)
         except QueueUnavailable as error:
@@ -105,5 +105,5 @@ class CancelTask:
 
 def _too_late(task: Task) -> str:
     if task.state is State.STORING:
-        return f"too late to cancel task {task.id}: the provider is done and its result is being stored"
+        return f"too late to cancel task {task.id}: the provider has finished and the result is being stored"
     return f"task {task.id} is {task.status} already; only an open task can be cancelled"

@@ -1,4 +1,4 @@
-"""Use case: remove a task with its files. An open one is ended first, so that no worker takes it up again."""
+"""Use case: delete a task with its files. An open task is ended first, so that no worker continues it."""
 
 from msgspec import Struct
 
@@ -23,11 +23,11 @@ from services.limits.task_quotas import release_quotas
 
 class DeletedTask(Struct, frozen=True, kw_only=True):
     """
-    A task that is gone.
+    A deleted task.
 
     Attributes:
-        task: As it stood before.
-        vendor_stopped: Whether the vendor said that it stopped what was under way.
+        task: As it was before.
+        vendor_stopped: Whether the vendor confirmed that it stopped the open operation.
     """
 
     task: Task
@@ -36,17 +36,17 @@ class DeletedTask(Struct, frozen=True, kw_only=True):
 
 class DeleteTask:
     """
-    Removes tasks.
+    Deletes tasks.
 
     Args:
-        tasks: Where they are stored.
-        results: Where their files are.
-        registry: For asking vendors to stop.
-        queue: Wakes those who wait in a line behind the task.
-        gates: Where it may stand.
-        quotas: Where it counts.
-        calls: Puts calls to vendors on the audit log.
-        replays: Keeps the signatures of tasks that are gone.
+        tasks: The stored tasks.
+        results: Their files.
+        registry: The providers whose vendors are asked to stop.
+        queue: Wakes the tasks that were queued behind the task.
+        gates: The gates where the task may hold or await a slot.
+        quotas: The quotas in which it counts.
+        calls: Writes calls to vendors to the audit log.
+        used_signatures: Keeps the signatures of deleted tasks.
         clock: Time.
     """
 
@@ -75,20 +75,20 @@ class DeleteTask:
 
     async def __call__(self, task_id: str) -> DeletedTask:
         """
-        End the task if it is open, ask its vendor to stop, then remove its files and its record.
+        End the task if it is open, ask its vendor to stop, then delete its files and its document.
 
-        It is ended on record first: no worker can write to it then, or submit it again because the vendor stopped.
-        Files go before the record: where they cannot be removed, the record stays and the call can be repeated.
+        Its end is stored first: then no worker can write to it, or submit it again because the vendor stopped. Files
+        are deleted before the document: if that fails, the document stays and the call can be repeated.
 
         Raises:
-            TaskNotFound: There is none of that id (any more).
-            Stale: Others kept writing to it; try again.
-            AuditFailed: It cannot be put on record that its vendor is asked to stop; try again.
-            StoreUnavailable: The database or the result store cannot be reached.
+            TaskNotFound: No task has that id (any more).
+            Stale: Concurrent writes to it kept winning; try again.
+            AuditFailed: The audit row of the request to the vendor cannot be written; try again.
+            StoreUnavailable: The database or the result store is unavailable.
         """
-        return await until_first(lambda: self._remove(task_id))
+        return await until_first(lambda: self._delete(task_id))
 
-    async def _remove(self, task_id: str) -> DeletedTask:
+    async def _delete(self, task_id: str) -> DeletedTask:
         found = await self._tasks.get(task_id)
         ended = await self._end(found)
         stopped = ended.state is State.CANCELLED and await vendor_stopped(
@@ -102,7 +102,7 @@ class DeleteTask:
         return DeletedTask(task=found, vendor_stopped=stopped)
 
     async def _keep_signature(self, task: Task) -> None:
-        """Else who recorded the request that created the task could have it created again."""
+        """Without it, a recorded request could create the deleted task again."""
         until = task.created + SPENT_FOR
         if task.replay is not None and self._clock() < until:
             await self._used_signatures.spend(task.replay, until=until)
@@ -115,8 +115,8 @@ class DeleteTask:
         return ended
 
     def _ended(self, task: Task) -> Task:
-        """Its attempt stays open on record until the vendor was asked, so that a repeated call asks again."""
-        if task.state is State.STORING:  # its generation is over, so there is nothing left to cancel
-            lost = Failure(code="result_lost", message="the task was removed while its result was being stored")
+        """The attempt stays open until the vendor was asked to stop, so that a repeated call asks again."""
+        if task.state is State.STORING:  # the vendor has finished, so there is nothing to cancel
+            lost = Failure(code="result_lost", message="the task was deleted while its result was being stored")
             return task.to(State.FAILED, now=self._clock(), failure=lost)
         return task.to(State.CANCELLED, now=self._clock())

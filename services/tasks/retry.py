@@ -1,4 +1,4 @@
-"""Use case: do a failed task once more, because its caller says so. Nothing else submits after an unknown outcome."""
+"""Use case: retry a failed task, at its caller's request. Nothing else submits after an unknown outcome."""
 
 from datetime import datetime
 
@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 
 class RetryTask:
     """
-    Takes failed tasks up again.
+    Retries failed tasks.
 
     Args:
-        tasks: Where they are stored.
-        queue: Tells a worker.
-        registry: Which models there are.
+        tasks: The stored tasks.
+        queue: Wakes a worker.
+        registry: The models that are served.
         clock: Time.
-        room: Lets them in again while there is room.
+        task_quotas: Limit the number of tasks.
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class RetryTask:
 
     async def __call__(self, task_id: str, caller: Caller = ANYBODY) -> Task:
         """
-        Put a failed task back to pending, with as much time as it had at first, and answer it as it then stands.
+        Move a failed task back to pending, with its full time limit, and return it as it is then.
 
-        Its attempts stay on record and count no more; its first choice is asked first again.
+        Its attempts stay stored and no longer count; the first choice is tried first again.
 
         Raises:
-            TaskNotFound: There is none of that id.
-            NotPossible: It did not fail, or nobody serves its models any more.
+            TaskNotFound: No task has that id.
+            NotPossible: It did not fail, or its models are not served any more.
             ProviderUnavailable: None of its choices can take tasks here.
-            QueueFull, TooManyTasks: It would count as a new task does, and there is no room.
-            QueueUnavailable: Redis is away, and the operator wants no tasks then.
-            Stale: Others kept writing to it; try again.
-            StoreUnavailable: It is not known whether it was put back; read it.
+            QueueFull, TooManyTasks: It counts as a new task does, and a quota is full.
+            QueueUnavailable: Redis is unavailable, and `ACCEPT_WITHOUT_QUEUE` is off.
+            Stale: Concurrent writes to it kept winning; try again.
+            StoreUnavailable: It is not known whether it is pending again; read it.
         """
         task = await until_first(lambda: self._reopen(task_id, caller))
         try:
@@ -88,7 +88,7 @@ class RetryTask:
 
 
 def reopened(task: Task, *, now: datetime) -> Task:
-    """A failed task that is done once more: the first choice, the whole time, and nothing left of the old outcome."""
+    """A failed task as it is retried: first choice, full time limit, and nothing of the old outcome."""
     return task.to(
         State.PENDING,
         now=now,

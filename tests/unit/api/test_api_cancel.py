@@ -32,7 +32,7 @@ async def test_a_pending_task_is_cancelled(client: Client, api: ApiFixture) -> N
     assert answer["data"] == {
         "task_id": task.id, "status": "cancelled", "cancel": "cancelled", "may_be_billed": False,
     }  # fmt: skip
-    assert "not given anything" in answer["message"]
+    assert "Nothing was submitted" in answer["message"]
     shown = (await client.get(f"/api/v1/ai/task/result/{task.id}")).json()["data"]
     assert (shown["status"], shown["error"]["code"]) == ("cancelled", "cancelled")
     assert await call(client, task.id, "cancel") == (status, answer)
@@ -69,7 +69,7 @@ async def test_a_task_that_ended_cannot_be_cancelled(client: Client, api: ApiFix
 
 @pytest.mark.parametrize(("failure", "billed"), [(UNKNOWN, True), (REFUSED, False)], ids=["unknown", "refused"])
 async def test_a_failed_task_is_retried(client: Client, api: ApiFixture, failure: Failure, billed: bool) -> None:
-    """200 with what a create answers and more; after an unknown outcome it warns that the vendor may have been paid."""
+    """200 with what a create answers and more; after an unknown outcome it warns that the vendor may have billed already."""
     task = await api.stored(
         a_task(
             age_s=3600,
@@ -86,7 +86,7 @@ async def test_a_failed_task_is_retried(client: Client, api: ApiFixture, failure
         "task_id": task.id, "type": "image", "status": "pending", "provider": "lab", "model": "painter",
         "deadline": "2026-01-31T12:02:00Z", "attempts": 1, "may_be_billed": billed,
     }  # fmt: skip
-    assert ("paid" in answer["message"]) is billed
+    assert ("billed" in answer["message"]) is billed
     assert (await api.tasks.get(task.id)).state is State.PENDING
     status, answer = await call(client, task.id, "retry")
     assert (status, answer["error"]["code"]) == (409, "not_possible")

@@ -282,7 +282,7 @@ def test_internals_of_the_store_are_not_reported() -> None:
     answer = answer_of(StoreUnavailable("MongoDB at db.internal:27017 cannot be reached"))
 
     assert isinstance(answer, Business)
-    assert "db.internal" not in answer.words
+    assert "db.internal" not in answer.text
 
 
 def test_a_wrong_signature_is_the_gateways_word() -> None:

@@ -106,7 +106,7 @@ async def test_ready_names_what_is_unavailable(client: Client, api: ApiFixture, 
     answer = response.json()
     assert (response.status_code, answer["status"]) == (503, "unavailable")
     assert [key for key, found in answer["dependencies"].items() if not found["ok"]] == [name]
-    assert "cannot be reached" in answer["dependencies"][name]["error"]
+    assert "unreachable" in answer["dependencies"][name]["error"]
 
 
 async def test_gates_and_circuit_breakers_are_shown(client: Client, api: ApiFixture) -> None:

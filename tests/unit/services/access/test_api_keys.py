@@ -168,7 +168,7 @@ async def test_what_has_ended_or_was_rotated_is_not_rotated(scene: Scene) -> Non
 
     with pytest.raises(NotPossible, match="is revoked; create a new one"):
         await scene.api_keys.rotate(revoked.key.id, RotationOrder())
-    with pytest.raises(NotPossible, match="took its place"):
+    with pytest.raises(NotPossible, match="replaced it"):
         await scene.api_keys.rotate(rotated.key.id, RotationOrder())
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.relay.bodies import forgotten, read_inquiry, read_submission, refuses_us, with_our_id
+from services.relay.bodies import is_forgotten, read_inquiry, read_submission, refuses_us, with_our_id
 from services.relay.responses import Business, NotTaken
 
 VENDOR, OURS = "7392616336519610409", "task_0123"
@@ -135,7 +135,7 @@ def test_no_field_of_an_answer_is_lost(fields: dict[str, Any]) -> None:
 def test_any_bytes_are_read_without_harm(body: bytes) -> None:
     """A vendor may answer anything, and a caller send anything."""
     assert isinstance(with_our_id(body, vendor_id=VENDOR, task_id=OURS), bytes)
-    assert forgotten(body) in {True, False}
+    assert is_forgotten(body) in {True, False}
     assert refuses_us(body) in {True, False}
     for read in (read_submission, read_inquiry):
         try:
@@ -146,10 +146,10 @@ def test_any_bytes_are_read_without_harm(body: bytes) -> None:
 
 def test_a_forgotten_task_is_distinguished_from_others() -> None:
     """`not_found` and `expired` mean that the vendor knows nothing any more."""
-    assert forgotten(b'{"code": 10000, "data": {"status": "not_found"}}')
-    assert forgotten(b'{"code": 10000, "data": {"status": "expired"}}')
-    assert not forgotten(b'{"code": 10000, "data": {"status": "done"}}')
-    assert not forgotten(b'{"code": 50500, "data": null}')
+    assert is_forgotten(b'{"code": 10000, "data": {"status": "not_found"}}')
+    assert is_forgotten(b'{"code": 10000, "data": {"status": "expired"}}')
+    assert not is_forgotten(b'{"code": 10000, "data": {"status": "done"}}')
+    assert not is_forgotten(b'{"code": 50500, "data": null}')
 
 
 def test_a_refusal_of_our_own_key_is_distinguished_from_others() -> None:

@@ -20,7 +20,7 @@ def test_the_vendors_own_code_is_reported() -> None:
 
     answer = submit_failure(failure)
 
-    assert (answer.code, answer.http_status, answer.words) == (50413, 400, "no")
+    assert (answer.code, answer.http_status, answer.text) == (50413, 400, "no")
 
 
 @pytest.mark.parametrize("code", ["InvalidAccessKey", "", "٥", "1" * 30])
@@ -36,7 +36,7 @@ def test_an_unknown_outcome_is_an_internal_error_that_says_what_is_at_stake() ->
     answer = submit_failure(failure)
 
     assert (answer.code, answer.http_status) == (50500, 500)
-    assert "may have accepted and billed" in answer.words
+    assert "may have accepted and billed" in answer.text
 
 
 @pytest.mark.parametrize("code", sorted(NEVER_TAKEN))

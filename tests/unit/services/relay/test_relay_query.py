@@ -12,7 +12,7 @@ from core.callers import Caller, Role
 from core.task_states import State
 from services.relay.failures import EXPIRED
 from services.relay.query import TRY_AGAIN, RelayQuery
-from services.relay.responses import NOT_FOUND, Business, Handed
+from services.relay.responses import NOT_FOUND, Business, VendorResponse
 from services.relay.stored_answers import REFUSED_UPSTREAM
 from tests.unit.services.relay.relay_fixture import (
     KEY,
@@ -58,7 +58,7 @@ async def test_a_waiting_task_is_asked_for_at_the_vendor(relay: RelayFixture) ->
     assert relay.vendor.bodies(QUERY.action) == [
         {"req_key": KEY, "task_id": VENDOR_ID, "req_json": LINKS, "x_new": [1]}
     ]
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
     assert answer.body == envelope(data={"status": "generating", "image_urls": None}).content
 
 
@@ -69,7 +69,7 @@ async def test_an_id_in_the_answer_is_ours(relay: RelayFixture) -> None:
 
     answer = await relay.asked(task.id)
 
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
     assert json.loads(answer.body)["data"]["task_id"] == task.id
 
 
@@ -81,7 +81,7 @@ async def test_the_vendors_errors_are_handed_on(relay: RelayFixture, code: int, 
 
     answer = await relay.asked(task.id)
 
-    assert answer == Handed(
+    assert answer == VendorResponse(
         status=status,
         media_type="application/json",
         body=envelope(code, status=status).content,
@@ -141,7 +141,7 @@ async def test_an_unknown_outcome_is_reported(relay: RelayFixture) -> None:
     answer = await relay.asked(task.id)
 
     assert isinstance(answer, Business)
-    assert (answer.code, "may have accepted" in answer.words) == (50500, True)
+    assert (answer.code, "may have accepted" in answer.text) == (50500, True)
 
 
 async def test_what_was_never_taken_is_expired(relay: RelayFixture) -> None:
@@ -163,7 +163,7 @@ async def test_a_vendor_that_is_unavailable_is_asked_again_later(relay: RelayFix
 
     assert isinstance(answer, Business)
     assert (answer.code, answer.http_status) == (50500, 500)
-    assert TRY_AGAIN in answer.words
+    assert TRY_AGAIN in answer.text
 
 
 async def test_a_refusal_of_our_own_key_is_not_handed_on(relay: RelayFixture) -> None:
@@ -198,7 +198,7 @@ async def test_a_completed_task_is_the_vendors_to_tell_while_it_can(relay: Relay
 
     answer = await relay.asked(task_id)
 
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
     assert json.loads(answer.body)["data"]["image_urls"] == [LINK]
 
 
@@ -231,7 +231,7 @@ async def test_a_task_that_the_vendor_forgot_while_it_was_open_is_the_vendors_to
 
     answer = await relay.asked(task.id)
 
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
     assert answer.body == GONE.content
 
 
@@ -272,4 +272,4 @@ async def test_a_deadline_that_passed_while_the_vendor_works_is_the_vendors_to_t
     await relay.play()
     assert (await relay.task(task.id)).state is State.FAILED
 
-    assert isinstance(await relay.asked(task.id), Handed)
+    assert isinstance(await relay.asked(task.id), VendorResponse)

@@ -11,7 +11,7 @@ from core.errors import ProviderUnavailable
 from core.switches import Mode, Switch
 from core.task_states import State
 from services.execution.results import INLINE_BYTES
-from services.relay.responses import Business, Handed, NotTaken
+from services.relay.responses import Business, NotTaken, VendorResponse
 from services.relay.stored_answers import REFUSED_UPSTREAM
 from services.relay.submit import BUSY
 from tests.unit.services.relay.relay_fixture import AT_ONCE, BODY, KEY, SUBMIT, VENDOR_ID, RelayFixture, envelope
@@ -21,7 +21,7 @@ async def test_an_accepted_submit_is_reported_with_our_id(relay: RelayFixture) -
     """Status, type and body are the vendor's; only the id is ours."""
     task, answer = await relay.submitted()
 
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
     assert (answer.status, answer.media_type) == (200, "application/json")
     theirs = json.loads(relay.vendor.says[SUBMIT.action][0].content)  # type: ignore[union-attr]
     assert json.loads(answer.body) == {**theirs, "data": {"task_id": task.id}}
@@ -63,7 +63,7 @@ async def test_a_refusal_is_handed_on(relay: RelayFixture, code: int, status: in
 
     task, answer = await relay.submitted()
 
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
     assert (answer.status, answer.body) == (status, envelope(code, status=status).content)
     assert task.state is State.FAILED
 
@@ -82,7 +82,7 @@ async def test_an_overloaded_vendor_is_waited_for(relay: RelayFixture) -> None:
 
     answer = await answering
 
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
     assert answer.status == 200
 
 
@@ -105,7 +105,7 @@ async def test_a_cut_connection_is_an_error_that_says_what_is_at_stake(relay: Re
 
     assert isinstance(answer, Business)
     assert (answer.code, answer.http_status) == (50500, 500)
-    assert "may have accepted and billed" in answer.words
+    assert "may have accepted and billed" in answer.text
     assert task.state is State.FAILED
     await relay.play()
     assert len(relay.vendor.requests) == 1
@@ -127,7 +127,7 @@ async def test_a_worker_that_dies_with_the_submit_leaves_an_unknown_outcome(rela
     answer = await answering
 
     assert isinstance(answer, Business)
-    assert "may have accepted and billed" in answer.words
+    assert "may have accepted and billed" in answer.text
     assert len(relay.vendor.requests) == 1
 
 
@@ -137,7 +137,7 @@ async def test_a_damaged_acceptance_is_handed_on(relay: RelayFixture) -> None:
 
     task, answer = await relay.submitted()
 
-    assert answer == Handed(status=200, media_type="text/html", body=b"<html>")
+    assert answer == VendorResponse(status=200, media_type="text/html", body=b"<html>")
     assert task.failure is not None
     assert task.failure.code == "outcome_unknown"
 
@@ -162,7 +162,7 @@ async def test_a_synchronous_call_is_answered_with_the_result(relay: RelayFixtur
 
     task, answer = await relay.submitted(call=AT_ONCE)
 
-    assert answer == Handed(status=200, media_type="application/json", body=result.content)
+    assert answer == VendorResponse(status=200, media_type="application/json", body=result.content)
     assert task.state is State.COMPLETED
     assert task.attempt.answer is not None
     assert task.attempt.answer.file is not None
@@ -176,7 +176,7 @@ async def test_a_synchronous_call_that_found_no_room_is_ended(hasty: RelayFixtur
 
     assert isinstance(answer, Business)
     assert (answer.code, answer.http_status) == (50430, 429)
-    assert BUSY in answer.words
+    assert BUSY in answer.text
     assert answer.retry_after_s
     assert (await hasty.task(task.id)).state is State.CANCELLED
     await hasty.play()
@@ -191,7 +191,7 @@ async def test_a_synchronous_call_that_the_vendor_held_back_gets_its_refusal(has
 
     answer = await hasty.submit.answer(task)
 
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
     assert (answer.status, json.loads(answer.body)["code"]) == (429, 50429)
     assert (await hasty.task(task.id)).state is State.CANCELLED
 
@@ -202,7 +202,7 @@ async def test_a_lost_announcement_costs_a_second_at_most(relay: RelayFixture) -
 
     _, answer = await relay.submitted()
 
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
 
 
 async def test_a_store_that_becomes_unavailable_while_the_caller_waits_is_waited_for(relay: RelayFixture) -> None:
@@ -215,14 +215,14 @@ async def test_a_store_that_becomes_unavailable_while_the_caller_waits_is_waited
     await relay.play_due()
     await relay.announcements.announce(task.id)
 
-    assert isinstance(await answering, Handed)
+    assert isinstance(await answering, VendorResponse)
 
 
 async def test_an_unknown_capability_is_relayed(relay: RelayFixture) -> None:
     """A key that is newer than the catalogue is the vendor's matter."""
     task, answer = await relay.submitted(b'{"req_key":"jimeng_video_v99","prompt":"cat"}')
 
-    assert isinstance(answer, Handed)
+    assert isinstance(answer, VendorResponse)
     assert (task.model, task.type) == ("jimeng_video_v99", "video")
 
 
@@ -259,5 +259,5 @@ async def test_a_cancelled_submit_is_reported_as_such(relay: RelayFixture) -> No
     answer = await answering
 
     assert isinstance(answer, Business)
-    assert (answer.code, "cancelled" in answer.words) == (50500, True)
+    assert (answer.code, "cancelled" in answer.text) == (50500, True)
     assert relay.vendor.requests == []
