@@ -69,7 +69,7 @@ async def test_a_task_that_ended_cannot_be_cancelled(client: Client, api: ApiFix
 
 @pytest.mark.parametrize(("failure", "billed"), [(UNKNOWN, True), (REFUSED, False)], ids=["unknown", "refused"])
 async def test_a_failed_task_is_retried(client: Client, api: ApiFixture, failure: Failure, billed: bool) -> None:
-    """200 with what a create answers and more; after an unknown outcome it warns that the vendor may have billed already."""
+    """200 with the fields of a create and more; after an unknown outcome it warns that the vendor may have billed."""
     task = await api.stored(
         a_task(
             age_s=3600,
