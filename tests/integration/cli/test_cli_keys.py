@@ -175,7 +175,7 @@ def test_a_key_is_not_created_if_its_audit_row_cannot_be_stored(keys: Keys, mong
     [
         (("show", "key_0"), "there is no key 'key_0'"),
         (("create", "--expires-at", "tomorrow"), "--expires-at=tomorrow"),
-        (("create", "--expires-at", "2001-01-01T00:00:00Z"), "a moment that is still to come"),
+        (("create", "--expires-at", "2001-01-01T00:00:00Z"), "a time in the future"),
         (("create", "--expires-at", "2999-01-01T00:00:00"), "--expires-at=2999-01-01T00:00:00"),
         (("create", "--owner", "a b"), "--owner=a b"),
         (("create", "--description", "x" * 201), "--description"),
