@@ -33,6 +33,7 @@ KEY = base64.b64encode(bytes(32)).decode()
         (parsers.yes_or_no, "no", False),
         (parsers.priorities, "low", (Priority.LOW,)),
         (parsers.priorities, "low, Critical", (Priority.CRITICAL, Priority.LOW)),
+        (parsers.priorities, "low,default,critical", tuple(Priority)),
         (parsers.places, "10.1.0.0/16, Minio.internal:9000", ("10.1.0.0/16", "minio.internal:9000")),
         (parsers.networks, "10.0.0.0/8, 192.0.2.7", (ip_network("10.0.0.0/8"), ip_network("192.0.2.7/32"))),
         (parsers.body_size, "1KiB", 1024),
@@ -54,6 +55,7 @@ def test_a_text_within_the_limits_is_read(parse: Callable[[str], Any], text: str
     [
         (parsers.url("http", "https"), "ftp://api.test"),
         (parsers.url("http", "https"), "https:"),
+        (parsers.url("http", "https"), "https://[::1"),
         (parsers.encryption_keys, "c2hvcnQ="),
         (parsers.number(1, 10), "0"),
         (parsers.number(1, 10), "11"),
