@@ -68,7 +68,7 @@ async def test_without_any_key_a_server_for_others_does_not_start(start: Start, 
     assert "Traceback" not in output
 
 
-async def test_each_way_to_say_who_one_is_works(serve: Serve, asking: dict[str, str], api_keys: ApiKeys) -> None:
+async def test_each_form_of_authentication_works(serve: Serve, asking: dict[str, str], api_keys: ApiKeys) -> None:
     """A Bearer secret, Volcengine's own signer, and AWS's; to read and to create, at odd paths, too."""
     made = await api_keys.create(KeyOrder(role=Role.OPERATOR))
     async with serve(**asking) as client:
@@ -90,7 +90,7 @@ async def test_each_way_to_say_who_one_is_works(serve: Serve, asking: dict[str, 
 async def test_a_revoked_key_is_refused_by_a_running_server(
     serve: Serve, asking: dict[str, str], api_keys: ApiKeys
 ) -> None:
-    """Whoever has the secret is told, within 2 s."""
+    """A caller with the secret gets `key_revoked` within 2 s."""
     made = await api_keys.create(KeyOrder())
     headers = {"Authorization": f"Bearer {made.secret.reveal()}"}
     async with serve(**asking) as client:
@@ -102,8 +102,8 @@ async def test_a_revoked_key_is_refused_by_a_running_server(
     assert revoked.revoked_at is not None
 
 
-async def test_a_large_body_of_somebody_unknown_is_answered(serve: Serve, asking: dict[str, str]) -> None:
-    """With a clean 401, though nobody reads it into memory."""
+async def test_a_large_body_of_an_unauthenticated_caller_is_responded_to(serve: Serve, asking: dict[str, str]) -> None:
+    """With a 401, although the body is not read into memory."""
     made = asking | {"HOST": "127.0.0.1"}
     async with serve(**made) as client:
         response = await client.post(CREATE, content=b"x" * (8 * 2**20), headers={"Authorization": "Bearer sk_no"})

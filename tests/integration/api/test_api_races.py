@@ -100,7 +100,7 @@ class Rig:
         return task
 
     async def saved(self, task: Task) -> bool:
-        """Whether the worker's write is on record."""
+        """Whether the worker's write is stored."""
         try:
             await self.tasks.save(task)
         except Stale:
@@ -152,7 +152,7 @@ async def test_a_cancel_and_a_claim_of_one_task_do_not_both_win(rig: Rig) -> Non
 
 
 async def test_a_cancel_and_a_completion_leave_one_final_state(rig: Rig) -> None:
-    """The worker's completion is never lost to a wish; the caller hears of a request, or that it was too late."""
+    """The worker's completion is never lost to a cancellation request; the caller gets `requested` or `not_possible`."""
     for _ in range(ROUNDS):
         task = await rig.stored(State.SUBMITTING)
         done = transitions.finished(task, (), None, now=utc_now())
@@ -164,8 +164,8 @@ async def test_a_cancel_and_a_completion_leave_one_final_state(rig: Rig) -> None
         assert cancelled is NotPossible or cancelled.outcome is CancelOutcome.REQUESTED
 
 
-async def test_a_removal_and_a_completion_do_not_both_win(rig: Rig) -> None:
-    """The task is gone for good, and a worker that was too late is told so."""
+async def test_a_deletion_and_a_completion_do_not_both_win(rig: Rig) -> None:
+    """The task stays deleted, and the write of a worker that was too late is refused."""
     for _ in range(ROUNDS):
         task = await rig.stored(State.SUBMITTING)
         done = transitions.finished(task, (), None, now=utc_now())
@@ -190,7 +190,7 @@ async def test_two_retries_at_once_are_one(rig: Rig) -> None:
         assert (stored.state, stored.version, stored.attempts_before) == (State.PENDING, task.version + 1, 1)
 
 
-async def test_a_retry_and_a_removal_do_not_leave_half_a_task(rig: Rig) -> None:
+async def test_a_retry_and_a_deletion_do_not_leave_half_a_task(rig: Rig) -> None:
     """Whichever comes first, the task is gone in the end."""
     for _ in range(ROUNDS):
         task = await rig.stored(State.FAILED)

@@ -31,7 +31,7 @@ async def created(client: httpx.AsyncClient) -> str:
 async def test_a_task_lives_in_mongodb_and_its_wake_in_valkey(
     serve: Serve, mongo_database_url: str, redis_url: str
 ) -> None:
-    """A created task is on record with its input, one wake is queued, and it can be read, listed and removed."""
+    """A created task is stored with its input, one wake is queued, and the task can be read, listed and deleted."""
     async with serve(MONGO_URL=mongo_database_url, REDIS_URL=redis_url) as client:
         assert (await client.get("/ready")).status_code == 200
         task_id = await created(client)

@@ -23,7 +23,7 @@ Settings = Mapping[str, str]
 
 @pytest.fixture
 def settings(tmp_path: Path, mongo_database_url: str, redis_url: str) -> Settings:
-    """Of an API on real servers, which asks nobody for a key."""
+    """A caller of an API on real servers with `AUTH=none`."""
     stores = {"MONGO_URL": mongo_database_url, "REDIS_URL": redis_url, "RESULTS_URL": str(tmp_path / "results")}
     return {**own_environment(os.environ), **stores, "AUTH": "none", "PORT": str(free_port())}
 
@@ -85,7 +85,7 @@ async def test_who_takes_too_long_or_sends_too_much_is_cut_off_and_others_are_se
 
 
 async def test_a_thousand_silent_connections_leave_room_for_others(settings: Settings, tmp_path: Path) -> None:
-    """Clients keep connections for later; nobody waits for one of them to be given up."""
+    """Clients keep connections for later; other requests do not wait until one is closed."""
     allow_files(2000)  # for the clients; many systems allow a process 1,024
     async with serving({**settings, "REQUEST_TIMEOUT_S": "60s"}, tmp_path) as port, asyncio.timeout(30):
         kept = [await kept_open(port) for _ in range(1100)]

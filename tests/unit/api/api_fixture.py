@@ -93,7 +93,7 @@ def api_registry() -> Registry:
 
 
 class ApiFixture(Struct, frozen=True, kw_only=True):
-    """The twins that the API under test works with, and the clock, which stands still."""
+    """The in-memory adapters that the API under test works with, and a clock that stands still."""
 
     tasks: MemoryTaskRepository
     queue: MemoryWakeQueue
@@ -134,7 +134,7 @@ class ApiFixture(Struct, frozen=True, kw_only=True):
         self.registry.switches = (await self.control.read()).switches
 
     async def stored(self, task: Task) -> Task:
-        """That task, on record."""
+        """Store the task as it is."""
         await self.tasks.add(structs.replace(task, version=1), {"prompt": "a fox"})
         for version in range(2, task.version + 1):
             await self.tasks.save(structs.replace(task, version=version))
@@ -142,7 +142,7 @@ class ApiFixture(Struct, frozen=True, kw_only=True):
 
 
 def new_api_fixture() -> ApiFixture:
-    """Empty twins."""
+    """Empty in-memory adapters."""
     audit = MemoryAuditLog()
     return ApiFixture(
         tasks=MemoryTaskRepository(audit),
@@ -162,7 +162,7 @@ def new_api_fixture() -> ApiFixture:
 
 
 def a_task(*, age_s: float = 0, **fields: Any) -> Task:
-    """A pending task that was created so many seconds ago."""
+    """A pending task that was created `age_s` seconds ago."""
     created = NOW - timedelta(seconds=age_s)
     task = Task(
         id=new_task_id(created),

@@ -59,7 +59,7 @@ class Callers(Struct, frozen=True, kw_only=True):
 
 
 def api_keys_of(api: ApiFixture) -> ApiKeys:
-    """Where the keys of that lab are made."""
+    """Creates API keys in those adapters."""
     return ApiKeys(api.keys, vault_of(ENCRYPTION_KEY), lambda: NOW)
 
 
@@ -76,7 +76,7 @@ async def callers_of(api: ApiFixture) -> Callers:
 
 
 def asking(api: ApiFixture) -> Client:
-    """A caller of a server on those twins that asks who calls."""
+    """A caller of a server with `AUTH=required` on those adapters."""
     return AsyncTestClient(build_app(api.adapters(), ASKING), raise_server_exceptions=False)
 
 

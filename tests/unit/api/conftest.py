@@ -1,4 +1,4 @@
-"""The API on memory twins, driven through HTTP in process."""
+"""The API on in-memory adapters, driven through HTTP in process."""
 
 from collections.abc import AsyncIterator
 
@@ -15,13 +15,13 @@ Client = AsyncTestClient[Litestar]
 
 @pytest.fixture
 def api() -> ApiFixture:
-    """Empty twins."""
+    """Empty in-memory adapters."""
     return new_api_fixture()
 
 
 @pytest.fixture
 async def client(api: ApiFixture) -> AsyncIterator[Client]:
-    """A caller of the API on those twins; bodies up to 64 KiB."""
+    """A caller of the API on those adapters; bodies up to 64 KiB."""
     app = build_app(api.adapters(), Settings(auth="none", max_body_bytes=64 * 1024))
     async with AsyncTestClient(app, raise_server_exceptions=False) as caller:
         yield caller

@@ -28,7 +28,7 @@ class Row(Struct, frozen=True, kw_only=True):
     What a route answers to whom.
 
     Attributes:
-        statuses: To the task's own app, another app, an operator, an admin. Whoever has no good key gets 401.
+        statuses: To the task's own app, another app, an operator, an admin. Callers without a valid key get 401.
         public: Everybody gets the first of them, with or without a key.
         state: Of the task that there is.
         json: The body.
@@ -150,8 +150,8 @@ def path_of(route: str, **values: object) -> str:
     return route.partition(" ")[2].format(**names)
 
 
-def test_every_route_has_its_line() -> None:
-    """A route that nobody thought about is not served unnoticed; a line for one that is gone is removed."""
+def test_every_route_has_its_row() -> None:
+    """Every route has a row in the table, and every row a route."""
     assert sorted(TABLE) == ROUTES
 
 
@@ -160,7 +160,7 @@ def test_every_route_has_its_line() -> None:
 async def test_a_route_answers_a_caller_as_the_table_says(
     client: Client, api: ApiFixture, callers: Callers, route: str, who: Who
 ) -> None:
-    """Whoever has no good key learns nothing; who may not do it is told so; another's task is not there."""
+    """Callers without a valid key get 401, callers without the role 403; another owner's task is 404."""
     expected = TABLE[route]
     task = await a_stored_task(api, expected.state)
     user = a_user("ada@example.com")
@@ -179,10 +179,10 @@ async def test_a_route_answers_a_caller_as_the_table_says(
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if "{task_id}" in route])
-async def test_anothers_task_looks_exactly_like_none(
+async def test_another_owners_task_looks_like_an_unknown_one(
     client: Client, api: ApiFixture, callers: Callers, route: str
 ) -> None:
-    """Same status, same words, same headers: nothing tells that there is one."""
+    """Same status, body and headers: the response does not reveal that the task exists."""
     task = await a_stored_task(api, TABLE[route].state)
     unknown = a_task()
     answers = [
@@ -202,7 +202,7 @@ async def test_anothers_task_looks_exactly_like_none(
 
 
 async def test_an_app_lists_only_what_is_its_own(client: Client, api: ApiFixture, callers: Callers) -> None:
-    """Not even the number of the others' tasks is told; operators see all."""
+    """The number of the other owners' tasks is hidden, too; operators see all."""
     own = await a_stored_task(api)
     await api.stored(a_task(owner="somebody"))
     await api.stored(a_task())
@@ -217,7 +217,7 @@ async def test_an_app_lists_only_what_is_its_own(client: Client, api: ApiFixture
 
 
 async def test_a_task_belongs_to_the_owner_of_its_key(client: Client, api: ApiFixture, callers: Callers) -> None:
-    """With the key on record, for limits and audit."""
+    """The task stores the key, for limits and the audit log."""
     response = await client.post("/api/v1/ai/image/task", json=IMAGE, headers=callers.headers(Who.APP))
 
     task = await api.tasks.get(response.json()["data"]["task_id"])
@@ -233,8 +233,8 @@ async def test_which_methods_a_path_takes_is_no_secret(client: Client, path: str
     assert set(response.headers["allow"].split(", ")) <= served()[path]
 
 
-async def test_what_is_not_there_is_not_there_for_anybody(client: Client) -> None:
-    """A path without a route tells nothing about anybody."""
+async def test_an_unknown_path_is_a_404_for_every_caller(client: Client) -> None:
+    """A path without a route is a 404 for every caller."""
     assert (await client.get("/api/v1/nothing")).status_code == 404
     assert (await client.put("/api/v1/ai/tasks")).status_code == 405
 

@@ -48,7 +48,7 @@ async def test_a_create_leaves_one_row(client: Client, api: ApiFixture) -> None:
 
 
 async def test_a_create_that_is_refused_leaves_none(client: Client, api: ApiFixture) -> None:
-    """Nothing was changed, and nobody can fill the log with nonsense."""
+    """Nothing was changed, and invalid requests cannot fill the log."""
     assert (await client.post("/api/v1/ai/image/task", json={**GOOD, "nonsense": 1})).status_code == 422
     assert api.audit.rows == []
 
@@ -114,7 +114,7 @@ async def test_what_only_reads_leaves_no_row(client: Client, api: ApiFixture) ->
 
 
 @pytest.mark.parametrize("path", ["/api/v1/ai/image/task", "/api/v1/ai/task/{task}/cancel"])
-async def test_nothing_is_done_that_is_not_on_record(client: Client, api: ApiFixture, path: str) -> None:
+async def test_nothing_is_done_without_its_audit_row(client: Client, api: ApiFixture, path: str) -> None:
     """Where the row is refused, the answer is 500 AUDIT_FAILED, and nothing was changed or woken."""
     task = await api.stored(a_task())
     api.audit.works = False
@@ -231,7 +231,7 @@ def test_every_route_that_may_change_something_says_what_it_does(api: ApiFixture
 
 
 def test_the_list_is_for_admins(api: ApiFixture) -> None:
-    """Its route says so to whoever lets callers in."""
+    """Its policy requires the role admin."""
     app = build_app(api.adapters(), Settings(auth="none"))
     (route,) = [route for route in app.routes if route.path == AUDIT]
     assert isinstance(route, HTTPRoute)

@@ -1,4 +1,4 @@
-"""Ways to say who one is, and what is told to whom."""
+"""Authentication over HTTP: Bearer secrets, signatures and signed links."""
 
 import json
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ async def refusal(client: Client, path: str = "/api/v1/ai/models", **fields: Any
 
 
 async def changed(api: ApiFixture, key: ApiKey, **fields: Any) -> None:
-    """Write to a key on record."""
+    """Change a stored key."""
     await api.keys.save(structs.replace(key, version=key.version + 1, **fields))
 
 
@@ -60,7 +60,7 @@ async def test_a_signed_create_is_taken(client: Client, api: ApiFixture, callers
 
 
 async def test_a_signed_read_is_taken_as_often_as_it_comes(client: Client, callers: Callers) -> None:
-    """Reading twice does no harm; the query is signed, too."""
+    """A signed read may be repeated; the query is signed, too."""
     target = "/api/v1/ai/tasks?limit=5&user_id=a%20b"
     headers = signed("GET", target, callers.credentials(Who.APP))
 
@@ -70,7 +70,7 @@ async def test_a_signed_read_is_taken_as_often_as_it_comes(client: Client, calle
 
 
 async def test_a_recorded_create_cannot_be_sent_again(client: Client, api: ApiFixture, callers: Callers) -> None:
-    """Neither while its task is there nor after it was removed: nobody pays twice for what somebody overheard."""
+    """Neither while its task exists nor after it was deleted: a recorded request cannot cause a second charge."""
     headers = signed("POST", CREATE, callers.credentials(Who.APP), body=BODY)
     again: dict[str, Any] = {"method": "POST", "content": BODY, "headers": headers}
     task_id = (await client.post(CREATE, content=BODY, headers=headers)).json()["data"]["task_id"]
@@ -84,7 +84,7 @@ async def test_a_recorded_create_cannot_be_sent_again(client: Client, api: ApiFi
 async def test_with_an_idempotency_key_the_same_signature_gets_the_same_answer(
     client: Client, callers: Callers
 ) -> None:
-    """A proxy that repeats a request, or a client within one second, is not taken for somebody who recorded it."""
+    """A request repeated by a proxy, or by a client within one second, is not treated as a replay."""
     headers = {
         **signed("POST", CREATE, callers.credentials(Who.APP), body=BODY),
         "Idempotency-Key": "order-1",
@@ -98,7 +98,7 @@ async def test_with_an_idempotency_key_the_same_signature_gets_the_same_answer(
 
 
 async def test_a_refused_create_uses_no_signature_up(client: Client, api: ApiFixture, callers: Callers) -> None:
-    """What created nothing may come again: here the store was away."""
+    """A request that created nothing may be repeated: here the store was unavailable."""
     headers = signed("POST", CREATE, callers.credentials(Who.APP), body=BODY)
     api.tasks.reachable = False
     assert (await client.post(CREATE, content=BODY, headers=headers)).status_code == 503
@@ -130,7 +130,7 @@ async def test_a_signed_query_of_the_relay_may_come_again(client: Client, caller
 
 
 async def test_a_signed_cancel_may_come_again(client: Client, api: ApiFixture, callers: Callers) -> None:
-    """Twice is the same as once; doing a failed task once more is not."""
+    """A cancel may be repeated with the same signature; a retry may not."""
     task = await api.stored(a_task(owner=OWNER))
     for verb, statuses in (("cancel", [200, 200]), ("retry", [409, 401])):
         path = f"/api/v1/ai/task/{task.id}/{verb}"
@@ -150,7 +150,7 @@ async def test_the_time_of_a_signature_is_short(client: Client, callers: Callers
 
 
 async def test_an_unknown_access_key_looks_like_a_wrong_secret(client: Client, callers: Callers) -> None:
-    """Nobody finds out by asking which access keys there are."""
+    """The response does not reveal which access keys exist."""
     known = callers.credentials(Who.APP)
     wrong = Credentials(access_key=known.access_key, secret_key=Secret("sk_wrong"))
     unknown = Credentials(access_key=Secret("ak_unknown"), secret_key=known.secret_key)
@@ -182,7 +182,7 @@ async def test_the_end_of_a_key_is_reported_to_who_has_its_secret(
     "authorization",
     ["", "Bearer", "Bearer ", "Basic YTpi", "sk_0", "Bearer é", "Bearer a b", "HMAC-SHA256", "AWS4-HMAC-SHA256 x"],
 )
-async def test_what_is_no_way_to_say_who_one_is(client: Client, authorization: str) -> None:
+async def test_other_forms_of_authorization_are_refused(client: Client, authorization: str) -> None:
     """401 with the ways that there are."""
     response = await client.get("/api/v1/ai/models", headers=[(b"authorization", authorization.encode("latin-1"))])
 
@@ -191,8 +191,8 @@ async def test_what_is_no_way_to_say_who_one_is(client: Client, authorization: s
     assert response.headers["www-authenticate"].startswith("Bearer ")
 
 
-async def test_two_ways_at_once_are_none(client: Client, callers: Callers) -> None:
-    """Nobody guesses which of two headers is meant."""
+async def test_two_authorization_headers_are_refused(client: Client, callers: Callers) -> None:
+    """Two Authorization headers are refused."""
     good = callers.headers(Who.APP)["Authorization"]
 
     headers = [("Authorization", good), ("Authorization", good)]
@@ -218,7 +218,9 @@ async def test_a_refused_caller_is_counted_and_no_secret_is_reported(client: Cli
     assert "sk_of_somebody_else" not in reported
 
 
-async def test_nobody_is_let_in_while_nobody_can_be_asked(client: Client, api: ApiFixture, callers: Callers) -> None:
+async def test_no_caller_is_authenticated_while_the_store_is_unavailable(
+    client: Client, api: ApiFixture, callers: Callers
+) -> None:
     """503, not 401: the key may be good."""
     api.keys.reachable = False
 
@@ -252,7 +254,7 @@ class TestLinks:
         assert (response.status_code, response.content) == (200, b"picture")
 
     async def test_the_same_link_is_given_for_an_hour(self, client: Client, link: str, callers: Callers) -> None:
-        """So that whoever has the picture need not fetch it again."""
+        """A browser that has the image need not fetch it again."""
         listed = await client.get("/api/v1/ai/tasks", headers=callers.headers(Who.APP))
 
         assert listed.json()["data"]["tasks"][0]["image_url"] == link
@@ -268,13 +270,13 @@ class TestLinks:
         ],
     )
     async def test_a_changed_link_is_refused(self, client: Client, link: str, old: str, new: str) -> None:
-        """Nobody leads from one file to another, or to a later day."""
+        """A link for another file or another time is refused."""
         changed_link = link.replace(old, new) if old else link.partition("?")[0]
 
         assert (await refusal(client, changed_link))[:2] == (401, "unauthenticated")
 
     async def test_a_link_opens_nothing_else(self, client: Client, link: str, task: Task) -> None:
-        """Behind another path its query is nobody's proof."""
+        """On another path its query does not authenticate."""
         query = link.partition("?")[2]
 
         assert (await refusal(client, f"/api/v1/ai/task/result/{task.id}?{query}"))[0] == 401
@@ -310,7 +312,7 @@ async def test_a_new_encryption_key_leaves_links_and_signatures_good(api: ApiFix
     assert response.status_code == 200
 
 
-async def test_a_secret_that_cannot_be_read_lets_nobody_in(api: ApiFixture) -> None:
+async def test_a_key_whose_secret_cannot_be_decrypted_is_refused(api: ApiFixture) -> None:
     """Its encryption key is gone; its Bearer goes on working, since that is found by its hash."""
     made = await api_keys_of(api).create(KeyOrder())
     other = Secret("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=")

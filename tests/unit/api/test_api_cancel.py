@@ -23,7 +23,7 @@ async def call(client: Client, task_id: str, what: str) -> tuple[int, dict[str, 
 
 
 async def test_a_pending_task_is_cancelled(client: Client, api: ApiFixture) -> None:
-    """200 with the final status; the vendor has nothing to bill; reading it shows the same; twice is as once."""
+    """200 with the final status; the vendor has nothing to bill; reading shows the same; it may be repeated."""
     task = await api.stored(a_task())
 
     status, answer = await call(client, task.id, "cancel")
@@ -40,7 +40,7 @@ async def test_a_pending_task_is_cancelled(client: Client, api: ApiFixture) -> N
 
 @pytest.mark.parametrize("state", [State.SUBMITTING, State.WAITING])
 async def test_the_cancel_of_a_task_at_the_vendor_is_requested(client: Client, api: ApiFixture, state: State) -> None:
-    """200, still processing, and an honest word: the vendor may still finish and bill it; the wish can be read."""
+    """200, still processing; the message warns that the vendor may finish and bill it; the request can be read."""
     task = await api.stored(a_task(state=state, attempts=(an_attempt(),)))
 
     status, answer = await call(client, task.id, "cancel")

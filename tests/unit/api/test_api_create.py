@@ -140,7 +140,7 @@ async def test_a_provider_without_credentials_takes_no_tasks(client: Client, api
 
 
 async def test_a_rule_across_fields_reaches_the_caller(client: Client) -> None:
-    """What a model's params refuse as a whole is told with the first field that the rule names."""
+    """An error across fields is reported with the first field that the rule names."""
     problems = await refused(client, {**GOOD, "size": "512x512", "image_urls": ["https://x"]})
 
     assert problems["size"]["message"] == "size goes only without image_urls."
@@ -258,7 +258,7 @@ async def test_what_is_wrong_with_a_fallback_is_named_by_its_place(client: Clien
     assert problems["fallbacks[0].size"]["value"] == "3x3"
 
 
-async def test_beyond_the_bound_on_the_queue_callers_are_reported_to_come_back(api: ApiFixture) -> None:
+async def test_beyond_the_queue_limit_a_create_is_a_429(api: ApiFixture) -> None:
     """429 with Retry-After, and nothing is stored."""
     app = build_app(api.adapters(), Settings(auth="none", upstream_max_queue=1))
     async with AsyncTestClient(app) as client:

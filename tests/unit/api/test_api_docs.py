@@ -113,7 +113,7 @@ def test_the_page_shows_a_task_with_fallbacks() -> None:
 
 @pytest.mark.parametrize("body", page_bodies(), ids=lambda body: f"{len(body)}-fields")
 async def test_the_bodies_of_the_page_are_accepted(api: ApiFixture, body: dict[str, Any]) -> None:
-    """Whoever copies one gets a task."""
+    """Each example, copied, creates a task."""
     registry = all_vendors()
     app = build_app(structs.replace(api.adapters(), registry=registry), Settings(auth="none"))
     async with AsyncTestClient(app) as client:

@@ -114,7 +114,7 @@ async def test_what_a_browser_might_run_is_only_handed_out(
 
 
 async def test_a_file_that_is_not_there_is_a_404(client: Client, api: ApiFixture) -> None:
-    """A wrong index, a task that is not completed, a text and a lost file are told apart in the message."""
+    """The message distinguishes a wrong index, an open task, a text and a lost file."""
     good = await picture(api)
     text = await api.stored(completed(Result(type=TaskType.TEXT, text="a")))
     lost = await api.stored(completed(Result(type=TaskType.IMAGE, file="x/1/0.png")))

@@ -48,7 +48,7 @@ EXAMPLES: Final = settings(
 
 
 async def filled(api: ApiFixture) -> list[str]:
-    """Tasks of every state, on record; their ids."""
+    """Store tasks of every state; their ids."""
     picture = Result(type=TaskType.IMAGE, file="t/1/0.png", media_type="image/png", size_bytes=4)
     await api.results.put("t/1/0.png", b"\x89PNG")
     tasks = [a_task(), completed(picture), completed(Result(type=TaskType.TEXT, text="…", finish_reason="stop"))]

@@ -101,7 +101,7 @@ async def test_any_other_key_is_a_422(client: Client, api: ApiFixture, key: str)
 
 
 async def test_two_keys_are_a_422(client: Client, api: ApiFixture) -> None:
-    """Which of them was meant nobody can tell."""
+    """It is not known which of them is meant."""
     headers = httpx.Headers([("Idempotency-Key", "a"), ("Idempotency-Key", "b")])
 
     answer = await client.post(CREATE, json=GOOD, headers=headers)
@@ -123,7 +123,7 @@ async def test_an_error_is_not_kept(client: Client, api: ApiFixture) -> None:
 
 
 async def test_a_repetition_needs_no_model(client: Client, api: ApiFixture) -> None:
-    """A provider that was switched off since, or a model that is gone, does not matter to a task that is on record."""
+    """A provider that was switched off since, or a model that is gone, does not matter to a stored task."""
     first = await client.post(CREATE, json=GOOD, headers=KEY)
     api.registry.providers = {}
 
@@ -152,7 +152,7 @@ async def test_a_repetition_is_counted_and_put_on_record_once(client: Client, ap
 
 
 async def test_callers_do_not_share_keys(api: ApiFixture) -> None:
-    """Another app's key of the same words is another key, and gives nothing away."""
+    """The same key sent by another app is another key, and reveals nothing."""
     callers = await callers_of(api)
     async with asking(api) as caller:
         answers = [

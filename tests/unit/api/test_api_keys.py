@@ -29,8 +29,8 @@ async def made(admin: Client, **fields: Any) -> dict[str, Any]:
     return data
 
 
-async def test_a_key_made_here_opens_the_door(admin: Client) -> None:
-    """Its secret is in this one answer, which nobody is to keep."""
+async def test_a_created_key_authenticates(admin: Client) -> None:
+    """Its secret is in this response only, which must not be cached."""
     response = await admin.post(KEYS, json={"role": "operator", "max_queue": 3, "description": "shop"})
 
     data = response.json()["data"]
@@ -53,7 +53,7 @@ async def test_a_key_is_read_without_its_secret(admin: Client) -> None:
     assert listed == {"keys": [key], "total": 1, "limit": 1, "offset": 0}
 
 
-async def test_a_revoked_key_stays_on_record(admin: Client) -> None:
+async def test_a_revoked_key_stays_stored(admin: Client) -> None:
     """Twice is the same as once."""
     key = (await made(admin))["key"]
     answers = [(await admin.post(f"{KEYS}/{key['id']}/revoke")).json()["data"] for _ in range(2)]
@@ -108,7 +108,7 @@ async def test_a_key_that_is_not_there_is_reported(admin: Client, path: str) -> 
 
 
 async def test_the_audit_log_has_the_id_and_not_the_secret(admin: Client) -> None:
-    """Who made which key is on record."""
+    """The audit log has who created which key."""
     data = await made(admin, description="shop")
     text = (await admin.get("/api/v1/audit", params={"action": "key.create"})).text
 

@@ -29,7 +29,7 @@ Client = AsyncTestClient[Litestar]
 
 @pytest.fixture
 def one_at_a_time(tmp_path: Path) -> Settings:
-    """What the page tells to set for one task of each key at a time."""
+    """The settings of the page for one task per key at a time."""
     path = tmp_path / ".env"
     path.write_text(re.findall(r"```ini\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[-1])
     reported = read_settings({}, dotenv=path)
@@ -103,7 +103,7 @@ async def test_a_hundred_wait_beside_the_one_that_is_open(client: Client, caller
 async def test_a_body_that_does_not_arrive_is_the_callers_failure(
     api: ApiFixture, callers: Callers, path: str, status: int
 ) -> None:
-    """In the shape of each route; the vendor's API has no word for it but a wrong request."""
+    """In the shape of each route; the vendor's API reports it as a wrong request."""
 
     async def never_ending() -> AsyncIterator[bytes]:
         yield b"{"

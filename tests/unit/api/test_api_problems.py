@@ -39,7 +39,7 @@ def assert_problem(response: object, status: int, code: str) -> None:
     ],
 )
 async def test_malformed_json_is_a_400(client: Client, body: bytes) -> None:
-    """A body that does not decode is told so, whatever is wrong with it."""
+    """A body that cannot be decoded is a 400, whatever is wrong with it."""
     assert_problem(await client.post(CREATE, content=body, headers=JSON), 400, "malformed_json")
 
 
@@ -76,7 +76,7 @@ async def test_an_oversize_body_is_a_413(client: Client, api: ApiFixture) -> Non
 
 
 async def test_an_unknown_route_is_a_404(client: Client) -> None:
-    """A path that leads nowhere is told so in the envelope."""
+    """A path without a route is a 404 in the envelope."""
     assert_problem(await client.get("/api/v1/ai/nothing"), 404, "route_not_found")
     assert_problem(await client.post("/api/v1/ai/task/x/pause"), 404, "route_not_found")
 
@@ -94,7 +94,7 @@ async def test_another_method_is_a_405(client: Client, method: str, path: str) -
 
 
 async def test_an_unreachable_store_is_a_503_everywhere(client: Client, api: ApiFixture) -> None:
-    """Reading, listing and removing say that the store is away, when to come back, and nothing of its address."""
+    """Reading, listing and deleting are a 503 with Retry-After, without the store's address."""
     task = await api.stored(a_task())
     api.tasks.reachable = False
     for method, path in (
@@ -112,7 +112,7 @@ async def test_an_unreachable_store_is_a_503_everywhere(client: Client, api: Api
 async def test_a_defect_is_a_500_without_its_text(
     client: Client, api: ApiFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody foresaw is answered without internals; the id leads to the log."""
+    """An unforeseen exception is a 500 without internals; the request id leads to the log."""
 
     async def broken(_: str) -> None:
         raise RuntimeError("the password is hunter2")
@@ -125,7 +125,7 @@ async def test_a_defect_is_a_500_without_its_text(
 
 
 def test_every_error_that_callers_cause_has_its_status() -> None:
-    """Errors without a status are our defects: a wrong start, an id given twice, limits that let through too much."""
+    """Errors without a status are defects of the server, such as a duplicate id."""
     own = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PolyrelayError)}
 
     assert own - set(STATUSES) == {

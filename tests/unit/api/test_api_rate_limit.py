@@ -18,7 +18,7 @@ async def client(api: ApiFixture) -> AsyncIterator[Client]:
         yield client
 
 
-async def test_beyond_its_limit_a_key_is_reported_to_come_back(client: Client) -> None:
+async def test_beyond_its_limit_a_key_gets_a_429_with_retry_after(client: Client) -> None:
     """429 with Retry-After, whatever the key asks for."""
     paths = ["/api/v1/ai/models", "/api/v1/ai/tasks", "/api/v1/ai/task/result/task_x", "/api/v1/ai/models"]
     answers = [await client.get(path) for path in paths]

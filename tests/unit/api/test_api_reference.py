@@ -59,7 +59,7 @@ def test_every_field_of_a_task_is_listed() -> None:
 
 
 def test_fields_in_the_text_are_listed_in_full() -> None:
-    """Failures and tasks of a list are told with all of their fields."""
+    """Failures and tasks of a list are listed with all of their fields."""
     for kind in (FailureView, TaskSummaryView):
         assert names(kind) in re.sub(r"[`\s]|and", "", PAGE).replace(",", ""), kind
 

@@ -1,4 +1,4 @@
-"""The relay's routes: errors of ours in the vendor's shapes, and what is on record of a call."""
+"""The relay's routes: this server's errors in the vendor's shapes, and what is stored of a call."""
 
 import json
 from collections.abc import AsyncIterator
@@ -34,14 +34,14 @@ BODY = {"req_key": "jimeng_t2i_v40", "prompt": "cat"}
 
 @pytest.fixture
 def api(api: ApiFixture) -> ApiFixture:
-    """The twins, with the provider whose API is relayed; no vendor is ever reached."""
+    """The in-memory adapters, with the provider whose API is relayed; no vendor is called."""
     http = jimeng_http("http://127.0.0.1:9", Secret("AKLTpublic"), Secret("the-secret"), read_s=1)
     return structs.replace(api, registry=Registry([Provider("volcengine", [Jimeng([], http)])]))
 
 
 @pytest.fixture
 async def hasty(api: ApiFixture) -> AsyncIterator[Client]:
-    """A caller of an API that holds nobody for long."""
+    """A caller of an API with a short `RELAY_PATIENCE_S`."""
     settings = structs.replace(
         Settings(auth="none"), relay_patience_s=0.01, ai_timeout_s=0.01, max_body_bytes=20 * 2**20
     )
@@ -71,7 +71,7 @@ def check_business(answer: Any, status: int, code: int) -> str:
 
 
 async def test_a_submit_in_queue_is_accepted(hasty: Client, api: ApiFixture) -> None:
-    """The vendor's success, with our id of a task that is on record."""
+    """The vendor's success, with our id of a stored task."""
     answer = await hasty.post(SUBMIT, json=BODY)
 
     body = answer.json()
@@ -165,7 +165,7 @@ async def test_an_audit_log_that_cannot_be_written_refuses_the_submit(hasty: Cli
 
 
 async def test_a_store_that_is_unavailable_is_an_internal_error(hasty: Client, api: ApiFixture) -> None:
-    """For submits and queries; no internals are told."""
+    """For submits and queries; the response has no internals."""
     api.tasks.reachable = False
 
     for url, body in ((SUBMIT, BODY), (QUERY, {"req_key": "a", "task_id": "task_" + "0" * 32})):

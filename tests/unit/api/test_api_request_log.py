@@ -23,7 +23,7 @@ async def test_the_callers_request_id_is_taken_over(client: Client) -> None:
 
 @pytest.mark.parametrize("text", ["", "a b", "x" * 129, 'a"b', "ä".encode().decode("latin-1")])
 async def test_a_strange_request_id_is_replaced(client: Client, text: str) -> None:
-    """What could harm a log is replaced by an id of our own."""
+    """An id with unsafe characters is replaced by a new one."""
     response = await client.get("/health", headers={b"X-Request-Id": text.encode("latin-1")})
 
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["x-request-id"])

@@ -33,7 +33,7 @@ async def test_a_user_is_created_and_found(client: Client) -> None:
 
 
 async def test_an_address_belongs_to_one_user(client: Client) -> None:
-    """Creating and changing tell so."""
+    """Creating and changing report `email_taken`."""
     await created(client)
     grace = await created(client, email="grace@example.com")
     taken = {"email": "ada.lovelace@example.com"}
@@ -54,7 +54,7 @@ async def test_what_is_not_given_stays(client: Client) -> None:
     assert (await client.put(f"{USERS}/{user['id']}", json={})).json()["data"] == changed
 
 
-async def test_a_removed_user_is_gone(client: Client) -> None:
+async def test_a_deleted_user_is_gone(client: Client) -> None:
     """The tasks that name it stay."""
     user = await created(client)
     task = (await client.post("/api/v1/ai/image/task", json={**GOOD, "user_id": user["id"]})).json()["data"]

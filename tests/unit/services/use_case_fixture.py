@@ -1,4 +1,4 @@
-"""A desk where callers' requests on tasks are served: ports in memory, and vendors that can be asked to stop."""
+"""The use cases of tasks on in-memory adapters, with vendors that can be asked to stop."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -150,11 +150,11 @@ class UseCaseFixture:
         return self.now
 
     def pass_time(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Let time pass."""
         self.now += timedelta(seconds=seconds)
 
     async def stored(self, **fields: Any) -> Task:
-        """A task on record; in a state at the vendor or after it, it has an attempt."""
+        """Store a task; in a state at the vendor or later it has an attempt."""
         state = fields.get("state", State.PENDING)
         defaults: dict[str, Any] = {
             "id": new_task_id(self.now),

@@ -70,7 +70,7 @@ async def test_a_secret_is_long_and_on_record_only_encrypted(scene: Scene) -> No
 
 
 async def test_no_two_keys_are_alike(scene: Scene) -> None:
-    """Neither half is made twice."""
+    """No two keys have the same access key or secret."""
     made = [await scene.api_keys.create(KeyOrder()) for _ in range(50)]
 
     assert len({key.secret for key in made}) == len({key.key.access_key for key in made}) == 50

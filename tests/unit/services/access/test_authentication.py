@@ -39,7 +39,7 @@ class Scene:
         self.read = 0
 
     async def key(self) -> NewKey:
-        """A key on record."""
+        """A stored key."""
         return await ApiKeys(self.keys, VAULT, utc_now).create(KeyOrder())
 
     async def body(self) -> bytes:
@@ -75,8 +75,8 @@ def aws(access_key: str, secret: Secret, body: bytes = BODY) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("sign", [volcengine, aws])
-async def test_a_good_signature_reports_who_calls(scene: Scene, sign: Sign) -> None:
-    """The key, its owner, and what tells a repeated request; the body is read once."""
+async def test_a_valid_signature_identifies_the_caller(scene: Scene, sign: Sign) -> None:
+    """The key, its owner, and the fingerprint of the request; the body is read once."""
     made = await scene.key()
     caller = await scene.caller(sign(made.key.access_key, made.secret))
 
@@ -94,8 +94,8 @@ async def test_a_bearer_needs_no_body_and_has_nothing_to_replay(scene: Scene) ->
 
 
 @pytest.mark.parametrize("sign", [volcengine, aws])
-async def test_nobody_unknown_makes_the_server_read_a_body(scene: Scene, sign: Sign) -> None:
-    """It may be large, and somebody who has no key may send many."""
+async def test_a_body_is_not_read_for_an_unknown_key(scene: Scene, sign: Sign) -> None:
+    """The body may be large, and callers without a key may send many."""
     with pytest.raises(InvalidSignature):
         await scene.caller(sign("ak_unknown", Secret("sk_x")))
     assert scene.read == 0
@@ -133,7 +133,7 @@ async def test_each_request_has_its_own_mark(scene: Scene) -> None:
 
 @settings(max_examples=300)
 @given(st.one_of(st.text(max_size=300), st.text(max_size=200).map(lambda text: f"Bearer {text}")))
-async def test_whatever_stands_in_authorization_is_a_clean_refusal(text: str) -> None:
+async def test_any_authorization_header_is_refused_without_an_error(text: str) -> None:
     """Never anything else."""
     with pytest.raises(Unauthenticated):
         await Scene().caller({"Authorization": text})

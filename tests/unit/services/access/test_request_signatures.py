@@ -248,8 +248,8 @@ MALFORMED: Final[Mapping[str, tuple[str, str, str]]] = {
 
 
 @pytest.mark.parametrize(("name", "value", "reported"), MALFORMED.values(), ids=MALFORMED)
-def test_what_is_not_well_made_is_refused_with_the_reason(name: str, value: str, reported: str) -> None:
-    """Whoever writes a signer of their own learns what is wrong."""
+def test_a_malformed_signature_is_refused_with_the_reason(name: str, value: str, reported: str) -> None:
+    """The message helps authors of a signer."""
     request, _ = by_volcengine()
     given = request.headers["authorization"]
     value = _edited(value.format(given))
@@ -260,7 +260,7 @@ def test_what_is_not_well_made_is_refused_with_the_reason(name: str, value: str,
 
 @pytest.mark.parametrize("name", ["host", "x-date", "x-content-sha256"])
 def test_host_date_and_body_must_be_signed(name: str) -> None:
-    """Else somebody could move the request elsewhere, or to another day, or give it another body."""
+    """Otherwise the request could be sent to another host, on another day, or with another body."""
     request, _ = by_volcengine()
     authorization = request.headers["authorization"].replace(f"{name};", "").replace(f";{name}", "")
 
@@ -272,7 +272,7 @@ def test_host_date_and_body_must_be_signed(name: str) -> None:
 
 
 def test_a_signed_header_that_was_not_sent_is_named() -> None:
-    """A proxy may have taken it away."""
+    """A proxy may have removed it."""
     request = by_volcengine_core({"X-Sdk-Request": "attempt=1; max=4"})
     kept = {name: value for name, value in request.headers.items() if name != "x-sdk-request"}
 
@@ -303,7 +303,7 @@ HEADER = st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=14).map("".jo
 
 @settings(max_examples=400)
 @given(authorization=HEADER, date=HEADER, body_hash=HEADER, host=HEADER, query=HEADER, path=HEADER)
-def test_whatever_comes_is_refused_and_never_breaks(
+def test_any_header_is_refused_without_an_error(
     authorization: str, date: str, body_hash: str, host: str, query: str, path: str
 ) -> None:
     """Any text in any place gives a refusal."""
@@ -324,7 +324,7 @@ def test_whatever_comes_is_refused_and_never_breaks(
     path=st.text(st.characters(codec="utf-8"), max_size=60),
     value=st.binary(max_size=40),
 )
-def test_a_well_made_claim_with_odd_parts_is_refused_and_never_breaks(query: str, path: str, value: bytes) -> None:
+def test_a_well_formed_signature_with_odd_parts_is_refused(query: str, path: str, value: bytes) -> None:
     """The signature does not fit, whatever path, query and further signed header it has."""
     now = datetime.now(UTC)
     stamp = f"{now:%Y%m%dT%H%M%SZ}"

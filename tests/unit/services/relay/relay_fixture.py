@@ -1,4 +1,4 @@
-"""The relay's use cases and a worker's steps over twins in memory, before a vendor of canned answers."""
+"""The relay's use cases and a worker's steps on in-memory adapters, with a scripted vendor."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ def done(**fields: Any) -> httpx.Response:
 
 class RelayVendor:
     """
-    Answers as it is told, by Action; the last answer of an Action is repeated.
+    Responds as scripted, by Action; the last response of an Action is repeated.
 
     Attributes:
         requests: What came.
@@ -75,7 +75,7 @@ class RelayVendor:
 
 class RelayFixture(ExecutionFixture):
     """
-    A stage whose one provider is `volcengine`, with the relay before it.
+    An execution fixture whose one provider is `volcengine`, with the relay.
 
     Args:
         disabled: The process has no credentials.

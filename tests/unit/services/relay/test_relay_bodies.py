@@ -14,7 +14,7 @@ VENDOR, OURS = "7392616336519610409", "task_0123"
 
 
 def refusal_of(read: Any, body: bytes) -> Business:
-    """What the caller is told."""
+    """The response to the caller."""
     with pytest.raises(NotTaken) as caught:
         read(body)
     assert isinstance(caught.value.answer, Business)
@@ -153,7 +153,7 @@ def test_a_forgotten_task_is_distinguished_from_others() -> None:
 
 
 def test_a_refusal_of_our_own_key_is_distinguished_from_others() -> None:
-    """The gateway's word on a signature is about ours, since the caller's was checked here; that on Actions is not."""
+    """The gateway's error about a signature is about ours: the caller's was checked here. One about Actions is not."""
     assert refuses_us(b'{"ResponseMetadata": {"Error": {"Code": "InvalidAccessKey", "Message": "AKLT"}}}')
     assert not refuses_us(b'{"ResponseMetadata": {"Error": {"Code": "InvalidActionOrVersion"}}}')
     assert not refuses_us(b'{"ResponseMetadata": {}}')

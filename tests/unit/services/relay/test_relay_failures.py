@@ -29,7 +29,7 @@ def test_a_code_that_is_no_business_code_is_translated(code: str) -> None:
     assert submit_failure(Failure(code="vendor_auth", message="no", vendor_code=code)).code == 50400
 
 
-def test_an_unknown_outcome_is_an_internal_error_that_says_what_is_at_stake() -> None:
+def test_an_unknown_outcome_is_an_internal_error_that_warns_of_billing() -> None:
     """Whatever the vendor's code was: a program must not take it for a refusal."""
     failure = Failure(code="outcome_unknown", message="it may have accepted and billed it", vendor_code="50429")
 
@@ -41,7 +41,7 @@ def test_an_unknown_outcome_is_an_internal_error_that_says_what_is_at_stake() ->
 
 @pytest.mark.parametrize("code", sorted(NEVER_TAKEN))
 def test_what_the_vendor_never_took_is_expired(code: str) -> None:
-    """A query is told the vendor's word for "submit it again", which is safe."""
+    """A query returns `expired`, which means "submit it again" and is safe."""
     assert query_failure(Failure(code=code, message="no")) == EXPIRED
 
 

@@ -1,4 +1,4 @@
-"""Calls that ask for a task: the vendor's word where it has one, else the record's."""
+"""Queries through the relay: the vendor's response where there is one, otherwise the stored result."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ def data_of(answer: Any) -> Any:
 
 
 async def completed(relay: RelayFixture, **results: Any) -> str:
-    """A task whose results are on record; its id."""
+    """A task whose results are stored; its id."""
     relay.links[LINK] = lambda: httpx.Response(200, content=PICTURE, headers={"content-type": "image/png"})
     task, _ = await relay.submitted()
     relay.vendor.says[QUERY.action] = [done(**(results or {"image_urls": [LINK]}))]
@@ -192,7 +192,7 @@ async def test_results_outlive_the_vendors_memory(relay: RelayFixture, said: Any
     assert data_of(files)["binary_data_base64"] == [base64.b64encode(PICTURE).decode()]
 
 
-async def test_a_completed_task_is_the_vendors_to_tell_while_it_can(relay: RelayFixture) -> None:
+async def test_a_completed_task_is_queried_at_the_vendor_while_the_vendor_knows_it(relay: RelayFixture) -> None:
     """The record does not come before the vendor's own links."""
     task_id = await completed(relay)
 
@@ -202,7 +202,7 @@ async def test_a_completed_task_is_the_vendors_to_tell_while_it_can(relay: Relay
     assert json.loads(answer.body)["data"]["image_urls"] == [LINK]
 
 
-async def test_a_removed_file_is_not_found(relay: RelayFixture) -> None:
+async def test_a_deleted_file_is_not_found(relay: RelayFixture) -> None:
     """What is gone everywhere is unknown."""
     task_id = await completed(relay)
     relay.vendor.says[QUERY.action] = [GONE]
@@ -212,7 +212,7 @@ async def test_a_removed_file_is_not_found(relay: RelayFixture) -> None:
 
 
 async def test_a_failure_outlives_the_vendors_memory(relay: RelayFixture) -> None:
-    """Why it failed is still told, with the vendor's code."""
+    """The failure is still reported, with the vendor's code."""
     task, _ = await relay.submitted()
     relay.vendor.says[QUERY.action] = [envelope(50511, status=400)]
     await relay.play()
@@ -224,7 +224,7 @@ async def test_a_failure_outlives_the_vendors_memory(relay: RelayFixture) -> Non
     assert (answer.code, answer.http_status) == (50511, 400)
 
 
-async def test_a_task_that_the_vendor_forgot_while_it_was_open_is_the_vendors_to_tell(relay: RelayFixture) -> None:
+async def test_an_open_task_that_the_vendor_forgot_gets_the_vendors_response(relay: RelayFixture) -> None:
     """The record has nothing better yet."""
     task, _ = await relay.submitted()
     relay.vendor.says[QUERY.action] = [GONE]
@@ -235,7 +235,7 @@ async def test_a_task_that_the_vendor_forgot_while_it_was_open_is_the_vendors_to
     assert answer.body == GONE.content
 
 
-async def test_a_process_without_credentials_answers_from_the_record(relay: RelayFixture) -> None:
+async def test_a_process_without_credentials_responds_with_the_stored_result(relay: RelayFixture) -> None:
     """It cannot sign; workers go on, and their record is good."""
     task, _ = await relay.submitted()
     blind = RelayFixture(disabled=True)
@@ -245,7 +245,7 @@ async def test_a_process_without_credentials_answers_from_the_record(relay: Rela
     await blind.aclose()
 
 
-async def test_a_video_from_the_record_is_a_link(relay: RelayFixture) -> None:
+async def test_a_stored_video_is_a_link(relay: RelayFixture) -> None:
     """Videos are never base64."""
     relay.links["https://cdn.test/a.mp4"] = lambda: httpx.Response(200, content=b"mp4")
     task, _ = await relay.submitted(b'{"req_key":"jimeng_t2v_v30","prompt":"cat"}')
@@ -264,7 +264,7 @@ async def test_what_is_neither_picture_nor_video_comes_back_as_it_was(relay: Rel
     assert data_of(await relay.asked(task_id)) == {"status": "done", "resp_data": "{}", "status_code": 1}
 
 
-async def test_a_deadline_that_passed_while_the_vendor_works_is_the_vendors_to_tell(relay: RelayFixture) -> None:
+async def test_after_the_deadline_the_vendor_is_still_queried(relay: RelayFixture) -> None:
     """The caller sees the truth, also after our own patience."""
     task, _ = await relay.submitted()
     relay.vendor.says[QUERY.action] = [envelope(data={"status": "generating"})]

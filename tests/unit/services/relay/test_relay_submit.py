@@ -1,4 +1,4 @@
-"""Calls that start something: what is stored, what the vendor gets, and what their callers are told."""
+"""Submits through the relay: what is stored, what the vendor gets, and the response."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ async def test_an_accepted_submit_is_reported_with_our_id(relay: RelayFixture) -
     assert task.attempt.operation == f"{KEY}/{VENDOR_ID}"
 
 
-async def test_a_submit_is_a_task_on_record(relay: RelayFixture) -> None:
+async def test_a_submit_is_stored_as_a_task(relay: RelayFixture) -> None:
     """With its caller's owner, its prompt and its call; the body is its input, to the byte."""
     caller = Caller(role=Role.APP, owner="ada", key_id="key_1", limits=KeyLimits(max_concurrent=3))
     body = b'{ "req_key":"jimeng_t2i_v40" , "prompt": "cat", "n": 1.50 }'
@@ -69,7 +69,7 @@ async def test_a_refusal_is_handed_on(relay: RelayFixture, code: int, status: in
 
 
 async def test_an_overloaded_vendor_is_waited_for(relay: RelayFixture) -> None:
-    """The caller stands in line instead of reading 50430, and is told of the success."""
+    """The caller waits in the queue instead of getting 50430, and gets the success."""
     relay.vendor.says[SUBMIT.action] = [envelope(50430, status=429), envelope(data={"task_id": VENDOR_ID})]
     task = await relay.taken()
     answering = asyncio.create_task(relay.submit.answer(task))
@@ -86,8 +86,8 @@ async def test_an_overloaded_vendor_is_waited_for(relay: RelayFixture) -> None:
     assert answer.status == 200
 
 
-async def test_a_submit_in_queue_is_accepted_when_patience_ends(hasty: RelayFixture) -> None:
-    """It is on record and will be submitted: the caller gets the id and asks later."""
+async def test_a_queued_submit_is_accepted_after_the_wait(hasty: RelayFixture) -> None:
+    """The task is stored and will be submitted: the caller gets the id and queries later."""
     task = await hasty.taken()
 
     answer = await hasty.submit.answer(task)
@@ -97,8 +97,8 @@ async def test_a_submit_in_queue_is_accepted_when_patience_ends(hasty: RelayFixt
     assert (await hasty.task(task.id)).state is State.WAITING
 
 
-async def test_a_cut_connection_is_an_error_that_says_what_is_at_stake(relay: RelayFixture) -> None:
-    """Nobody knows, and nobody submits again."""
+async def test_a_cut_connection_is_an_error_that_warns_of_billing(relay: RelayFixture) -> None:
+    """The outcome is unknown, and nothing is submitted again."""
     relay.vendor.says[SUBMIT.action] = [httpx.ReadError("cut")]
 
     task, answer = await relay.submitted()
@@ -111,8 +111,8 @@ async def test_a_cut_connection_is_an_error_that_says_what_is_at_stake(relay: Re
     assert len(relay.vendor.requests) == 1
 
 
-async def test_a_worker_that_dies_with_the_submit_leaves_an_unknown_outcome(relay: RelayFixture) -> None:
-    """The lease runs out, and the caller is told; no second submit."""
+async def test_a_worker_that_crashes_during_the_submit_leaves_an_unknown_outcome(relay: RelayFixture) -> None:
+    """The lease expires, and the caller gets the failure; there is no second submit."""
     task = await relay.taken()
     relay.vendor.says[SUBMIT.action] = [httpx.ReadTimeout("never")]
     answering = asyncio.create_task(relay.submit.answer(task))
@@ -132,7 +132,7 @@ async def test_a_worker_that_dies_with_the_submit_leaves_an_unknown_outcome(rela
 
 
 async def test_a_damaged_acceptance_is_handed_on(relay: RelayFixture) -> None:
-    """What the vendor said is the best that there is to tell."""
+    """The vendor's response is passed on."""
     relay.vendor.says[SUBMIT.action] = [httpx.Response(200, text="<html>", headers={"content-type": "text/html"})]
 
     task, answer = await relay.submitted()
@@ -168,8 +168,8 @@ async def test_a_synchronous_call_is_answered_with_the_result(relay: RelayFixtur
     assert task.attempt.answer.file is not None
 
 
-async def test_a_synchronous_call_that_found_no_room_is_ended(hasty: RelayFixture) -> None:
-    """Nobody would get the result: it is not submitted any more, and its caller may come back."""
+async def test_a_synchronous_call_without_a_slot_is_cancelled(hasty: RelayFixture) -> None:
+    """Nobody would receive the result: it is not submitted any more, and the caller may try again."""
     task = await hasty.taken(call=AT_ONCE)
 
     answer = await hasty.submit.answer(task)
@@ -184,7 +184,7 @@ async def test_a_synchronous_call_that_found_no_room_is_ended(hasty: RelayFixtur
 
 
 async def test_a_synchronous_call_that_the_vendor_held_back_gets_its_refusal(hasty: RelayFixture) -> None:
-    """The vendor's own 50429, once waiting in line came to nothing."""
+    """The vendor's own 50429, once the wait in the queue has ended without a slot."""
     hasty.vendor.says[AT_ONCE.action] = [envelope(50429, status=429)]
     task = await hasty.taken(call=AT_ONCE)
     await hasty.play_due()
@@ -206,7 +206,7 @@ async def test_a_lost_announcement_costs_a_second_at_most(relay: RelayFixture) -
 
 
 async def test_a_store_that_becomes_unavailable_while_the_caller_waits_is_waited_for(relay: RelayFixture) -> None:
-    """The task is on record; the caller is not told that it failed."""
+    """The task is stored; the caller does not get a failure."""
     task = await relay.taken()
     relay.tasks.reachable = False
     answering = asyncio.create_task(relay.submit.answer(task))
@@ -226,7 +226,7 @@ async def test_an_unknown_capability_is_relayed(relay: RelayFixture) -> None:
     assert (task.model, task.type) == ("jimeng_video_v99", "video")
 
 
-async def test_a_process_without_credentials_takes_nothing() -> None:
+async def test_a_process_without_credentials_stores_nothing() -> None:
     """The reason names the setting."""
     relay = RelayFixture(disabled=True)
     with pytest.raises(ProviderUnavailable, match="VOLCENGINE_ACCESS_KEY"):
@@ -249,7 +249,7 @@ async def test_a_body_that_is_no_submit_stores_nothing(relay: RelayFixture) -> N
 
 
 async def test_a_cancelled_submit_is_reported_as_such(relay: RelayFixture) -> None:
-    """Somebody ended the task through the unified API while its caller waited."""
+    """The task was cancelled through the unified API while its caller waited."""
     task = await relay.taken(BODY)
     answering = asyncio.create_task(relay.submit.answer(task))
     await relay.tasks.request_cancel(task.id, at=relay.now)

@@ -21,7 +21,7 @@ GATE = Gate(name="provider:one", limit=1)
 
 class Overtaken(MemoryTaskRepository):
     """
-    A worker writes first, each time that somebody reads.
+    A worker writes after each read of the use case.
 
     Attributes:
         moves: The states that it moves the task to, in order.
@@ -40,7 +40,7 @@ class Overtaken(MemoryTaskRepository):
 
 
 async def test_a_pending_task_ends_at_once_and_no_vendor_is_called() -> None:
-    """It is cancelled on record, without a wish and without a wake, and says that nothing is billed."""
+    """It is stored as cancelled, without a cancellation request and without a wake; nothing is billed."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored()
 
@@ -60,7 +60,7 @@ async def test_a_pending_task_ends_at_once_and_no_vendor_is_called() -> None:
 
 @pytest.mark.parametrize("state", [State.SUBMITTING, State.WAITING])
 async def test_a_task_at_the_vendor_is_left_to_a_worker(state: State) -> None:
-    """The wish is on record, the task's version is not touched, and a worker is woken now in its queue."""
+    """The cancellation request is stored, the task's version is unchanged, and a worker is woken now in its queue."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=state, priority=Priority.CRITICAL)
     use_case_fixture.pass_time(3)
@@ -78,7 +78,7 @@ async def test_a_task_at_the_vendor_is_left_to_a_worker(state: State) -> None:
 
 
 async def test_cancelling_a_task_at_the_vendor_twice_is_the_same_as_once() -> None:
-    """The same answer, the first wish, and no second wake beside the one that is queued."""
+    """The same outcome, the time of the first request, and no second wake beside the queued one."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
     first = await use_case_fixture.cancel(task.id)
@@ -89,7 +89,7 @@ async def test_cancelling_a_task_at_the_vendor_twice_is_the_same_as_once() -> No
 
 
 async def test_cancelling_a_cancelled_task_is_the_same_as_once() -> None:
-    """Whoever ended it."""
+    """Whether the API or a worker cancelled it."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored()
     first = await use_case_fixture.cancel(task.id)
@@ -134,8 +134,8 @@ async def test_a_task_that_was_tried_before_may_be_billed() -> None:
     assert "between two attempts" in answer.task.failure.message
 
 
-async def test_the_place_in_a_line_is_given_up() -> None:
-    """Whoever stood behind the task is woken, in the queue of its own priority."""
+async def test_the_place_in_the_wait_queue_is_released() -> None:
+    """The task that was queued behind it is woken, in the queue of its own priority."""
     use_case_fixture = UseCaseFixture()
     holder, first, second = [await use_case_fixture.stored(priority=Priority.LOW) for _ in range(3)]
     for task in (holder, first, second):
@@ -197,7 +197,7 @@ async def test_a_worker_that_writes_first_is_read_again(
 
 
 async def test_a_race_that_is_always_lost_ends() -> None:
-    """After many tries the caller is told to try again."""
+    """After many tries the caller gets `conflict`."""
     tasks = Overtaken()
     use_case_fixture = UseCaseFixture(tasks=tasks)
     task = await use_case_fixture.stored()

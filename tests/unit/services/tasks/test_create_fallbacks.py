@@ -138,7 +138,7 @@ async def test_fallbacks_are_few_and_small() -> None:
 
 
 async def test_a_task_is_refused_only_where_no_choice_is_available() -> None:
-    """A first choice without credentials is no reason while a fallback has them; else each reason is told."""
+    """A task is created while one choice has credentials; otherwise the error has each reason."""
     use_case_fixture = UseCaseFixture()
     shut = {**BODY, "provider": "shut", "model": "closed"}
 
@@ -171,7 +171,7 @@ async def test_a_task_is_woken_in_the_queue_of_its_priority(priority: Priority |
 
 
 async def test_a_wrong_body_is_reported_before_a_full_queue() -> None:
-    """A caller learns what it can mend; and a bound of none refuses every good body."""
+    """The caller first gets what it can correct; a limit of 0 refuses every valid body."""
     use_case_fixture = UseCaseFixture(quota_limits=QuotaLimits(queue=0))
 
     with pytest.raises(InvalidRequest):

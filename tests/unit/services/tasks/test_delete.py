@@ -25,7 +25,7 @@ from tests.unit.services.use_case_fixture import FALLBACK, START, UseCaseFixture
 
 
 class Contended(MemoryTaskRepository):
-    """Another writer comes first so many times."""
+    """Another writer comes first `times` times."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ async def test_a_lost_race_is_run_again() -> None:
 
 
 async def test_a_race_that_is_always_lost_ends() -> None:
-    """After many tries the caller is told to try again."""
+    """After many tries the caller gets `conflict`."""
     tasks = Contended(MOST_TRIES + 1)
     task = a_task()
     await tasks.add(task, {})
@@ -93,13 +93,13 @@ async def test_a_race_that_is_always_lost_ends() -> None:
         await remover(tasks)(task.id)
 
 
-async def test_a_task_that_somebody_removed_meanwhile_is_not_found() -> None:
+async def test_a_task_that_was_deleted_meanwhile_is_not_found() -> None:
     """Two removals at once: the second finds nothing."""
     with pytest.raises(TaskNotFound):
         await remover(MemoryTaskRepository())(a_task().id)
 
 
-async def test_the_vendor_of_a_removed_task_is_asked_to_stop() -> None:
+async def test_the_vendor_of_a_deleted_task_is_asked_to_stop() -> None:
     """With the job and the operation of the open attempt, once no worker can submit it again; then the task is gone."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
@@ -140,7 +140,7 @@ async def test_no_vendor_is_asked_where_nothing_is_known_to_be_under_way(state: 
 
 
 async def test_a_vendor_that_was_asked_by_a_worker_is_not_asked_again() -> None:
-    """Its attempt has ended on record."""
+    """Its attempt is stored as ended."""
     use_case_fixture = UseCaseFixture()
     attempts = (attempt_of(State.WAITING, START, ended=START),)
     task = await use_case_fixture.stored(state=State.CANCELLED, attempts=attempts)
@@ -150,7 +150,7 @@ async def test_a_vendor_that_was_asked_by_a_worker_is_not_asked_again() -> None:
 
 
 @pytest.mark.parametrize("error", [Rejected("too late"), Unavailable("away"), ProtocolError("what?")])
-async def test_a_vendor_that_does_not_stop_keeps_nobody(error: ProviderError) -> None:
+async def test_a_vendor_that_does_not_stop_does_not_prevent_the_deletion(error: ProviderError) -> None:
     """The task goes all the same, and the answer does not claim that anything was stopped."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
@@ -161,8 +161,8 @@ async def test_a_vendor_that_does_not_stop_keeps_nobody(error: ProviderError) ->
         await use_case_fixture.tasks.get(task.id)
 
 
-async def test_a_removal_that_broke_off_asks_the_vendor_again() -> None:
-    """Where the files could not be removed the task is cancelled and on record; the repeated call does all of it."""
+async def test_a_repeated_deletion_asks_the_vendor_again() -> None:
+    """If the files cannot be deleted, the task stays stored as cancelled; the repeated call completes the deletion."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
     use_case_fixture.results.reachable = False
@@ -176,8 +176,8 @@ async def test_a_removal_that_broke_off_asks_the_vendor_again() -> None:
     assert len(use_case_fixture.first.stops) == 2
 
 
-async def test_a_removed_task_gives_up_its_gates() -> None:
-    """Its hold goes, and whoever waits for it is woken."""
+async def test_a_deleted_task_releases_its_gates() -> None:
+    """Its slot is released, and the task that waits for it is woken."""
     use_case_fixture = UseCaseFixture()
     gate = Gate(name="provider:one", limit=1)
     holder, behind = await use_case_fixture.stored(state=State.WAITING), await use_case_fixture.stored()

@@ -127,7 +127,7 @@ async def test_another_body_is_refused(counter: Counter) -> None:
     ids=str,
 )
 async def test_a_key_is_the_callers_own_and_for_one_route(counter: Counter, other: dict[str, str]) -> None:
-    """The same word of another owner, for another route, or another word, is another key."""
+    """The same key of another owner or for another route is another key."""
     assert (await counter.ask()).id != (await counter.ask(**other)).id  # type: ignore[arg-type]
 
 
@@ -180,7 +180,7 @@ async def test_an_error_is_not_kept(counter: Counter, refusal: Exception) -> Non
     assert counter.created == 2
 
 
-async def test_no_room_beside_oneself_is_no_error(counter: Counter) -> None:
+async def test_a_full_quota_of_a_repeated_request_is_no_error(counter: Counter) -> None:
     """Where the first of these requests took the last place, the others are answered with its task."""
     first = await counter.ask("first")
     idempotency = idempotency_of("k", caller=ANYBODY, route="image", body_hash="b", now=NOW)
@@ -196,7 +196,7 @@ async def test_no_room_beside_oneself_is_no_error(counter: Counter) -> None:
 
 
 async def test_a_signed_request_that_comes_again_is_a_repetition(counter: Counter) -> None:
-    """To the byte, as a proxy or a client repeats it, or signed anew: nothing is created, so there is no harm."""
+    """To the byte, as a proxy or a client repeats it, or signed anew: nothing is created."""
     signed = Caller(role=Role.APP, owner="shop", replay="signature-1")
     first = await counter.ask(caller=signed)
 
@@ -214,7 +214,7 @@ async def test_many_with_one_signature_at_once_are_one_task(counter: Counter) ->
 
 @pytest.mark.parametrize("key", [None, "other"])
 async def test_a_recorded_request_creates_nothing_under_another_key(counter: Counter, key: str | None) -> None:
-    """The header is not signed, so whoever recorded the request may change it."""
+    """The header is not signed, so a recorded request may be sent with another one."""
     signed = Caller(role=Role.APP, owner="shop", replay="signature-1")
     await counter.ask(caller=signed)
 
@@ -222,7 +222,7 @@ async def test_a_recorded_request_creates_nothing_under_another_key(counter: Cou
         await counter.ask(key, caller=signed)
 
 
-async def test_a_removed_task_is_forgotten(counter: Counter) -> None:
+async def test_a_deleted_task_frees_its_key(counter: Counter) -> None:
     """Then the request creates another one."""
     first = await counter.ask()
     await counter.tasks.delete(first)

@@ -18,7 +18,7 @@ FAILED = {"state": State.FAILED, "failure": UNKNOWN}
 
 
 async def test_a_failed_task_waits_again_with_nothing_left_of_its_failure() -> None:
-    """Its first choice first, its attempts on record, one wake in its queue."""
+    """First choice first, its attempts still stored, one wake in its queue."""
     use_case_fixture = UseCaseFixture()
     attempts = (attempt_of(State.FAILED, START, failure=UNKNOWN),)
     task = await use_case_fixture.stored(
@@ -60,8 +60,8 @@ async def test_each_retry_has_as_much_time_as_the_task_had_at_first() -> None:
         await use_case_fixture.tasks.save(again.to(State.FAILED, now=use_case_fixture.now, failure=REFUSED))
 
 
-async def test_a_cancellation_request_to_cancel_from_before_does_not_cancel_the_retry() -> None:
-    """It is forgotten in the write that reopens the task; a new wish counts."""
+async def test_an_earlier_cancellation_request_does_not_cancel_the_retry() -> None:
+    """It is removed by the write that reopens the task; a new request counts."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(state=State.WAITING)
     await use_case_fixture.cancel(task.id)
@@ -132,7 +132,7 @@ async def test_a_lost_wake_does_not_lose_the_retry() -> None:
 
 
 async def test_without_a_store_nothing_is_promised() -> None:
-    """The caller hears that it is not known, and nobody is woken."""
+    """The caller gets 503, and no worker is woken."""
     use_case_fixture = UseCaseFixture()
     task = await use_case_fixture.stored(**FAILED)
     use_case_fixture.tasks.reachable = False

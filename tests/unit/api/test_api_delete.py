@@ -13,7 +13,7 @@ Client = AsyncTestClient[Litestar]
 
 
 async def test_an_open_task_is_cancelled_and_gone(client: Client, api: ApiFixture) -> None:
-    """DELETE on an open task says that it was cancelled; afterwards nobody finds it."""
+    """DELETE of an open task reports that it was cancelled; afterwards it is a 404."""
     task = await api.stored(a_task())
 
     response = await client.delete(f"/api/v1/ai/task/{task.id}")
