@@ -152,7 +152,7 @@ async def test_a_cancel_and_a_claim_of_one_task_do_not_both_win(rig: Rig) -> Non
 
 
 async def test_a_cancel_and_a_completion_leave_one_final_state(rig: Rig) -> None:
-    """The worker's completion is never lost to a cancellation request; the caller gets `requested` or `not_possible`."""
+    """The worker's completion is never lost to a cancellation request; the caller gets `requested` or a refusal."""
     for _ in range(ROUNDS):
         task = await rig.stored(State.SUBMITTING)
         done = transitions.finished(task, (), None, now=utc_now())
