@@ -1,6 +1,7 @@
 """Wakes of tasks that may enter a gate, and what a vendor's error shows about the vendor."""
 
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,22 +10,32 @@ from msgspec import structs
 
 from core.gates import Admission, Gate, Ticket, VendorStatus
 from core.priorities import Priority
+from core.registry import Registry
 from polyrelay import (
     GenerationFailed,
     NotAccepted,
     OutcomeUnknown,
     Overloaded,
     ProtocolError,
+    Provider,
     ProviderError,
     RateLimited,
     Rejected,
     Unavailable,
 )
-from services.limits.admission import TaskGates, TaskWaker, vendor_status_of
+from services.limits.admission import (
+    Admissions,
+    GateLimits,
+    TaskGates,
+    TaskWaker,
+    leave_gates,
+    vendor_status_of,
+)
 from tests.contracts.tasks import a_task
 from tests.fakes.gates import MemoryGates
 from tests.fakes.tasks import MemoryTaskRepository
 from tests.fakes.wakes import MemoryWakeQueue
+from tests.unit.services.execution_fixture import ScriptedService
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICKET = Ticket(
@@ -81,15 +92,38 @@ async def test_entering_wakes_the_tasks_that_may_enter_next() -> None:
     assert [wake.task_id for wake in queue.wakes] == ["task_2"]
 
 
-async def test_a_lost_report_of_a_vendor_status_is_logged() -> None:
-    """While Redis is unavailable a report is lost without an error, since it is only a hint."""
-    gates = MemoryGates()
-    gates.reachable = False
+@pytest.mark.parametrize(
+    ("call", "event"),
+    [
+        (lambda gates, waker: TaskGates(gates, waker, TICKET).report(), "vendor_status_report_failed"),
+        (lambda gates, waker: TaskGates(gates, waker, TICKET).leave(), "gate_release_failed"),
+        (lambda gates, waker: leave_gates(gates, waker, "task_1"), "gate_release_failed"),
+        (lambda _, waker: waker.wake(["task_1"]), "wake_failed"),
+    ],
+    ids=["report", "leave", "leave by id", "wake"],
+)
+async def test_a_call_that_is_lost_while_redis_is_unavailable_is_logged(
+    call: Callable[[MemoryGates, TaskWaker], Awaitable[None]], event: str
+) -> None:
+    """It raises no error: a report is only a hint, and the gate reconciler corrects the rest later."""
+    gates, queue = MemoryGates(), MemoryWakeQueue()
+    gates.reachable = queue.reachable = False
 
     with structlog.testing.capture_logs() as logs:
-        await TaskGates(gates, waker_of(MemoryWakeQueue()), TICKET).report()
+        await call(gates, waker_of(queue))
 
-    assert [entry["event"] for entry in logs] == ["vendor_status_report_failed"]
+    assert [entry["event"] for entry in logs] == [event]
+
+
+def test_a_hold_lasts_until_two_minutes_after_the_deadline() -> None:
+    """The hold of a task that runs until its deadline does not expire before the task ends."""
+    service = ScriptedService(submit=())
+    route = Registry([Provider("acme", [service])]).route("acme", service.models[0].name)
+    task = a_task()
+
+    ticket = Admissions(MemoryGates(), waker_of(MemoryWakeQueue()), GateLimits()).ticket(task, route)
+
+    assert ticket.held_until == task.deadline + timedelta(minutes=2)
 
 
 @pytest.mark.parametrize(
