@@ -59,7 +59,7 @@ def sent(control: ControlClient, kind: str, prompt: str) -> list[Any]:
     return [call.body for call in control.stats().calls if call.kind == kind and call.prompt == prompt]
 
 
-def test_text_to_image(visual: VisualService, client: Client, control: ControlClient) -> None:
+def test_text_to_image_answers_as_at_the_vendor(visual: VisualService, client: Client, control: ControlClient) -> None:
     """Submit and query answer as at the vendor; the vendor receives one submit, and the task has the same image."""
     form: Document = {"req_key": T2I, "prompt": "relay 文生图", "width": 1152, "height": 1024, "force_single": True}
     answer = visual.cv_sync2async_submit_task(form)
@@ -77,7 +77,7 @@ def test_text_to_image(visual: VisualService, client: Client, control: ControlCl
     assert httpx.get((task.image_urls or [""])[0], trust_env=False).content == content
 
 
-def test_image_to_image(visual: VisualService, control: ControlClient) -> None:
+def test_image_to_image_sends_the_input_and_answers_base64(visual: VisualService, control: ControlClient) -> None:
     """An input image is sent to the vendor; without `return_url` the result is base64."""
     form: Document = {"req_key": I2I, "prompt": "relay 图生图", "binary_data_base64": [picture()], "scale": 0.5}
     task_id = visual.cv_sync2async_submit_task(form)["data"]["task_id"]
@@ -88,7 +88,7 @@ def test_image_to_image(visual: VisualService, control: ControlClient) -> None:
     assert control.stats().prompts[form["prompt"]].accepted == 1
 
 
-def test_video(visual: VisualService, client: Client) -> None:
+def test_a_video_is_answered_as_a_link_and_copied(visual: VisualService, client: Client) -> None:
     """The result is a link of the vendor; the task's own copy is the same file."""
     task_id = visual.cv_sync2async_submit_task({"req_key": T2V, "prompt": "relay 视频", "frames": 121})["data"][
         "task_id"
@@ -112,7 +112,7 @@ def test_the_digital_human_uses_cv_submit_task_and_cv_get_result(visual: VisualS
 
 
 @pytest.mark.parametrize("return_url", [True, False], ids=["links", "base64"])
-def test_a_synchronous_call(visual: VisualService, client: Client, return_url: bool) -> None:
+def test_a_synchronous_call_is_answered_with_the_result(visual: VisualService, client: Client, return_url: bool) -> None:
     """`CVProcess` answers with the result, and the task has the same image."""
     prompt = f"relay synchronous {return_url}"
     data = visual.cv_process({"req_key": SYNCHRONOUS, "prompt": prompt, "return_url": return_url})["data"]
@@ -128,7 +128,7 @@ def test_a_synchronous_call(visual: VisualService, client: Client, return_url: b
     assert httpx.get((client.wait(summary.task_id, timeout_s=20).image_urls or [""])[0], trust_env=False).content == got
 
 
-def test_the_universal_call(stack: Stack, control: ControlClient) -> None:
+def test_the_universal_client_submits_and_queries(stack: Stack, control: ControlClient) -> None:
     """The universal client, which signs two more headers, can submit and query."""
     universal = universal_api(stack.api_url)
     form = {"req_key": T2I, "prompt": "relay universal", "force_single": True}
@@ -151,7 +151,7 @@ def test_unknown_fields_are_sent_unchanged(api: httpx.Client, control: ControlCl
     assert sent(control, "visual.submit", "relay unknown") == [form]
 
 
-def test_short_paths(api: httpx.Client) -> None:
+def test_short_paths_stand_for_submit_and_query(api: httpx.Client) -> None:
     """`/v1/submit` and `/v1/get-result` are short for the Actions of submit and query."""
     submitted = api.post("/v1/submit", json={"req_key": T2I, "prompt": "relay short"}).json()
     query = {"req_key": T2I, "task_id": submitted["data"]["task_id"], **LINKS}

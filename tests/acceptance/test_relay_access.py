@@ -138,7 +138,7 @@ def test_the_official_client_submits_and_queries(visual: VisualService, issued: 
     assert task.status_code == 200
 
 
-def test_the_universal_call_with_its_extra_headers(stack: Stack, issued: IssuedKeys) -> None:
+def test_the_universal_client_is_authenticated(stack: Stack, issued: IssuedKeys) -> None:
     """The universal client, which also signs `X-Sdk-*`, is authenticated."""
     universal = universal_api(stack.api_url, issued.ada)
 
@@ -147,7 +147,7 @@ def test_the_universal_call_with_its_extra_headers(stack: Stack, issued: IssuedK
     assert answer["code"] == 10000
 
 
-def test_a_wrong_secret(stack: Stack, issued: IssuedKeys, control: ControlClient) -> None:
+def test_a_wrong_secret_is_refused(stack: Stack, issued: IssuedKeys, control: ControlClient) -> None:
     """A wrong secret answers `SignatureDoesNotMatch`; nothing is submitted."""
     visual = visual_service(stack.api_url, (issued.ada[0], "sk_wrong"))
     assert refusal_of(visual.cv_sync2async_submit_task, {"req_key": T2I, "prompt": "wrong secret"}) == (
@@ -157,25 +157,25 @@ def test_a_wrong_secret(stack: Stack, issued: IssuedKeys, control: ControlClient
     assert "wrong secret" not in control.stats().prompts
 
 
-def test_an_unknown_key(stack: Stack) -> None:
+def test_an_unknown_key_is_refused(stack: Stack) -> None:
     """An unknown key answers the same as a wrong secret, so that a caller cannot find out which keys exist."""
     visual = visual_service(stack.api_url, ("ak_unknown", "sk_wrong"))
     assert refusal_of(visual.cv_process, {"req_key": T2I}) == (100010, "SignatureDoesNotMatch")
 
 
-def test_an_expired_key(stack: Stack, issued: IssuedKeys) -> None:
+def test_an_expired_key_is_refused(stack: Stack, issued: IssuedKeys) -> None:
     """An expired key answers `InvalidAccessKey`."""
     visual = visual_service(stack.api_url, issued.expired)
     assert refusal_of(visual.cv_sync2async_submit_task, {"req_key": T2I}) == (100009, "InvalidAccessKey")
 
 
-def test_a_revoked_key(stack: Stack, issued: IssuedKeys) -> None:
+def test_a_revoked_key_is_refused(stack: Stack, issued: IssuedKeys) -> None:
     """A revoked key answers `InvalidAccessKey`."""
     visual = visual_service(stack.api_url, issued.revoked)
     assert refusal_of(visual.cv_sync2async_get_result, {"req_key": T2I}) == (100009, "InvalidAccessKey")
 
 
-def test_a_skewed_clock(visual: VisualService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signature_of_a_skewed_clock_is_refused(visual: VisualService, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signature that is ten minutes old, or ten minutes in the future, answers `InvalidTimestamp`."""
     for skew in (timedelta(minutes=-10), timedelta(minutes=10)):
         stamp = (datetime.now(UTC) + skew).strftime("%Y%m%dT%H%M%SZ")
@@ -197,7 +197,7 @@ def sent_again(visual: VisualService, request: PreparedRequest) -> Response:
     return answer
 
 
-def test_a_replayed_submit(visual: VisualService, control: ControlClient) -> None:
+def test_a_replayed_submit_is_refused(visual: VisualService, control: ControlClient) -> None:
     """A submit with a signature that was used before is refused; one submit at the vendor."""
     _, request = recorded(visual, "replayed")
 
@@ -208,7 +208,7 @@ def test_a_replayed_submit(visual: VisualService, control: ControlClient) -> Non
     assert control.stats().prompts["replayed"].received == 1
 
 
-def test_a_changed_body(visual: VisualService, control: ControlClient) -> None:
+def test_a_changed_body_is_refused(visual: VisualService, control: ControlClient) -> None:
     """A body other than the signed one is refused; nothing is submitted."""
     _, request = recorded(visual, "as signed")
     body = json.dumps({"req_key": T2I, "prompt": "as changed"})
@@ -221,7 +221,7 @@ def test_a_changed_body(visual: VisualService, control: ControlClient) -> None:
     assert "as changed" not in control.stats().prompts
 
 
-def test_a_changed_query(visual: VisualService) -> None:
+def test_a_changed_query_is_refused(visual: VisualService) -> None:
     """A signature for one Action is not valid for another."""
     _, request = recorded(visual, "one action")
     request.url = (request.url or "").replace("CVSync2AsyncSubmitTask", "CVSubmitTask")
@@ -241,7 +241,7 @@ def test_a_query_may_be_repeated(visual: VisualService) -> None:
     assert sent_again(visual, recorder.sent[-1]).status_code == 200
 
 
-def test_a_call_without_a_signature(stack: Stack) -> None:
+def test_a_call_without_a_signature_is_refused(stack: Stack) -> None:
     """Every route of the relay refuses a request without a signature."""
     for path in ("/?Action=CVProcess&Version=2022-08-31", "/v1/submit", "/v1/get-result", "/"):
         answer = httpx.post(f"{stack.api_url}{path}", json={}, trust_env=False)

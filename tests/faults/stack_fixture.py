@@ -164,7 +164,7 @@ class RunningStack:
         return self.task(task_id)
 
     def wait_for_end(self, task_ids: Collection[str], *, within_s: float = 30.0) -> list[Task]:
-        """The tasks once all of them are final, in the order asked for."""
+        """The tasks once all of them are final, in the order of their ids in the argument."""
         wanted = {"_id": {"$in": list(task_ids)}, "state": {"$in": [state.value for state in State if state.final]}}
         self.wait_until(
             lambda: self.documents.count_documents(wanted) == len(task_ids),

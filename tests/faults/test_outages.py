@@ -39,7 +39,7 @@ def wait_until_ready(running: RunningStack) -> None:
     running.wait_until(lambda: set(running.readiness().values()) == {200}, description="all are ready again")
 
 
-def test_emptying_redis_under_load_loses_nothing(running: RunningStack) -> None:
+def test_emptying_redis_under_load_loses_no_task(running: RunningStack) -> None:
     """Scenario 6. FLUSHALL four times while tasks are created and run: all complete, each is submitted once."""
     running.simulator.change_latency(LatencyChange(call_s=0.2))
     count = 60
