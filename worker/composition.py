@@ -46,8 +46,14 @@ from worker.metrics import WorkerMetrics
 
 
 class WorkerParts(Struct, frozen=True, kw_only=True):
-    """What a worker runs."""
+    """
+    What a worker runs.
 
+    Attributes:
+        step: One step of one task, as the engine runs it.
+    """
+
+    step: Step
     engine: Engine
     reconciler: Reconciler
     gate_reconciler: GateReconciler
@@ -102,6 +108,7 @@ def _parts(
     step = _task_step(settings, identity, stores, registry, admissions, leases, metrics, http)
     engine = _engine(settings, stores, identity, step)
     return WorkerParts(
+        step=step,
         engine=engine,
         reconciler=Reconciler(
             tasks=stores.tasks,

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import polyrelay
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ["polyrelay", "core", "services", "providers", "repositories", "api", "worker", "cli", "simulator"]
+LONGEST_MODULE = 300
+MOST_PARAMETERS = 9
 
 
 def project() -> dict[str, Any]:
@@ -81,6 +84,45 @@ def test_the_wheel_holds_no_in_memory_adapter() -> None:
         if isinstance(node, ast.ClassDef)
     }
     assert [name for name in classes if re.match(r"Memory[A-Z]", name)] == []
+
+
+def modules() -> Iterator[Path]:
+    """All modules of the wheel."""
+    for name in PACKAGES:
+        yield from (ROOT / name).rglob("*.py")
+
+
+def test_no_module_outgrows_a_head() -> None:
+    """A module has at most 300 lines: what is longer is two concepts."""
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in modules()}
+    assert {path: length for path, length in lengths.items() if length > LONGEST_MODULE} == {}
+
+
+def test_no_constructor_takes_too_much() -> None:
+    """A constructor has at most nine parameters: what needs more is two classes, or takes a value of options."""
+    found = {
+        f"{path.relative_to(ROOT)}: {owner.name}": len(parameters)
+        for path in modules()
+        for owner in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(owner, ast.ClassDef)
+        for method in owner.body
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__"
+        for parameters in [[*method.args.posonlyargs, *method.args.args[1:], *method.args.kwonlyargs]]
+        if len(parameters) > MOST_PARAMETERS
+    }
+    assert found == {}
+
+
+def test_every_module_says_what_it_is() -> None:
+    """Each module with code in it begins with a docstring whose first line names its concept."""
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in modules()}
+    silent = [path for path, tree in trees.items() if tree.body and not ast.get_docstring(tree)]
+    assert silent == []
+
+
+def test_no_module_of_services_lies_flat() -> None:
+    """Each service stands in the folder of its theme."""
+    assert [path.name for path in (ROOT / "services").glob("*.py")] == ["__init__.py"]
 
 
 def test_entry_points_can_be_loaded() -> None:
