@@ -16,6 +16,11 @@ def utc_now() -> datetime:
     return to_milliseconds(datetime.now(UTC))
 
 
+def unix_ms(moment: datetime) -> int:
+    """A moment in milliseconds since 1970, UTC."""
+    return round(moment.timestamp() * 1_000_000) // 1000  # whole microseconds are exact in a float
+
+
 def to_milliseconds(moment: datetime) -> datetime:
     """The time, rounded down to the millisecond."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

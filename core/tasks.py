@@ -78,6 +78,11 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     media_type: str | None = None
     size_bytes: int | None = None
 
+    @property
+    def is_link(self) -> bool:
+        """Whether only the vendor has the file."""
+        return self.url is not None and self.file is None
+
 
 class Choice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """

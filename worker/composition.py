@@ -15,18 +15,17 @@ from core.plugins import load_plugins
 from core.redaction import redaction
 from core.retries import RetryPolicy
 from core.settings import Settings, secrets_of
-from core.tasks import Task
 from repositories.stores import WorkerStores, worker_stores
 from repositories.valkey.claims import RedisClaims
 from repositories.valkey.connection import QUEUE_NAMES
 from services.execution.attempt_failures import AttemptFailures
 from services.execution.leases import Leases
+from services.execution.link_copies import LinkCopies
 from services.execution.notifications import Notifications
 from services.execution.poll import PollStep
 from services.execution.reconciler import Reconciler
 from services.execution.recorder import Recorder
 from services.execution.result_copies import ResultCopier
-from services.execution.results import Results
 from services.execution.routing import Router
 from services.execution.step import TaskStep
 from services.execution.submit import SubmitStep
@@ -142,20 +141,26 @@ def _task_step(
     metrics: WorkerMetrics,
     http: httpx.AsyncClient,
 ) -> TaskStep:
-    notifications = Notifications(stores.announcements)
-
-    def changed(task: Task) -> None:
-        metrics.changed(task)
-        notifications.changed(task)
-
     tasks = stores.tasks
     retries = RetryPolicy(clock=utc_now, random_source=random.random)
-    recorder = Recorder(tasks, stores.queue, stores.quotas, on_change=changed)
+    recorder = Recorder(
+        tasks,
+        stores.queue,
+        stores.quotas,
+        on_change=metrics.changed,
+        notifications=Notifications(stores.announcements),
+    )
     router = Router(tasks, registry, admissions, utc_now)
     failures = AttemptFailures(recorder, admissions, retries)
     calls = VendorCalls(stores.audit, clock=utc_now, source=identity.id, redact=redaction(secrets_of(settings)))
-    results = Results(store=stores.results, clock=utc_now, copies=settings.results == "copy", http=http)
-    result_copier = ResultCopier(recorder=recorder, results=results, retries=retries, leases=leases)
+    result_copier = ResultCopier(
+        recorder=recorder,
+        store=stores.results,
+        links=LinkCopies(store=stores.results, http=http),
+        copies=settings.results == "copy",
+        retries=retries,
+        leases=leases,
+    )
     return TaskStep(
         tasks=tasks,
         recorder=recorder,

@@ -1,25 +1,32 @@
-"""Audit log in MongoDB: rows begun before the effect, ended in the background, deleted by age."""
+"""
+Audit log in MongoDB: rows begun before the effect, ended in the background, deleted by age.
+
+A row's document has the fields of `AuditRow`, with `_id` for `id`, and `detail` as a JSON text.
+"""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from core.audit import AuditEnding, AuditQuery, AuditRow
+from core.audit import Action, AuditEnding, AuditQuery, AuditRow
 from core.errors import AuditFailed, StoreUnavailable
+from core.random_ids import row_ids_from
 from repositories.group_commit import GroupCommit
-from repositories.mongodb.audit_documents import AUDIT_COLLECTION, changes_of, document_of_row, filter_of, row_of
 from repositories.mongodb.client import Database, server_of, store_errors
 from repositories.mongodb.deferred_writes import MOST_AT_ONCE, DeferredWrites
 from repositories.mongodb.task_documents import Document
 
+AUDIT_COLLECTION: Final = "audit"
 KEPT: Final = timedelta(days=90)
 LONGEST_SEARCH_S: Final = 10.0
 
 _REFUSED: Final = "the audit log refused the row; nothing was done"
+_ACTIONS: Final = frozenset(Action)
 _TTL_INDEX: Final = "rows_by_age"
 _INDEX_OPTIONS_CONFLICT: Final = 85
 
@@ -112,3 +119,43 @@ class MongoAuditLog:
         except PyMongoError as error:
             raise AuditFailed(_REFUSED) from error
         return outcomes
+
+
+def document_of_row(row: AuditRow) -> Document:
+    """The row's document; `detail` may hold JSON values that BSON cannot."""
+    values: dict[str, Any] = msgspec.to_builtins(row, builtin_types=(datetime,))
+    values["_id"] = values.pop("id")
+    values["outcome"] = row.outcome.value
+    if "detail" in values:
+        values["detail"] = msgspec.json.encode(row.detail).decode()
+    return values
+
+
+def row_of(document: Document) -> AuditRow:
+    """The row of a document. An action that this version does not know, such as a newer one, is `other`."""
+    fields = {**document, "id": document["_id"]}
+    if fields["action"] not in _ACTIONS:
+        fields["action"] = Action.OTHER
+    if "detail" in fields:
+        fields["detail"] = msgspec.json.decode(fields["detail"])
+    return msgspec.convert(fields, AuditRow)
+
+
+def changes_of(ending: AuditEnding) -> Document:
+    """The fields that an ending sets."""
+    values: dict[str, Any] = msgspec.to_builtins(ending)
+    del values["id"]
+    return values
+
+
+def filter_of(query: AuditQuery) -> Document:
+    """The filter of a query. Times are compared with the ids, which begin with the time."""
+    names = ("action", "outcome", "owner", "key_id", "target", "provider", "request_id")
+    conditions: Document = {name: str(value) for name in names if (value := getattr(query, name)) is not None}
+    ids: Document = {}
+    if query.since is not None:
+        ids["$gte"] = row_ids_from(query.since)
+    until = None if query.until is None else row_ids_from(query.until)
+    if before := min(filter(None, (query.after, until)), default=None):
+        ids["$lt"] = before
+    return {**conditions, "_id": ids} if ids else conditions

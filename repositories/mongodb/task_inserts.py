@@ -22,7 +22,7 @@ from core.errors import (
     TaskTooLarge,
 )
 from repositories.group_commit import GroupCommit
-from repositories.mongodb.audit_documents import AUDIT_COLLECTION, document_of_row
+from repositories.mongodb.audit import AUDIT_COLLECTION, document_of_row
 from repositories.mongodb.client import Database, server_of, store_errors
 from repositories.mongodb.task_documents import Document
 

@@ -8,13 +8,13 @@ from arq.connections import ArqRedis
 from arq.jobs import serialize_job
 
 from core.claims import Claim, ClaimEnding, TakenClaims
-from core.clock import utc_now
+from core.clock import unix_ms, utc_now
 from core.errors import QueueUnavailable
 from core.priorities import Priority, turns
 from core.settings import QueueEngine
 from core.wakes import Wake
 from repositories.group_commit import GroupCommit
-from repositories.valkey.connection import QUEUE_NAMES, milliseconds, queue_errors, serialize
+from repositories.valkey.connection import QUEUE_NAMES, queue_errors, serialize
 from repositories.valkey.lua_scripts import lua_script
 from repositories.valkey.wakes import IDS_TRIED, WAKE_FUNCTION, WAKE_KEPT, ArqWakeQueue
 
@@ -86,9 +86,9 @@ class NotifyingWakeQueue(ArqWakeQueue):
         return refused
 
     def _arguments(self, wakes: Sequence[Wake]) -> Iterator[Any]:
-        now = milliseconds(self._clock())
+        now = unix_ms(self._clock())
         for wake in wakes:
-            at = milliseconds(wake.at)
+            at = unix_ms(wake.at)
             kept_ms = max(at - now, 0) + _WAKE_KEPT_MS
             job = serialize_job(WAKE_FUNCTION, (wake.task_id,), {}, None, now, serializer=serialize)
             yield from (_NUMBERS[wake.priority], wake.task_id, at, kept_ms, job)

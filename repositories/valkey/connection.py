@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +15,9 @@ from polyrelay import Secret
 
 QUEUE_NAMES: Final[Mapping[Priority, str]] = {priority: f"polyrelay:wakes:{priority}" for priority in Priority}
 """The sorted sets of wakes, by priority."""
+
+CLIENT_ERRORS: Final = (RedisError, OSError)
+"""What the client raises where Redis is unavailable or refuses a command."""
 
 
 def serialize(job: dict[str, Any]) -> bytes:
@@ -67,17 +69,17 @@ def connect_queue(
     return redis
 
 
-def milliseconds(moment: datetime) -> int:
-    """A moment in milliseconds since 1970, UTC."""
-    return round(moment.timestamp() * 1_000_000) // 1000  # whole microseconds are exact in a float
-
-
 @contextlib.contextmanager
 def queue_errors(redis: ArqRedis) -> Iterator[None]:
     """Translates the errors of the client into `QueueUnavailable`; the text names the server, without credentials."""
     try:
         yield
-    except (RedisError, OSError) as error:
-        options = redis.connection_pool.connection_kwargs
-        server = options.get("path") or f"{options.get('host')}:{options.get('port')}"
-        raise QueueUnavailable(f"Redis at {server} cannot be reached: {str(error) or type(error).__name__}") from error
+    except CLIENT_ERRORS as error:
+        raise unavailable(redis, error) from error
+
+
+def unavailable(redis: ArqRedis, error: Exception) -> QueueUnavailable:
+    """The error for callers after one of `CLIENT_ERRORS`; its text names the server, without credentials."""
+    options = redis.connection_pool.connection_kwargs
+    server = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+    return QueueUnavailable(f"Redis at {server} cannot be reached: {str(error) or type(error).__name__}")

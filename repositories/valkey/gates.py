@@ -24,10 +24,9 @@ import msgspec
 from arq.connections import ArqRedis
 from msgspec.structs import asdict
 
-from core.clock import Clock, utc_now
+from core.clock import Clock, unix_ms, utc_now
 from core.gates import Admission, CircuitBreakerView, GateView, Refusal, Ticket, VendorStatus
 from repositories.gate_rules import CLASSES, GateRules
-from repositories.valkey.connection import milliseconds, queue_errors
 from repositories.valkey.lua_scripts import lua_script
 from repositories.valkey.script_batch import Scripts
 
@@ -96,13 +95,12 @@ class RedisGates:
     async def views(self) -> tuple[Sequence[GateView], Sequence[CircuitBreakerView]]:
         """As `Gates.views`."""
         gates, circuit_breakers = await self._run("views")
-        now = milliseconds(self._clock())
+        now = unix_ms(self._clock())
         return [_gate_view(*row) for row in gates], [_circuit_breaker_view(*row, now=now) for row in circuit_breakers]
 
     async def _run(self, script: str, **request: Any) -> Any:
-        request |= {"now": milliseconds(self._clock()), "rules": self._rules}
-        with queue_errors(self._redis):
-            return await self._scripts.run(script, msgspec.json.encode(request).decode())
+        request |= {"now": unix_ms(self._clock()), "rules": self._rules}
+        return await self._scripts.run(script, msgspec.json.encode(request).decode())
 
 
 def _rules_in_ms(rules: GateRules) -> Mapping[str, Any]:
@@ -121,9 +119,9 @@ def _request_of(ticket: Ticket) -> Mapping[str, Any]:
             for gate in gates
         ],
         "class": CLASSES.index(ticket.priority) + 1,
-        "since": milliseconds(ticket.since),
+        "since": unix_ms(ticket.since),
         "submit_interval": ceil(ticket.submit_interval_s * 1000),
-        "held_until": milliseconds(ticket.held_until),
+        "held_until": unix_ms(ticket.held_until),
     }
 
 

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from arq.connections import ArqRedis
 
-from core.clock import Clock, utc_now
+from core.clock import Clock, unix_ms, utc_now
 from core.quotas import Counted, Quota
 from repositories.group_commit import GroupCommit
-from repositories.valkey.connection import milliseconds, queue_errors
+from repositories.valkey.connection import queue_errors
 from repositories.valkey.lua_scripts import lua_script
 
 PREFIX: Final = "polyrelay:quota:"
@@ -50,7 +50,7 @@ class RedisQuotas:
         names = _keys(quota.name for taking in takings for quota in taking.quotas)
         words: list[str | int] = []
         for task_id, quotas, until in takings:
-            words += [task_id, milliseconds(until), len(quotas)]
+            words += [task_id, unix_ms(until), len(quotas)]
             words += [word for quota in quotas for word in (quota.name, quota.limit)]
         with queue_errors(self._redis):
             answers = await self._take(keys=names, args=[*self._times(), *words])
@@ -68,13 +68,13 @@ class RedisQuotas:
         """As `Quotas.restore`; one round trip for each 500."""
         for start in range(0, len(counted), _AT_ONCE):
             some = counted[start : start + _AT_ONCE]
-            words = [word for each in some for word in (each.quota, each.task_id, milliseconds(each.until))]
+            words = [word for each in some for word in (each.quota, each.task_id, unix_ms(each.until))]
             with queue_errors(self._redis):
                 await self._restore(keys=_keys(each.quota for each in some), args=[*self._times(), *words])
 
     async def counted(self) -> Mapping[str, Set[str]]:
         """As `Quotas.counted`."""
-        now = milliseconds(self._clock())
+        now = unix_ms(self._clock())
         with queue_errors(self._redis):
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.smembers(INDEX)
@@ -86,7 +86,7 @@ class RedisQuotas:
         return {name: frozenset(map(bytes.decode, ids)) for name, ids in zip(names, found, strict=True) if ids}
 
     def _times(self) -> tuple[int, int]:
-        return milliseconds(self._clock()), _KEPT // timedelta(milliseconds=1)
+        return unix_ms(self._clock()), _KEPT // timedelta(milliseconds=1)
 
 
 def _keys(names: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from arq.connections import ArqRedis
 from redis.exceptions import NoScriptError
 
 from repositories.group_commit import GroupCommit
+from repositories.valkey.connection import CLIENT_ERRORS, unavailable
 
 _AT_ONCE: Final = 100
 
@@ -37,9 +38,12 @@ class Scripts:
         Run the script of that name and return its answer.
 
         Raises:
-            RedisError, OSError: Redis is unavailable, or the script failed.
+            QueueUnavailable: Redis is unavailable, or the script failed.
         """
-        return await self._calls(_Call(script, argument))
+        try:
+            return await self._calls(_Call(script, argument))
+        except CLIENT_ERRORS as error:
+            raise unavailable(self._redis, error) from error
 
     async def _run_each(self, calls: Sequence[_Call]) -> Sequence[Any | Exception]:
         answers = await self._answers(calls)

@@ -7,11 +7,11 @@ from typing import Final
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix
 
-from core.clock import utc_now
+from core.clock import unix_ms, utc_now
 from core.errors import QueueUnavailable
 from core.priorities import Priority
 from core.wakes import Wake
-from repositories.valkey.connection import QUEUE_NAMES, milliseconds, queue_errors
+from repositories.valkey.connection import QUEUE_NAMES, queue_errors
 
 WAKE_FUNCTION: Final = "advance"
 """The name under which a worker registers `async def advance(ctx, task_id)`."""
@@ -54,7 +54,7 @@ class ArqWakeQueue:
 
     def name_of(self, task_id: str, at: datetime) -> str:
         """As `WakeQueue.name_of`: the job's id."""
-        return _job_id(task_id, milliseconds(at))
+        return _job_id(task_id, unix_ms(at))
 
     async def lost(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
         """As `WakeQueue.lost`, in one round trip per priority: an id stays in its queue until its job is done."""
@@ -84,7 +84,7 @@ class ArqWakeQueue:
         await self._redis.aclose()
 
     async def _enqueue(self, wake: Wake, *, later: int) -> bool:
-        job_id = _job_id(wake.task_id, milliseconds(wake.at) + later)
+        job_id = _job_id(wake.task_id, unix_ms(wake.at) + later)
         queue_name = QUEUE_NAMES[wake.priority]
         job = await self._redis.enqueue_job(
             WAKE_FUNCTION,
@@ -94,7 +94,7 @@ class ArqWakeQueue:
             _defer_until=wake.at,
             _expires=kept_for(wake, self._clock()),
         )
-        return job is not None or await self._will_run(job_id, queue_name, by=milliseconds(wake.at))
+        return job is not None or await self._will_run(job_id, queue_name, by=unix_ms(wake.at))
 
     async def _will_run(self, job_id: str, queue_name: str, *, by: int) -> bool:
         async with self._redis.pipeline(transaction=True) as pipe:

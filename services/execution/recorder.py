@@ -12,6 +12,7 @@ from core.task_repository import TaskRepository
 from core.task_states import State
 from core.tasks import Task
 from core.wakes import WakeQueue
+from services.execution.notifications import Notifications
 from services.limits.task_quotas import release_quotas
 
 T = TypeVar("T")
@@ -30,7 +31,8 @@ class Recorder:
         tasks: The stored tasks.
         queue: For the next wake.
         quotas: The quotas in which open tasks count.
-        on_change: Called with each saved version, for metrics and notifications.
+        on_change: Called with each saved version, for metrics.
+        notifications: Notifies the relay request that may wait for a relayed task.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Recorder:
         quotas: Quotas,
         *,
         on_change: Callable[[Task], None] | None = None,
+        notifications: Notifications | None = None,
     ) -> None:
         self._tasks = tasks
         self._queue = queue
         self._quotas = quotas
-        self._on_change = on_change or (lambda _: None)
+        self._on_change = on_change
+        self._notifications = notifications
 
     async def claim(self, task: Task) -> None:
         """
@@ -60,9 +64,7 @@ class Recorder:
             # MongoDB may have done the write although its response was lost.
             if not await persistently(lambda: self._is_stored(task)):
                 raise
-        self._on_change(task)
-        if task.quotas:
-            await release_quotas(self._quotas, task)
+        await self._saved(task)
 
     async def record(self, task: Task) -> None:
         """
@@ -91,9 +93,7 @@ class Recorder:
             log.warning("save_interrupted", state=task.state, operation=_operation(task))
             raise
         _log_step(task)
-        self._on_change(task)
-        if task.quotas:
-            await release_quotas(self._quotas, task)
+        await self._saved(task)
         if task.wake_at is None or task.lease is not None:
             return
         try:
@@ -112,6 +112,15 @@ class Recorder:
         except TaskNotFound:
             return True
         return False
+
+    async def _saved(self, task: Task) -> None:
+        """Report a saved version, and release the quotas in which it no longer counts."""
+        if self._on_change is not None:
+            self._on_change(task)
+        if self._notifications is not None and task.relay is not None:
+            self._notifications.changed(task)
+        if task.quotas:
+            await release_quotas(self._quotas, task)
 
     async def _is_stored(self, task: Task) -> bool:
         """Whether exactly this version is stored; its lease may have been renewed since."""

@@ -1,18 +1,29 @@
-"""Completes tasks whose vendor is done, and copies the vendor's links into the result store."""
+"""Results: stores what a vendor made, completes the task, and has the vendor's links copied."""
+
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
+from msgspec import structs
 
 from core import transitions
-from core.attempts import Failure
+from core.attempts import Failure, VendorAnswer
 from core.errors import Stale, StoreUnavailable
+from core.result_store import ResultStore
 from core.retries import RetryPolicy
-from core.tasks import Task
-from polyrelay import Done
+from core.tasks import Result, Task
+from polyrelay import Answer, Done, ImageOutput, Output, TaskType, TextOutput, VideoOutput
 from services.execution.leases import Leases
+from services.execution.link_copies import FALLBACK_TYPES, CopyFailed, LinkCopies, LinkGone, file_name
 from services.execution.recorder import Recorder, persistently
-from services.execution.results import CopyFailed, LinkGone, Results
 
 log = structlog.get_logger(__name__)
+
+
+INLINE_BYTES: Final = 64 * 1024
+"""A longer body of a vendor's response is a file of the result store; a shorter one is stored with the attempt."""
+
+_KINDS: Final = {ImageOutput: TaskType.IMAGE, VideoOutput: TaskType.VIDEO, TextOutput: TaskType.TEXT}
 
 
 class ResultCopier:
@@ -21,26 +32,56 @@ class ResultCopier:
 
     Args:
         recorder: Saves what happened.
-        results: The files of tasks.
+        store: The result store.
+        links: Copies the vendor's links.
+        copies: Whether links are copied; otherwise callers get the vendor's links.
         retries: When to try again.
         leases: The leases of this worker.
     """
 
-    def __init__(self, *, recorder: Recorder, results: Results, retries: RetryPolicy, leases: Leases) -> None:
+    def __init__(
+        self,
+        *,
+        recorder: Recorder,
+        store: ResultStore,
+        links: LinkCopies,
+        copies: bool,
+        retries: RetryPolicy,
+        leases: Leases,
+    ) -> None:
         self._recorder = recorder
-        self._results = results
+        self._store = store
+        self._links = links
+        self._copies = copies
         self._retries = retries
         self._leases = leases
 
     async def with_response(self, task: Task, answer: object) -> Task:
-        """As `Results.with_response`; retried until the result store accepts the file, since it may be paid for."""
-        return await persistently(lambda: self._results.with_response(task, answer))
+        """
+        The task with the vendor's response at its latest attempt, to be saved with the outcome.
+
+        Only a relayed task keeps the response: its caller speaks the vendor's own API. A body longer than
+        `INLINE_BYTES`, such as one with images in it, becomes a file; that is retried until the result store accepts
+        the file, since it may be paid for.
+
+        Args:
+            task: It has an open attempt.
+            answer: None if there was no response; a plugin may have put any value here.
+        """
+        if task.relay is None or not isinstance(answer, Answer):
+            return task
+        kept = VendorAnswer(status=answer.status, media_type=answer.headers.get("content-type"), body=answer.body)
+        if len(answer.body) > INLINE_BYTES:
+            name = f"{task.id}/{task.attempt.number}/answer"
+            await persistently(lambda: self._store.put(name, answer.body))
+            kept = structs.replace(kept, body=None, file=name)
+        return structs.replace(task, attempts=task.with_attempt(answer=kept))
 
     async def done(self, task: Task, done: Done) -> None:
         """Complete the task, or move it to `storing` and copy its links."""
-        results = await persistently(lambda: self._results.take(task, done))
+        results = await persistently(lambda: self.take(task, done))
         now = self._retries.clock()
-        if not self._results.to_copy(results):
+        if not self._copies or not any(result.is_link for result in results):
             await self._complete(task, transitions.finished(task, results, done.usage, now=now))
             return
         with self._leases.held() as owner:
@@ -49,6 +90,31 @@ class ResultCopier:
             )
             await self._recorder.record(task)
             await self._copy(task)
+
+    async def take(self, task: Task, done: Done) -> tuple[Result, ...]:
+        """
+        The outputs as results: texts as they are, bytes stored, links with their expiry.
+
+        Raises:
+            StoreUnavailable: The store cannot be written.
+        """
+        return tuple([await self._take(task, index, output) for index, output in enumerate(done.outputs)])
+
+    async def _take(self, task: Task, index: int, output: Output) -> Result:
+        kind = _KINDS[type(output)]
+        if isinstance(output, TextOutput):
+            return Result(type=kind, text=output.text, finish_reason=output.finish_reason)
+        if output.data is None:
+            return Result(
+                type=kind,
+                url=output.url,
+                url_expires=_expiry(output.lifetime_s, self._retries.clock()),
+                media_type=output.media_type,
+            )
+        media_type = output.media_type or FALLBACK_TYPES[kind]
+        name = file_name(task, index, media_type)
+        await self._store.put(name, output.data)
+        return Result(type=kind, file=name, media_type=media_type, size_bytes=len(output.data))
 
     async def resume(self, task: Task) -> None:
         """Copy the links of a storing task whose lease has expired."""
@@ -65,7 +131,7 @@ class ResultCopier:
 
     async def _copy(self, task: Task) -> None:
         try:
-            results = await self._results.copy(task)
+            results = await self._links.copy(task)
         except LinkGone as error:
             failure = Failure(code="result_lost", message=f"the result could not be stored: {error}")
             await self._recorder.record(
@@ -81,7 +147,7 @@ class ResultCopier:
             await self._recorder.record(completed)
         except Stale:
             if await self._recorder.is_deleted(task.id):  # deleted meanwhile: delete the new files as well
-                await self._results.drop(task)
+                await self._store.delete_all(task.id)
             raise
 
     async def _copy_failed(self, task: Task, error: Exception) -> None:
@@ -93,3 +159,7 @@ class ResultCopier:
             await self._recorder.record(transitions.stored(task, task.results, now=now))
         else:
             await self._recorder.record(transitions.storing_postponed(task, again_at=again_at, now=now))
+
+
+def _expiry(lifetime_s: float | None, now: datetime) -> datetime | None:
+    return None if lifetime_s is None else now + timedelta(seconds=lifetime_s)

@@ -23,7 +23,7 @@ from core.callers import Role
 from core.clock import utc_now
 from core.vault import vault_of
 from polyrelay import Secret
-from repositories.mongodb.audit_documents import AUDIT_COLLECTION
+from repositories.mongodb.audit import AUDIT_COLLECTION
 from repositories.mongodb.client import connect_mongo
 from repositories.mongodb.keys import MongoKeys
 from services.access.api_keys import ApiKeys, KeyOrder, NewKey

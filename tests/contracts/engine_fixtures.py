@@ -6,10 +6,10 @@ from itertools import count
 from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix
 
-from core.clock import utc_now
+from core.clock import unix_ms, utc_now
 from core.priorities import Priority
 from repositories.valkey.claims import NotifyingWakeQueue, RedisClaims
-from repositories.valkey.connection import QUEUE_NAMES, milliseconds
+from repositories.valkey.connection import QUEUE_NAMES
 from repositories.valkey.wakes import ArqWakeQueue
 from worker.engine import Engine, Step, arq_engine, claim_engine
 
@@ -58,4 +58,4 @@ class ArqEngineFixture:
         """As `EngineFixture.lock`."""
         now = utc_now()
         await self.queue.wake(task_id, at=now)
-        await self.redis.psetex(f"{in_progress_key_prefix}{task_id}:{milliseconds(now)}", round(for_s * 1000), b"1")
+        await self.redis.psetex(f"{in_progress_key_prefix}{task_id}:{unix_ms(now)}", round(for_s * 1000), b"1")

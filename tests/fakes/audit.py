@@ -6,7 +6,7 @@ from msgspec import structs
 
 from core.audit import AuditEnding, AuditQuery, AuditRow
 from core.errors import AuditFailed, StoreUnavailable
-from repositories.mongodb.audit_documents import changes_of, document_of_row, row_of
+from repositories.mongodb.audit import changes_of, document_of_row, row_of
 from repositories.mongodb.task_documents import Document
 
 

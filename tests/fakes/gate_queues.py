@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import floor, inf
 
+from core.clock import unix_ms
 from core.gates import Gate, Ticket
 from repositories.gate_rules import CLASSES, GateRules, interval_queue_of
-from repositories.valkey.connection import milliseconds
 
 
 @dataclass
@@ -31,7 +31,7 @@ class KnownTask:
     @property
     def order(self) -> tuple[int, str]:
         """Its sort key within its class."""
-        return milliseconds(self.ticket.since), self.ticket.task_id
+        return unix_ms(self.ticket.since), self.ticket.task_id
 
 
 @dataclass

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from math import ceil, inf
 
-from core.clock import Clock, utc_now
+from core.clock import Clock, unix_ms, utc_now
 from core.errors import QueueUnavailable
 from core.gates import Admission, CircuitBreakerView, Gate, GateView, Refusal, Ticket, VendorStatus
 from repositories.gate_rules import GateRules, interval_queue_of
-from repositories.valkey.connection import milliseconds
 from tests.fakes.circuit_breakers import MemoryAccount, in_ms, moment_of
 from tests.fakes.gate_queues import KnownTask, MemoryWaitQueues, Operation
 
@@ -123,7 +122,7 @@ class MemoryGates:
     def _begin(self, *, awake: str = "") -> Operation:
         if not self.reachable:
             raise QueueUnavailable("the in-memory gates were made unreachable by the test")
-        return Operation(now=milliseconds(self._clock()), awake=awake)
+        return Operation(now=unix_ms(self._clock()), awake=awake)
 
     def _declare(self, ticket: Ticket, operation: Operation | None) -> None:
         for gate in _distinct(ticket):
@@ -195,7 +194,7 @@ class MemoryGates:
         return [interval_queue_of(ticket.account), *limited]
 
     def _hold(self, ticket: Ticket) -> None:
-        until = milliseconds(ticket.held_until)
+        until = unix_ms(ticket.held_until)
         for held in (self._queues.held.setdefault(gate.name, {}) for gate in ticket.gates):
             held[ticket.task_id] = max(until, held.get(ticket.task_id, 0))
         self._holders[ticket.task_id] = max(until, self._holders.get(ticket.task_id, 0))

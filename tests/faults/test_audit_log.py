@@ -10,7 +10,7 @@ import pytest
 
 from core.audit import Action, AuditRow, Outcome
 from core.task_states import State
-from repositories.mongodb.audit_documents import AUDIT_COLLECTION, row_of
+from repositories.mongodb.audit import AUDIT_COLLECTION, row_of
 from tests.faults.stack_fixture import IMAGE, VIDEO, RunningStack
 
 

@@ -18,8 +18,7 @@ from pymongo import MongoClient
 from cli.main import main
 from core.audit import Action, AuditQuery, AuditRow, Outcome
 from core.settings import NAMES
-from repositories.mongodb.audit import MongoAuditLog
-from repositories.mongodb.audit_documents import AUDIT_COLLECTION
+from repositories.mongodb.audit import AUDIT_COLLECTION, MongoAuditLog
 from repositories.mongodb.client import connect_mongo
 
 ENCRYPTION_KEY = base64.b64encode(bytes(range(32))).decode()

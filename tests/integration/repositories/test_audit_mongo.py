@@ -11,8 +11,7 @@ from cli.embedded.ports import free_port
 from cli.embedded.servers import MongoServer
 from core.audit import Action, AuditEnding, AuditQuery, Outcome
 from core.errors import AuditFailed, StoreUnavailable
-from repositories.mongodb.audit import MongoAuditLog
-from repositories.mongodb.audit_documents import AUDIT_COLLECTION
+from repositories.mongodb.audit import AUDIT_COLLECTION, MongoAuditLog
 from repositories.mongodb.client import Database, connect_mongo
 from tests.contracts.audit_log import NOW, AuditLogContract, a_row, shown_when
 from tests.servers import running

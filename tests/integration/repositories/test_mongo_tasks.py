@@ -17,7 +17,7 @@ from core.errors import AuditFailed, DuplicateTask, TaskNotFound
 from core.task_repository import TaskQuery
 from core.task_states import State, Status
 from polyrelay import TaskType
-from repositories.mongodb.audit_documents import AUDIT_COLLECTION, row_of
+from repositories.mongodb.audit import AUDIT_COLLECTION, row_of
 from repositories.mongodb.client import Database, connect_mongo
 from repositories.mongodb.task_documents import INLINE_LIMIT_BYTES, SUMMARY, Document, document_of, filter_of
 from repositories.mongodb.task_indexes import INDEXES, index_for

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from core.audit import Action, AuditRow, Outcome
-from repositories.mongodb.audit_documents import document_of_row, row_of
+from repositories.mongodb.audit import document_of_row, row_of
 from tests.contracts.audit_log import NOW, AuditLogContract
 from tests.contracts.tasks import json_objects
 from tests.fakes.audit import MemoryAuditLog

@@ -17,11 +17,11 @@ from core.wakes import Wake
 from polyrelay import Disabled, Done, Job, Model, Outcome, Params, Pending, Provider, Service, TaskType, TextOutput
 from services.execution.attempt_failures import AttemptFailures
 from services.execution.leases import Leases
+from services.execution.link_copies import LinkCopies
 from services.execution.poll import PollStep
 from services.execution.reconciler import Reconciler
 from services.execution.recorder import Recorder
 from services.execution.result_copies import ResultCopier
-from services.execution.results import Results
 from services.execution.routing import Router
 from services.execution.step import TaskStep
 from services.execution.submit import SubmitStep
@@ -159,7 +159,9 @@ class ExecutionFixture:
         failures = AttemptFailures(recorder, self.admissions, retries)
         result_copier = ResultCopier(
             recorder=recorder,
-            results=Results(store=self.store, clock=self.clock, copies=self._copies, http=http),
+            store=self.store,
+            links=LinkCopies(store=self.store, http=http),
+            copies=self._copies,
             retries=retries,
             leases=leases,
         )

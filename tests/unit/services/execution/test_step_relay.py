@@ -20,7 +20,7 @@ from polyrelay import (
     ProviderError,
     Rejected,
 )
-from services.execution.results import INLINE_BYTES
+from services.execution.result_copies import INLINE_BYTES
 from tests.unit.services.execution_fixture import ExecutionFixture, ScriptedService
 
 CALL = RelayCall(action="Draw", version="1")

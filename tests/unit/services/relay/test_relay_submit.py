@@ -10,7 +10,7 @@ from core.callers import Caller, KeyLimits, Role
 from core.errors import ProviderUnavailable
 from core.switches import Mode, Switch
 from core.task_states import State
-from services.execution.results import INLINE_BYTES
+from services.execution.result_copies import INLINE_BYTES
 from services.relay.responses import Business, NotTaken, VendorResponse
 from services.relay.stored_answers import REFUSED_UPSTREAM
 from services.relay.submit import BUSY

@@ -1,18 +1,16 @@
-"""The files of a task in the result store."""
+"""Link copies: the vendor's links are fetched into the result store."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from core.attempts import Attempt
-from core.errors import StoreUnavailable
 from core.task_states import State
 from core.tasks import Result, Task
-from polyrelay import Done, ImageOutput, TaskType, VideoOutput
-from services.execution.results import CopyFailed, LinkGone, Results
+from polyrelay import TaskType
+from services.execution.link_copies import CopyFailed, LinkCopies, LinkGone
 from services.runtime.public_transport import PublicTransport, Trusted
 from tests.fakes.result_store import MemoryResultStore
 from tests.unit.services.execution_fixture import START
@@ -37,32 +35,10 @@ def task_of(*results: Result) -> Task:
     )
 
 
-def results_with(
-    answer: Any = None, store: MemoryResultStore | None = None, *, copies: bool = True, **options: Any
-) -> Results:
-    """Results whose link gets that response."""
+def copies_of(answer: Any = None, store: MemoryResultStore | None = None, **options: Any) -> LinkCopies:
+    """Copies of links that get that response."""
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer), follow_redirects=True)
-    return Results(store=store or MemoryResultStore(), clock=lambda: START, copies=copies, http=http, **options)
-
-
-async def test_a_link_keeps_its_expiry() -> None:
-    """A link's lifetime is counted from now; without one there is no expiry."""
-    done = Done(outputs=(ImageOutput(url=LINK, lifetime_s=60.0), VideoOutput(url=LINK)))
-
-    taken = await results_with().take(task_of(), done)
-
-    assert [result.url_expires for result in taken] == [START + timedelta(seconds=60), None]
-    assert [result.type for result in taken] == ["image", "video"]
-
-
-async def test_files_are_named_after_task_attempt_and_place() -> None:
-    """Outputs of different attempts never have the same name, and the suffix names the format."""
-    store = MemoryResultStore()
-    done = Done(outputs=(ImageOutput(data=b"a", media_type="image/webp"), VideoOutput(data=b"b")))
-
-    taken = await results_with(store=store).take(task_of(), done)
-
-    assert [result.file for result in taken] == ["task_1/2/0.webp", "task_1/2/1.mp4"]
+    return LinkCopies(store=store or MemoryResultStore(), http=http, **options)
 
 
 @pytest.mark.parametrize("hostile", ["../../etc/passwd", "image/../../x", "", "image/png; charset=x", "x" * 500])
@@ -71,7 +47,7 @@ async def test_a_vendors_media_type_cannot_choose_a_path(hostile: str) -> None:
     store = MemoryResultStore()
     answer = httpx.Response(200, headers={"content-type": hostile}, content=b"x")
 
-    copied = await results_with(answer, store).copy(task_of(Result(type=TaskType.IMAGE, url=LINK)))
+    copied = await copies_of(answer, store).copy(task_of(Result(type=TaskType.IMAGE, url=LINK)))
 
     assert copied[0].file is not None
     assert copied[0].file.startswith("task_1/2/0.")
@@ -91,7 +67,7 @@ async def test_the_media_type_is_the_most_certain_one(said: str, url: str, kept:
     """The response's media type counts unless it is vague; then the link's suffix; then the default of the type."""
     answer = httpx.Response(200, headers={"content-type": said}, content=b"x")
 
-    copied = await results_with(answer).copy(task_of(Result(type=TaskType.IMAGE, url=url)))
+    copied = await copies_of(answer).copy(task_of(Result(type=TaskType.IMAGE, url=url)))
 
     assert copied[0].media_type == kept
 
@@ -100,22 +76,7 @@ async def test_texts_and_stored_files_are_not_fetched_again() -> None:
     """A copy skips texts and results that are stored already."""
     kept = (Result(type=TaskType.TEXT, text="t"), Result(type=TaskType.IMAGE, url=LINK, file="task_1/1/0.png"))
 
-    assert await results_with().copy(task_of(*kept)) == kept
-
-
-@pytest.mark.parametrize(
-    ("results", "copies", "wanted"),
-    [
-        ((Result(type=TaskType.IMAGE, url=LINK),), True, True),
-        ((Result(type=TaskType.IMAGE, url=LINK),), False, False),
-        ((Result(type=TaskType.TEXT, text="t"),), True, False),
-        ((Result(type=TaskType.IMAGE, url=LINK, file="f"),), True, False),
-        ((), True, False),
-    ],
-)
-def test_only_links_are_to_be_copied(results: tuple[Result, ...], copies: bool, wanted: bool) -> None:
-    """A link must be copied if copies are on and it has no file."""
-    assert results_with(copies=copies).to_copy(results) is wanted
+    assert await copies_of().copy(task_of(*kept)) == kept
 
 
 async def test_a_result_that_is_too_large_is_not_kept() -> None:
@@ -128,7 +89,7 @@ async def test_a_result_that_is_too_large_is_not_kept() -> None:
             read.append(1)
             yield b"x" * 100
 
-    results = results_with(httpx.Response(200, content=endless()), store, max_bytes=1000)
+    results = copies_of(httpx.Response(200, content=endless()), store, max_bytes=1000)
 
     with pytest.raises(CopyFailed, match="larger than 1000"):
         await results.copy(task_of(Result(type=TaskType.VIDEO, url=LINK)))
@@ -145,9 +106,7 @@ async def test_a_file_that_is_cut_short_is_not_kept() -> None:
         raise httpx.ReadError("reset")
 
     with pytest.raises(CopyFailed):
-        await results_with(httpx.Response(200, content=cut()), store).copy(
-            task_of(Result(type=TaskType.VIDEO, url=LINK))
-        )
+        await copies_of(httpx.Response(200, content=cut()), store).copy(task_of(Result(type=TaskType.VIDEO, url=LINK)))
 
     assert store.files == {}
 
@@ -157,9 +116,7 @@ async def test_a_file_that_is_cut_short_is_not_kept() -> None:
 )
 async def test_an_invalid_link_is_a_failed_copy(url: str) -> None:
     """A link that is no valid URL is a failed copy; it never breaks the step."""
-    results = Results(
-        store=MemoryResultStore(), clock=lambda: START, copies=True, http=httpx.AsyncClient(follow_redirects=True)
-    )
+    results = LinkCopies(store=MemoryResultStore(), http=httpx.AsyncClient(follow_redirects=True))
 
     with pytest.raises((CopyFailed, LinkGone)):
         await results.copy(task_of(Result(type=TaskType.IMAGE, url=url)))
@@ -170,24 +127,15 @@ async def test_messages_do_not_hold_the_link() -> None:
     signed = f"{LINK}?X-Signature=topsecret"
     for status in (403, 503):
         with pytest.raises((CopyFailed, LinkGone)) as caught:
-            await results_with(httpx.Response(status)).copy(task_of(Result(type=TaskType.IMAGE, url=signed)))
+            await copies_of(httpx.Response(status)).copy(task_of(Result(type=TaskType.IMAGE, url=signed)))
         assert "topsecret" not in str(caught.value)
-
-
-async def test_an_unavailable_store_raises() -> None:
-    """If bytes cannot be stored an error is raised, so the caller keeps them."""
-    store = MemoryResultStore()
-    store.reachable = False
-
-    with pytest.raises(StoreUnavailable):
-        await results_with(store=store).take(task_of(), Done(outputs=(ImageOutput(data=b"x"),)))
 
 
 async def test_a_link_to_a_private_address_is_not_copied_and_the_address_not_shown() -> None:
     """The address is logged; the task says only that the link is not followed."""
     store = MemoryResultStore()
     http = httpx.AsyncClient(transport=PublicTransport(Trusted()))
-    results = Results(store=store, clock=lambda: START, copies=True, http=http)
+    results = LinkCopies(store=store, http=http)
 
     with pytest.raises(CopyFailed) as caught:
         await results.copy(task_of(Result(type=TaskType.IMAGE, url="http://127.0.0.1:6379/")))
