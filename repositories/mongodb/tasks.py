@@ -29,19 +29,23 @@ from core.task_states import OPEN, State
 from core.tasks import Task, TaskInput
 from repositories.group_commit import GroupCommit
 from repositories.mongodb.client import Database, server_of, store_errors
-from repositories.mongodb.task_batches import ALONE_BYTES, AT_ONCE, VersionedUpdate, read_each, update_each
 from repositories.mongodb.task_documents import (
+    ALONE_BYTES,
+    AT_ONCE,
     INLINE_LIMIT_BYTES,
     SUMMARY,
     WITH_INPUT,
     WITHOUT_INPUT,
     Document,
+    VersionedUpdate,
     decode_input,
     document_of,
     encode_input,
     filter_of,
+    read_each,
     summary_of,
     task_of,
+    update_each,
     update_of,
     without_cancellation_request,
 )

@@ -46,6 +46,7 @@ def settings(mongo_database_url: str, redis_url: str, tmp_path: Path) -> Iterato
             {
                 **simulated(VENDORS, simulator.url),
                 "AUTH": "none",
+                "LOG_LEVEL": "warning",
                 "MONGO_URL": mongo_database_url,
                 "REDIS_URL": redis_url,
                 "RESULTS_URL": str(tmp_path / "results"),

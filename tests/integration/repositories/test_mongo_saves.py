@@ -15,8 +15,7 @@ from core.task_states import State
 from core.tasks import Result, Task
 from polyrelay import TaskType
 from repositories.mongodb.client import Database, connect_mongo
-from repositories.mongodb.task_batches import VersionedUpdate, update_each
-from repositories.mongodb.task_documents import update_of
+from repositories.mongodb.task_documents import VersionedUpdate, update_each, update_of
 from repositories.mongodb.tasks import MongoTaskRepository
 from tests.contracts.task_repository import outcome_of, stored
 from tests.contracts.tasks import NOW

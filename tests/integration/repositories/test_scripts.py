@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from arq.connections import ArqRedis
-from redis.exceptions import ResponseError
 
+from core.errors import QueueUnavailable
 from repositories.valkey.script_batch import Scripts
 
 SOURCES = {
@@ -35,7 +35,7 @@ async def test_a_script_that_fails_fails_its_caller(scripts: Scripts) -> None:
     )
 
     assert (answers[0], answers[2]) == (1, 2)
-    assert isinstance(answers[1], ResponseError)
+    assert isinstance(answers[1], QueueUnavailable)
 
 
 async def test_each_runs_once_though_redis_forgets_its_scripts(scripts: Scripts, redis: ArqRedis) -> None:
