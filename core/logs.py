@@ -23,7 +23,6 @@ _DEEPEST: Final = 8
 _UNTOUCHED: Final = frozenset({"exc_info", "_record", "_from_structlog"})
 """Keys that structlog itself reads later."""
 
-_LEVELS: Final = {**{name.lower(): level for name, level in logging.getLevelNamesMapping().items()}, "exception": 40}
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _PLAIN: Final = _NUMBERS | {str}
 
@@ -54,8 +53,8 @@ def set_up_logs(settings: Settings, *, process: str) -> None:
     fast_writer = [_FastWriter(handlers[0])] if len(handlers) == 1 and not _readable(settings) else []
     structlog.configure(
         processors=[
-            *fast_writer,
             structlog.stdlib.filter_by_level,
+            *fast_writer,
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -86,8 +85,6 @@ class _FastWriter:
         atexit.register(self._write)
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        if not logger.isEnabledFor(_LEVELS[method]):
-            raise structlog.DropEvent
         if "exc_info" in event or any(type(value) not in _PLAIN for value in event.values()):
             self._write()  # keeps the order of lines
             return event

@@ -22,11 +22,18 @@ _recorded: Final = ContextVar("recorded", default=False)
 
 
 class Call(NamedTuple):
-    """A function of ours that began: its module's path, its name, and the module of ours that called it, if one did."""
+    """
+    A function of ours that began.
+
+    Attributes:
+        module: The path of its module.
+        function: Its qualified name.
+        callers: The modules of ours on the call stack, the nearest first.
+    """
 
     module: str
     function: str
-    caller: str | None
+    callers: tuple[str, ...]
 
 
 class Journey:
@@ -42,7 +49,7 @@ class Journey:
         if module is None or frame.f_code.co_name == "<module>" or id(frame) in self._frames:
             return
         self._frames[id(frame)] = frame
-        self.calls.append(Call(module, frame.f_code.co_qualname, _caller_of(frame)))
+        self.calls.append(Call(module, frame.f_code.co_qualname, tuple(_callers_of(frame))))
 
     def between(self, first: Callable[[Call], bool], last: Callable[[Call], bool]) -> Sequence[Call]:
         """The calls from the first that `first` means, and before the last that `last` means."""
@@ -56,9 +63,9 @@ def modules(calls: Sequence[Call], *, without: Sequence[str] = ()) -> list[str]:
     return list(dict.fromkeys(call.module for call in calls if not call.module.startswith(tuple(without))))
 
 
-def entries(calls: Sequence[Call]) -> Counter[str]:
-    """How often each module was entered from another one."""
-    return Counter(call.module for call in calls if call.module != call.caller)
+def reentries(calls: Sequence[Call]) -> Counter[str]:
+    """How often each module was called from another one while a function of its own was on the call stack."""
+    return Counter(call.module for call in calls if call.module in call.callers and call.callers[0] != call.module)
 
 
 @contextmanager
@@ -87,11 +94,10 @@ def _module_of(frame: FrameType) -> str | None:
     return str(relative) if relative.parts[0] in PACKAGES else None
 
 
-def _caller_of(frame: FrameType) -> str | None:
+def _callers_of(frame: FrameType) -> Iterator[str]:
     back = frame.f_back
     while back is not None:
         module = _module_of(back)
         if module is not None:
-            return module
+            yield module
         back = back.f_back
-    return None
