@@ -89,13 +89,13 @@ class Admission(Struct, frozen=True, kw_only=True):
 class VendorStatus(StrEnum):
     """What the response to a submit or a poll, or a missing one, shows about the vendor."""
 
-    AVAILABLE = "well"
+    AVAILABLE = "available"
     """It accepted the submit: a learned limit grows, the circuit breaker closes."""
-    THROTTLED = "crowded"
+    THROTTLED = "throttled"
     """Too many at once: a learned limit falls to the number of holds beside this one; the circuit breaker closes."""
-    UNAVAILABLE = "away"
+    UNAVAILABLE = "unavailable"
     """It could not be reached or failed: counts toward opening the circuit breaker."""
-    UNKNOWN = "nothing"
+    UNKNOWN = "unknown"
     """The response shows nothing about the vendor, such as a rejected input."""
 
 

@@ -93,7 +93,7 @@ def test_the_numbers_of_the_gates_are_those_of_the_code(page: Pages) -> None:
 
     assert rules.weights == tuple(WEIGHTS.values()) == (6, 3, 1)
     assert "six, three and one of ten turns" in text
-    assert f"after {rules.open_after} responses `away` in a row" in text
+    assert f"after {rules.open_after} responses `unavailable` in a row" in text
     assert f"For {rules.open_for.total_seconds():g} s nothing is submitted" in text
     assert f"at most {rules.open_for_most.total_seconds() / 60:g} minutes" in text
     assert f"reports nothing within {rules.probe_for.total_seconds():g} s" in text

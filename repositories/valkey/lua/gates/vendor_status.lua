@@ -1,6 +1,6 @@
 -- Gates: applies what a submit or poll showed about the vendor to learned limits and to the circuit breaker.
 --
--- A status is 'well' (available), 'crowded' (throttled), 'away' (unavailable) or 'nothing' (unknown); see `VendorStatus`.
+-- A status is 'available', 'throttled', 'unavailable' or 'unknown'; see `VendorStatus`.
 --
 -- Uses shared.lua: ACCOUNTS, account_key, add_to_index, call, declare, expire_holds, extend_ttl, free_probe, gate_key,
 --   held_key, mark_changed, now, rules.
@@ -10,7 +10,7 @@ local function apply_status(ticket, status)
 
   local function learn(gate)
     local learned = tonumber(call('HGET', gate_key(gate.name), 'learned') or nil)
-    if status == 'crowded' then
+    if status == 'throttled' then
       local held = call('ZCARD', held_key(gate.name))
       local beside = held - (call('ZSCORE', held_key(gate.name), ticket.id) and 1 or 0)
       learned = math.max(1, math.min(learned or math.huge, beside))
@@ -55,11 +55,11 @@ local function apply_status(ticket, status)
   for _, gate in ipairs(ticket.gates) do
     declare(gate)
     expire_holds(gate.name)
-    if gate.limit < 0 and gate.learns == 1 and (status == 'well' or status == 'crowded') then learn(gate) end
+    if gate.limit < 0 and gate.learns == 1 and (status == 'available' or status == 'throttled') then learn(gate) end
   end
-  if status == 'well' or status == 'crowded' then
+  if status == 'available' or status == 'throttled' then
     close_circuit_breaker()
-  elseif status == 'away' then
+  elseif status == 'unavailable' then
     count_failure()
   else
     free_probe(ticket.account, ticket.id)
