@@ -112,9 +112,7 @@ def test_the_digital_human_uses_cv_submit_task_and_cv_get_result(visual: VisualS
 
 
 @pytest.mark.parametrize("return_url", [True, False], ids=["links", "base64"])
-def test_a_synchronous_call_answers_with_the_result(
-    visual: VisualService, client: Client, return_url: bool
-) -> None:
+def test_a_synchronous_call_answers_with_the_result(visual: VisualService, client: Client, return_url: bool) -> None:
     """`CVProcess` answers with the result, and the task has the same image."""
     prompt = f"relay synchronous {return_url}"
     data = visual.cv_process({"req_key": SYNCHRONOUS, "prompt": prompt, "return_url": return_url})["data"]
