@@ -1,9 +1,8 @@
-"""Isolates plugin code: every call is bounded in time, and every exception becomes a `ProviderError`."""
+"""Plugin calls: isolate plugin code. Every call has a time limit, and every exception becomes a `ProviderError`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -49,12 +48,12 @@ async def submit(service: Service, job: Job[Params], *, within_s: float) -> Outc
             `ProtocolError`.
         OutcomeUnknown: There was no response within `within_s` seconds.
     """
-    return await _outcome_of(partial(service.submit, job), within_s=within_s)
+    return await _outcome_of(lambda: service.submit(job), within_s=within_s)
 
 
 async def poll(service: Service, job: Job[Params], operation: str, *, within_s: float) -> Outcome:
     """Have the provider poll the operation. Raises as `submit`."""
-    return await _outcome_of(partial(service.poll, job, operation), within_s=within_s)
+    return await _outcome_of(lambda: service.poll(job, operation), within_s=within_s)
 
 
 async def cancel(service: Cancels, job: Job[Params], operation: str, *, within_s: float) -> None:

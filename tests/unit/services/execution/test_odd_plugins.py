@@ -1,7 +1,7 @@
 """An exception of a plugin that would end the process ends the attempt only."""
 
 import asyncio
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -49,3 +49,25 @@ async def test_a_cancellation_of_the_plugins_own_is_its_defect() -> None:
     task = await execution_fixture.task(task_id)
     assert task.failure is not None
     assert "the provider plugin raised CancelledError" in task.failure.message
+
+
+async def test_a_submit_method_that_cannot_be_read_fails_its_task() -> None:
+    """Reading the method runs plugin code, too: an exception there ends the attempt."""
+
+    class Unreadable(ScriptedService):
+        broken = False
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "submit" and type(self).broken:
+                raise RuntimeError("unreadable")
+            return super().__getattribute__(name)
+
+    execution_fixture = ExecutionFixture(Unreadable(submit=[TEXT]))
+    task_id = await execution_fixture.new_task()
+    Unreadable.broken = True
+    await execution_fixture.play()
+
+    task = await execution_fixture.task(task_id)
+    assert task.state is State.FAILED
+    assert task.failure is not None
+    assert "the provider plugin raised RuntimeError" in task.failure.message
