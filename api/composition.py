@@ -24,7 +24,7 @@ from services.execution.vendor_audit import VendorCalls
 from services.limits.rate_limiter import RateLimiter
 from services.limits.task_quotas import QuotaLimits, TaskQuotas
 from services.relay.query import RelayQuery
-from services.relay.submit import Patience, RelaySubmit
+from services.relay.submit import RelaySubmit, RelayTimeouts
 from services.tasks.cancel import CancelTask
 from services.tasks.create import CreateTask
 from services.tasks.delete import DeleteTask
@@ -67,7 +67,7 @@ def use_cases_on(adapters: Adapters, settings: Settings) -> UseCases:
             announcements=adapters.announcements,
             cancel=cancel,
             store=adapters.results,
-            patience=Patience(submit_s=settings.relay_patience_s, answer_s=settings.ai_timeout_s),
+            timeouts=RelayTimeouts(submit_s=settings.relay_patience_s, answer_s=settings.ai_timeout_s),
         ),
         relay_query=RelayQuery(tasks=tasks, registry=registry, store=adapters.results),
         api_keys=ApiKeys(adapters.keys, vault, clock),

@@ -15,7 +15,7 @@ from core.audit import Action
 from core.callers import Role
 from core.tasks import RelayCall
 from services.relay.actions import QUERIES, QUERY_OF, VERSION
-from services.relay.responses import BODY_TOO_LARGE, Business, Gateway, NotTaken, RelayAnswer
+from services.relay.responses import BODY_TOO_LARGE, Business, Gateway, RelayAnswer, RelayCallRefused
 
 MAX_BODY_BYTES: Final = 10 * 2**20
 """The vendor's limit; MAX_BODY_BYTES may be lower."""
@@ -86,21 +86,23 @@ def _call_of(request: Call, allowed: frozenset[str], *, default: str | None = No
     The call that the query string names.
 
     Raises:
-        NotTaken: It names none, or one that is not relayed.
+        RelayCallRefused: It names none, or one that is not relayed.
     """
     action, version = request.query_params.get("Action"), request.query_params.get("Version")
     action = action or default
     version = version or (VERSION if default is not None else None)
     if action is None or version is None:
         missing = "Action" if action is None else "Version"
-        raise NotTaken(Gateway(code="MissingParameter", message=f"the query has no {missing}"))
+        raise RelayCallRefused(Gateway(code="MissingParameter", message=f"the query has no {missing}"))
     if version != VERSION or action not in allowed:
-        raise NotTaken(Gateway(code="InvalidActionOrVersion", message=f"{action} of {version} is not relayed"[:300]))
+        raise RelayCallRefused(
+            Gateway(code="InvalidActionOrVersion", message=f"{action} of {version} is not relayed"[:300])
+        )
     return RelayCall(action=action, version=version)
 
 
 async def _body(request: Call) -> bytes:
     body = await read_body(request.scope, request.receive)
     if len(body) > MAX_BODY_BYTES:
-        raise NotTaken(Business(code=BODY_TOO_LARGE))
+        raise RelayCallRefused(Business(code=BODY_TOO_LARGE))
     return body

@@ -24,8 +24,8 @@ from services.relay.responses import (
     TOO_MANY_OPEN,
     Business,
     Gateway,
-    NotTaken,
     RelayAnswer,
+    RelayCallRefused,
     VendorResponse,
 )
 
@@ -58,7 +58,7 @@ OF_SERVICE: Final[Mapping[str, int]] = {
 _HIDDEN: Final = frozenset({"store_unavailable", "queue_unavailable"})
 
 
-def on_not_taken(call: Call, error: NotTaken) -> Response[bytes]:
+def on_call_refused(call: Call, error: RelayCallRefused) -> Response[bytes]:
     """The response to a call that cannot be served."""
     return rendered(call, error.answer)
 
@@ -91,7 +91,7 @@ def on_unforeseen(call: Call, error: Exception) -> Response[bytes]:
 
 
 HANDLERS: Final[ExceptionHandlersMap] = {
-    NotTaken: on_not_taken,
+    RelayCallRefused: on_call_refused,
     PolyrelayError: on_own_error,
     HTTPException: on_http_error,
     Exception: on_unforeseen,

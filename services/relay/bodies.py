@@ -12,7 +12,7 @@ from services.relay.responses import (
     PARAMETER_ERROR,
     WRONG_TYPE,
     Business,
-    NotTaken,
+    RelayCallRefused,
 )
 from services.vendors.jimeng.relays import object_of
 
@@ -61,12 +61,12 @@ def read_submission(body: bytes) -> Submission:
     Read the body of a submit.
 
     Raises:
-        NotTaken: It is not a JSON object, or names no capability.
+        RelayCallRefused: It is not a JSON object, or names no capability.
     """
     fields = _object(body)
     req_key = _text(fields, "req_key")
     if _REQ_KEY.fullmatch(req_key) is None:
-        raise NotTaken(Business(code=NO_SUCH_INTERFACE, message=req_key[:128]))
+        raise RelayCallRefused(Business(code=NO_SUCH_INTERFACE, message=req_key[:128]))
     prompt = _value(fields, "prompt", str) or _value(fields, "custom_prompt", str)
     return Submission(req_key=req_key, prompt=prompt, text=body.decode())
 
@@ -76,7 +76,7 @@ def read_inquiry(body: bytes) -> Inquiry:
     Read the body of a query.
 
     Raises:
-        NotTaken: It is not a JSON object, or names no task.
+        RelayCallRefused: It is not a JSON object, or names no task.
     """
     fields = _object(body)
     _text(fields, "req_key")
@@ -118,19 +118,19 @@ def _object(body: bytes) -> dict[str, Raw]:
     try:
         body.decode()
     except UnicodeDecodeError:
-        raise NotTaken(Business(code=PARAMETER_ERROR, message="the body is not UTF-8")) from None
+        raise RelayCallRefused(Business(code=PARAMETER_ERROR, message="the body is not UTF-8")) from None
     fields = object_of(body)
     if fields is None:
-        raise NotTaken(Business(code=PARAMETER_ERROR, message="the body is not a JSON object"))
+        raise RelayCallRefused(Business(code=PARAMETER_ERROR, message="the body is not a JSON object"))
     return fields
 
 
 def _text(fields: dict[str, Raw], name: str) -> str:
     if name not in fields or bytes(fields[name]).strip() in {b"null", b'""'}:
-        raise NotTaken(Business(code=MISSING_PARAMETER, message=name))
+        raise RelayCallRefused(Business(code=MISSING_PARAMETER, message=name))
     value = _value(fields, name, str)
     if value is None:
-        raise NotTaken(Business(code=WRONG_TYPE, message=f"{name} must be a string"))
+        raise RelayCallRefused(Business(code=WRONG_TYPE, message=f"{name} must be a string"))
     return value
 
 

@@ -49,7 +49,7 @@ class RelayQuery:
         The state of the task: the vendor's own response where there is one.
 
         Raises:
-            NotTaken: The body is not a valid query.
+            RelayCallRefused: The body is not a valid query.
             StoreUnavailable: The task or a file cannot be read.
         """
         inquiry = read_inquiry(body)

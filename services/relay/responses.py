@@ -117,7 +117,7 @@ class VendorResponse(Struct, frozen=True, kw_only=True):
 RelayAnswer: TypeAlias = Business | Gateway | VendorResponse
 
 
-class NotTaken(Exception):
+class RelayCallRefused(Exception):
     """A call cannot be served; `answer` is the response to it."""
 
     def __init__(self, answer: RelayAnswer) -> None:

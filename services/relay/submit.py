@@ -42,7 +42,7 @@ BUSY: Final = "nothing was submitted: the vendor had no free slot in time"
 log = structlog.get_logger(__name__)
 
 
-class Patience(Struct, frozen=True, kw_only=True):
+class RelayTimeouts(Struct, frozen=True, kw_only=True):
     """
     How long callers wait for the vendor.
 
@@ -66,7 +66,7 @@ class RelaySubmit:
         announcements: Notifications about changed tasks.
         cancel: Cancels a task whose caller no longer waits.
         store: The result store, for long responses.
-        patience: How long callers wait.
+        timeouts: How long callers wait.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class RelaySubmit:
         announcements: Announcements,
         cancel: CancelTask,
         store: ResultStore,
-        patience: Patience,
+        timeouts: RelayTimeouts,
     ) -> None:
         self._tasks = tasks
         self._create = create
@@ -86,7 +86,7 @@ class RelaySubmit:
         self._announcements = announcements
         self._cancel = cancel
         self._store = store
-        self._patience = patience
+        self._timeouts = timeouts
 
     async def create(
         self,
@@ -101,7 +101,7 @@ class RelaySubmit:
         Store a task for the call and wake a worker.
 
         Raises:
-            NotTaken: The body is not a valid submit.
+            RelayCallRefused: The body is not a valid submit.
             UnknownModel, UnknownProvider, ProviderUnavailable: The vendor's API is not relayed here, or not now.
             Others: As `CreateTask`.
         """
@@ -119,12 +119,12 @@ class RelaySubmit:
         A task that is still in the wait queue then stays, if the caller can query it. If the response would have been
         the result, the task is cancelled, so that nothing is billed that nobody receives.
         """
-        task = await self._wait_for_response(task, until_s=self._patience.submit_s)
+        task = await self._wait_for_response(task, until_s=self._timeouts.submit_s)
         with_result = _responds_with_result(task)
         if with_result and task.state is State.PENDING and await self._is_cancelled(task):
             return await self._last_refusal(task)
         if with_result and not _settled(task):
-            task = await self._wait_for_response(task, until_s=self._patience.answer_s)
+            task = await self._wait_for_response(task, until_s=self._timeouts.answer_s)
         response = await self._response(task)
         if response is not None:
             return response

@@ -17,7 +17,7 @@ async def relay() -> AsyncIterator[RelayFixture]:
 
 @pytest.fixture
 async def hasty() -> AsyncIterator[RelayFixture]:
-    """The same, whose patience ends soon."""
+    """The same, with short timeouts."""
     made = RelayFixture(submit_s=0.02, answer_s=0.02)
     yield made
     await made.aclose()

@@ -16,7 +16,7 @@ from polyrelay import Disabled, Provider, Secret
 from services.limits.task_quotas import QuotaLimits, TaskQuotas
 from services.relay.query import RelayQuery
 from services.relay.responses import RelayAnswer
-from services.relay.submit import Patience, RelaySubmit
+from services.relay.submit import RelaySubmit, RelayTimeouts
 from services.tasks.cancel import CancelTask
 from services.tasks.create import CreateTask
 from services.vendors.jimeng import Jimeng, jimeng_http
@@ -103,7 +103,7 @@ class RelayFixture(ExecutionFixture):
             announcements=self.announcements,
             cancel=CancelTask(tasks=self.tasks, queue=self.queue, gates=self.gates, quotas=quotas, clock=self.clock),
             store=self.store,
-            patience=Patience(submit_s=submit_s, answer_s=answer_s),
+            timeouts=RelayTimeouts(submit_s=submit_s, answer_s=answer_s),
         )
         self.query = RelayQuery(tasks=self.tasks, registry=self.registry, store=self.store)
 

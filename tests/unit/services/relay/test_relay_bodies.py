@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.relay.bodies import is_forgotten, read_inquiry, read_submission, refuses_us, with_our_id
-from services.relay.responses import Business, NotTaken
+from services.relay.responses import Business, RelayCallRefused
 
 VENDOR, OURS = "7392616336519610409", "task_0123"
 
 
 def refusal_of(read: Any, body: bytes) -> Business:
     """The response to the caller."""
-    with pytest.raises(NotTaken) as caught:
+    with pytest.raises(RelayCallRefused) as caught:
         read(body)
     assert isinstance(caught.value.answer, Business)
     return caught.value.answer
@@ -140,7 +140,7 @@ def test_any_bytes_are_read_without_harm(body: bytes) -> None:
     for read in (read_submission, read_inquiry):
         try:
             read(body)
-        except NotTaken:
+        except RelayCallRefused:
             continue
 
 

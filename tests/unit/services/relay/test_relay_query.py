@@ -265,7 +265,7 @@ async def test_what_is_neither_picture_nor_video_comes_back_as_it_was(relay: Rel
 
 
 async def test_after_the_deadline_the_vendor_is_still_queried(relay: RelayFixture) -> None:
-    """The caller sees the truth, also after our own patience."""
+    """The caller sees the final state, also after our own timeout."""
     task, _ = await relay.submitted()
     relay.vendor.says[QUERY.action] = [envelope(data={"status": "generating"})]
     relay.now = task.deadline + timedelta(seconds=1)

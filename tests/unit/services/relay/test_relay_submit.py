@@ -11,7 +11,7 @@ from core.errors import ProviderUnavailable
 from core.switches import Mode, Switch
 from core.task_states import State
 from services.execution.result_copies import INLINE_BYTES
-from services.relay.responses import Business, NotTaken, VendorResponse
+from services.relay.responses import Business, RelayCallRefused, VendorResponse
 from services.relay.stored_answers import REFUSED_UPSTREAM
 from services.relay.submit import BUSY
 from tests.unit.services.relay.relay_fixture import AT_ONCE, BODY, KEY, SUBMIT, VENDOR_ID, RelayFixture, envelope
@@ -242,7 +242,7 @@ async def test_a_drained_provider_takes_nothing(relay: RelayFixture) -> None:
 
 async def test_a_body_that_is_no_submit_stores_nothing(relay: RelayFixture) -> None:
     """It is refused before anything happens."""
-    with pytest.raises(NotTaken):
+    with pytest.raises(RelayCallRefused):
         await relay.taken(b"{}")
 
     assert relay.queue.history == []
