@@ -194,10 +194,10 @@ async def update_each(tasks: Tasks, updates: Sequence[VersionedUpdate]) -> Seque
     else:
         refusals, matched = {}, done.matched_count
     if matched + len(refusals) < len(updates):
-        there = await read_each(tasks, [update.task_id for update in updates], {"_id": 1})
-        gone = [place for place, found in enumerate(there) if isinstance(found, TaskNotFound)]
-        refusals = {place: updates[place].refused for place in gone} | refusals
-    return [refusals.get(place) for place in range(len(updates))]
+        found_each = await read_each(tasks, [update.task_id for update in updates], {"_id": 1})
+        deleted = [index for index, found in enumerate(found_each) if isinstance(found, TaskNotFound)]
+        refusals = {index: updates[index].refused for index in deleted} | refusals
+    return [refusals.get(index) for index in range(len(updates))]
 
 
 async def _update(tasks: Tasks, update: VersionedUpdate) -> Stale | None:

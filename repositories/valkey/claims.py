@@ -16,7 +16,7 @@ from core.wakes import Wake
 from repositories.group_commit import GroupCommit
 from repositories.valkey.connection import QUEUE_NAMES, queue_errors, serialize
 from repositories.valkey.lua_scripts import lua_script
-from repositories.valkey.wakes import IDS_TRIED, WAKE_FUNCTION, WAKE_KEPT, ArqWakeQueue
+from repositories.valkey.wakes import IDS_TRIED, WAKE_FUNCTION, WAKE_KEPT, ArqWakeQueue, not_queued
 
 LOCK_S: Final = 30.0
 """How long the claims of a crashed worker stay locked. A wake that runs twice does no harm: the stored task decides."""
@@ -63,7 +63,7 @@ class NotifyingWakeQueue(ArqWakeQueue):
 
     async def _wake_each(self, wakes: Sequence[Wake]) -> Sequence[QueueUnavailable | None]:
         refused = {task_id.decode() for task_id in await self._written(wakes, ids_tried=IDS_TRIED, existing="LT")}
-        return [_not_taken(wake.task_id) if wake.task_id in refused else None for wake in wakes]
+        return [not_queued(wake.task_id) if wake.task_id in refused else None for wake in wakes]
 
     async def _written(self, wakes: Sequence[Wake], *, ids_tried: int, existing: str) -> list[bytes]:
         """
@@ -153,10 +153,6 @@ class RedisClaims:
 
     def _number(self, priority: Priority) -> int:
         return self._served.index(priority) + 1
-
-
-def _not_taken(task_id: str) -> QueueUnavailable:
-    return QueueUnavailable(f"Redis did not take a wake of task {task_id}")
 
 
 def _keys(priorities: Sequence[Priority]) -> list[str]:

@@ -47,13 +47,13 @@ class Scripts:
 
     async def _run_each(self, calls: Sequence[_Call]) -> Sequence[Any | Exception]:
         answers = await self._answers(calls)
-        unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:  # Redis is new or was flushed; these calls did not run
-            for name in {calls[place].script for place in unknown}:
+            for name in {calls[index].script for index in unknown}:
                 await self._redis.script_load(self._sources[name])
-            again = await self._answers([calls[place] for place in unknown])
-            for place, answer in zip(unknown, again, strict=True):
-                answers[place] = answer
+            again = await self._answers([calls[index] for index in unknown])
+            for index, answer in zip(unknown, again, strict=True):
+                answers[index] = answer
         return answers
 
     async def _answers(self, calls: Sequence[_Call]) -> list[Any]:

@@ -50,7 +50,7 @@ class ArqWakeQueue:
             for later in range(IDS_TRIED):
                 if await self._enqueue(wake, later=later):
                     return
-        raise QueueUnavailable(f"Redis did not take a wake of task {task_id}")
+        raise not_queued(task_id)
 
     def name_of(self, task_id: str, at: datetime) -> str:
         """As `WakeQueue.name_of`: the job's id."""
@@ -63,8 +63,8 @@ class ArqWakeQueue:
         with queue_errors(self._redis):
             for priority in {wake.priority for wake in wakes}:
                 some = [name for name, wake in zip(names, wakes, strict=True) if wake.priority is priority]
-                places = await self._redis.zmscore(QUEUE_NAMES[priority], some)
-                queued.update(name for name, place in zip(some, places, strict=True) if place is not None)
+                scores = await self._redis.zmscore(QUEUE_NAMES[priority], some)
+                queued.update(name for name, score in zip(some, scores, strict=True) if score is not None)
         return [wake for name, wake in zip(names, wakes, strict=True) if name not in queued]
 
     async def requeue(self, wakes: Sequence[Wake]) -> None:
@@ -101,12 +101,17 @@ class ArqWakeQueue:
             pipe.exists(job_key_prefix + job_id)
             pipe.zscore(queue_name, job_id)
             pipe.exists(in_progress_key_prefix + job_id)
-            stored, place, running = await pipe.execute()
-        return bool(stored and place is not None and place <= by + _ROUNDING_MS and not running)
+            stored, score, running = await pipe.execute()
+        return bool(stored and score is not None and score <= by + _ROUNDING_MS and not running)
 
 
 def _job_id(task_id: str, ms: int) -> str:
     return f"{task_id}:{ms}"
+
+
+def not_queued(task_id: str) -> QueueUnavailable:
+    """The error for a wake for which no id was free."""
+    return QueueUnavailable(f"Redis did not take a wake of task {task_id}")
 
 
 def kept_for(wake: Wake, now: datetime) -> timedelta:
