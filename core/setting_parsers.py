@@ -109,7 +109,7 @@ def priorities(text: str) -> tuple[Priority, ...]:
     return tuple(priority for priority in Priority if priority in words)
 
 
-def places(text: str) -> tuple[str, ...]:
+def hosts_and_networks(text: str) -> tuple[str, ...]:
     """Networks, addresses and host names, these with a port or without, separated by commas."""
     words = tuple(word.strip().lower() for word in text.split(","))
     if not all(network_of(word) or _HOST.fullmatch(word) for word in words):

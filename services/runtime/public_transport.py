@@ -52,16 +52,16 @@ class Trusted(Struct, frozen=True, kw_only=True):
         return is_public(address) or any(address in network for network in self.networks)
 
 
-def trusted(places: Sequence[str], urls: Sequence[str]) -> Trusted:
+def trusted(allowed: Sequence[str], urls: Sequence[str]) -> Trusted:
     """
     What an operator trusts.
 
     Args:
-        places: Networks, and hosts with or without a port.
+        allowed: Networks, and hosts with or without a port.
         urls: URLs that the operator set, such as a vendor's: their host and port are trusted.
     """
-    networks = tuple(network for place in places if (network := network_of(place)) is not None)
-    hosts = {place.lower() for place in places if network_of(place) is None}
+    networks = tuple(network for name in allowed if (network := network_of(name)) is not None)
+    hosts = {name.lower() for name in allowed if network_of(name) is None}
     for url in map(httpx.URL, urls):
         hosts.add(f"{url.host}:{url.port or _PORTS[url.scheme]}")
     return Trusted(networks=networks, hosts=frozenset(hosts))
