@@ -52,7 +52,9 @@ class Reconciler:
 
     async def renew(self) -> None:
         """
-        Renew the leases of the running work of this worker, and no other: work that broke off must be taken up again.
+        Renew the leases of the running steps of this worker, and no other.
+
+        The lease of a step that broke off must expire, so that another worker continues its task.
 
         Called also if nothing is running: the call shows whether other workers could renew their leases.
         """

@@ -1,4 +1,4 @@
-"""Results: stores what a vendor made, completes the task, and has the vendor's links copied."""
+"""Result copies: stores a vendor's outputs as results, completes the task, and has the vendor's links copied."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,7 +18,6 @@ from services.execution.link_copies import FALLBACK_TYPES, CopyFailed, LinkCopie
 from services.execution.recorder import Recorder, persistently
 
 log = structlog.get_logger(__name__)
-
 
 INLINE_BYTES: Final = 64 * 1024
 """A longer body of a vendor's response is a file of the result store; a shorter one is stored with the attempt."""

@@ -131,7 +131,7 @@ class SubmitStep:
 
     async def _claimed(self, submitting: Task, chosen: RouteChosen) -> OpenCall | None:
         """
-        The call to the vendor, stored on the audit log, with the task claimed for it.
+        The call to the vendor, with its row in the audit log and the task claimed for it.
 
         None if another worker claimed the task: that one submits it, and holds the gates in the task's name.
         """

@@ -1,4 +1,4 @@
-"""Audit entries of calls to vendors: which vendor was called, for which task, and with what outcome."""
+"""Audit rows of calls to vendors: which vendor was called, for which task, and with what outcome."""
 
 import time
 from collections.abc import Awaitable
@@ -23,11 +23,11 @@ OTHER_WORKER: Final = "conflict"
 
 class OpenCall:
     """
-    A call that is on the audit log and not made yet.
+    A call whose row is in the audit log and that is not made yet.
 
     Args:
         audit: The audit log.
-        row: The call's row in it.
+        row: The row of the call in it.
     """
 
     def __init__(self, audit: AuditLog, row: AuditRow) -> None:
