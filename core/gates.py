@@ -41,7 +41,7 @@ class Ticket(Struct, frozen=True, kw_only=True):
         account: The vendor account whose circuit breaker and submit interval apply, such as "volcengine".
         gates: All of them must have a free slot.
         priority: Its class in a wait queue.
-        since: Its place within that class: when the task was created.
+        since: Orders the tasks of that class: when the task was created.
         submit_interval_s: Least time between two submits of the account, in seconds.
         held_until: When the hold expires if nothing ends it.
     """
@@ -146,8 +146,9 @@ class Gates(Protocol):
         that has a limit, so that no other task overtakes it. Entering again keeps the place. Entering while held is
         granted and prolongs the hold. Entering other gates, or those of another account, leaves the former ones.
 
-        An open circuit breaker takes no place away, and gives none. A place follows from priority and `since`: a task
-        that leaves a wait queue, for example to try a fallback, and returns has the same place.
+        While the circuit breaker is open, a task keeps its place in a wait queue and gets no new one. A place follows
+        from priority and `since`: a task that leaves a wait queue, for example to try a fallback, and returns has the
+        same place.
         """
 
     async def report(self, ticket: Ticket, vendor_status: VendorStatus) -> Sequence[str]:
@@ -161,8 +162,8 @@ class Gates(Protocol):
         """
         End the hold, or leave the wait queue; returns the ids of tasks that may enter now, for waking them.
 
-        With `vendor_status`, it is reported first, as by `report`. The ids are as many for each gate as it has free
-        slots, and at most 100.
+        With `vendor_status`, it is reported first, as by `report`. For each gate, at most one id per free slot is
+        returned, and at most 100.
         """
 
     async def restore(self, tickets: Sequence[Ticket]) -> None:

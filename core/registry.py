@@ -76,7 +76,7 @@ class Registry:
 
     Attributes:
         switches: The operator's setting by provider; a provider without one is enabled.
-        routes_in_use: The routes that somebody holds; the provider of such a route must not be closed.
+        routes_in_use: The routes that a request or step still refers to; their providers must not be closed.
     """
 
     def __init__(self, providers: Iterable[Provider], reports: Iterable[PluginReport] = ()) -> None:

@@ -111,11 +111,11 @@ class TaskQuotas:
             if self._need_queue is not None:
                 raise
             log.warning("quotas_counted_in_mongodb", reason=str(error))
-            full = await self._full_on_record(needed)
+            full = await self._full_by_stored_tasks(needed)
         if full is not None:
-            raise _no_room(full)
+            raise _refusal_of(full)
 
-    async def _full_on_record(self, needed: Sequence[Quota]) -> Quota | None:
+    async def _full_by_stored_tasks(self, needed: Sequence[Quota]) -> Quota | None:
         for quota in needed:
             states = [state for state in State if counting_of(quota.name).counts(state)]
             if await self._tasks.count_in(quota.name, states, limit=max(1, quota.limit)) >= quota.limit:
@@ -151,7 +151,7 @@ def _or_default(limit: int | None, default: int | None) -> int | None:
     return default if limit is None else limit
 
 
-def _no_room(full: Quota) -> ComeBackLater:
+def _refusal_of(full: Quota) -> ComeBackLater:
     counting, kind, whose = full.name.split(":", 2)
     verb = "are open" if counting == Counting.OPEN else "wait"
     if kind == "key":

@@ -1,7 +1,7 @@
 """
 Fields of a create: those of every task, whatever its model, what MongoDB cannot store, and the order that they become.
 
-The params of the model stand beside them in the caller's flat body.
+The params of the model are beside them in the caller's flat body.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -23,7 +23,7 @@ from core.tasks import Idempotency, Task
 
 HEADER: Final = "Idempotency-Key"
 KEPT: Final = timedelta(hours=24)
-"""How long a key stands for its first request."""
+"""How long a key belongs to its first request."""
 
 _TRIES: Final = 5
 
