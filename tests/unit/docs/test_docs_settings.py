@@ -103,6 +103,7 @@ def test_the_example_file_works_with_every_line_uncommented(page: Pages, tmp_pat
 )
 def test_the_lines_of_a_how_to_are_settings(path: str, blocks: Blocks, tmp_path: Path) -> None:
     """The `ini` blocks of a page are valid settings, and every name is a setting's."""
+    assert blocks(path, "ini")
     for number, block in enumerate(blocks(path, "ini")):
         file = tmp_path / f"{number}.env"
         file.write_text(block, "utf-8")

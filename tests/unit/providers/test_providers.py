@@ -1,6 +1,7 @@
 """The built-in providers: their registration with and without credentials, and their catalogue."""
 
 import tomllib
+from collections.abc import Callable
 from datetime import date
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from core.errors import ConfigurationError
 from core.registry import load_registry
-from polyrelay import Cancels, Disabled, Env, Model, Provider, Streams, TaskType, hooks
+from polyrelay import Cancels, Disabled, Env, Model, Provider, Streams, TaskType, VendorHttp, hooks
 from providers import openai, volcengine
 from providers.catalogue import built_in
 from services.vendors import ark, jimeng
@@ -138,10 +139,28 @@ def test_the_services_have_their_capabilities() -> None:
     assert {type(service).__name__ for service in services if isinstance(service, Cancels)} == {"ArkVideos"}
 
 
-async def test_a_provider_closes_what_its_services_share() -> None:
-    """Services that share connections can all be closed without an error."""
+async def test_a_provider_closes_what_its_services_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every connection that was opened is closed, also by services that share one, and without an error."""
+    opened: set[VendorHttp] = set()
+    closed: set[VendorHttp] = set()
+    monkeypatch.setattr(VendorHttp, "__init__", noting(VendorHttp.__init__, opened))
+    monkeypatch.setattr(VendorHttp, "aclose", noting(VendorHttp.aclose, closed))
+
     for provider in register(**ALL_KEYS).values():
         await provider.aclose()
+
+    assert len(opened) >= len(ALL_KEYS) - 1
+    assert closed == opened
+
+
+def noting(method: Callable[..., Any], seen: set[VendorHttp]) -> Callable[..., Any]:
+    """The method, which notes on whom it was called."""
+
+    def noted(self: VendorHttp, *args: Any, **options: Any) -> Any:
+        seen.add(self)
+        return method(self, *args, **options)
+
+    return noted
 
 
 def test_the_operators_catalogue_adds_and_replaces(own: Any) -> None:
