@@ -19,7 +19,7 @@ class WorkerMetrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self._running = Gauge("polyrelay_steps_running", "Steps that run just now.", registry=self._registry)
+        self._running = Gauge("polyrelay_steps_running", "Running steps.", registry=self._registry)
         self._submits = Counter(
             "polyrelay_submits",
             "Attempts that were stored before their submit.",

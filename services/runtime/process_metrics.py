@@ -19,13 +19,18 @@ _PAGE_BYTES: Final = 4096
 def process_text(registry: Registry, stalls: Iterable[Stall], resident: int | None) -> bytes:
     """The metrics in Prometheus' text format; `resident` is the memory of the process in bytes, or None."""
     collectors = CollectorRegistry()
-    modes = Gauge("polyrelay_provider_mode", "1 for how it is switched.", ["provider", "mode"], registry=collectors)
+    modes = Gauge(
+        "polyrelay_provider_mode", "1 for the current mode of the provider.", ["provider", "mode"], registry=collectors
+    )
     for name in registry.providers:
         switch = registry.switches.get(name)
         for mode in Mode:
             modes.labels(name, mode.value).set(mode is (switch.mode if switch else Mode.ENABLED))
     failed = Gauge(
-        "polyrelay_plugin_failed", "1 where it could not be loaded as installed.", ["plugin"], registry=collectors
+        "polyrelay_plugin_failed",
+        "1 for a plugin whose installed version could not be loaded.",
+        ["plugin"],
+        registry=collectors,
     )
     for report in registry.reports:
         failed.labels(report.name).set(report.error is not None)
