@@ -2,7 +2,7 @@
 Request context: what guards, handlers and middleware know about one request.
 
 The outermost middleware stores one `RequestContext` in the scope before anything else handles the request. Guards and
-handlers fill in its fields; the middleware reads them when the response was sent.
+handlers fill in its fields; the middleware reads them while it sends the response and afterwards.
 """
 
 from typing import Any, Final, TypeAlias

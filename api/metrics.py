@@ -93,12 +93,12 @@ def gates_text(gates: Sequence[GateView], circuit_breakers: Sequence[CircuitBrea
     """
     registry = CollectorRegistry()
     held = Gauge("polyrelay_gate_held", "Open submissions.", ["gate"], registry=registry)
-    line = Gauge("polyrelay_gate_line", "Tasks in the gate's wait queue.", ["gate"], registry=registry)
+    queued = Gauge("polyrelay_gate_line", "Tasks in the gate's wait queue.", ["gate"], registry=registry)
     limit = Gauge("polyrelay_gate_limit", "The most submissions open at once.", ["gate"], registry=registry)
     for gate in gates:
         if not gate.name.startswith(("user:", "key:")):
             held.labels(gate.name).set(gate.held)
-            line.labels(gate.name).set(gate.queued)
+            queued.labels(gate.name).set(gate.queued)
             if gate.limit is not None:
                 limit.labels(gate.name).set(gate.limit)
     states = Gauge(

@@ -219,9 +219,9 @@ def _without_secret(detail: FieldProblem) -> FieldProblem:
 
 
 def _summary_of(details: Sequence[FieldProblem]) -> str:
-    adapters = [f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in details[:3]]
+    texts = [f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in details[:3]]
     more = f" (and {len(details) - 3} more)" if len(details) > 3 else ""
-    return "; ".join(part.rstrip(".") for part in adapters) + more
+    return "; ".join(text.rstrip(".") for text in texts) + more
 
 
 def field_problem(field: str, message: str, value: Any = None) -> InvalidRequest:

@@ -1,4 +1,4 @@
-"""What all adapters of the API's description are made of: schemas, answers, problems."""
+"""Building blocks of the API description: schemas, responses, error responses."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -60,7 +60,7 @@ class Create:
             headers.append((REPLAYED.lower().encode(), b"true"))
         else:
             context.use_cases.metrics.created(task)
-        response = _encode(Envelope(data=created_task(task), message="The task was accepted."))
+        response = _encode(Envelope(data=created_task(task), message="The task was created."))
         await send_json(send, 201, response, *headers)
 
 

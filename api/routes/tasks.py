@@ -17,7 +17,7 @@ from api.views.task_actions import (
     RetriedTask,
     cancel_message,
     cancelled_task,
-    removed_task,
+    deleted_task,
     retried_task,
     retry_message,
 )
@@ -105,7 +105,7 @@ class Tasks(Controller):
     )
     async def deleted(self, request: Call) -> Envelope[RemovedTask]:
         """Delete a task and its files; an open task is cancelled first."""
-        deleted = removed_task(await use_cases_of(request).delete(await _own_task_id(request)))
+        deleted = deleted_task(await use_cases_of(request).delete(await _own_task_id(request)))
         billed = " The vendor may bill what was submitted." if deleted.cancelled and deleted.may_be_billed else ""
         return Envelope(data=deleted, message=f"The task was deleted.{billed}")
 

@@ -90,7 +90,7 @@ def retried_task(task: Task) -> RetriedTask:
     )
 
 
-def removed_task(deleted: DeletedTask) -> RemovedTask:
+def deleted_task(deleted: DeletedTask) -> RemovedTask:
     """The body of a delete's response."""
     task = deleted.task
     return RemovedTask(
