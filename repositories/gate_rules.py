@@ -1,4 +1,4 @@
-"""The numbers by which every adapter of `Gates` decides."""
+"""Gate rules: the numbers by which every adapter of `Gates` decides."""
 
 from datetime import timedelta
 from typing import Final
@@ -52,8 +52,3 @@ class GateRules(Struct, frozen=True, kw_only=True):
     most_positions: int = 1000
     unlearned_above: int = 64
     unlearned_times: int = 10
-
-
-def interval_queue_of(account: str) -> str:
-    """The wait queue, named like a gate, of tasks that wait for an account's submit interval only."""
-    return f"spacing:{account}"

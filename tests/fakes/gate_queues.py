@@ -6,7 +6,12 @@ from math import floor, inf
 
 from core.clock import unix_ms
 from core.gates import Gate, Ticket
-from repositories.gate_rules import CLASSES, GateRules, interval_queue_of
+from repositories.gate_rules import CLASSES, GateRules
+
+
+def interval_queue_of(account: str) -> str:
+    """The wait queue, named like a gate, of tasks that wait for an account's submit interval only."""
+    return f"spacing:{account}"
 
 
 @dataclass

@@ -6,9 +6,9 @@ from math import ceil, inf
 from core.clock import Clock, unix_ms, utc_now
 from core.errors import QueueUnavailable
 from core.gates import Admission, CircuitBreakerView, Gate, GateView, Refusal, Ticket, VendorStatus
-from repositories.gate_rules import GateRules, interval_queue_of
+from repositories.gate_rules import GateRules
 from tests.fakes.circuit_breakers import MemoryAccount, in_ms, moment_of
-from tests.fakes.gate_queues import KnownTask, MemoryWaitQueues, Operation
+from tests.fakes.gate_queues import KnownTask, MemoryWaitQueues, Operation, interval_queue_of
 
 
 class MemoryGates:
