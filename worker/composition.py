@@ -201,8 +201,8 @@ def _task_step(
 
 def _link_reader(settings: Settings) -> httpx.AsyncClient:
     """Fetches links in vendors' responses: from public addresses, and from the vendors' hosts that are set."""
-    reach = PublicTransport(trusted(settings.private_result_hosts or (), settings.base_urls))
-    return httpx.AsyncClient(transport=reach, follow_redirects=True, timeout=httpx.Timeout(60.0))
+    transport = PublicTransport(trusted(settings.private_result_hosts or (), settings.base_urls))
+    return httpx.AsyncClient(transport=transport, follow_redirects=True, timeout=httpx.Timeout(60.0))
 
 
 def _gate_limits(settings: Settings) -> GateLimits:
