@@ -52,7 +52,7 @@ _SIMULATOR: Final = "simulator, asked directly"
 _UNITS: Final = {"rate": "requests/s", "p50": "ms", "p99": "ms"}
 _SETTINGS: Final = {
     OURS: "durable create: MongoDB journaled by a majority, wake in Valkey; 1 API process",
-    UNRECORDED: "the same, and nothing is put on the audit log",
+    UNRECORDED: "the same, without rows in the audit log",
     BAREST: "litestar on granian, 1 process: one shared insert, journaled by a majority, and one shared wake; "
     "nothing else",
     ECHO: "litestar on granian, 1 process: decodes and encodes the same JSON",

@@ -135,7 +135,7 @@ async def figure(bench: Bench) -> Figure:
     ]
     return Figure(
         name="end_to_end",
-        title="End to end: created over HTTP until completed on record",
+        title="End to end: created over HTTP until stored as completed",
         subject=OURS,
         key="rate",
         series=[rate, *cpu],

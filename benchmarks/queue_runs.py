@@ -193,7 +193,7 @@ async def queues(bench: Bench) -> AsyncIterator[Queues]:
 
 async def _commands(bench: Bench, peer: QueuePeer) -> Commands | str:
     try:
-        return await commands_of(peer, said=bench.say)
+        return await commands_of(peer, say=bench.say)
     except NotInstalled as error:
         return f"not installed: {error}"
 

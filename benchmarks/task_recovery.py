@@ -26,7 +26,7 @@ _LATENCIES: Final = (f"--latency-video={_GENERATION_S}", "--latency-call=0.5")
 _PATIENCE_S: Final = 120.0
 _UNITS: Final = {"median": "s", "last": "s"}
 _SETTING: Final = (
-    f"2 workers, a vendor that takes {_GENERATION_S:g} s for a video and 0.5 s for each call; until completed on record"
+    f"2 workers, a vendor that takes {_GENERATION_S:g} s for a video and 0.5 s for each call; until stored as completed"
 )
 
 

@@ -15,7 +15,7 @@ import httpx
 from msgspec import Struct
 
 from benchmarks.http_load import Endpoint
-from benchmarks.peers.installing import NotInstalled, Packages, Said, installed, reason_in
+from benchmarks.peers.installing import NotInstalled, Packages, Say, installed, reason_in
 from benchmarks.turns import Failed
 from cli.embedded.ports import free_port
 from cli.embedded.processes import ChildProcess
@@ -63,7 +63,7 @@ def asked_directly(simulator_url: str) -> Endpoint:
 
 
 @contextlib.asynccontextmanager
-async def running(gateway: Gateway, simulator_url: str, folder: Path, said: Said) -> AsyncIterator[Endpoint]:
+async def running(gateway: Gateway, simulator_url: str, folder: Path, say: Say) -> AsyncIterator[Endpoint]:
     """
     That gateway in front of the simulator, installed if necessary.
 
@@ -72,7 +72,7 @@ async def running(gateway: Gateway, simulator_url: str, folder: Path, said: Said
     """
     port = free_port()
     try:
-        process = await _process(gateway, simulator_url, folder, port, said)
+        process = await _process(gateway, simulator_url, folder, port, say)
         await process.start()
     except NotInstalled as error:
         raise Failed(f"not installed: {error}") from None
@@ -85,9 +85,9 @@ async def running(gateway: Gateway, simulator_url: str, folder: Path, said: Said
         await process.stop(grace_s=3.0)
 
 
-async def _process(gateway: Gateway, simulator_url: str, folder: Path, port: int, said: Said) -> ChildProcess:
+async def _process(gateway: Gateway, simulator_url: str, folder: Path, port: int, say: Say) -> ChildProcess:
     name = "litellm" if gateway is LITELLM else "portkey"
-    environment = await installed(name, gateway.packages, said=said)
+    environment = await installed(name, gateway.packages, say=say)
     command = (
         _litellm(environment, simulator_url, folder, port)
         if gateway is LITELLM

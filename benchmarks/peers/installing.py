@@ -12,7 +12,7 @@ from msgspec import Struct
 
 PEERS: Final = Path(__file__).resolve().parents[1] / ".peers"
 
-Said: TypeAlias = Callable[[str], None]
+Say: TypeAlias = Callable[[str], None]
 """Gets progress messages."""
 
 _LONGEST_S: Final = 900.0
@@ -36,7 +36,7 @@ class Packages(Struct, frozen=True, kw_only=True):
     npm: Sequence[str] = ()
 
 
-async def installed(name: str, packages: Packages, *, said: Said, root: Path = PEERS) -> Path:
+async def installed(name: str, packages: Packages, *, say: Say, root: Path = PEERS) -> Path:
     """
     The folder of that environment, created if necessary.
 
@@ -47,7 +47,7 @@ async def installed(name: str, packages: Packages, *, said: Said, root: Path = P
     folder = root / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
     if (folder / _DONE).is_file():
         return folder
-    said(f"installing {' '.join([*packages.pip, *packages.npm])}")
+    say(f"installing {' '.join([*packages.pip, *packages.npm])}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if packages.pip:
@@ -89,5 +89,5 @@ def _words(command: Sequence[str]) -> str:
 def reason_in(output: str) -> str:
     """The last printed line that names an error, without anything about this machine."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
-    return " ".join(word for word in said[-1].split() if "/" not in word)
+    errors = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
+    return " ".join(word for word in errors[-1].split() if "/" not in word)

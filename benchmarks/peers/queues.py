@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from benchmarks.peers.installing import PEERS, Packages, Said, installed
+from benchmarks.peers.installing import PEERS, Packages, Say, installed
 
 OURS: Final = "polyrelay"
 
@@ -50,7 +50,7 @@ class Commands(Struct, frozen=True, kw_only=True):
     cwd: Path
 
 
-async def commands_of(peer: QueuePeer, *, said: Said, root: Path = PEERS) -> Commands:
+async def commands_of(peer: QueuePeer, *, say: Say, root: Path = PEERS) -> Commands:
     """
     Install the queue if necessary, and return its commands.
 
@@ -61,9 +61,9 @@ async def commands_of(peer: QueuePeer, *, said: Said, root: Path = PEERS) -> Com
     if packages is None:
         programs, cwd = Path(sys.executable).parent, _ROOT
     elif packages.npm:
-        programs = cwd = await installed(packages.npm[0].rpartition("@")[0], packages, said=said, root=root)
+        programs = cwd = await installed(packages.npm[0].rpartition("@")[0], packages, say=say, root=root)
     else:
-        environment = await installed(re.split(r"[\[=]", packages.pip[0])[0], packages, said=said, root=root)
+        environment = await installed(re.split(r"[\[=]", packages.pip[0])[0], packages, say=say, root=root)
         programs, cwd = environment / "bin", _ROOT
 
     def filled(command: Sequence[str]) -> Sequence[str]:
@@ -128,7 +128,7 @@ QUEUES: Final = (
         "stream",
         most_per_s=7000,
         setting="stream broker (acknowledges), uvloop, hiredis, 10 at once, 1 process",
-        recovers="idle_timeout of 600 s, looked at when another task comes",
+        recovers="idle_timeout of 600 s, checked when another task comes",
     ),
     _taskiq(
         "taskiq, list",
@@ -153,6 +153,6 @@ QUEUES: Final = (
         producer=("node", "{scripts}/bullmq_jobs.mjs"),
         most_per_s=12000,
         setting="Node, 10 at once",
-        recovers="lock of 30 s, looked at each 30 s",
+        recovers="lock of 30 s, checked each 30 s",
     ),
 )

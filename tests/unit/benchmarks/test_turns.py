@@ -65,16 +65,16 @@ async def test_a_system_that_fails_is_reported_with_the_reason_and_asked_no_more
 
 async def test_a_figure_that_breaks_is_reported_with_the_reason_and_costs_no_other(tmp_path: Path) -> None:
     """It is in the report, and it is seen to be broken."""
-    said: list[str] = []
+    messages: list[str] = []
 
     async def measure(bench: Bench) -> Figure:
         raise ServerNotStarted("worker-1 ended while it started")
 
-    figure = await measured("waiting", measure, Bench(folder=tmp_path, say=said.append))
+    figure = await measured("waiting", measure, Bench(folder=tmp_path, say=messages.append))
 
     assert (figure.name, figure.broken) == ("waiting", True)
     assert rows_of(figure) == [["", "polyrelay", "", "", "missing: worker-1 ended while it started"]]
-    assert said == ["waiting failed: worker-1 ended while it started"]
+    assert messages == ["waiting failed: worker-1 ended while it started"]
 
 
 def begun(*at_ms: float, pid: int) -> list[Begun]:
@@ -103,13 +103,13 @@ async def test_an_installer_that_is_not_there_is_the_reason(tmp_path: Path, monk
 
     for _ in range(2):
         with pytest.raises(NotInstalled, match="there is no npm on PATH"):
-            await installed("bullmq", packages, said=print, root=tmp_path)
+            await installed("bullmq", packages, say=print, root=tmp_path)
 
 
 async def test_an_installer_that_fails_reports_its_last_error(tmp_path: Path) -> None:
     """In one line."""
     with pytest.raises(NotInstalled, match=r"^python -m pip install failed: .*requirement") as caught:
-        await installed("bad", Packages(pip=("./no such thing",)), said=print, root=tmp_path)
+        await installed("bad", Packages(pip=("./no such thing",)), say=print, root=tmp_path)
 
     assert "\n" not in str(caught.value)
 
@@ -131,7 +131,7 @@ def test_a_reason_is_one_line_without_paths_or_addresses(output: str, reason: st
     assert reason_in(output) == reason
 
 
-def test_peers_are_pinned_and_said_how_they_were_set() -> None:
+def test_peers_are_pinned_and_describe_their_settings() -> None:
     """A run can be repeated, and a reader sees with what ours is compared."""
     names = [peer.name for peer in QUEUES]
     assert len(set(names)) == len(names)
@@ -143,7 +143,7 @@ def test_peers_are_pinned_and_said_how_they_were_set() -> None:
 
 async def test_our_own_queue_needs_no_installing(tmp_path: Path) -> None:
     """It runs with this Python, from the checkout."""
-    commands = await commands_of(QUEUES[0], said=print, root=tmp_path)
+    commands = await commands_of(QUEUES[0], say=print, root=tmp_path)
 
     assert list(commands.worker[1:]) == ["-m", "benchmarks.peers.programs.own_jobs", "worker"]
     assert (commands.cwd / "benchmarks").is_dir()
