@@ -98,7 +98,7 @@ class Registry:
             served, service = found.route(model)
         except KeyError:
             raise UnknownModel([_unknown("model", model, [served.name for served in found.models])]) from None
-        return self._in_use(found, served, service)
+        return self._in_use(provider, served, service)
 
     def route_for(self, provider: str, model: str, task_type: TaskType) -> Route:
         """
@@ -133,11 +133,11 @@ class Registry:
         for service in found.services:
             if isinstance(service, Relays):
                 served, relay = service.relay_of(model)
-                return self._in_use(found, served, relay)
+                return self._in_use(provider, served, relay)
         for service in found.services:
             if isinstance(service, Disabled):
                 served = Model(name=model, type=TaskType.IMAGE, params=Params, timeout_s=0)
-                return self._in_use(found, served, service)
+                return self._in_use(provider, served, service)
         raise UnknownModel([_unknown("model", model, (), f"{provider} has no API that is relayed; ")])
 
     def route_of(self, task: Task, choice: Choice | Attempt) -> Route:
@@ -150,8 +150,9 @@ class Registry:
         find = self.route if task.relay is None else self.relay_route
         return find(choice.provider, choice.model)
 
-    def _in_use(self, provider: Provider, model: Model, service: Service) -> Route:
-        route = Route(provider=provider, model=model, service=service, switch=self.switches.get(provider.name))
+    def _in_use(self, provider: str, model: Model, service: Service) -> Route:
+        found, switch = self._provider(provider), self.switches.get(provider)
+        route = Route(provider=found, model=model, service=service, switch=switch)
         self.routes_in_use.add(route)
         return route
 
